@@ -1,0 +1,210 @@
+"""The tables, one class each.
+
+Times are whole microseconds since 1970-01-01 UTC; durations are seconds. A value that may be NaN
+or infinite is two columns, ``value`` and ``value_kind`` (see `tracker.values`): SQLite stores NaN
+as NULL and drops the sign of -0.0. "None yet" is NULL in both columns, never 0.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Base of our tables; a registry of its own keeps them apart from a user's SQLModel tables."""
+
+
+def _big(nullable: bool = False, **kwargs: bool) -> Column[int]:
+    return Column(BigInteger, nullable=nullable, **kwargs)
+
+
+class Run(Table, table=True):
+    """One training, from start to an honest status."""
+
+    id: str = Field(primary_key=True)
+    name: str = Field(index=True)
+    experiment: str = Field(index=True)
+    status: str = Field(index=True)
+    reason: str | None = None
+    error: str | None = None
+    started: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    ended: int | None = Field(default=None, sa_column=_big(nullable=True))
+    seconds: float = 0.0
+    epochs: int = 0
+    parent_id: str | None = Field(default=None, foreign_key="run.id", index=True)
+    note: str | None = None
+
+
+class Attempt(Table, table=True):
+    """One process's share of a run; a resumed run has several."""
+
+    __table_args__ = (UniqueConstraint("run_id", "number"),)
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    number: int
+    status: str = Field(index=True)
+    reason: str | None = None
+    error: str | None = None
+    started: int = Field(sa_column=_big())
+    heartbeat: int = Field(sa_column=_big())
+    ended: int | None = Field(default=None, sa_column=_big(nullable=True))
+    first_epoch: int | None = None
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    process_started: float
+    captured: str = "{}"
+    spooled: int = 0
+    dropped: int = 0
+
+
+class Param(Table, table=True):
+    """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True, index=True)
+    kind: str
+    text: str
+    number: float | None = None
+
+
+class Tag(Table, table=True):
+    """One label of a run."""
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True, index=True)
+    value: str
+
+
+class Epoch(Table, table=True):
+    """One pass over the data. ``epoch`` is 0-based, as Keras hands it over."""
+
+    __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    attempt: int
+    epoch: int
+    started: int = Field(sa_column=_big())
+    seconds: float
+    learning_rate: float | None = None
+    superseded: bool = False
+
+
+class Metric(Table, table=True):
+    """One named value of one epoch."""
+
+    epoch_id: int = Field(foreign_key="epoch.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True)
+    position: int
+    value: float | None = None
+    value_kind: str
+
+
+class Summary(Table, table=True):
+    """Last, lowest and highest of one metric of one run, over its effective epochs; NaN counts only as last."""
+
+    __table_args__ = (Index("ix_summary_name_min", "name", "min"), Index("ix_summary_name_max", "name", "max"))
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True)
+    last: float | None = None
+    last_kind: str
+    last_epoch: int
+    min: float | None = None
+    min_epoch: int | None = None
+    max: float | None = None
+    max_epoch: int | None = None
+
+
+class Series(Table, table=True):
+    """The step metrics of one name."""
+
+    __table_args__ = (UniqueConstraint("run_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    name: str
+
+
+class Block(Table, table=True):
+    """Up to 8192 points of a series as compressed columns (`tracker.series`); final when full."""
+
+    series_id: int = Field(foreign_key="series.id", primary_key=True, ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    version: int
+    points: int
+    first_step: int = Field(sa_column=_big())
+    last_step: int = Field(sa_column=_big())
+    started: int = Field(sa_column=_big())
+    final: bool
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Policy(Table, table=True):
+    """One callback's configuration in one attempt."""
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
+    attempt: int
+    number: int
+    kind: str
+    monitor: str | None = None
+    rules: str | None = None
+    config: str = "{}"
+
+
+class Checkpoint(Table, table=True):
+    """One saved file. ``available`` means: complete, and with this size and hash."""
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
+    attempt: int
+    policy_id: str | None = Field(default=None, foreign_key="policy.id")
+    path: str = Field(index=True)
+    bytes: int = Field(sa_column=_big())
+    sha256: str
+    epoch: int | None = None
+    step: int | None = Field(default=None, sa_column=_big(nullable=True))
+    monitor: str | None = None
+    value: float | None = None
+    value_kind: str | None = None
+    metrics: str = "{}"
+    state: str
+    pending: bool = False
+    pinned: bool = False
+    created: int = Field(sa_column=_big())
+
+
+class Decision(Table, table=True):
+    """One verdict of one policy."""
+
+    __table_args__ = (UniqueConstraint("run_id", "attempt", "number"), Index("ix_decision_policy", "policy_id", "epoch"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
+    attempt: int
+    number: int
+    policy_id: str = Field(foreign_key="policy.id")
+    epoch: int
+    step: int | None = Field(default=None, sa_column=_big(nullable=True))
+    monitor: str | None = None
+    value: float | None = None
+    value_kind: str | None = None
+    best: float | None = None
+    best_kind: str | None = None
+    best_epoch: int | None = None
+    wait: int | None = None
+    verdict: str
+    reason: str
+    lr_before: float | None = None
+    lr_after: float | None = None
+    path: str | None = None
+    state: str | None = None
+    decided: int = Field(sa_column=_big())
+    superseded: bool = False
