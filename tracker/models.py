@@ -108,7 +108,10 @@ class Metric(Table, table=True):
 class Summary(Table, table=True):
     """Last, lowest and highest of one metric of one run, over its effective epochs; NaN counts only as last."""
 
-    __table_args__ = (Index("ix_summary_name_min", "name", "min"), Index("ix_summary_name_max", "name", "max"))
+    __table_args__ = (
+        Index("ix_summary_name_min", "name", "min"),
+        Index("ix_summary_name_max", "name", "max"),
+    )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
@@ -131,18 +134,29 @@ class Series(Table, table=True):
     name: str
 
 
-class Block(Table, table=True):
-    """Up to 8192 points of a series as compressed columns (`tracker.series`); final when full."""
+class Clock(Table, table=True):
+    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series`)."""
 
-    series_id: int = Field(foreign_key="series.id", primary_key=True, ondelete="CASCADE")
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     attempt: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
-    version: int
-    points: int
+    calls: int
     first_step: int = Field(sa_column=_big())
     last_step: int = Field(sa_column=_big())
     started: int = Field(sa_column=_big())
     final: bool
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Block(Table, table=True):
+    """The values of one series in one block of calls; (attempt, number) name the clock of the same run."""
+
+    series_id: int = Field(foreign_key="series.id", primary_key=True, ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    points: int
+    first_step: int = Field(sa_column=_big())
+    last_step: int = Field(sa_column=_big())
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -184,7 +198,10 @@ class Checkpoint(Table, table=True):
 class Decision(Table, table=True):
     """One verdict of one policy."""
 
-    __table_args__ = (UniqueConstraint("run_id", "attempt", "number"), Index("ix_decision_policy", "policy_id", "epoch"))
+    __table_args__ = (
+        UniqueConstraint("run_id", "attempt", "number"),
+        Index("ix_decision_policy", "policy_id", "epoch"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")

@@ -1,0 +1,141 @@
+"""A flight recorder for training runs.
+
+    import tracker
+
+    with tracker.start_run(experiment="digits", params={"lr": 1e-3}) as run:
+        run.log_epoch(0, {"loss": 0.30, "val_loss": 0.35})
+
+    tracker.runs(order_by="val_loss")
+
+Names are loaded when they are asked for, so that ``import tracker`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker import policies
+    from tracker.errors import (
+        AmbiguousRun,
+        BadValue,
+        CheckpointError,
+        DatabaseBusy,
+        DatabaseTooNew,
+        DatabaseTooOld,
+        NotATrackerDatabase,
+        NothingToResume,
+        NotWritable,
+        RunBusy,
+        RunClosed,
+        RunError,
+        StoreError,
+        TrackerError,
+        UnknownMetric,
+        UnknownRun,
+        UsageError,
+        WhereError,
+    )
+    from tracker.files import SavedFile, save_file
+    from tracker.frames import checkpoints, compare, decisions, epochs, metrics, runs
+    from tracker.lifecycle import active_run
+    from tracker.ranks import enabled
+    from tracker.registry import Checkpoint
+    from tracker.run import Run
+    from tracker.run_policy import Policy
+    from tracker.start import start_run
+    from tracker.values import number
+    from tracker.whatif import replay
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AmbiguousRun": "errors",
+    "BadValue": "errors",
+    "Checkpoint": "registry",
+    "CheckpointError": "errors",
+    "DatabaseBusy": "errors",
+    "DatabaseTooNew": "errors",
+    "DatabaseTooOld": "errors",
+    "NotATrackerDatabase": "errors",
+    "NotWritable": "errors",
+    "NothingToResume": "errors",
+    "Policy": "run_policy",
+    "Run": "run",
+    "RunBusy": "errors",
+    "RunClosed": "errors",
+    "RunError": "errors",
+    "SavedFile": "files",
+    "StoreError": "errors",
+    "TrackerError": "errors",
+    "UnknownMetric": "errors",
+    "UnknownRun": "errors",
+    "UsageError": "errors",
+    "WhereError": "errors",
+    "active_run": "lifecycle",
+    "checkpoints": "frames",
+    "compare": "frames",
+    "decisions": "frames",
+    "enabled": "ranks",
+    "epochs": "frames",
+    "metrics": "frames",
+    "number": "values",
+    "policies": None,
+    "replay": "whatif",
+    "runs": "frames",
+    "save_file": "files",
+    "start_run": "start",
+}
+
+__all__ = [
+    "AmbiguousRun",
+    "BadValue",
+    "Checkpoint",
+    "CheckpointError",
+    "DatabaseBusy",
+    "DatabaseTooNew",
+    "DatabaseTooOld",
+    "NotATrackerDatabase",
+    "NotWritable",
+    "NothingToResume",
+    "Policy",
+    "Run",
+    "RunBusy",
+    "RunClosed",
+    "RunError",
+    "SavedFile",
+    "StoreError",
+    "TrackerError",
+    "UnknownMetric",
+    "UnknownRun",
+    "UsageError",
+    "WhereError",
+    "active_run",
+    "checkpoints",
+    "compare",
+    "decisions",
+    "enabled",
+    "epochs",
+    "metrics",
+    "number",
+    "policies",
+    "replay",
+    "runs",
+    "save_file",
+    "start_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tracker' has no attribute {name!r}")
+    home = _HOMES[name]
+    found = import_module(f"tracker.{name if home is None else home}")
+    value = found if home is None else getattr(found, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,80 @@
+"""What a run is recorded with: command, git, machine, packages. By allow-list; never the environment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+from tracker.redact import redact, redact_arguments
+
+PACKAGES = (
+    "jax", "keras", "lightning", "local-tracker", "numpy", "pandas",
+    "scikit-learn", "scipy", "tensorflow", "tensorflow-cpu", "torch", "transformers",
+)  # fmt: skip
+"""Whose versions are kept, where they are installed."""
+
+
+def capture() -> dict[str, Any]:
+    """Return what can be said of this process now, as JSON-ready data; never raises."""
+    return {
+        "command": redact_arguments([sys.executable.rsplit("/", 1)[-1], *sys.argv]),
+        "folder": os.getcwd(),  # noqa: PTH109
+        "python": platform.python_version(),
+        "machine": _machine(),
+        "packages": _packages(),
+        "git": _git(),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import psutil
+
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git() -> dict[str, Any] | None:
+    status = _run_git("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if status is None:
+        return None
+    lines = status.splitlines()
+    head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+    remote = _run_git("config", "--get", "remote.origin.url")
+    return {
+        "commit": head.get("branch.oid"),
+        "branch": head.get("branch.head"),
+        "modified": any(not line.startswith("#") for line in lines),
+        "remote": redact(remote.strip()) if remote else None,
+    }
+
+
+def _run_git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout if done.returncode == 0 else None

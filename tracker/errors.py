@@ -1,0 +1,114 @@
+"""Every error of ours, and the exit code the command line ends with.
+
+TrackerError                    1  something failed
+├── UsageError (ValueError)     2  the call was wrong
+│   ├── BadValue                   a value of a type or range that cannot be taken
+│   ├── UnknownRun                 no run of that id, prefix or name
+│   ├── AmbiguousRun               several runs of that prefix or name
+│   ├── UnknownMetric              no run has a metric of that name
+│   └── WhereError                 a filter or sort key that cannot be read
+├── StoreError                  1  the database cannot be used
+│   ├── NotATrackerDatabase        the file belongs to another program, or is none
+│   ├── DatabaseTooNew             made by a newer release
+│   ├── DatabaseTooOld             made by an older release: upgrade it
+│   ├── NotWritable                a folder or file cannot be written
+│   └── DatabaseBusy               somebody held the write lock for too long
+├── RunError                    1  the run cannot do that
+│   ├── RunClosed                  it has already finished
+│   ├── RunBusy                    another process is recording it
+│   └── NothingToResume            no such run to go on with
+└── CheckpointError             1  a checkpoint file is missing, changed or incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TrackerError(Exception):
+    """Base of all our errors; its text says what, with the value, and what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(TrackerError, ValueError):
+    """The call was wrong; calling again, corrected, helps."""
+
+    exit_code = 2
+
+
+class BadValue(UsageError):
+    """A value of a type or range that cannot be taken."""
+
+
+class UnknownRun(UsageError):
+    """No run of that id, id prefix or name."""
+
+
+class AmbiguousRun(UsageError):
+    """Several runs of that id prefix or name."""
+
+
+class UnknownMetric(UsageError):
+    """No run has a metric of that name."""
+
+
+class WhereError(UsageError):
+    """A filter or a sort key that cannot be read."""
+
+
+class StoreError(TrackerError):
+    """The database cannot be used."""
+
+
+class NotATrackerDatabase(StoreError):
+    """The file belongs to another program, or is no database."""
+
+
+class DatabaseTooNew(StoreError):
+    """Made by a newer release of local-tracker."""
+
+
+class DatabaseTooOld(StoreError):
+    """Made by an older release of local-tracker."""
+
+
+class NotWritable(StoreError):
+    """A folder or file cannot be written."""
+
+
+class DatabaseBusy(StoreError):
+    """Another process held the write lock for too long."""
+
+
+class RunError(TrackerError):
+    """The run cannot do that."""
+
+
+class RunClosed(RunError):
+    """The run has already finished."""
+
+
+class RunBusy(RunError):
+    """Another process is recording this run."""
+
+
+class NothingToResume(RunError):
+    """No such run to go on with."""
+
+
+class CheckpointError(TrackerError):
+    """A checkpoint file is missing, changed or incomplete."""
+
+
+def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most: int = 5) -> str:
+    """Word which names come near ``wanted``: ``"did you mean a or b?"``, else the first of those there are."""
+    names = list(dict.fromkeys(there))
+    close = get_close_matches(wanted, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if not names:
+        return f"{what} none"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{what} {', '.join(names[:most])}{more}"

@@ -1,0 +1,121 @@
+"""Save a file so that a kill or a power loss leaves the old one or the new one, whole.
+
+Temporary file in the same folder → save → fsync → sha256 → rename → fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+
+from tracker.errors import CheckpointError, NotWritable
+from tracker.spool import sync_folder
+
+PREFIX = ".tracker-"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A complete file: absolute path, size in bytes, hex SHA-256."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PreparedFile(SavedFile):
+    """A complete file under a temporary name, about to become ``path``."""
+
+    temporary: Path
+
+    def publish(self) -> SavedFile:
+        """Give it its name, for good."""
+        self.temporary.replace(self.path)
+        sync_folder(self.path.parent)
+        return SavedFile(self.path, self.bytes, self.sha256)
+
+
+@contextmanager
+def prepared(
+    path: str | os.PathLike[str], save: Callable[[Path], object]
+) -> Iterator[PreparedFile]:
+    """Let ``save`` write a temporary file beside ``path`` and make it durable; `PreparedFile.publish` renames it.
+
+    The temporary name ends as ``path``'s does, because Keras looks at suffixes. What ``save`` raises
+    comes out unchanged; the temporary file is removed and ``path`` is as it was.
+
+    Raises:
+        CheckpointError: when ``save`` returned without having written the file.
+        NotWritable: when the folder cannot be made.
+    """
+    target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(
+            f"The folder {target.parent} cannot be made: {error.strerror}."
+        ) from error
+    temporary = target.with_name(f"{PREFIX}{secrets.token_hex(4)}-{target.name}")
+    try:
+        save(temporary)
+        size, digest = _settle(temporary, target)
+        yield PreparedFile(target, size, digest, temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _settle(temporary: Path, target: Path) -> tuple[int, str]:
+    try:
+        descriptor = os.open(temporary, os.O_RDWR)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"Saving {target} wrote no file: the function given must write to the path it is called with."
+        ) from error
+    try:
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size, _digest(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while chunk := os.read(descriptor, _CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def save_file(path: str | os.PathLike[str], save: Callable[[Path], object]) -> SavedFile:
+    """Save one file by the protocol above, without a run; returns its size and hash.
+
+    Args:
+        path: where it goes; an existing file is replaced at the very end.
+        save: called with the temporary path; writes the file there.
+    """
+    with prepared(path, save) as file:
+        return file.publish()
+
+
+def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
+    """Read size and hash of a regular file; None where there is none (a folder or a link is none)."""
+    target = Path(os.path.abspath(path))  # noqa: PTH100
+    try:
+        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            return None
+        return SavedFile(target, status.st_size, _digest(descriptor))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""Which runs this process is recording, and what becomes of them when it ends or forks.
+
+We install no signal handlers. An uncaught exception is seen by `sys.excepthook`, an exit by
+`atexit`, a kill later by whoever looks (`tracker.process`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracker.run import Run
+
+_active: list[Run] = []
+_uncaught: list[BaseException] = []
+_installed = False
+
+
+def active_run() -> Run | None:
+    """Return the run started last in this process and not finished; None where there is none."""
+    return _active[-1] if _active else None
+
+
+def enter(run: Run) -> None:
+    """Note a run that has started."""
+    _install()
+    _active.append(run)
+
+
+def leave(run: Run) -> None:
+    """Note that a run has finished."""
+    if run in _active:
+        _active.remove(run)
+
+
+def _install() -> None:
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    atexit.register(_at_exit)
+    os.register_at_fork(after_in_child=_after_fork)
+    earlier = sys.excepthook
+
+    def hook(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        _uncaught.append(error)
+        earlier(kind, error, traceback)
+
+    sys.excepthook = hook
+
+
+def _at_exit() -> None:
+    for run in reversed(_active.copy()):
+        if _uncaught:
+            run.fail(_uncaught[-1])
+        else:
+            run.finish(*run.at_exit)
+
+
+def _after_fork() -> None:
+    for run in _active:
+        run.disown()
+    _active.clear()

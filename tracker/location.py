@@ -1,0 +1,131 @@
+"""Where the database is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tracker.errors import BadValue, NotWritable
+
+FOLDER = ".tracker"
+FILE = "tracker.db"
+VARIABLE = "TRACKER_DATABASE_URL"
+
+
+@dataclass(frozen=True)
+class Location:
+    """A database, open or not. ``path`` is None for a server; ``root`` is what checkpoint paths are relative to."""
+
+    url: URL
+    path: Path | None
+    root: Path | None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+
+    def exists(self) -> bool:
+        """Whether there is a database file with anything in it; always True for a server."""
+        if self.path is None:
+            return True
+        try:
+            return self.path.stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def relative(self, path: Path) -> str:
+        """Return ``path`` as it is stored: POSIX, relative to ``root`` when below it."""
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the user's links
+        if self.root is not None and absolute.is_relative_to(self.root):
+            return absolute.relative_to(self.root).as_posix()
+        return absolute.as_posix()
+
+    def absolute(self, stored: str) -> Path:
+        """Return the file that a stored path names."""
+        return Path(stored) if self.root is None else self.root / stored
+
+    def data_folder(self) -> Path:
+        """Return the folder for files of ours beside the database: spool, backups."""
+        if self.path is not None:
+            return self.path.parent
+        from platformdirs import user_state_path
+
+        return user_state_path("local-tracker")
+
+    def create_folder(self) -> None:
+        """Make the database's folder: 0700 and ignored by git when it is a ``.tracker`` folder."""
+        if self.path is None:
+            return
+        folder = self.path.parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.name == FOLDER and not (folder / ".gitignore").exists():
+                (folder / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise NotWritable(_unwritable(self.path, error)) from error
+        if not os.access(folder, os.W_OK):
+            raise NotWritable(_unwritable(self.path, None))
+
+
+def _unwritable(path: Path, error: OSError | None) -> str:
+    why = f" ({error.strerror})" if error is not None and error.strerror else ""
+    return (
+        f"The database folder {path.parent} cannot be written{why}. Choose another place with "
+        f"database=, --database or {VARIABLE}."
+    )
+
+
+def locate(database: str | os.PathLike[str] | None = None) -> Location:
+    """Find the database: the argument, ``TRACKER_DATABASE_URL``, the nearest ``.tracker/`` upward, else ``./.tracker``.
+
+    Args:
+        database: an SQLAlchemy URL (``sqlite:///…``, ``postgresql://…``), a path, or None.
+
+    Raises:
+        BadValue: for a URL that cannot be read, or of a kind of database that is not supported.
+    """
+    if database is None:
+        database = os.environ.get(VARIABLE) or None
+    if database is None:
+        return _at(_nearest(Path.cwd()))
+    if isinstance(database, str) and "://" in database:
+        return _from_url(database)
+    text = os.fspath(database)
+    if text in {":memory:", ""} or "\0" in text:
+        raise BadValue(
+            f"database is {text!r}: it must be a file's path or a URL; memory is not kept."
+        )
+    path = Path(text).expanduser()
+    return _at(path / FILE if path.is_dir() else path)
+
+
+def _from_url(text: str) -> Location:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise BadValue(f"The database URL cannot be read: {type(error).__name__}.") from error
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise BadValue("The database URL names no file: write sqlite:///path/to/tracker.db.")
+        return _at(Path(unquote(url.database)))
+    if backend in {"postgresql", "postgres"}:
+        return Location(url.set(drivername="postgresql+psycopg"), None, None)
+    raise BadValue(f"The database URL is for {backend}: possible are sqlite and postgresql.")
+
+
+def _nearest(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return folder / FOLDER / FILE
+    return start / FOLDER / FILE
+
+
+def _at(path: Path) -> Location:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+    root = path.parent.parent if path.parent.name == FOLDER else path.parent
+    return Location(URL.create("sqlite", database=str(path)), path, root)

@@ -1,0 +1,133 @@
+"""Bring a database to this release's schema: with a backup, in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from tracker import schema
+from tracker.database import file_lock, translated
+from tracker.errors import NotWritable, StoreError
+from tracker.location import Location
+
+_ADVISORY_LOCK = 7236254117  # any number, the same in every release
+
+
+def scripts() -> Path:
+    """Return the folder of migrations: inside the package (wheel), else beside it (checkout)."""
+    package = Path(__file__).parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise StoreError(f"The migrations are missing beside {package}: reinstall local-tracker.")
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Return the Alembic configuration; ``%`` in the path is doubled for its interpolation."""
+    made = Config()
+    made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+def upgrade(location: Location) -> Path | None:
+    """Make or upgrade the database; returns the backup's path when one was made.
+
+    Raises:
+        NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
+        StoreError: when the upgrade failed; the database is as it was.
+    """
+    location.create_folder()
+    with translated(location), file_lock(location, patience=60):
+        _create_file(location)
+        with _exclusive(location) as connection:
+            state = schema.state(connection, location)
+            schema.refuse_newer(state, location)
+            if state == schema.HEAD:
+                return None
+            saved = backup(location) if state != "absent" else None
+            command.upgrade(config(connection), "head")
+            _check_foreign_keys(connection, location)
+        return saved
+
+
+def backup(location: Location, target: Path | None = None) -> Path | None:
+    """Copy an SQLite database to ``target`` (default: beside it); None for a server, which has its own ways."""
+    if location.path is None:
+        return None
+    if target is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        target = location.path.with_name(f"{location.path.name}.backup-{stamp}")
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError as error:
+        raise NotWritable(f"The backup {target} exists already: name another file.") from error
+    except OSError as error:
+        raise NotWritable(f"The backup {target} cannot be written: {error.strerror}.") from error
+    with (
+        closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+    return target
+
+
+def _create_file(location: Location) -> None:
+    if location.path is not None:
+        try:
+            os.close(os.open(location.path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise NotWritable(
+                f"The database {location} cannot be written: {error.strerror}. Choose another place "
+                f"with database=, --database or TRACKER_DATABASE_URL."
+            ) from error
+
+
+@contextmanager
+def _exclusive(location: Location) -> Iterator[Connection]:
+    """Give a connection of its own with foreign keys off: `batch_alter_table` would delete children."""
+    if location.path is None:
+        engine = create_engine(
+            location.url, poolclass=NullPool, connect_args={"connect_timeout": 2}
+        )
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            yield connection
+        return
+    uri = f"{location.path.as_uri()}?mode=rw"
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None),
+        poolclass=NullPool,
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        connection.rollback()
+        with connection.begin():
+            yield connection
+
+
+def _check_foreign_keys(connection: Connection, location: Location) -> None:
+    if location.path is None:
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise StoreError(
+            f"The upgrade of {location} would have left {len(broken)} rows without their parent, "
+            f"first in table {broken[0][0]}: nothing was changed. Please report this."
+        )

@@ -1,0 +1,208 @@
+"""The writer of one attempt: recorded entries at once, step metrics once a second, a heartbeat, the spool.
+
+Nothing here raises into a training: what the database cannot take goes to the spool and is applied
+later, in order. With ``strict`` the error comes out instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from tracker import journal
+from tracker.buffer import Buffer
+from tracker.clock import now
+from tracker.database import Database
+from tracker.errors import StoreError
+from tracker.journal import Entry
+from tracker.location import Location
+from tracker.process import HEARTBEAT_SECONDS
+from tracker.series import CallBlock, SeriesWriter
+from tracker.spool import Spool, spool_path
+
+FLUSH_SECONDS = 1.0
+CALL_SECONDS = 2.0
+"""No call takes longer, whatever disk or server do."""
+
+log = logging.getLogger("tracker")
+
+
+class Recorder:
+    """Writes for one attempt of one run, from any thread of the process that made it."""
+
+    def __init__(
+        self,
+        location: Location,
+        run_id: str,
+        attempt_id: str,
+        attempt: int,
+        *,
+        next_step: int,
+        strict: bool,
+    ) -> None:
+        self.location = location
+        self.run_id = run_id
+        self.attempt_id = attempt_id
+        self.attempt = attempt
+        self.strict = strict
+        self.wake = threading.Event()
+        self.buffer = Buffer(next_step=next_step, wake=self.wake.set)
+        self.spool = Spool(spool_path(location, attempt_id))
+        self.spooled = 0
+        self._database = Database(location)
+        self._series = SeriesWriter()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._failing = False
+        self._heard = time.monotonic()
+        self._counts = (0, 0)
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._work, name="tracker-writer", daemon=True
+        )
+        self._thread.start()
+
+    def record(self, *entries: Entry) -> None:
+        """Make entries durable: in the database, else in the spool."""
+        if (
+            self._failing
+            and self._thread is not None
+            and self._thread.is_alive()
+            and not self.strict
+        ):
+            self._keep(entries, None)  # the writer thread tries again once a second
+            return
+        if not self._lock.acquire(timeout=CALL_SECONDS):
+            self._keep(entries, None)
+            return
+        try:
+            self._commit(entries)
+        except Exception as error:
+            self._failed(entries, error)
+        finally:
+            self._lock.release()
+
+    def _failed(self, entries: tuple[Entry, ...], error: Exception) -> None:
+        if self.strict:
+            raise error
+        if not isinstance(error, StoreError):
+            log.warning("local-tracker could not write: %s: %s", type(error).__name__, error)
+        self._keep(entries, error)
+
+    def _keep(self, entries: tuple[Entry, ...], error: Exception | None) -> None:
+        refused = self.spool.append(entries)
+        self.spooled += len(entries)
+        if not self._failing:
+            where = "in memory" if refused else f"in {self.spool.path}"
+            log.warning(
+                "local-tracker: %s The training goes on; what is recorded waits %s and is imported later.",
+                error or "the database did not answer in time.",
+                where,
+            )
+        self._failing = True
+
+    def _commit(self, entries: tuple[Entry, ...] = ()) -> None:
+        if not self._failing or self._closing.is_set():
+            self._series.add(self.buffer.drain())  # else they wait in the buffer, which is bounded
+        blocks = self._series.pending()
+        beat = self._heartbeat()
+        waiting = self.spool.read() if not self.spool.empty else []
+        if not (entries or blocks or beat or waiting):
+            return
+        with self._database.transaction() as connection:
+            journal.apply(connection, [*waiting, *entries, *self._streamed(blocks), *beat])
+        self._series.saved()
+        if waiting:
+            self.spool.clear(len(waiting))
+        if beat:
+            self._heard = time.monotonic()
+        self._failing = False
+
+    def _streamed(self, blocks: list[CallBlock]) -> list[Entry]:
+        return [series_entry(self.run_id, self.attempt, block) for block in blocks]
+
+    def _heartbeat(self) -> list[Entry]:
+        counts = (self.spooled, self.buffer.dropped + self.buffer.bad)
+        if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
+            return []
+        self._counts = counts
+        values = {"heartbeat": now(), "spooled": counts[0], "dropped": counts[1]}
+        return [{"kind": "attempt", "id": self.attempt_id, "values": values}]
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            self.wake.wait(FLUSH_SECONDS)
+            self.wake.clear()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; on failure it keeps waiting."""
+        with self._lock:
+            try:
+                self._commit()
+            except Exception as error:
+                if not self._failing:
+                    log.warning("local-tracker: %s What is recorded waits.", error)
+                self._failing = True
+
+    def run_in_transaction(self, work: Any) -> Any:
+        """Read or write with the attempt's own connection, in one transaction; raises what it raises."""
+        with self._lock, self._database.transaction() as connection:
+            return work(connection)
+
+    def close(self, *entries: Entry) -> None:
+        """Write the last entries and end the thread; at most about 5 seconds."""
+        self._closing.set()
+        self.wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(CALL_SECONDS)
+        self._counts = (-1, -1)
+        if not self._lock.acquire(timeout=CALL_SECONDS):
+            self._keep(entries, None)
+            return
+        try:
+            self._commit(entries)
+        except Exception as error:
+            blocks = tuple(self._streamed(self._series.pending()))
+            self._failed((*blocks, *entries), error)
+        finally:
+            self._database.close()
+            self._lock.release()
+
+    def forget(self) -> None:
+        """After a fork: everything here belongs to the parent."""
+        self._database.forget()
+        self._lock = threading.Lock()
+        self._thread = None
+
+
+def series_entry(run_id: str, attempt: int, block: CallBlock) -> Entry:
+    """Make the entry that stores one block of calls."""
+    return {
+        "kind": "series",
+        "run": run_id,
+        "attempt": attempt,
+        "clock": {
+            "run_id": run_id,
+            "attempt": attempt,
+            "number": block.number,
+            "calls": block.calls,
+            "first_step": block.first_step,
+            "last_step": block.last_step,
+            "started": block.started,
+            "final": block.final,
+            "payload": block.payload,
+        },
+        "blocks": [
+            {
+                "name": series.name,
+                "points": series.points,
+                "first_step": series.first_step,
+                "last_step": series.last_step,
+                "payload": series.payload,
+            }
+            for series in block.series
+        ],
+    }

@@ -1,0 +1,204 @@
+"""Checkpoints: what is registered, whether it is intact, what may be deleted.
+
+A row in state ``available`` names a complete file with that size and hash, at every moment: a file
+that is about to be replaced or removed loses the state first, and what a kill leaves in between is
+``pending`` until `reconcile` has looked at the file. We never unpickle.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from tracker import values
+from tracker.clock import now
+from tracker.direction import direction
+from tracker.files import inspect_file
+from tracker.journal import ATTEMPT, CHECKPOINT, POLICY, Entry, apply
+from tracker.location import Location
+from tracker.process import is_alive
+
+STATES = ("available", "pruned", "missing", "modified")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved file. ``path`` is absolute; ``value`` is that of ``monitor`` when it was saved."""
+
+    id: str
+    path: Path
+    bytes: int
+    sha256: str
+    epoch: int | None = None
+    step: int | None = None
+    monitor: str | None = None
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    state: str = "available"
+    pinned: bool = False
+    policy_id: str | None = None
+    mode: str | None = None
+
+
+def new_id() -> str:
+    """Return an identifier of 12 hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+def row(checkpoint: Checkpoint, location: Location, run_id: str, attempt: int) -> dict[str, Any]:
+    """Return a checkpoint as its table's columns."""
+    value, kind = values.split(checkpoint.value)
+    return {
+        "id": checkpoint.id,
+        "run_id": run_id,
+        "attempt": attempt,
+        "policy_id": checkpoint.policy_id,
+        "path": values.clean_text(location.relative(checkpoint.path)),
+        "bytes": checkpoint.bytes,
+        "sha256": checkpoint.sha256,
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "monitor": checkpoint.monitor,
+        "value": value,
+        "value_kind": kind,
+        "metrics": values.to_json(checkpoint.metrics),
+        "state": checkpoint.state,
+        "pending": False,
+        "pinned": checkpoint.pinned,
+        "created": now(),
+    }
+
+
+def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
+    """Return the available checkpoints of a run, oldest first."""
+    found = connection.execute(
+        select(CHECKPOINT, POLICY.c.config)
+        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
+        .where(CHECKPOINT.c.run_id == run_id, CHECKPOINT.c.state == "available")
+        .order_by(CHECKPOINT.c.created, CHECKPOINT.c.attempt)
+    )
+    return [_checkpoint(one, location) for one in found]
+
+
+def _checkpoint(found: Any, location: Location) -> Checkpoint:
+    return Checkpoint(
+        id=found.id,
+        path=location.absolute(found.path),
+        bytes=found.bytes,
+        sha256=found.sha256,
+        epoch=found.epoch,
+        step=found.step,
+        monitor=found.monitor,
+        value=values.join(found.value, found.value_kind),
+        metrics=values.from_json(found.metrics),
+        state=found.state,
+        pinned=found.pinned,
+        policy_id=found.policy_id,
+        mode=(values.from_json(found.config) or {}).get("mode"),
+    )
+
+
+def protected(checkpoints: list[Checkpoint]) -> dict[str, str]:
+    """Say which of a run's available checkpoints are never deleted, by id, each with the reason."""
+    kept = {one.id: "it is pinned" for one in checkpoints if one.pinned}
+    if checkpoints:
+        kept[checkpoints[-1].id] = "it is the last one"
+    groups: dict[tuple[str, str | None], list[Checkpoint]] = {}
+    for one in checkpoints:
+        if one.monitor is not None and one.value is not None and not math.isnan(one.value):
+            groups.setdefault((one.monitor, one.mode), []).append(one)
+    for (monitor, mode), group in groups.items():
+        best = max if (mode if mode in {"min", "max"} else direction(monitor)) == "max" else min
+        chosen = best(group, key=lambda one: one.value or 0.0)
+        kept[chosen.id] = f"it is the best by {monitor}"
+    return kept
+
+
+def check(checkpoint: Checkpoint) -> str:
+    """Return the state that a checkpoint's file is in: available, missing or modified."""
+    if not checkpoint.path.exists() and not checkpoint.path.is_symlink():
+        return "missing"
+    found = inspect_file(checkpoint.path)
+    same = found is not None and (found.bytes, found.sha256) == (
+        checkpoint.bytes,
+        checkpoint.sha256,
+    )
+    return "available" if same else "modified"
+
+
+def prune(
+    checkpoints: Iterable[Checkpoint],
+    known: list[Checkpoint],
+    commit: Callable[[Entry], None],
+) -> tuple[list[Checkpoint], dict[str, str]]:
+    """Delete files that may be deleted; returns those, and why each of the others was kept.
+
+    Args:
+        checkpoints: what should go.
+        known: the run's available checkpoints, fresh from the database.
+        commit: makes an entry durable.
+    """
+    kept = protected(known)
+    current = {one.id: one for one in known}
+    chosen = []
+    refused: dict[str, str] = {}
+    for one in checkpoints:
+        if one.id not in current:
+            refused[one.id] = "it is not registered as available"
+        elif one.id in kept:
+            refused[one.id] = kept[one.id]
+        elif (state := check(one)) != "available":
+            refused[one.id] = f"its file is {state}"
+        else:
+            chosen.append(one)
+    if chosen:
+        ids = [one.id for one in chosen]
+        commit({"kind": "checkpoint_state", "ids": ids, "state": "pruned", "pending": True})
+        for one in chosen:
+            one.path.unlink(missing_ok=True)
+        commit({"kind": "checkpoint_state", "ids": ids, "state": "pruned", "pending": False})
+    return chosen, refused
+
+
+def reconcile(connection: Connection, location: Location) -> None:
+    """Settle what killed processes left pending, by what the files say."""
+    rows = connection.execute(
+        select(CHECKPOINT, ATTEMPT)
+        .join_from(
+            CHECKPOINT,
+            ATTEMPT,
+            (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
+        )
+        .where(CHECKPOINT.c.pending.is_(True))
+        .with_only_columns(
+            CHECKPOINT.c.id, CHECKPOINT.c.path, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256, CHECKPOINT.c.state,
+            ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
+            ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat,
+        )
+    ).all()  # fmt: skip
+    by_path: dict[str, list[Any]] = {}
+    for one in rows:
+        by_path.setdefault(one.path, []).append(one)
+    for path, pending in by_path.items():
+        if not any(one.status == "running" and is_alive(one) for one in pending):
+            _settle(connection, location.absolute(path), pending)
+
+
+def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
+    found = inspect_file(path)
+    replacing = any(one.state == "missing" for one in pending)
+    for one in pending:
+        same = found is not None and (found.bytes, found.sha256) == (one.bytes, one.sha256)
+        if same and not replacing:
+            path.unlink(
+                missing_ok=True
+            )  # the kill came between the decision to prune and the deletion
+        state = "available" if same and replacing else one.state
+        entry = {"kind": "checkpoint_state", "ids": [one.id], "state": state, "pending": False}
+        apply(connection, [entry])

@@ -1,0 +1,109 @@
+"""What a resumed run gets back: the epochs it has, and each policy's state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, func, select
+
+from tracker import values
+from tracker.journal import CLOCK, DECISION, EPOCH, METRIC, POLICY
+
+if TYPE_CHECKING:
+    from tracker.run import Run
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The same policy in earlier attempts: their ids, newest first, and the newest one's arguments."""
+
+    ids: tuple[str, ...] = ()
+    config: dict[str, Any] | None = None
+
+
+def earlier_policies(run: Run, kind: str, monitor: str | None, number: int) -> Earlier:
+    """Find a policy again: the same kind and monitor, and among several such the one at the same place."""
+    if run.attempt == 1:
+        return Earlier()
+    return run.query(lambda connection: _earlier(connection, run, kind, monitor, number), Earlier())
+
+
+def _earlier(
+    connection: Connection, run: Run, kind: str, monitor: str | None, number: int
+) -> Earlier:
+    rows = connection.execute(
+        select(POLICY.c.id, POLICY.c.attempt, POLICY.c.number, POLICY.c.config)
+        .where(POLICY.c.run_id == run.id, POLICY.c.kind == kind)
+        .where(POLICY.c.monitor.is_(None) if monitor is None else POLICY.c.monitor == monitor)
+        .order_by(POLICY.c.attempt.desc(), POLICY.c.number)
+    ).all()
+    place = sum(row.attempt == run.attempt and row.number < number for row in rows)
+    by_attempt: dict[int, list[Any]] = {}
+    for row in rows:
+        if row.attempt < run.attempt:
+            by_attempt.setdefault(row.attempt, []).append(row)
+    same = [group[place] for group in by_attempt.values() if len(group) > place]
+    if not same:
+        return Earlier()
+    return Earlier(tuple(row.id for row in same), values.from_json(same[0].config))
+
+
+def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:
+    """Return the state with the last effective decision before the epoch at which the run goes on."""
+    if not earlier.ids:
+        return None
+    statement = (
+        select(DECISION.c.state)
+        .where(
+            DECISION.c.policy_id.in_(earlier.ids),
+            DECISION.c.epoch < run.first_epoch,
+            DECISION.c.superseded.is_(False),
+            DECISION.c.state.is_not(None),
+        )
+        .order_by(DECISION.c.epoch.desc(), DECISION.c.attempt.desc(), DECISION.c.number.desc())
+        .limit(1)
+    )
+    text = run.query(lambda connection: connection.execute(statement).scalar(), None)
+    state: dict[str, Any] | None = values.from_json(text)
+    return state
+
+
+def history(
+    connection: Connection, run_id: str, before: int
+) -> tuple[list[int], dict[str, list[float]]]:
+    """Return the effective epochs below ``before`` and their metrics, in the order they were first logged."""
+    rows = connection.execute(
+        select(EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+        .join_from(EPOCH, METRIC, METRIC.c.epoch_id == EPOCH.c.id, isouter=True)
+        .where(EPOCH.c.run_id == run_id, EPOCH.c.superseded.is_(False), EPOCH.c.epoch < before)
+        .order_by(EPOCH.c.epoch, METRIC.c.position)
+    ).all()
+    epochs = list(dict.fromkeys(row.epoch for row in rows))
+    places = {epoch: place for place, epoch in enumerate(epochs)}
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        if row.name is not None:
+            column = columns.setdefault(row.name, [math.nan] * len(epochs))
+            value = values.join(row.value, row.value_kind)
+            column[places[row.epoch]] = math.nan if value is None else value
+    return epochs, columns
+
+
+def next_epoch(connection: Connection, run_id: str) -> int:
+    """Return the number after the last effective epoch."""
+    last = connection.execute(
+        select(func.max(EPOCH.c.epoch)).where(
+            EPOCH.c.run_id == run_id, EPOCH.c.superseded.is_(False)
+        )
+    ).scalar()
+    return 0 if last is None else int(last) + 1
+
+
+def next_step(connection: Connection, run_id: str) -> int:
+    """Return the number after the highest step."""
+    last = connection.execute(
+        select(func.max(CLOCK.c.last_step)).where(CLOCK.c.run_id == run_id)
+    ).scalar()
+    return 0 if last is None else int(last) + 1

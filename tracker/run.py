@@ -1,0 +1,366 @@
+"""Run: what a user holds while training (the write side)."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from tracker import lifecycle, rows, values
+from tracker.clock import now
+from tracker.errors import BadValue, RunClosed
+from tracker.redact import redact
+from tracker.registry import Checkpoint
+from tracker.run_checkpoints import CheckpointKeeper, Facts
+
+if TYPE_CHECKING:
+    from tracker.recorder import Recorder
+    from tracker.run_policy import Policy
+
+STATUSES = ("running", "finished", "stopped_early", "failed", "interrupted", "lost")
+ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
+
+T = TypeVar("T")
+
+log = logging.getLogger("tracker")
+
+
+class Run:
+    """One training that is being recorded; made by `tracker.start_run`.
+
+    Attributes:
+        id: 12 hexadecimal digits.
+        name: the given one, else the experiment and a number.
+        experiment: what groups runs.
+        attempt: which process's share this is, from 1; more than 1 after a resume.
+        first_epoch: the epoch at which this attempt goes on, 0 for a new run.
+        recording: False where nothing is recorded (switched off, another rank, a forked child).
+        status: "running", or how it ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        name: str,
+        experiment: str,
+        attempt: int = 1,
+        first_epoch: int = 0,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.experiment = experiment
+        self.attempt = attempt
+        self.first_epoch = first_epoch
+        self.status = "running"
+        self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
+        self._recorder = recorder
+        self._stop_reason: str | None = None
+        self._epoch_started = now()
+        self._epochs: dict[int, tuple[int, float]] = {}
+        self._captured: dict[str, Any] = {}
+        self._keeper = CheckpointKeeper(self, recorder)
+        self._after: list[Callable[[], object]] = []
+        self._numbers: dict[str, int] = {"decision": 0, "policy": 0}
+        if recorder is not None:
+            self.log = recorder.buffer.log  # type: ignore[method-assign]  # spares a call a step
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
+
+    @property
+    def recording(self) -> bool:
+        """Whether what is logged here is kept."""
+        return self._recorder is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.status != "running"
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Stream step metrics: buffered, in the database at most a second later.
+
+        Args:
+            metrics: names and one number each: Python, NumPy, torch or TensorFlow scalars. A tensor
+                on a device is not waited for; it is copied there and fetched with the next flush.
+            step: any integer; the last step + 1 by default. Steps may repeat, go back or jump.
+
+        Raises:
+            BadValue: for text, None, or more than one element.
+            RunClosed: when the run has finished.
+        """
+        self._check_open()
+
+    def log_epoch(
+        self,
+        epoch: int,
+        metrics: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        learning_rate: float | None = None,
+    ) -> None:
+        """Record an epoch; durable when this returns. A second call for the same epoch adds to it.
+
+        Args:
+            epoch: 0-based number.
+            metrics: names and one number each.
+            seconds: how long the epoch took; since the previous one (or the start) by default.
+            learning_rate: the one that the epoch was trained with, when known.
+
+        Raises:
+            BadValue: for an epoch that is no whole number ≥ 0, or a metric that is not one number.
+            RunClosed: when the run has finished.
+        """
+        self._check_open()
+        number = _epoch_number(epoch)
+        plain = [
+            (values.clean_text(str(name)), *values.split(values.number(value, str(name))))
+            for name, value in metrics.items()
+        ]
+        rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
+        moment = now()
+        started, took = self._epochs.get(number, (self._epoch_started, None))
+        if seconds is None:
+            seconds = took if took is not None else max(0.0, (moment - started) / 1e6)
+        self._epochs = {number: (started, float(seconds))}
+        self._epoch_started = moment
+        self.record(
+            {
+                "kind": "epoch",
+                "run": self.id,
+                "attempt": self.attempt,
+                "epoch": number,
+                "started": started,
+                "seconds": float(seconds),
+                "learning_rate": rate if rate is not None and math.isfinite(rate) else None,
+                "metrics": plain,
+            }
+        )
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record hyperparameters: numbers, text, None, lists and dicts; exact for integers of any size."""
+        self._check_open()
+        given = [rows.param(self.id, name, value) for name, value in params.items()]
+        self.record({"kind": "params", "rows": given})
+
+    def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
+        """Record labels: names with values, or names alone."""
+        self._check_open()
+        self.record({"kind": "tags", "rows": rows.tags(self.id, tags)})
+
+    def capture(self, **sections: Any) -> None:
+        """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
+        self._check_open()
+        self._captured.update(values.plain(sections))
+        text = redact(values.to_json(self._captured))
+        if self._recorder is not None:
+            changed = {"captured": text}
+            self.record({"kind": "attempt", "id": self._recorder.attempt_id, "values": changed})
+
+    def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
+        """Register a file that is complete: its size and SHA-256 are taken now.
+
+        Args:
+            path: the file.
+            **facts: ``epoch``, ``step``, ``metrics``, ``monitor``, ``value``, ``policy``; each None by
+                default. ``value`` is that of ``monitor``, taken from ``metrics`` when it is there.
+
+        Raises:
+            CheckpointError: when ``path`` is no regular file.
+        """
+        self._check_open()
+        return self._keeper.register(path, facts)
+
+    def save_checkpoint(
+        self, path: str | os.PathLike[str], save: Callable[[Path], object], **facts: Unpack[Facts]
+    ) -> Checkpoint:
+        """Save a file and register it, so that a kill at any moment leaves the old one or the new one, whole.
+
+        Args:
+            path: where it goes. A registered file of that name is replaced.
+            save: called with a temporary path in the same folder; what it raises comes out unchanged.
+            **facts: as for `log_checkpoint`.
+        """
+        self._check_open()
+        return self._keeper.save(path, save, facts)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return this run's available checkpoints, of all attempts, oldest first."""
+        return self._keeper.available()
+
+    def prune_checkpoints(
+        self, checkpoints: Iterable[Checkpoint], *, why: str = ""
+    ) -> list[Checkpoint]:
+        """Delete checkpoint files; returns those deleted.
+
+        Never deleted: pinned ones, the last, the best by its monitor, files that were changed since,
+        and files that are not registered.
+        """
+        self._check_open()
+        return self._keeper.prune(checkpoints, why)
+
+    def add_policy(
+        self,
+        kind: str,
+        *,
+        monitor: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        rules: str | None = None,
+    ) -> Policy:
+        """Register a callback's configuration; what it decides is recorded through the result."""
+        from tracker.run_policy import add_policy
+
+        self._check_open()
+        return add_policy(self, kind, monitor, config, rules)
+
+    def history(self) -> dict[str, list[float]]:
+        """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
+        from tracker.resume import history
+
+        return self.query(lambda connection: history(connection, self.id, self.first_epoch)[1], {})
+
+    def epochs_done(self) -> list[int]:
+        """Return the numbers of the effective epochs recorded before this attempt goes on."""
+        from tracker.resume import history
+
+        return self.query(lambda connection: history(connection, self.id, self.first_epoch)[0], [])
+
+    def rewind(self, epoch: int) -> None:
+        """Let this attempt go on at an earlier epoch; what was recorded from there on becomes superseded."""
+        self.first_epoch = _epoch_number(epoch)
+
+    def note_stop(self, reason: str) -> None:
+        """Remember that training was stopped early, and why; `finish` then says so."""
+        self._stop_reason = reason
+
+    def finish(
+        self,
+        status: str = "finished",
+        reason: str | None = None,
+        error: BaseException | str | None = None,
+    ) -> None:
+        """End the run; does nothing when it has ended.
+
+        Args:
+            status: "finished", "stopped_early", "failed" or "interrupted". A finished run for which
+                `note_stop` was called is stopped_early.
+            reason: one sentence.
+            error: the exception, or its text.
+        """
+        if self.finished:
+            return
+        if status not in ENDINGS:
+            raise BadValue(f"status is {status!r}: possible are {', '.join(ENDINGS)}.")
+        if status == "finished" and self._stop_reason is not None:
+            status, reason = "stopped_early", self._stop_reason
+        self.status = status
+        lifecycle.leave(self)
+        self.__dict__.pop("log", None)
+        if self._recorder is not None:
+            self._recorder.close(self._ending(status, reason, error))
+        for call in self._after:
+            call()
+
+    def _ending(
+        self, status: str, reason: str | None, error: BaseException | str | None
+    ) -> dict[str, Any]:
+        assert self._recorder is not None
+        if isinstance(error, BaseException):
+            error = f"{type(error).__name__}: {error}".rstrip(": ")
+        return {
+            "kind": "end",
+            "run": self.id,
+            "id": self._recorder.attempt_id,
+            "attempt": self.attempt,
+            "status": status,
+            "reason": None if reason is None else values.clean_text(redact(reason)),
+            "error": None if error is None else values.clean_text(redact(error)),
+            "ended": now(),
+        }
+
+    def on_finish(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once the run has ended and its status is on disk; not after a kill."""
+        self._after.append(call)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run because of an exception: interrupted for Ctrl-C and exits, else failed."""
+        leaving = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
+        status = "interrupted" if leaving else "failed"
+        self.finish(status, f"training raised {type(error).__name__}", error)
+
+    def record(self, entry: dict[str, Any]) -> None:
+        """Make one entry durable (`tracker.journal`)."""
+        if self._recorder is not None:
+            self._recorder.record(entry)
+
+    def query(self, ask: Callable[[Any], T], otherwise: T) -> T:
+        """Ask the database in a transaction; ``otherwise`` where nothing is recorded or it is away."""
+        if self._recorder is None:
+            return otherwise
+        try:
+            answer: T = self._recorder.run_in_transaction(ask)
+            return answer
+        except Exception as error:
+            if self._recorder.strict:
+                raise
+            log.warning("local-tracker: %s", error)
+            return otherwise
+
+    def stored_path(self, path: str | os.PathLike[str]) -> str:
+        """Return a path as the database keeps it: relative to the project folder when below it."""
+        if self._recorder is None:
+            return os.fspath(path)
+        return values.clean_text(self._recorder.location.relative(Path(path)))
+
+    def next_number(self, what: str) -> int:
+        """Count decisions and policies of this attempt."""
+        self._numbers[what] += 1
+        return self._numbers[what]
+
+    def disown(self) -> None:
+        """After a fork: the run belongs to the parent, the child records nothing."""
+        if self._recorder is not None:
+            self._recorder.forget()
+            self._recorder = None
+            self.log = _ignore  # type: ignore[method-assign]
+
+    def _check_open(self) -> None:
+        if self.finished:
+            raise RunClosed(
+                f"The run {self.name} has ended ({self.status}). Start another one, or go on with it: "
+                f"tracker.start_run(resume={self.name!r})."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self.fail(error)
+
+
+def _ignore(metrics: Mapping[str, Any], step: int | None = None) -> None:
+    """Take the place of `Run.log` where nothing is recorded."""
+
+
+def _epoch_number(epoch: Any) -> int:
+    try:
+        number = epoch.__index__()
+    except AttributeError:
+        number = -1
+    if isinstance(epoch, bool) or not 0 <= number < 2**31:
+        raise BadValue(f"epoch is {epoch!r}: it must be a whole number from 0 up to {2**31 - 1}.")
+    return int(number)

@@ -1,0 +1,121 @@
+"""The checkpoints of one run, on the write side."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from tracker import registry, values
+from tracker.errors import CheckpointError
+from tracker.files import SavedFile, inspect_file, prepared, save_file
+from tracker.registry import Checkpoint
+
+if TYPE_CHECKING:
+    from tracker.recorder import Recorder
+    from tracker.run import Run
+    from tracker.run_policy import Policy
+
+log = logging.getLogger("tracker")
+
+
+class Facts(TypedDict, total=False):
+    """What may be said of a checkpoint when it is registered."""
+
+    epoch: int | None
+    step: int | None
+    metrics: Mapping[str, Any] | None
+    monitor: str | None
+    value: Any
+    policy: Policy | None
+
+
+class CheckpointKeeper:
+    """Saves, registers and prunes; where nothing is recorded it remembers its own files only."""
+
+    def __init__(self, run: Run, recorder: Recorder | None) -> None:
+        self._run = run
+        self._recorder = recorder
+        self._unrecorded: list[Checkpoint] = []
+
+    def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
+        """Register a complete file."""
+        found = inspect_file(path)
+        if found is None:
+            raise CheckpointError(
+                f"{os.fspath(path)} is no regular file: save the checkpoint first, or let "
+                f"run.save_checkpoint(path, save) do both."
+            )
+        return self._registered(describe(found, facts))
+
+    def save(
+        self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
+    ) -> Checkpoint:
+        """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
+        if self._recorder is None:
+            return self._registered(describe(save_file(path, save), facts))
+        with prepared(path, save) as ready:
+            made = describe(ready, facts)
+            self._write(made, pending=True)
+            ready.publish()
+        return self._registered(made)
+
+    def _registered(self, made: Checkpoint) -> Checkpoint:
+        if self._recorder is None:
+            self._unrecorded = [one for one in self._unrecorded if one.path != made.path] + [made]
+        else:
+            self._write(made, pending=False)
+        return made
+
+    def _write(self, made: Checkpoint, *, pending: bool) -> None:
+        assert self._recorder is not None
+        row = registry.row(made, self._recorder.location, self._run.id, self._run.attempt)
+        if pending:
+            row.update(state="missing", pending=True)
+        self._run.record({"kind": "checkpoint", "row": row})
+
+    def available(self) -> list[Checkpoint]:
+        """Return the run's available checkpoints, oldest first."""
+        if self._recorder is None:
+            return list(self._unrecorded)
+        location = self._recorder.location
+        return self._run.query(
+            lambda connection: registry.of_run(connection, location, self._run.id), []
+        )
+
+    def prune(self, checkpoints: Iterable[Checkpoint], why: str) -> list[Checkpoint]:
+        """Delete what may be deleted; returns it."""
+        commit = self._run.record
+        pruned, refused = registry.prune(checkpoints, self.available(), commit)
+        for one, reason in refused.items():
+            log.debug("checkpoint %s was kept (%s): %s", one, why, reason)
+        gone = {one.id for one in pruned}
+        self._unrecorded = [one for one in self._unrecorded if one.id not in gone]
+        return [replace(one, state="pruned") for one in pruned]
+
+
+def describe(file: SavedFile, facts: Facts) -> Checkpoint:
+    """Make a checkpoint of a complete file; values become plain here."""
+    metrics = facts.get("metrics") or {}
+    numbers = {str(name): values.number(one, str(name)) for name, one in metrics.items()}
+    policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
+    if monitor is None and policy is not None:
+        monitor = policy.monitor
+    if value is None and monitor in numbers:
+        value = numbers[monitor]
+    return Checkpoint(
+        id=registry.new_id(),
+        path=file.path,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        epoch=facts.get("epoch"),
+        step=facts.get("step"),
+        monitor=monitor,
+        value=None if value is None else values.number(value, str(monitor)),
+        metrics=numbers,
+        policy_id=policy.id if policy is not None else None,
+        mode=policy.config.get("mode") if policy is not None else None,
+    )

@@ -1,0 +1,154 @@
+"""Policy: one callback's configuration in one run, and the way its decisions are recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tracker import registry, resume, values
+from tracker.clock import now
+from tracker.errors import BadValue
+from tracker.redact import redact
+
+if TYPE_CHECKING:
+    from tracker.run import Run
+
+VERDICTS = (
+    "improved", "waited", "stopped", "restored", "saved", "skipped", "reduced", "scheduled", "pruned",
+)  # fmt: skip
+
+log = logging.getLogger("tracker")
+
+
+class Policy:
+    """What `Run.add_policy` returns.
+
+    Attributes:
+        id, kind, monitor, rules: what it is; ``kind`` is the callback's class name.
+        config: its arguments, as plain data.
+        saved_config: the arguments it had in the attempt before, None in a new run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        kind: str,
+        monitor: str | None,
+        config: Mapping[str, Any] | None,
+        rules: str | None,
+    ) -> None:
+        self.id = registry.new_id()
+        self.kind = kind
+        self.monitor = monitor
+        self.rules = rules
+        self.config: dict[str, Any] = values.plain(dict(config or {}))
+        self.number = run.next_number("policy")
+        self._run = run
+        self._earlier = resume.earlier_policies(run, kind, monitor, self.number)
+        self.saved_config = self._earlier.config
+
+    @property
+    def saved_state(self) -> dict[str, Any] | None:
+        """The state after the last effective decision before ``run.first_epoch``; None in a new run."""
+        return resume.saved_state(self._run, self._earlier)
+
+    @property
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """Arguments that differ from those of the attempt before: name → (then, now)."""
+        then = self.saved_config or {}
+        return {
+            name: (then[name], value)
+            for name, value in self.config.items()
+            if name in then and then[name] != value
+        }
+
+    def decide(
+        self,
+        verdict: str,
+        *,
+        epoch: int,
+        reason: str,
+        step: int | None = None,
+        value: float | None = None,
+        best: float | None = None,
+        best_epoch: int | None = None,
+        wait: int | None = None,
+        lr_before: float | None = None,
+        lr_after: float | None = None,
+        path: Any = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record a decision; durable when this returns.
+
+        Args:
+            verdict: one of `VERDICTS`.
+            epoch: the 0-based epoch that it was taken at.
+            reason: one sentence that a person understands.
+            state: what a resumed run gets back as `saved_state`, plain data.
+        """
+        if verdict not in VERDICTS:
+            raise BadValue(f"verdict is {verdict!r}: possible are {', '.join(VERDICTS)}.")
+        if not self._run.recording or self._run.finished:
+            return
+        kept, kept_kind = values.split(None if value is None else float(value))
+        top, top_kind = values.split(None if best is None else float(best))
+        self._run.record(
+            {
+                "kind": "decision",
+                "row": {
+                    "run_id": self._run.id,
+                    "attempt": self._run.attempt,
+                    "number": self._run.next_number("decision"),
+                    "policy_id": self.id,
+                    "epoch": int(epoch),
+                    "step": step,
+                    "monitor": self.monitor,
+                    "value": kept,
+                    "value_kind": kept_kind,
+                    "best": top,
+                    "best_kind": top_kind,
+                    "best_epoch": best_epoch,
+                    "wait": wait,
+                    "verdict": verdict,
+                    "reason": values.clean_text(redact(reason)),
+                    "lr_before": lr_before,
+                    "lr_after": lr_after,
+                    "path": None if path is None else self._run.stored_path(path),
+                    "state": None if state is None else values.to_json(state),
+                    "decided": now(),
+                    "superseded": False,
+                },
+            }
+        )
+
+
+def add_policy(
+    run: Run, kind: str, monitor: str | None, config: Mapping[str, Any] | None, rules: str | None
+) -> Policy:
+    """Register a policy with its run, and note arguments that changed since the attempt before."""
+    policy = Policy(run, kind, monitor, config, rules)
+    run.record(
+        {
+            "kind": "policy",
+            "row": {
+                "id": policy.id,
+                "run_id": run.id,
+                "attempt": run.attempt,
+                "number": policy.number,
+                "kind": kind,
+                "monitor": None if monitor is None else values.clean_text(str(monitor)),
+                "rules": rules,
+                "config": redact(values.to_json(policy.config)),
+            },
+        }
+    )
+    for name, (then, new) in policy.changed.items():
+        log.warning(
+            "local-tracker: %s goes on with %s=%r; the attempt before had %r.",
+            kind,
+            name,
+            new,
+            then,
+        )
+    return policy

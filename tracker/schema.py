@@ -1,0 +1,96 @@
+"""Which schema a database has: ours and current, too old, too new, or somebody else's.
+
+Knows the releases by number, so that an everyday command needs no Alembic.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import Connection, inspect
+
+from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
+from tracker.location import Location
+
+HISTORY = ("0001",)
+"""Every schema this release can upgrade from, oldest first; the last one is its own."""
+
+HEAD = HISTORY[-1]
+VERSION_TABLE = "tracker_schema_version"
+"""A name of our own: MLflow and Optuna both use Alembic's default one."""
+
+_MAGIC = b"SQLite format 3\0"
+_OTHERS = {
+    "an MLflow": {"experiments", "runs", "metrics"},
+    "an Optuna": {"studies", "trials"},
+}
+
+
+def check_file(location: Location) -> None:
+    """Refuse a file that is no SQLite database at all, without opening it as one."""
+    if location.path is None:
+        return
+    if location.path.is_dir():
+        raise NotATrackerDatabase(f"{location} is a folder: name a file.")
+    with location.path.open("rb") as file:
+        head = file.read(64)
+    if head and not head.startswith(_MAGIC):
+        raise NotATrackerDatabase(
+            f"{location} is {_looks_like(head)}, not a tracker database. It was left unchanged; "
+            f"name another file with database=, --database or TRACKER_DATABASE_URL."
+        )
+
+
+def _looks_like(head: bytes) -> str:
+    if head.startswith(b"\x89HDF"):
+        return "an HDF5 file"
+    if head.startswith(b"PK\x03\x04"):
+        return "a zip archive (perhaps a .keras or .pt checkpoint)"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        return "a binary or encrypted file"
+    return "a text file"
+
+
+def state(connection: Connection, location: Location) -> Literal["absent"] | str:
+    """Return the schema's number, or "absent" for a database without any table.
+
+    Raises:
+        NotATrackerDatabase: when it holds tables, but not ours.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in tables:
+        row = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+        return "absent" if row is None else str(row)
+    if tables and location.path is None:
+        return "absent"  # on a server we live beside other programs' tables
+    if tables:
+        whose = next(
+            (name for name, theirs in _OTHERS.items() if theirs <= tables), "another program's"
+        )
+        some = ", ".join(sorted(tables)[:5])
+        raise NotATrackerDatabase(
+            f"{location} is {whose} database (tables: {some}), not a tracker database. It was left "
+            f"unchanged; name another file with database=, --database or TRACKER_DATABASE_URL."
+        )
+    return "absent"
+
+
+def require_current(version: str, location: Location) -> None:
+    """Refuse to read a schema of another release."""
+    refuse_newer(version, location)
+    if version != HEAD:
+        raise DatabaseTooOld(
+            f"{location} has schema {version}, this release reads {HEAD}. "
+            f"Upgrade it (a backup is made first): tracker db upgrade --database {location}"
+        )
+
+
+def refuse_newer(version: str, location: Location) -> None:
+    """Refuse a schema that this release does not know."""
+    if version != "absent" and version not in HISTORY:
+        raise DatabaseTooNew(
+            f"{location} has schema {version}, made by a newer release; this one knows up to {HEAD}. "
+            f"It was left unchanged. Upgrade the program: pip install --upgrade local-tracker"
+        )

@@ -1,0 +1,97 @@
+"""Values that wait on a device: taken as they are now, read together later.
+
+Reading one number from an accelerator makes the caller wait for everything queued before it.
+`snapshot` therefore copies such a value where it lies, which only queues one more operation, and
+`fetch` reads many copies with one transfer for each device and dtype.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tracker.values import element_count, number
+
+
+class Deferred:
+    """A one-element tensor of ours alone, on its device, not yet read."""
+
+    __slots__ = ("read", "tensor")
+
+    def __init__(self, tensor: Any, read: Callable[[list[Any]], npt.NDArray[np.float64]]) -> None:
+        self.tensor = tensor
+        self.read = read
+
+    @property
+    def kind(self) -> tuple[object, str, str]:
+        """What can be read in one go: the framework, the device and the dtype."""
+        return self.read, str(self.tensor.device), str(self.tensor.dtype)
+
+
+def snapshot(value: Any, name: str) -> float | Deferred:
+    """Return ``value`` as a float, or as a copy on its device where reading it would wait.
+
+    Raises:
+        BadValue: for text, None, and anything with more than one element.
+    """
+    if isinstance(value, (int, float, np.generic)) or element_count(value) != 1:
+        return number(value, name)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        if value.device.type == "cpu" or value.is_complex():
+            return number(value, name)
+        return Deferred(value.detach().clone(), _read_torch)
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
+        if "CPU" in (value.device or "CPU") or value.dtype.is_complex:
+            return number(value, name)
+        if isinstance(value, tensorflow.Variable):
+            value = value.read_value()
+        return Deferred(value, _read_tensorflow)
+    return number(value, name)
+
+
+def fetch(waiting: Sequence[Deferred]) -> list[float | None]:
+    """Read all of ``waiting``, a transfer for each device and dtype; None for what cannot be read."""
+    groups: dict[object, list[int]] = {}
+    for place, item in enumerate(waiting):
+        groups.setdefault(item.kind, []).append(place)
+    found: list[float | None] = [None] * len(waiting)
+    for places in groups.values():
+        for place, value in zip(places, _together([waiting[i] for i in places]), strict=True):
+            found[place] = value
+    return found
+
+
+def _together(waiting: list[Deferred]) -> Sequence[float | None]:
+    try:
+        return waiting[0].read([item.tensor for item in waiting]).tolist()  # type: ignore[no-any-return]
+    except Exception:  # whatever a driver raises: one unreadable value must not take the others
+        return [_alone(item) for item in waiting]
+
+
+def _alone(item: Deferred) -> float | None:
+    try:
+        return number(item.tensor, "value")
+    except Exception:
+        return None
+
+
+def _read_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
+    torch = sys.modules["torch"]
+    device = tensors[0].device
+    if device.type == "cuda":  # the copies may be queued on any stream of the training thread
+        torch.cuda.synchronize(device)
+    with torch.no_grad():
+        stacked = torch.stack([tensor.reshape(()) for tensor in tensors]).cpu()
+        return stacked.double().numpy()  # type: ignore[no-any-return]
+
+
+def _read_tensorflow(tensors: list[Any]) -> npt.NDArray[np.float64]:
+    tensorflow = sys.modules["tensorflow"]
+    stacked = tensorflow.stack([tensorflow.reshape(tensor, ()) for tensor in tensors])
+    return stacked.numpy().astype(np.float64)  # type: ignore[no-any-return]

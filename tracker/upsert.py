@@ -1,0 +1,44 @@
+"""INSERT … ON CONFLICT, the same for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+Update = Sequence[str] | Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    key: tuple[str, ...],
+    change: Update,
+) -> None:
+    """Insert rows; where ``key`` is there already, set the columns of ``change`` (none: leave the row alone)."""
+    if not rows:
+        return
+    if not callable(change):
+        change = tuple(change)
+    statement = _statement(connection.dialect.name, table, key, change)
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+@lru_cache(maxsize=64)
+def _statement(dialect: str, table: Table, key: tuple[str, ...], change: Any) -> Any:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    statement = insert(table)
+    new = statement.excluded
+    if callable(change):
+        return statement.on_conflict_do_update(index_elements=key, set_=change(new))
+    if not change:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(
+        index_elements=key, set_={name: new[name] for name in change}
+    )

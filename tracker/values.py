@@ -1,0 +1,191 @@
+"""Values become plain here, once, at the door.
+
+Metrics are doubles. SQLite keeps neither NaN nor the sign of -0.0, so that a stored value is a pair
+``(value, kind)``:
+
+=========  ==========  ======================
+kind       stored      read back as
+=========  ==========  ======================
+finite     the value   the value
++inf -inf  ±infinity   ±infinity
+nan        NULL        NaN
+-0         0.0         -0.0
+NULL       NULL        None ("none yet")
+=========  ==========  ======================
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+from tracker.errors import BadValue
+
+
+def number(value: Any, name: str = "value") -> float:
+    """Return ``value`` as a float.
+
+    Takes bool, int, float, Decimal, and any scalar or one-element array or tensor of NumPy, torch,
+    TensorFlow or JAX, whatever its shape, device, dtype or gradient.
+
+    Raises:
+        BadValue: for text, None, and anything with more than one element.
+    """
+    if isinstance(value, (float, int)):
+        return _float(value, name)
+    if isinstance(value, (str, bytes)) or value is None:
+        raise BadValue(f"{name} is {_shown(value)}: a metric must be one number.")
+    size = element_count(value)
+    if size is not None and size != 1:
+        raise BadValue(
+            f"{name} has {size} elements: a metric must be one number. "
+            f"Reduce it first, for instance with .mean()."
+        )
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach()
+        if hasattr(value, "numpy") and not hasattr(value, "item"):
+            value = value.numpy()
+        if hasattr(value, "item"):
+            value = value.item()
+        return _float(value, name)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, BadValue):
+            raise
+        raise BadValue(
+            f"{name} is {_shown(value)}: a metric must be one number ({error})."
+        ) from error
+
+
+def element_count(value: Any) -> int | None:
+    """How many elements an array or tensor has, or None when it does not say."""
+    numel = getattr(value, "numel", None)
+    if callable(numel):
+        return int(numel())
+    size = getattr(value, "size", None)
+    if isinstance(size, int):
+        return size
+    shape = getattr(value, "shape", None)
+    return math.prod(shape) if shape is not None else None
+
+
+def _float(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise BadValue(
+            f"{name} is an integer of {len(str(value))} digits: metrics are doubles, "
+            f"at most 1.8e308. Log its logarithm, or keep it as a parameter."
+        ) from error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:80]}{'…' if len(text) > 80 else ''} ({type(value).__name__})"
+
+
+def kind_of(value: float) -> str:
+    """Say which of the kinds above a double is."""
+    if math.isfinite(value):
+        return "-0" if value == 0 and math.copysign(1, value) < 0 else "finite"
+    if math.isnan(value):
+        return "nan"
+    return "+inf" if value > 0 else "-inf"
+
+
+def split(value: float | None) -> tuple[float | None, str | None]:
+    """Return ``(value, kind)`` as they are stored."""
+    if value is None:
+        return None, None
+    kind = kind_of(value)
+    return (None if kind == "nan" else value), kind
+
+
+def join(value: float | None, kind: str | None) -> float | None:
+    """Return what `split` took apart."""
+    if kind is None or kind == "finite":
+        return value
+    return {"nan": math.nan, "+inf": math.inf, "-inf": -math.inf, "-0": -0.0}[kind]
+
+
+def clean_text(text: str) -> str:
+    r"""Make text that both databases take: NUL and lone surrogates become their escapes (``\x00``)."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\\x00")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON-ready data: numbers, text, lists and dicts with text keys."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, Mapping):
+        return {clean_text(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (PurePath, Decimal)):
+        return clean_text(str(value))
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return clean_text(repr(value))
+
+
+def to_json(value: Any) -> str:
+    """Write JSON; NaN and infinities as Python's json writes them, to be read by `from_json` only."""
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(text: str | None) -> Any:
+    """Read what `to_json` wrote; None for None."""
+    return None if text is None else json.loads(text)
+
+
+def param_encode(value: Any) -> tuple[str, str, float | None]:
+    """Return ``(kind, text, number)`` of a parameter: exact for integers of any size and for any float."""
+    if isinstance(value, bool):
+        return "bool", str(value).lower(), float(value)
+    if isinstance(value, int):
+        return "int", str(value), _sortable(value)
+    if isinstance(value, float):
+        return "float", repr(float(value)), None if math.isnan(value) else float(value)
+    if value is None:
+        return "none", "", None
+    if isinstance(value, str):
+        return "str", clean_text(value), None
+    if element_count(value) == 1 and hasattr(value, "item"):
+        return param_encode(value.item())
+    ready = plain(value)
+    if isinstance(ready, (str, int, float)):
+        return param_encode(ready)
+    return "json", to_json(ready), None
+
+
+def _sortable(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def param_decode(kind: str, text: str) -> Any:
+    """Return the parameter that `param_encode` took apart."""
+    if kind == "int":
+        return int(text)
+    if kind == "float":
+        return float(text)
+    if kind == "bool":
+        return text == "true"
+    if kind == "none":
+        return None
+    return json.loads(text) if kind == "json" else text
