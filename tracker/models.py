@@ -16,8 +16,8 @@ class Table(SQLModel, registry=registry()):
     """Base of our tables; a registry of its own keeps them apart from a user's SQLModel tables."""
 
 
-def _big(nullable: bool = False, **kwargs: bool) -> Column[int]:
-    return Column(BigInteger, nullable=nullable, **kwargs)
+def _big(nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
 
 
 class Run(Table, table=True):

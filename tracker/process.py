@@ -91,7 +91,7 @@ def _lives(pid: int, started: float) -> bool:
 
     try:
         process = psutil.Process(pid)
-        return (
+        return bool(
             abs(process.create_time() - started) < _SAME_START
             and process.status() != psutil.STATUS_ZOMBIE
         )

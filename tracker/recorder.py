@@ -7,11 +7,16 @@ later, in order. With ``strict`` the error comes out instead.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
-from tracker import journal
+from sqlalchemy import Connection
+
+from tracker import journal, values
 from tracker.buffer import Buffer
 from tracker.clock import now
 from tracker.database import Database
@@ -27,10 +32,13 @@ CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
 
 log = logging.getLogger("tracker")
+T = TypeVar("T")
 
 
 class Recorder:
     """Writes for one attempt of one run, from any thread of the process that made it."""
+
+    recording = True
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class Recorder:
         self.strict = strict
         self.wake = threading.Event()
         self.buffer = Buffer(next_step=next_step, wake=self.wake.set)
+        self.log = self.buffer.log
         self.spool = Spool(spool_path(location, attempt_id))
         self.spooled = 0
         self._database = Database(location)
@@ -127,8 +136,8 @@ class Recorder:
         if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
             return []
         self._counts = counts
-        values = {"heartbeat": now(), "spooled": counts[0], "dropped": counts[1]}
-        return [{"kind": "attempt", "id": self.attempt_id, "values": values}]
+        change = {"heartbeat": now(), "spooled": counts[0], "dropped": counts[1]}
+        return [{"kind": "attempt", "id": self.attempt_id, "values": change}]
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -146,10 +155,20 @@ class Recorder:
                     log.warning("local-tracker: %s What is recorded waits.", error)
                 self._failing = True
 
-    def run_in_transaction(self, work: Any) -> Any:
-        """Read or write with the attempt's own connection, in one transaction; raises what it raises."""
-        with self._lock, self._database.transaction() as connection:
-            return work(connection)
+    def query(self, ask: Callable[[Connection], T], otherwise: T) -> T:
+        """Ask the database in a transaction of its own; ``otherwise`` where it does not answer."""
+        try:
+            with self._lock, self._database.transaction() as connection:
+                return ask(connection)
+        except Exception as error:
+            if self.strict:
+                raise
+            log.warning("local-tracker: %s", error)
+            return otherwise
+
+    def stored_path(self, path: str | os.PathLike[str]) -> str:
+        """Return a path as the database keeps it: relative to the project folder when below it."""
+        return values.clean_text(self.location.relative(Path(path)))
 
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the thread; at most about 5 seconds."""

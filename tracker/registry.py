@@ -51,7 +51,7 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
-def row(checkpoint: Checkpoint, location: Location, run_id: str, attempt: int) -> dict[str, Any]:
+def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> dict[str, Any]:
     """Return a checkpoint as its table's columns."""
     value, kind = values.split(checkpoint.value)
     return {
@@ -59,7 +59,7 @@ def row(checkpoint: Checkpoint, location: Location, run_id: str, attempt: int) -
         "run_id": run_id,
         "attempt": attempt,
         "policy_id": checkpoint.policy_id,
-        "path": values.clean_text(location.relative(checkpoint.path)),
+        "path": stored_path,
         "bytes": checkpoint.bytes,
         "sha256": checkpoint.sha256,
         "epoch": checkpoint.epoch,

@@ -27,7 +27,9 @@ def earlier_policies(run: Run, kind: str, monitor: str | None, number: int) -> E
     """Find a policy again: the same kind and monitor, and among several such the one at the same place."""
     if run.attempt == 1:
         return Earlier()
-    return run.query(lambda connection: _earlier(connection, run, kind, monitor, number), Earlier())
+    return run.writer.query(
+        lambda connection: _earlier(connection, run, kind, monitor, number), Earlier()
+    )
 
 
 def _earlier(
@@ -65,7 +67,7 @@ def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:
         .order_by(DECISION.c.epoch.desc(), DECISION.c.attempt.desc(), DECISION.c.number.desc())
         .limit(1)
     )
-    text = run.query(lambda connection: connection.execute(statement).scalar(), None)
+    text = run.writer.query(lambda connection: connection.execute(statement).scalar(), None)
     state: dict[str, Any] | None = values.from_json(text)
     return state
 

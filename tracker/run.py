@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from tracker import lifecycle, rows, values
 from tracker.clock import now
@@ -16,6 +14,7 @@ from tracker.errors import BadValue, RunClosed
 from tracker.redact import redact
 from tracker.registry import Checkpoint
 from tracker.run_checkpoints import CheckpointKeeper, Facts
+from tracker.silence import Silence
 
 if TYPE_CHECKING:
     from tracker.recorder import Recorder
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 STATUSES = ("running", "finished", "stopped_early", "failed", "interrupted", "lost")
 ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
-
-T = TypeVar("T")
-
-log = logging.getLogger("tracker")
 
 
 class Run:
@@ -50,7 +45,7 @@ class Run:
         experiment: str,
         attempt: int = 1,
         first_epoch: int = 0,
-        recorder: Recorder | None = None,
+        writer: Recorder | Silence | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -59,16 +54,15 @@ class Run:
         self.first_epoch = first_epoch
         self.status = "running"
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
-        self._recorder = recorder
+        self.writer: Recorder | Silence = Silence() if writer is None else writer
         self._stop_reason: str | None = None
         self._epoch_started = now()
         self._epochs: dict[int, tuple[int, float]] = {}
         self._captured: dict[str, Any] = {}
-        self._keeper = CheckpointKeeper(self, recorder)
+        self._keeper = CheckpointKeeper(self)
         self._after: list[Callable[[], object]] = []
         self._numbers: dict[str, int] = {"decision": 0, "policy": 0}
-        if recorder is not None:
-            self.log = recorder.buffer.log  # type: ignore[method-assign]  # spares a call a step
+        self.log = self.writer.log  # type: ignore[method-assign]  # spares a call a step
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
@@ -76,7 +70,7 @@ class Run:
     @property
     def recording(self) -> bool:
         """Whether what is logged here is kept."""
-        return self._recorder is not None
+        return self.writer.recording
 
     @property
     def finished(self) -> bool:
@@ -115,7 +109,6 @@ class Run:
 
         Raises:
             BadValue: for an epoch that is no whole number ≥ 0, or a metric that is not one number.
-            RunClosed: when the run has finished.
         """
         self._check_open()
         number = _epoch_number(epoch)
@@ -130,38 +123,28 @@ class Run:
             seconds = took if took is not None else max(0.0, (moment - started) / 1e6)
         self._epochs = {number: (started, float(seconds))}
         self._epoch_started = moment
-        self.record(
-            {
-                "kind": "epoch",
-                "run": self.id,
-                "attempt": self.attempt,
-                "epoch": number,
-                "started": started,
-                "seconds": float(seconds),
-                "learning_rate": rate if rate is not None and math.isfinite(rate) else None,
-                "metrics": plain,
-            }
+        self.writer.record(
+            rows.epoch(self.id, self.attempt, number, started, float(seconds), rate, plain)
         )
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters: numbers, text, None, lists and dicts; exact for integers of any size."""
         self._check_open()
         given = [rows.param(self.id, name, value) for name, value in params.items()]
-        self.record({"kind": "params", "rows": given})
+        self.writer.record({"kind": "params", "rows": given})
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
         """Record labels: names with values, or names alone."""
         self._check_open()
-        self.record({"kind": "tags", "rows": rows.tags(self.id, tags)})
+        self.writer.record({"kind": "tags", "rows": rows.tags(self.id, tags)})
 
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self._check_open()
         self._captured.update(values.plain(sections))
         text = redact(values.to_json(self._captured))
-        if self._recorder is not None:
-            changed = {"captured": text}
-            self.record({"kind": "attempt", "id": self._recorder.attempt_id, "values": changed})
+        changed = {"captured": text}
+        self.writer.record({"kind": "attempt", "id": self.writer.attempt_id, "values": changed})
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file that is complete: its size and SHA-256 are taken now.
@@ -197,11 +180,7 @@ class Run:
     def prune_checkpoints(
         self, checkpoints: Iterable[Checkpoint], *, why: str = ""
     ) -> list[Checkpoint]:
-        """Delete checkpoint files; returns those deleted.
-
-        Never deleted: pinned ones, the last, the best by its monitor, files that were changed since,
-        and files that are not registered.
-        """
+        """Delete files; returns those deleted. Never pinned, last, best, changed or unregistered ones."""
         self._check_open()
         return self._keeper.prune(checkpoints, why)
 
@@ -223,13 +202,17 @@ class Run:
         """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
         from tracker.resume import history
 
-        return self.query(lambda connection: history(connection, self.id, self.first_epoch)[1], {})
+        return self.writer.query(
+            lambda connection: history(connection, self.id, self.first_epoch)[1], {}
+        )
 
     def epochs_done(self) -> list[int]:
         """Return the numbers of the effective epochs recorded before this attempt goes on."""
         from tracker.resume import history
 
-        return self.query(lambda connection: history(connection, self.id, self.first_epoch)[0], [])
+        return self.writer.query(
+            lambda connection: history(connection, self.id, self.first_epoch)[0], []
+        )
 
     def rewind(self, epoch: int) -> None:
         """Let this attempt go on at an earlier epoch; what was recorded from there on becomes superseded."""
@@ -262,27 +245,11 @@ class Run:
         self.status = status
         lifecycle.leave(self)
         self.__dict__.pop("log", None)
-        if self._recorder is not None:
-            self._recorder.close(self._ending(status, reason, error))
+        self.writer.close(
+            rows.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
+        )
         for call in self._after:
             call()
-
-    def _ending(
-        self, status: str, reason: str | None, error: BaseException | str | None
-    ) -> dict[str, Any]:
-        assert self._recorder is not None
-        if isinstance(error, BaseException):
-            error = f"{type(error).__name__}: {error}".rstrip(": ")
-        return {
-            "kind": "end",
-            "run": self.id,
-            "id": self._recorder.attempt_id,
-            "attempt": self.attempt,
-            "status": status,
-            "reason": None if reason is None else values.clean_text(redact(reason)),
-            "error": None if error is None else values.clean_text(redact(error)),
-            "ended": now(),
-        }
 
     def on_finish(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once the run has ended and its status is on disk; not after a kill."""
@@ -294,30 +261,6 @@ class Run:
         status = "interrupted" if leaving else "failed"
         self.finish(status, f"training raised {type(error).__name__}", error)
 
-    def record(self, entry: dict[str, Any]) -> None:
-        """Make one entry durable (`tracker.journal`)."""
-        if self._recorder is not None:
-            self._recorder.record(entry)
-
-    def query(self, ask: Callable[[Any], T], otherwise: T) -> T:
-        """Ask the database in a transaction; ``otherwise`` where nothing is recorded or it is away."""
-        if self._recorder is None:
-            return otherwise
-        try:
-            answer: T = self._recorder.run_in_transaction(ask)
-            return answer
-        except Exception as error:
-            if self._recorder.strict:
-                raise
-            log.warning("local-tracker: %s", error)
-            return otherwise
-
-    def stored_path(self, path: str | os.PathLike[str]) -> str:
-        """Return a path as the database keeps it: relative to the project folder when below it."""
-        if self._recorder is None:
-            return os.fspath(path)
-        return values.clean_text(self._recorder.location.relative(Path(path)))
-
     def next_number(self, what: str) -> int:
         """Count decisions and policies of this attempt."""
         self._numbers[what] += 1
@@ -325,10 +268,9 @@ class Run:
 
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records nothing."""
-        if self._recorder is not None:
-            self._recorder.forget()
-            self._recorder = None
-            self.log = _ignore  # type: ignore[method-assign]
+        self.writer.forget()
+        self.writer = Silence()
+        self.log = self.writer.log  # type: ignore[method-assign]
 
     def _check_open(self) -> None:
         if self.finished:
@@ -350,10 +292,6 @@ class Run:
             self.finish()
         else:
             self.fail(error)
-
-
-def _ignore(metrics: Mapping[str, Any], step: int | None = None) -> None:
-    """Take the place of `Run.log` where nothing is recorded."""
 
 
 def _epoch_number(epoch: Any) -> int:

@@ -13,9 +13,9 @@ from tracker import registry, values
 from tracker.errors import CheckpointError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
 from tracker.registry import Checkpoint
+from tracker.silence import Silence
 
 if TYPE_CHECKING:
-    from tracker.recorder import Recorder
     from tracker.run import Run
     from tracker.run_policy import Policy
 
@@ -36,9 +36,8 @@ class Facts(TypedDict, total=False):
 class CheckpointKeeper:
     """Saves, registers and prunes; where nothing is recorded it remembers its own files only."""
 
-    def __init__(self, run: Run, recorder: Recorder | None) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._recorder = recorder
         self._unrecorded: list[Checkpoint] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
@@ -55,7 +54,7 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
-        if self._recorder is None:
+        if not self._run.recording:
             return self._registered(describe(save_file(path, save), facts))
         with prepared(path, save) as ready:
             made = describe(ready, facts)
@@ -64,31 +63,31 @@ class CheckpointKeeper:
         return self._registered(made)
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
-        if self._recorder is None:
+        if not self._run.recording:
             self._unrecorded = [one for one in self._unrecorded if one.path != made.path] + [made]
         else:
             self._write(made, pending=False)
         return made
 
     def _write(self, made: Checkpoint, *, pending: bool) -> None:
-        assert self._recorder is not None
-        row = registry.row(made, self._recorder.location, self._run.id, self._run.attempt)
+        stored = self._run.writer.stored_path(made.path)
+        row = registry.row(made, stored, self._run.id, self._run.attempt)
         if pending:
             row.update(state="missing", pending=True)
-        self._run.record({"kind": "checkpoint", "row": row})
+        self._run.writer.record({"kind": "checkpoint", "row": row})
 
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first."""
-        if self._recorder is None:
+        writer = self._run.writer
+        if isinstance(writer, Silence):
             return list(self._unrecorded)
-        location = self._recorder.location
-        return self._run.query(
-            lambda connection: registry.of_run(connection, location, self._run.id), []
+        return writer.query(
+            lambda connection: registry.of_run(connection, writer.location, self._run.id), []
         )
 
     def prune(self, checkpoints: Iterable[Checkpoint], why: str) -> list[Checkpoint]:
         """Delete what may be deleted; returns it."""
-        commit = self._run.record
+        commit = self._run.writer.record
         pruned, refused = registry.prune(checkpoints, self.available(), commit)
         for one, reason in refused.items():
             log.debug("checkpoint %s was kept (%s): %s", one, why, reason)

@@ -93,7 +93,7 @@ class Policy:
             return
         kept, kept_kind = values.split(None if value is None else float(value))
         top, top_kind = values.split(None if best is None else float(best))
-        self._run.record(
+        self._run.writer.record(
             {
                 "kind": "decision",
                 "row": {
@@ -114,7 +114,7 @@ class Policy:
                     "reason": values.clean_text(redact(reason)),
                     "lr_before": lr_before,
                     "lr_after": lr_after,
-                    "path": None if path is None else self._run.stored_path(path),
+                    "path": None if path is None else self._run.writer.stored_path(path),
                     "state": None if state is None else values.to_json(state),
                     "decided": now(),
                     "superseded": False,
@@ -128,7 +128,7 @@ def add_policy(
 ) -> Policy:
     """Register a policy with its run, and note arguments that changed since the attempt before."""
     policy = Policy(run, kind, monitor, config, rules)
-    run.record(
+    run.writer.record(
         {
             "kind": "policy",
             "row": {

@@ -78,7 +78,7 @@ def start_run(
         experiment=opened.experiment,
         attempt=opened.attempt,
         first_epoch=opened.first_epoch,
-        recorder=recorder,
+        writer=recorder,
     )
     lifecycle.enter(run)
     return run

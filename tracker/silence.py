@@ -1,0 +1,38 @@
+"""The writer of a run that records nothing: switched off, another rank, or a forked child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from tracker.journal import Entry
+
+T = TypeVar("T")
+
+
+class Silence:
+    """Has the methods of `tracker.recorder.Recorder` and keeps nothing."""
+
+    recording = False
+    attempt_id = ""
+
+    def record(self, *entries: Entry) -> None:
+        """Keep nothing."""
+
+    def query(self, ask: Callable[[Any], T], otherwise: T) -> T:
+        """Answer ``otherwise``."""
+        return otherwise
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Keep nothing."""
+
+    def stored_path(self, path: str | os.PathLike[str]) -> str:
+        """Return the path as it is."""
+        return os.fspath(path)
+
+    def close(self, *entries: Entry) -> None:
+        """Nothing to close."""
+
+    def forget(self) -> None:
+        """Nothing to forget."""
