@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from tracker import models
 from tracker.upsert import upsert
@@ -43,21 +54,39 @@ def apply(connection: Connection, entries: Iterable[Entry]) -> None:
         _WRITERS[entry["kind"]](connection, entry)
 
 
+# Built once: making a statement costs more than running it.
+_KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
+    EPOCH.c.run_id == bindparam("run"),
+    EPOCH.c.attempt == bindparam("attempt"),
+    EPOCH.c.epoch == bindparam("epoch"),
+)
+_ADD_EPOCH = insert(EPOCH)
+_CHANGE_EPOCH = update(EPOCH).where(EPOCH.c.id == bindparam("known"))
+_GROW_RUN = (
+    update(RUN)
+    .where(RUN.c.id == bindparam("run"))
+    .values(
+        epochs=RUN.c.epochs + bindparam("more_epochs"),
+        seconds=RUN.c.seconds + bindparam("more_seconds"),
+    )
+)
+
+
 def _epoch(connection: Connection, entry: Entry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
     claimed = claim(connection, run, attempt, number)
-    where = and_(EPOCH.c.run_id == run, EPOCH.c.attempt == attempt, EPOCH.c.epoch == number)
-    known = connection.execute(select(EPOCH.c.id, EPOCH.c.seconds).where(where)).first()
-    values = {key: entry[key] for key in ("started", "seconds", "learning_rate")}
+    key = {"run": run, "attempt": attempt, "epoch": number}
+    known = connection.execute(_KNOWN_EPOCH, key).first()
+    values = {name: entry[name] for name in ("started", "seconds", "learning_rate")}
     if known is None:
-        key = {"run_id": run, "attempt": attempt, "epoch": number, "superseded": False}
-        epoch_id = connection.execute(insert(EPOCH).values(**key, **values)).inserted_primary_key[0]  # type: ignore[index]
-        grown = {"epochs": RUN.c.epochs + 1, "seconds": RUN.c.seconds + entry["seconds"]}
+        row = {"run_id": run, "attempt": attempt, "epoch": number, "superseded": False, **values}
+        epoch_id = connection.execute(_ADD_EPOCH, row).inserted_primary_key[0]  # type: ignore[index]
     else:
         epoch_id = known.id
-        connection.execute(update(EPOCH).where(EPOCH.c.id == epoch_id).values(**values))
-        grown = {"seconds": RUN.c.seconds + (entry["seconds"] - known.seconds)}
-    connection.execute(update(RUN).where(RUN.c.id == run).values(**grown))
+        connection.execute(_CHANGE_EPOCH, {"known": epoch_id, **values})
+    more = entry["seconds"] - (0.0 if known is None else known.seconds)
+    grown = {"run": run, "more_epochs": int(known is None), "more_seconds": more}
+    connection.execute(_GROW_RUN, grown)
     rows = [
         {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
         for place, (name, value, kind) in enumerate(entry["metrics"])

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from tracker import lifecycle, rows, values
+from tracker import lifecycle, resume, rows, values
 from tracker.clock import now
 from tracker.errors import BadValue, RunClosed
 from tracker.redact import redact
 from tracker.registry import Checkpoint
 from tracker.run_checkpoints import CheckpointKeeper, Facts
+from tracker.run_policy import Policy, add_policy
 from tracker.silence import Silence
 
 if TYPE_CHECKING:
     from tracker.recorder import Recorder
-    from tracker.run_policy import Policy
 
 STATUSES = ("running", "finished", "stopped_early", "failed", "interrupted", "lost")
 ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
@@ -61,7 +62,7 @@ class Run:
         self._captured: dict[str, Any] = {}
         self._keeper = CheckpointKeeper(self)
         self._after: list[Callable[[], object]] = []
-        self._numbers: dict[str, int] = {"decision": 0, "policy": 0}
+        self._numbers = {"decision": count(1), "policy": count(1)}
         self.log = self.writer.log  # type: ignore[method-assign]  # spares a call a step
 
     def __repr__(self) -> str:
@@ -128,7 +129,7 @@ class Run:
         )
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record hyperparameters: numbers, text, None, lists and dicts; exact for integers of any size."""
+        """Record hyperparameters: numbers, text, None, lists, dicts; integers of any size are exact."""
         self._check_open()
         given = [rows.param(self.id, name, value) for name, value in params.items()]
         self.writer.record({"kind": "params", "rows": given})
@@ -193,25 +194,19 @@ class Run:
         rules: str | None = None,
     ) -> Policy:
         """Register a callback's configuration; what it decides is recorded through the result."""
-        from tracker.run_policy import add_policy
-
         self._check_open()
         return add_policy(self, kind, monitor, config, rules)
 
     def history(self) -> dict[str, list[float]]:
         """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
-        from tracker.resume import history
-
         return self.writer.query(
-            lambda connection: history(connection, self.id, self.first_epoch)[1], {}
+            lambda connection: resume.history(connection, self.id, self.first_epoch)[1], {}
         )
 
     def epochs_done(self) -> list[int]:
         """Return the numbers of the effective epochs recorded before this attempt goes on."""
-        from tracker.resume import history
-
         return self.writer.query(
-            lambda connection: history(connection, self.id, self.first_epoch)[0], []
+            lambda connection: resume.history(connection, self.id, self.first_epoch)[0], []
         )
 
     def rewind(self, epoch: int) -> None:
@@ -231,8 +226,7 @@ class Run:
         """End the run; does nothing when it has ended.
 
         Args:
-            status: "finished", "stopped_early", "failed" or "interrupted". A finished run for which
-                `note_stop` was called is stopped_early.
+            status: one of `ENDINGS`; "finished" becomes "stopped_early" after `note_stop`.
             reason: one sentence.
             error: the exception, or its text.
         """
@@ -244,7 +238,7 @@ class Run:
             status, reason = "stopped_early", self._stop_reason
         self.status = status
         lifecycle.leave(self)
-        self.__dict__.pop("log", None)
+        del self.log  # what comes later meets `Run.log`, which refuses
         self.writer.close(
             rows.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
         )
@@ -263,8 +257,7 @@ class Run:
 
     def next_number(self, what: str) -> int:
         """Count decisions and policies of this attempt."""
-        self._numbers[what] += 1
-        return self._numbers[what]
+        return next(self._numbers[what])
 
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records nothing."""
