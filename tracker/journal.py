@@ -6,46 +6,29 @@ doubles whatever was committed before. `apply` runs inside the caller's transact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Table,
-    and_,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
-from tracker import models
+from tracker import summaries
+from tracker.tables import (
+    ATTEMPT,
+    BLOCK,
+    CHECKPOINT,
+    CLOCK,
+    DECISION,
+    EPOCH,
+    METRIC,
+    PARAM,
+    POLICY,
+    RUN,
+    SERIES,
+    TAG,
+)
 from tracker.upsert import upsert
 
 Entry = dict[str, Any]
-
-
-def table(model: type[models.Table]) -> Table:
-    """Return the SQLAlchemy table of a model."""
-    return model.__table__  # type: ignore[attr-defined, no-any-return]
-
-
-RUN = table(models.Run)
-ATTEMPT = table(models.Attempt)
-PARAM = table(models.Param)
-TAG = table(models.Tag)
-EPOCH = table(models.Epoch)
-METRIC = table(models.Metric)
-SUMMARY = table(models.Summary)
-POLICY = table(models.Policy)
-DECISION = table(models.Decision)
-CHECKPOINT = table(models.Checkpoint)
-SERIES = table(models.Series)
-CLOCK = table(models.Clock)
-BLOCK = table(models.Block)
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -93,9 +76,9 @@ def _epoch(connection: Connection, entry: Entry) -> None:
     ]
     upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
     if claimed or known is not None:
-        summarize(connection, run)
+        summaries.summarize(connection, run)
     else:
-        _extend_summaries(connection, run, number, rows)
+        summaries.extend(connection, run, number, rows)
 
 
 def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
@@ -118,74 +101,6 @@ def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
         update(RUN).where(RUN.c.id == run).values(epochs=effective.scalar_subquery())
     )
     return True
-
-
-def _extend_summaries(
-    connection: Connection, run: str, epoch: int, rows: list[dict[str, Any]]
-) -> None:
-    summaries = [
-        {
-            "run_id": run,
-            "name": row["name"],
-            "last": row["value"],
-            "last_kind": row["value_kind"],
-            "last_epoch": epoch,
-            "min": row["value"],
-            "max": row["value"],
-            "min_epoch": None if row["value"] is None else epoch,
-            "max_epoch": None if row["value"] is None else epoch,
-        }
-        for row in rows
-    ]
-    upsert(connection, SUMMARY, summaries, ("run_id", "name"), _summary_update)
-
-
-def _summary_update(new: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the SQL that keeps what is lower or higher; NULL (a NaN) never wins."""
-    old = SUMMARY.c
-    lower = and_(new["min"].is_not(None), func.coalesce(new["min"] < old.min, True))
-    higher = and_(new["max"].is_not(None), func.coalesce(new["max"] > old.max, True))
-    later = new["last_epoch"] >= old.last_epoch
-    return {
-        "min": case((lower, new["min"]), else_=old.min),
-        "min_epoch": case((lower, new["min_epoch"]), else_=old.min_epoch),
-        "max": case((higher, new["max"]), else_=old.max),
-        "max_epoch": case((higher, new["max_epoch"]), else_=old.max_epoch),
-        "last": case((later, new["last"]), else_=old.last),
-        "last_kind": case((later, new["last_kind"]), else_=old.last_kind),
-        "last_epoch": case((later, new["last_epoch"]), else_=old.last_epoch),
-    }
-
-
-def summarize(connection: Connection, run: str) -> None:
-    """Make a run's summaries anew from its effective epochs."""
-    connection.execute(delete(SUMMARY).where(SUMMARY.c.run_id == run))
-    rows = connection.execute(
-        select(EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
-        .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
-        .where(EPOCH.c.run_id == run, EPOCH.c.superseded.is_(False))
-        .order_by(EPOCH.c.epoch)
-    )
-    found: dict[str, dict[str, Any]] = {}
-    for epoch, name, value, kind in rows:
-        one = found.setdefault(
-            name,
-            {
-                "run_id": run,
-                "name": name,
-                "min": None,
-                "min_epoch": None,
-                "max": None,
-                "max_epoch": None,
-            },
-        )
-        one.update(last=value, last_kind=kind, last_epoch=epoch)
-        if value is not None and (one["min"] is None or value < one["min"]):
-            one.update(min=value, min_epoch=epoch)
-        if value is not None and (one["max"] is None or value > one["max"]):
-            one.update(max=value, max_epoch=epoch)
-    if found:
-        connection.execute(insert(SUMMARY), list(found.values()))
 
 
 def _decision(connection: Connection, entry: Entry) -> None:
@@ -279,6 +194,33 @@ def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str,
     return dict(connection.execute(known).tuples().all())
 
 
+def _follow(connection: Connection, entry: Entry) -> None:
+    """End an attempt and begin the next one, in the same process."""
+    earlier = ATTEMPT.c.id == entry["earlier"]
+    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().one()
+    fresh = {
+        "id": entry["id"],
+        "number": entry["number"],
+        "first_epoch": None,
+        "spooled": 0,
+        "dropped": 0,
+    }
+    new = {
+        **row,
+        **fresh,
+        "status": "running",
+        "started": entry["time"],
+        "heartbeat": entry["time"],
+    }
+    upsert(connection, ATTEMPT, [{**new, "ended": None}], ("id",), ())
+    ended = {
+        "status": "finished",
+        "reason": "the run went on at an earlier epoch",
+        "ended": entry["time"],
+    }
+    connection.execute(update(ATTEMPT).where(earlier).values(**ended))
+
+
 _WRITERS: dict[str, Callable[[Connection, Entry], None]] = {
     "epoch": _epoch,
     "decision": _decision,
@@ -290,4 +232,5 @@ _WRITERS: dict[str, Callable[[Connection, Entry], None]] = {
     "attempt": _attempt,
     "end": _end,
     "series": _series,
+    "follow": _follow,
 }

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, func, select, update
 from tracker import registry
 from tracker.clock import shown
 from tracker.database import Database
-from tracker.journal import ATTEMPT, RUN, apply
+from tracker.journal import apply
 from tracker.location import Location
 from tracker.process import is_alive
 from tracker.spool import read_file, waiting
+from tracker.tables import ATTEMPT, RUN
 
 
 def dead_attempts(connection: Connection) -> list[Any]:

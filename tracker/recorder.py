@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from tracker import journal, values
+from tracker import journal, rows, values
+from tracker.blocks import CallBlock, SeriesWriter
 from tracker.buffer import Buffer
 from tracker.clock import now
 from tracker.database import Database
@@ -24,7 +26,6 @@ from tracker.errors import StoreError
 from tracker.journal import Entry
 from tracker.location import Location
 from tracker.process import HEARTBEAT_SECONDS
-from tracker.series import CallBlock, SeriesWriter
 from tracker.spool import Spool, spool_path
 
 FLUSH_SECONDS = 1.0
@@ -169,6 +170,15 @@ class Recorder:
     def stored_path(self, path: str | os.PathLike[str]) -> str:
         """Return a path as the database keeps it: relative to the project folder when below it."""
         return values.clean_text(self.location.relative(Path(path)))
+
+    def next_attempt(self, number: int) -> None:
+        """Begin another attempt in this process; what was streamed so far belongs to the one before."""
+        self.flush()
+        with self._lock:
+            earlier, self.attempt_id = self.attempt_id, secrets.token_hex(6)
+            self.attempt = number
+            self._series = SeriesWriter()
+        self.record(rows.follow(self.run_id, earlier, self.attempt_id, number))
 
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the thread; at most about 5 seconds."""

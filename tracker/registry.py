@@ -20,9 +20,10 @@ from tracker import values
 from tracker.clock import now
 from tracker.direction import direction
 from tracker.files import inspect_file
-from tracker.journal import ATTEMPT, CHECKPOINT, POLICY, Entry, apply
+from tracker.journal import Entry, apply
 from tracker.location import Location
 from tracker.process import is_alive
+from tracker.tables import ATTEMPT, CHECKPOINT, POLICY
 
 STATES = ("available", "pruned", "missing", "modified")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select
 
 from tracker import values
-from tracker.journal import CLOCK, DECISION, EPOCH, METRIC, POLICY
+from tracker.tables import CLOCK, DECISION, EPOCH, METRIC, POLICY
 
 if TYPE_CHECKING:
     from tracker.run import Run

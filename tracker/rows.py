@@ -83,3 +83,15 @@ def end(
         "error": None if error is None else values.clean_text(redact(error)),
         "ended": now(),
     }
+
+
+def follow(run_id: str, earlier_id: str, attempt_id: str, number: int) -> Entry:
+    """Return the entry that ends an attempt and begins the next one in the same process."""
+    return {
+        "kind": "follow",
+        "run": run_id,
+        "earlier": earlier_id,
+        "id": attempt_id,
+        "number": number,
+        "time": now(),
+    }

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from tracker import lifecycle, resume, rows, values
-from tracker.clock import now
+from tracker.epoch_clock import EpochClock
 from tracker.errors import BadValue, RunClosed
 from tracker.redact import redact
 from tracker.registry import Checkpoint
@@ -57,8 +57,7 @@ class Run:
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Recorder | Silence = Silence() if writer is None else writer
         self._stop_reason: str | None = None
-        self._epoch_started = now()
-        self._epochs: dict[int, tuple[int, float]] = {}
+        self._epochs = EpochClock()
         self._captured: dict[str, Any] = {}
         self._keeper = CheckpointKeeper(self)
         self._after: list[Callable[[], object]] = []
@@ -72,6 +71,11 @@ class Run:
     def recording(self) -> bool:
         """Whether what is logged here is kept."""
         return self.writer.recording
+
+    @property
+    def strict(self) -> bool:
+        """Whether what cannot be recorded is raised."""
+        return self.writer.strict
 
     @property
     def finished(self) -> bool:
@@ -118,15 +122,8 @@ class Run:
             for name, value in metrics.items()
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
-        moment = now()
-        started, took = self._epochs.get(number, (self._epoch_started, None))
-        if seconds is None:
-            seconds = took if took is not None else max(0.0, (moment - started) / 1e6)
-        self._epochs = {number: (started, float(seconds))}
-        self._epoch_started = moment
-        self.writer.record(
-            rows.epoch(self.id, self.attempt, number, started, float(seconds), rate, plain)
-        )
+        started, took = self._epochs.take(number, seconds)
+        self.writer.record(rows.epoch(self.id, self.attempt, number, started, took, rate, plain))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters: numbers, text, None, lists, dicts; integers of any size are exact."""
@@ -143,8 +140,7 @@ class Run:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self._check_open()
         self._captured.update(values.plain(sections))
-        text = redact(values.to_json(self._captured))
-        changed = {"captured": text}
+        changed = {"captured": redact(values.to_json(self._captured))}
         self.writer.record({"kind": "attempt", "id": self.writer.attempt_id, "values": changed})
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
@@ -210,8 +206,16 @@ class Run:
         )
 
     def rewind(self, epoch: int) -> None:
-        """Let this attempt go on at an earlier epoch; what was recorded from there on becomes superseded."""
+        """Go on at an earlier epoch; what was recorded from there on is superseded when repeated.
+
+        Where this attempt has itself recorded such epochs (a second ``fit``), the next one begins.
+        """
         self.first_epoch = _epoch_number(epoch)
+        if self._epochs.last is not None and self._epochs.last >= self.first_epoch:
+            self.attempt += 1
+            self._epochs = EpochClock()
+            self._numbers = {"decision": count(1), "policy": count(1)}
+            self.writer.next_attempt(self.attempt)
 
     def note_stop(self, reason: str) -> None:
         """Remember that training was stopped early, and why; `finish` then says so."""

@@ -16,6 +16,7 @@ class Silence:
 
     recording = False
     attempt_id = ""
+    strict = False
 
     def record(self, *entries: Entry) -> None:
         """Keep nothing."""
@@ -30,6 +31,9 @@ class Silence:
     def stored_path(self, path: str | os.PathLike[str]) -> str:
         """Return the path as it is."""
         return os.fspath(path)
+
+    def next_attempt(self, number: int) -> None:
+        """Nothing to begin."""
 
     def close(self, *entries: Entry) -> None:
         """Nothing to close."""

@@ -14,11 +14,11 @@ from tracker.capture import capture
 from tracker.clock import now, shown
 from tracker.database import Database, Location, locate, prepare
 from tracker.errors import BadValue, NothingToResume, RunBusy, nearest
-from tracker.journal import ATTEMPT, PARAM, RUN, TAG
 from tracker.ranks import enabled
 from tracker.reap import reap, settle
 from tracker.recorder import Recorder
 from tracker.run import Run
+from tracker.tables import ATTEMPT, PARAM, RUN, TAG
 from tracker.upsert import upsert
 
 DEFAULT_EXPERIMENT = "default"
