@@ -1,17 +1,18 @@
-"""Whether lower or higher is better, told from a metric's name."""
+"""Whether lower or higher is better, for listing and for keeping the best file."""
 
 from __future__ import annotations
 
-import re
-
-_HIGHER = re.compile(
-    r"(^|[_/.\- ])(acc|accuracy|auc|auroc|aupr|precision|recall|f1|f1_?score|fbeta|r2|iou|miou|dice|map|bleu|"
-    r"rouge\w*|score|reward|return|kappa|mcc|similarity|top_?k?\d*|hits?|ndcg|mrr|psnr|ssim)($|[_/.\- @\d])"
-    r"|accuracy|r2_score|f1_score",
-    re.IGNORECASE,
-)
+from tracker.errors import BadValue
+from tracker.policies.modes import TRACKER, direction_of
 
 
 def direction(name: str) -> str:
-    """Return "max" for names of accuracies and scores (acc, auc, precision, recall, f1, r2, iou, …), else "min"."""
-    return "max" if _HIGHER.search(name) else "min"
+    """Return "max" for names of accuracies and scores, "min" for losses, errors and all others.
+
+    The rule is that of ``mode="auto"`` under ``tracker-1`` (`tracker.policies.modes.direction_of`);
+    a name that says nothing counts as a loss.
+    """
+    try:
+        return direction_of(name, "auto", TRACKER)
+    except BadValue:
+        return "min"

@@ -93,6 +93,20 @@ def history(
     return epochs, columns
 
 
+def recorded_epoch(connection: Connection, run_id: str, epoch: int) -> dict[str, float] | None:
+    """Return the metrics of one effective epoch, NaN included; None where it was not recorded."""
+    rows = connection.execute(
+        select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+        .join_from(EPOCH, METRIC, METRIC.c.epoch_id == EPOCH.c.id, isouter=True)
+        .where(EPOCH.c.run_id == run_id, EPOCH.c.epoch == epoch, EPOCH.c.superseded.is_(False))
+        .order_by(METRIC.c.position)
+    ).all()
+    if not rows:
+        return None
+    values_of = {row.name: values.join(row.value, row.value_kind) for row in rows}
+    return {name: value for name, value in values_of.items() if value is not None}
+
+
 def next_epoch(connection: Connection, run_id: str) -> int:
     """Return the number after the last effective epoch."""
     last = connection.execute(

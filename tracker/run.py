@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from tracker import lifecycle, resume, rows, values
+from tracker import lifecycle, rows, values
 from tracker.epoch_clock import EpochClock
 from tracker.errors import BadValue, RunClosed
 from tracker.redact import redact
 from tracker.registry import Checkpoint
 from tracker.run_checkpoints import CheckpointKeeper, Facts
+from tracker.run_past import RunPast
 from tracker.run_policy import Policy, add_policy
 from tracker.silence import Silence
 
@@ -25,7 +26,7 @@ STATUSES = ("running", "finished", "stopped_early", "failed", "interrupted", "lo
 ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
 
 
-class Run:
+class Run(RunPast):
     """One training that is being recorded; made by `tracker.start_run`.
 
     Attributes:
@@ -192,18 +193,6 @@ class Run:
         """Register a callback's configuration; what it decides is recorded through the result."""
         self._check_open()
         return add_policy(self, kind, monitor, config, rules)
-
-    def history(self) -> dict[str, list[float]]:
-        """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
-        return self.writer.query(
-            lambda connection: resume.history(connection, self.id, self.first_epoch)[1], {}
-        )
-
-    def epochs_done(self) -> list[int]:
-        """Return the numbers of the effective epochs recorded before this attempt goes on."""
-        return self.writer.query(
-            lambda connection: resume.history(connection, self.id, self.first_epoch)[0], []
-        )
 
     def rewind(self, epoch: int) -> None:
         """Go on at an earlier epoch; what was recorded from there on is superseded when repeated.
