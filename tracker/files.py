@@ -8,11 +8,15 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from zlib import crc32
+
+from psutil import pid_exists
 
 from tracker.errors import CheckpointError, NotWritable
 from tracker.spool import sync_folder
@@ -63,13 +67,37 @@ def prepared(
         raise NotWritable(
             f"The folder {target.parent} cannot be made: {error.strerror}."
         ) from error
-    temporary = target.with_name(f"{PREFIX}{secrets.token_hex(4)}-{target.name}")
+    temporary = target.with_name(_temporary_name(target.name))
     try:
         save(temporary)
         size, digest = _settle(temporary, target)
         yield PreparedFile(target, size, digest, temporary)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(name: str) -> str:
+    """Name whose file it is, so that it is swept only after its process is gone; a long name keeps its end."""
+    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{name[-100:]}"
+
+
+def _host_tag() -> str:
+    return f"{crc32(socket.gethostname().encode()):08x}"
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove temporary files that killed processes of this host left in a folder; returns them."""
+    swept = []
+    try:
+        names = list(folder.glob(f"{PREFIX}{_host_tag()}-*-*"))
+    except OSError:
+        return []
+    for path in names:
+        pid = path.name.removeprefix(f"{PREFIX}{_host_tag()}-").partition("-")[0]
+        if pid.isdigit() and not pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
 
 
 def _settle(temporary: Path, target: Path) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from tracker.clock import now, shown
 from tracker.database import Database, Location, locate, prepare
 from tracker.errors import BadValue, NothingToResume, RunBusy, nearest
 from tracker.ranks import enabled
-from tracker.reap import reap, settle
+from tracker.reap import settle
 from tracker.recorder import Recorder
 from tracker.run import Run
 from tracker.tables import ATTEMPT, PARAM, RUN, TAG
@@ -110,7 +110,6 @@ def _open(
     database = Database(location, patience=10)
     try:
         with database.transaction() as connection:
-            reap(connection)
             found = _to_resume(connection, location, resume, experiment, name)
             opened = _resumed(connection, found) if found is not None else _Opened()
             if found is None:
