@@ -2,7 +2,7 @@
 
 A block is some thousand consecutive calls of ``log``. Its steps and times (µs since 1970) are one
 payload, its *clock*; the values of each name are another, with the calls that had it where not every
-call did. Values are doubles, stored in single precision where that loses no bit. Compression is
+call up to its last did. Values are doubles, stored in single precision where that loses no bit. Compression is
 pcodec's (https://github.com/pcodec/pcodec), lossless, NaN payloads and the sign of -0.0 included.
 
 A payload is a header, then one or two sections. The header: magic, version, flags, number of
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +61,14 @@ def decode_clock(payload: bytes) -> tuple[Ints, Ints]:
 
 
 def encode_values(values: Floats, rows: npt.NDArray[Any] | None = None) -> bytes:
-    """Encode one series' values in a block, and the ``rows`` of its clock that they belong to."""
+    """Encode one series' values in a block, and the ``rows`` of its clock that they belong to.
+
+    Without ``rows`` they belong to the block's first calls, one each.
+    """
     flags = 0
     with np.errstate(all="ignore"):
         single = values.astype(np.float32)
-        exact = np.array_equal(single.astype(np.float64).view(np.int64), values.view(np.int64))
+        exact = (single.astype(np.float64).view(np.int64) == values.view(np.int64)).all()
     second = _packed(single if exact else values, _VALUES, SECOND_RAW)
     first: tuple[bytes, int] = b"", 0
     if rows is not None:
@@ -76,7 +78,7 @@ def encode_values(values: Floats, rows: npt.NDArray[Any] | None = None) -> bytes
 
 
 def decode_values(payload: bytes) -> tuple[Rows | None, Floats]:
-    """Return ``(rows, values)``; rows are None where every call of the block had the series.
+    """Return ``(rows, values)``; rows are None where the values are those of the first calls.
 
     Raises:
         ValueError: for bytes that are damaged, cut short, or of a newer version.

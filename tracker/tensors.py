@@ -44,19 +44,19 @@ def snapshot(value: Any, name: str) -> float | Deferred:
     if torch is not None and isinstance(value, torch.Tensor):
         if value.device.type == "cpu" or value.is_complex():
             return number(value, name)
-        return Deferred(value.detach().clone(), _read_torch)
+        return Deferred(value.detach().clone(), read_torch)
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
         if "CPU" in (value.device or "CPU") or value.dtype.is_complex:
             return number(value, name)
         if isinstance(value, tensorflow.Variable):
             value = value.read_value()
-        return Deferred(value, _read_tensorflow)
+        return Deferred(value, read_tensorflow)
     return number(value, name)
 
 
 def fetch(waiting: Sequence[Deferred]) -> list[float | None]:
-    """Read all of ``waiting``, a transfer for each device and dtype; None for what cannot be read."""
+    """Read all, with one transfer for each device and dtype; None for what cannot be read."""
     groups: dict[object, list[int]] = {}
     for place, item in enumerate(waiting):
         groups.setdefault(item.kind, []).append(place)
@@ -81,7 +81,8 @@ def _alone(item: Deferred) -> float | None:
         return None
 
 
-def _read_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
+def read_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
+    """Read one-element torch tensors of one device and dtype."""
     torch = sys.modules["torch"]
     device = tensors[0].device
     if device.type == "cuda":  # the copies may be queued on any stream of the training thread
@@ -91,7 +92,8 @@ def _read_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
         return stacked.double().numpy()  # type: ignore[no-any-return]
 
 
-def _read_tensorflow(tensors: list[Any]) -> npt.NDArray[np.float64]:
+def read_tensorflow(tensors: list[Any]) -> npt.NDArray[np.float64]:
+    """Read one-element TensorFlow tensors of one device and dtype."""
     tensorflow = sys.modules["tensorflow"]
     stacked = tensorflow.stack([tensorflow.reshape(tensor, ()) for tensor in tensors])
     return stacked.numpy().astype(np.float64)  # type: ignore[no-any-return]
