@@ -1,0 +1,75 @@
+"""What a policy refuses when it is made, each with the value, what was possible and what to do."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from tracker.errors import BadValue
+from tracker.policies.modes import RULES
+
+
+def known_rules(rules: Any) -> str:
+    """Return ``rules`` when there are such rules."""
+    if rules not in RULES:
+        raise BadValue(
+            f"rules is {rules!r}: there are {' and '.join(RULES)}. "
+            f"Leave it out for {RULES[0]}, or pass {RULES[1]!r} to decide exactly as Keras does."
+        )
+    return str(rules)
+
+
+def metric_name(monitor: Any) -> str:
+    """Return ``monitor`` when it is a name."""
+    if not isinstance(monitor, str) or not monitor.strip():
+        raise BadValue(
+            f"monitor is {monitor!r}: it must be the name of a metric, such as 'val_loss'. "
+            f"Pass the name under which the metric is logged."
+        )
+    return monitor
+
+
+def whole(name: str, value: Any, *, least: int | None = 0) -> int:
+    """Return ``value`` as an int of at least ``least`` (None: any)."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or (least is not None and number < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise BadValue(
+            f"{name} is {value!r}: it must be a whole number{bound}. "
+            f"Count it in epochs, as in {name}={max(least or 0, 3)}."
+        )
+    return number
+
+
+def real(
+    name: str, value: Any, *, least: float = -math.inf, below: float = math.inf, finite: bool = True
+) -> float:
+    """Return ``value`` as a float, ``least <= value < below``; ``finite=False`` takes any."""
+    number = _float(value)
+    if number is None or (finite and not (math.isfinite(number) and least <= number < below)):
+        raise BadValue(
+            f"{name} is {value!r}: it must be a finite number{_range(least, below)}. "
+            f"Pass such a number, or leave {name} out."
+        )
+    return number
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, (bool, str, bytes)) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+
+
+def _range(least: float, below: float) -> str:
+    low = f" of at least {least:g}" if math.isfinite(least) else ""
+    high = f" below {below:g}" if math.isfinite(below) else ""
+    return f"{low}{' and' if low and high else ''}{high}"

@@ -1,0 +1,257 @@
+"""Early stopping: when a metric has stopped improving, has reached its target or has diverged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from tracker.errors import BadValue
+from tracker.policies import checks, words
+from tracker.policies.modes import KERAS, TRACKER, direction_of
+from tracker.policies.numbers import beats
+from tracker.policies.record import Record
+from tracker.policies.verdict import StopCause, Verdict
+
+
+@dataclass(frozen=True)
+class EarlyStoppingState(Record):
+    """What early stopping remembers between epochs.
+
+    Attributes:
+        wait: checks since the last improvement.
+        best: the best value, None for none yet.
+        best_epoch: its 0-based epoch, None for none yet.
+        stopped_epoch: the epoch at which it last asked to stop, None for never.
+        stopped_by: why it did (a `StopCause`), None for "not stopped".
+    """
+
+    wait: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    stopped_epoch: int | None = None
+    stopped_by: str | None = None
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Record):
+    """Stop when ``monitor`` has not improved for ``patience`` checks.
+
+    A check is an epoch that has the metric: one that lacks it, and one before
+    ``start_from_epoch``, is skipped whole. An improvement beats the best so far by more than
+    ``min_delta`` (its absolute value); it sets the count back, unless there is a ``baseline`` that
+    it does not beat. Patience never stops epoch 0, and patience 0 and 1 stop alike, as in Keras.
+
+    Under ``tracker-1`` values are compared as doubles; a NaN is never best and counts toward
+    patience; and, in this order, a training stops at once when the value
+
+    1. is NaN or infinite, with ``check_finite`` (such a value is never best);
+    2. has reached ``stopping_threshold`` (at or beyond it);
+    3. is past ``divergence_threshold`` (strictly worse).
+
+    Nothing stops before ``min_epochs`` epochs are done; from then on each epoch is judged by its
+    own value and by the checks counted so far.
+
+    Under ``keras-3.15`` it decides as Keras 3.15.1: single precision, a first NaN is best for
+    ever, and those four options are not to be had. The order of the checks is Lightning 2.6's,
+    the rest is Keras 3.15.1's.
+
+    Raises:
+        BadValue: for a value that cannot be. ``keras-3.15`` takes what Keras takes: a negative
+            patience, and an unknown mode, which counts as ``auto``.
+    """
+
+    monitor: str = "val_loss"
+    min_delta: float = 0.0
+    patience: int = 0
+    mode: str = "auto"
+    baseline: float | None = None
+    start_from_epoch: int = 0
+    rules: str = TRACKER
+    stopping_threshold: float | None = None
+    divergence_threshold: float | None = None
+    check_finite: bool = False
+    min_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        checks.known_rules(self.rules)
+        checks.metric_name(self.monitor)
+        keras = self.rules == KERAS
+        least = None if keras else 0
+        self._settle("patience", checks.whole("patience", self.patience, least=least))
+        self._settle(
+            "start_from_epoch",
+            checks.whole("start_from_epoch", self.start_from_epoch, least=least),
+        )
+        self._settle("min_epochs", checks.whole("min_epochs", self.min_epochs))
+        self._settle("min_delta", checks.real("min_delta", self.min_delta, finite=not keras))
+        for name in ("baseline", "stopping_threshold", "divergence_threshold"):
+            if (value := getattr(self, name)) is not None:
+                self._settle(name, checks.real(name, value, finite=not keras))
+        if keras:
+            self._refuse_ours()
+        _ = self.direction
+
+    @cached_property
+    def direction(self) -> str:
+        """``min`` or ``max``: `mode`, or what the metric's name says."""
+        return direction_of(self.monitor, self.mode, self.rules)
+
+    def initial(self) -> EarlyStoppingState:
+        """Return the state before the first epoch."""
+        return EarlyStoppingState()
+
+    def step(
+        self, state: EarlyStoppingState, epoch: int, value: float | None
+    ) -> tuple[EarlyStoppingState, Verdict]:
+        """Judge one epoch.
+
+        Args:
+            state: what the epoch before returned, or `initial`.
+            epoch: 0-based number of the epoch that has ended.
+            value: the metric, or None where the epoch has none.
+
+        Returns:
+            The new state and a verdict: improved, waited, stopped, or skipped.
+        """
+        epoch = int(epoch)
+        if value is None:
+            return state, self._verdict("skipped", words.missing(self.monitor), state, epoch, None)
+        value = float(value)
+        if epoch < self.start_from_epoch:
+            reason = words.warm_up(epoch, self.start_from_epoch)
+            return state, self._verdict("skipped", reason, state, epoch, value)
+        improved = self._improves(value, state.best)
+        counted = self._count(state, epoch, value, improved)
+        cause = self._cause(counted, epoch, value, improved)
+        held = cause is not None and epoch + 1 < self.min_epochs
+        reason = self._reason(state, counted, epoch, value, improved, cause)
+        if held:
+            reason = f"{reason}; {words.held_by_min_epochs(self.min_epochs)}"
+        elif cause is not None:
+            counted = replace(counted, stopped_epoch=epoch, stopped_by=str(cause))
+            return counted, self._verdict("stopped", reason, counted, epoch, value, improved, cause)
+        word = "improved" if improved else "waited"
+        return counted, self._verdict(word, reason, counted, epoch, value, improved)
+
+    def _improves(self, value: float, best: float | None) -> bool:
+        if self.check_finite and not math.isfinite(value):
+            return False
+        if best is None:
+            return self.rules == KERAS or not math.isnan(value)
+        return self._beats(value, best)
+
+    def _beats(self, value: float, reference: float, rules: str | None = None) -> bool:
+        return beats(
+            value,
+            reference,
+            direction=self.direction,
+            min_delta=self.min_delta,
+            rules=rules or self.rules,
+        )
+
+    def _count(
+        self, state: EarlyStoppingState, epoch: int, value: float, improved: bool
+    ) -> EarlyStoppingState:
+        if not improved:
+            return replace(state, wait=state.wait + 1)
+        enough = self.baseline is None or self._beats(value, self.baseline)
+        return replace(state, wait=0 if enough else state.wait + 1, best=value, best_epoch=epoch)
+
+    def _cause(
+        self, counted: EarlyStoppingState, epoch: int, value: float, improved: bool
+    ) -> StopCause | None:
+        if self.check_finite and not math.isfinite(value):
+            return StopCause.NOT_FINITE
+        if self.stopping_threshold is not None and self._reaches(value, self.stopping_threshold):
+            return StopCause.THRESHOLD
+        if self.divergence_threshold is not None and self._past(value, self.divergence_threshold):
+            return StopCause.DIVERGENCE
+        if not improved and counted.wait >= self.patience and epoch > 0:
+            return StopCause.PATIENCE
+        return None
+
+    def _reaches(self, value: float, threshold: float) -> bool:
+        return value <= threshold if self.direction == "min" else value >= threshold
+
+    def _past(self, value: float, threshold: float) -> bool:
+        return value > threshold if self.direction == "min" else value < threshold
+
+    def _reason(
+        self,
+        before: EarlyStoppingState,
+        counted: EarlyStoppingState,
+        epoch: int,
+        value: float,
+        improved: bool,
+        cause: StopCause | None,
+    ) -> str:
+        if cause is StopCause.NOT_FINITE:
+            return words.not_finite(self.monitor, value)
+        if cause is StopCause.THRESHOLD and self.stopping_threshold is not None:
+            return words.threshold_reached(self.monitor, value, self.stopping_threshold)
+        if cause is StopCause.DIVERGENCE and self.divergence_threshold is not None:
+            return words.diverged(self.monitor, value, self.divergence_threshold)
+        if improved:
+            return self._praise(before, counted, value)
+        tie = before.best is not None and self._beats(value, before.best, TRACKER)
+        reason = words.not_improved(
+            self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta, tie=tie
+        )
+        reason = f"{reason}; {words.waits(counted.wait, self.patience)}"
+        if epoch <= 0 and counted.wait >= self.patience:
+            reason = f"{reason}; {words.held_by_first_epoch()}"
+        return reason
+
+    def _praise(self, before: EarlyStoppingState, counted: EarlyStoppingState, value: float) -> str:
+        if before.best is None:
+            reason = words.first(self.monitor, value)
+        else:
+            reason = words.improved(
+                self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta
+            )
+        if self.baseline is None or counted.wait == 0:
+            return reason
+        behind = words.behind_baseline(self.baseline, counted.wait, self.patience)
+        return f"{reason}, {behind}"
+
+    def _verdict(
+        self,
+        verdict: str,
+        reason: str,
+        state: EarlyStoppingState,
+        epoch: int,
+        value: float | None,
+        improved: bool = False,
+        cause: StopCause | None = None,
+    ) -> Verdict:
+        return Verdict(
+            verdict=verdict,
+            reason=reason,
+            epoch=epoch,
+            monitor=self.monitor,
+            value=value,
+            best=state.best,
+            best_epoch=state.best_epoch,
+            wait=state.wait,
+            improved=improved,
+            stop=cause is not None,
+            stopped_by=cause,
+        )
+
+    def _settle(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _refuse_ours(self) -> None:
+        ours = {
+            "stopping_threshold": self.stopping_threshold is not None,
+            "divergence_threshold": self.divergence_threshold is not None,
+            "check_finite": bool(self.check_finite),
+            "min_epochs": self.min_epochs > 0,
+        }
+        for name in (name for name, used in ours.items() if used):
+            raise BadValue(
+                f"{name} is {getattr(self, name)!r}: rules={KERAS!r} has no such option, because "
+                f"Keras has none. Leave it out, or use rules={TRACKER!r}."
+            )

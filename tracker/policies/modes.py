@@ -1,0 +1,118 @@
+"""Which way is better: ``min``, ``max``, or ``auto`` by the metric's name."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+from tracker.errors import BadValue
+
+TRACKER = "tracker-1"
+KERAS = "keras-3.15"
+RULES = (TRACKER, KERAS)
+MODES = ("auto", "min", "max")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Keras asks the compiled metric for its `_direction`. A policy has no model: these are the metrics
+# that Keras 3.15.1 ships with one, by name, in lower case and without underscores.
+_KERAS_MAX = _names(
+    """acc accuracy binaryaccuracy categoricalaccuracy sparsecategoricalaccuracy
+    topkcategoricalaccuracy sparsetopkcategoricalaccuracy auc precision recall precisionatrecall
+    recallatprecision sensitivityatspecificity specificityatsensitivity f1score fbetascore iou
+    binaryiou meaniou onehotiou onehotmeaniou cosinesimilarity r2score concordancecorrelation
+    pearsoncorrelation"""
+)
+_KERAS_MIN = _names(
+    """mse mae mape msle bce meansquarederror rootmeansquarederror meanabsoluteerror
+    meanabsolutepercentageerror meansquaredlogarithmicerror logcosh logcosherror binarycrossentropy
+    categoricalcrossentropy sparsecategoricalcrossentropy kldivergence poisson hinge squaredhinge
+    categoricalhinge"""
+)
+
+# `tracker-1` reads the last word of a name that says something.
+_MAX_WORDS = _names(
+    """acc accuracy auc auroc auprc roc prc ap map precision recall sensitivity specificity f1 f2
+    fscore fbeta r2 iou miou jaccard dice similarity correlation pearson spearman kappa mcc ndcg mrr
+    bleu rouge meteor psnr ssim reward hit hits elbo likelihood"""
+)
+_MIN_WORDS = _names(
+    """loss losses cost error err mse mae rmse mape smape msle rmsle nll ppl perplexity crossentropy
+    entropy bce logloss logcosh hinge poisson kl kld divergence distance wer cer eer fid kid brier
+    regret deviance huber"""
+)
+_SILENT_WORDS = _names(
+    """val valid validation train training test eval epoch step batch mean avg average sum score
+    rate coef coefficient index macro micro weighted per class pct percent top at k ema
+    total"""
+)
+_SEGMENTS = re.compile(r"[A-Za-z0-9]+")
+_HUMPS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
+_UNIQUE = re.compile(r"_\d+$")
+
+
+def direction_of(monitor: str, mode: str, rules: str) -> str:
+    """Return ``"min"`` or ``"max"``.
+
+    Args:
+        monitor: name of the metric.
+        mode: ``min`` and ``max`` stand; ``auto`` goes by the name. Under ``keras-3.15`` that is
+            ``loss``, ``val_loss`` and the metrics that Keras 3.15.1 ships with a direction, and an
+            unknown mode counts as ``auto`` with a warning, as in Keras. Under ``tracker-1`` it is
+            the last telling word: ``val/top5_acc`` is max, ``train_loss_epoch`` is min.
+        rules: one of `RULES`.
+
+    Raises:
+        BadValue: the name does not tell, or the mode is unknown under ``tracker-1``.
+    """
+    if mode not in MODES:
+        if rules != KERAS:
+            raise BadValue(
+                f"mode is {mode!r}: it must be one of {', '.join(MODES)}. Pass one of them."
+            )
+        warnings.warn(f"mode {mode!r} is unknown and counts as 'auto', as in Keras.", stacklevel=3)
+    if mode in ("min", "max"):
+        return mode
+    found = _as_keras(monitor) if rules == KERAS else _by_words(monitor)
+    if found is None:
+        raise BadValue(
+            f"mode is 'auto', but the name of the metric {monitor!r} does not say which way is "
+            f"better. Pass mode='min' or mode='max'."
+        )
+    return found
+
+
+def _as_keras(monitor: str) -> str | None:
+    name = monitor.removeprefix("val_")
+    name = _UNIQUE.sub("", name).replace("_", "").lower() if name != "loss" else name
+    if name == "loss" or name in _KERAS_MIN:
+        return "min"
+    return "max" if name in _KERAS_MAX else None
+
+
+def _by_words(monitor: str) -> str | None:
+    if (known := _as_keras(monitor)) is not None:
+        return known
+    for segment in reversed(_SEGMENTS.findall(monitor)):
+        for word in (segment, *reversed(_HUMPS.findall(segment))):
+            if (said := _said_by(word.lower())) is not None:
+                return said
+        if not _silent(segment):
+            return None
+    return None
+
+
+def _said_by(word: str) -> str | None:
+    for name in (word, word.rstrip("0123456789")):
+        if name in _MIN_WORDS:
+            return "min"
+        if name in _MAX_WORDS:
+            return "max"
+    return None
+
+
+def _silent(segment: str) -> bool:
+    return segment.lower().rstrip("0123456789") in _SILENT_WORDS | {""}

@@ -1,0 +1,72 @@
+"""What a policy says about one epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tracker.policies.record import Record
+
+
+class StopCause(StrEnum):
+    """Why early stopping ended a training; None stands for "did not stop"."""
+
+    PATIENCE = "patience"
+    THRESHOLD = "threshold"
+    DIVERGENCE = "divergence"
+    NOT_FINITE = "not-finite"
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
+    """One verdict of one policy at one epoch.
+
+    Attributes:
+        verdict: the word that is recorded: improved, waited, stopped, reduced, scheduled, saved,
+            skipped or pruned.
+        reason: one sentence for a person, without a full stop.
+        epoch: the 0-based epoch that was judged.
+        monitor: name of the metric, or None where the policy looks at none.
+        value: the metric at this epoch, or None where it was missing.
+        best: the best value once this epoch is counted, or None for none yet.
+        best_epoch: the epoch of that best value, or None.
+        wait: checks since the last improvement once this epoch is counted, or None.
+        improved: whether this epoch is the new best.
+        stop: whether training should stop now.
+        stopped_by: why it should stop, or None.
+        lr_before: the learning rate that was handed in, or None.
+        lr_after: the learning rate to go on with, or None.
+    """
+
+    verdict: str
+    reason: str
+    epoch: int
+    monitor: str | None = None
+    value: float | None = None
+    best: float | None = None
+    best_epoch: int | None = None
+    wait: int | None = None
+    improved: bool = False
+    stop: bool = False
+    stopped_by: StopCause | None = None
+    lr_before: float | None = None
+    lr_after: float | None = None
+
+    @property
+    def save(self) -> bool:
+        """Whether a checkpoint is to be written."""
+        return self.verdict == "saved"
+
+    def as_decision(self) -> dict[str, Any]:
+        """Return what a decision row keeps beside the word, as keywords of ``Policy.decide``."""
+        return {
+            "epoch": self.epoch,
+            "reason": self.reason,
+            "value": self.value,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "wait": self.wait,
+            "lr_before": self.lr_before,
+            "lr_after": self.lr_after,
+        }
