@@ -8,7 +8,7 @@ import pytest
 from tracker.buffer import Buffer
 from tracker.errors import BadValue
 from tracker.packing import Calls, pack
-from tracker.tensors import Deferred, read_torch, fetch, snapshot
+from tracker.tensors import Deferred, fetch, read_torch, snapshot
 
 torch = pytest.importorskip("torch")
 

@@ -30,9 +30,9 @@ def thin(values: npt.NDArray[np.float64], points: int) -> npt.NDArray[np.intp]:
         return np.arange(len(values))
     inner = values[1:-1]
     size = -(-len(inner) // ((points - 2) // 2))
-    buckets = np.full(-(-len(inner) // size) * size, np.nan)
-    buckets[: len(inner)] = inner
-    buckets = buckets.reshape(-1, size)
+    padded = np.full(-(-len(inner) // size) * size, np.nan)
+    padded[: len(inner)] = inner
+    buckets = padded.reshape(-1, size)
     missing = np.isnan(buckets)
     starts = np.arange(len(buckets)) * size + 1
     lowest = starts + np.where(missing, np.inf, buckets).argmin(axis=1)
