@@ -7,7 +7,7 @@ as NULL and drops the sign of -0.0. "None yet" is NULL in both columns, never 0.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -195,12 +195,16 @@ class Checkpoint(Table, table=True):
     created: int = Field(sa_column=_big())
 
 
+_RESTORED = text("verdict = 'restored'")
+
+
 class Decision(Table, table=True):
     """One verdict of one policy."""
 
     __table_args__ = (
         UniqueConstraint("run_id", "attempt", "number"),
         Index("ix_decision_policy", "policy_id", "epoch"),
+        Index("ix_decision_restored", "run_id", sqlite_where=_RESTORED, postgresql_where=_RESTORED),
     )
 
     id: int | None = Field(default=None, primary_key=True)

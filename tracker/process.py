@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tracker.clock import now
+from tracker.clock import now, shown
 
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
@@ -84,6 +84,14 @@ def is_alive(attempt: Any) -> bool:
         if attempt.pid_namespace == _pid_namespace():
             return _lives(attempt.pid, attempt.process_started)
     return bool(now() - attempt.heartbeat < SILENT_SECONDS * 1e6)
+
+
+def lost_reason(attempt: Any) -> str:
+    """Say why an attempt counts as lost."""
+    return (
+        f"process {attempt.pid} on {attempt.host} ended without a word; "
+        f"last heard of at {shown(attempt.heartbeat)}"
+    )
 
 
 def _lives(pid: int, started: float) -> bool:

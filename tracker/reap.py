@@ -9,11 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from tracker import files, registry, values
-from tracker.clock import shown
 from tracker.database import Database
 from tracker.journal import apply
 from tracker.location import Location
-from tracker.process import is_alive
+from tracker.process import is_alive, lost_reason
 from tracker.spool import read_file, waiting
 from tracker.tables import ATTEMPT, CHECKPOINT, POLICY, RUN
 
@@ -22,14 +21,6 @@ def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are called running and whose process is gone."""
     running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == "running")).all()
     return [attempt for attempt in running if not is_alive(attempt)]
-
-
-def lost_reason(attempt: Any) -> str:
-    """Say why an attempt counts as lost."""
-    return (
-        f"process {attempt.pid} on {attempt.host} ended without a word; "
-        f"last heard of at {shown(attempt.heartbeat)}"
-    )
 
 
 def settle(location: Location) -> list[str]:

@@ -235,6 +235,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.create_index("ix_decision_policy", ["policy_id", "epoch"], unique=False)
+        batch_op.create_index(
+            "ix_decision_restored",
+            ["run_id"],
+            unique=False,
+            sqlite_where=sa.text("verdict = 'restored'"),
+            postgresql_where=sa.text("verdict = 'restored'"),
+        )
 
     op.create_table(
         "metric",
