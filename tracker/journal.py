@@ -43,7 +43,7 @@ _KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
     EPOCH.c.attempt == bindparam("attempt"),
     EPOCH.c.epoch == bindparam("epoch"),
 )
-_ADD_EPOCH = insert(EPOCH)
+_ADD_EPOCH = insert(EPOCH).returning(EPOCH.c.id)
 _CHANGE_EPOCH = update(EPOCH).where(EPOCH.c.id == bindparam("known"))
 _GROW_RUN = (
     update(RUN)
@@ -63,7 +63,7 @@ def _epoch(connection: Connection, entry: Entry) -> None:
     values = {name: entry[name] for name in ("started", "seconds", "learning_rate")}
     if known is None:
         row = {"run_id": run, "attempt": attempt, "epoch": number, "superseded": False, **values}
-        epoch_id = connection.execute(_ADD_EPOCH, row).inserted_primary_key[0]  # type: ignore[index]
+        epoch_id = connection.execute(_ADD_EPOCH, row).scalar_one()
     else:
         epoch_id = known.id
         connection.execute(_CHANGE_EPOCH, {"known": epoch_id, **values})

@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tracker import lifecycle, process, registry, rows, values
 from tracker import resume as earlier
 from tracker.capture import capture
 from tracker.clock import now, shown
-from tracker.database import Database, Location, locate, prepare
-from tracker.errors import BadValue, NothingToResume, RunBusy, nearest
+from tracker.database import Database, Location, Reader, locate, prepare
+from tracker.errors import BadValue, NothingToResume, RunBusy, UnknownRun
+from tracker.queries.find import find_run
 from tracker.ranks import enabled
 from tracker.reap import settle
 from tracker.recorder import Recorder
@@ -113,7 +114,7 @@ def _open(
             found = _to_resume(connection, location, resume, experiment, name)
             opened = _resumed(connection, found) if found is not None else _Opened()
             if found is None:
-                _create(connection, opened, experiment, name, parent)
+                _create(connection, location, opened, experiment, name, parent)
             _add_attempt(connection, opened, captured)
             given = [rows.param(opened.id, key, value) for key, value in (params or {}).items()]
             upsert(connection, PARAM, given, ("run_id", "name"), ("kind", "text", "number"))
@@ -127,6 +128,7 @@ def _open(
 
 def _create(
     connection: Connection,
+    location: Location,
     opened: _Opened,
     experiment: str,
     name: str | None,
@@ -144,7 +146,7 @@ def _create(
             started=now(),
             seconds=0.0,
             epochs=0,
-            parent_id=_parent_id(connection, parent),
+            parent_id=_parent_id(connection, location, parent),
         )
     )
 
@@ -160,12 +162,12 @@ def _numbered(connection: Connection, experiment: str) -> str:
             return name
 
 
-def _parent_id(connection: Connection, parent: Run | str | None) -> str | None:
+def _parent_id(connection: Connection, location: Location, parent: Run | str | None) -> str | None:
     if parent is None:
         return None
     if isinstance(parent, Run):
         return parent.id if parent.recording else None
-    return _one_run(connection, parent).id  # type: ignore[no-any-return]
+    return find_run(Reader(location, connection), parent)
 
 
 def _to_resume(
@@ -178,7 +180,7 @@ def _to_resume(
     if resume is None:
         return None
     if resume != "auto":
-        run = _one_run(connection, resume)
+        run = _one_run(connection, location, resume)
         _refuse_busy(connection, run)
         return run
     wanted = select(RUN).where(RUN.c.experiment == experiment, RUN.c.status.in_(UNFINISHED))
@@ -192,25 +194,14 @@ def _to_resume(
     return None
 
 
-def _one_run(connection: Connection, text: str) -> Any:
-    text = values.clean_text(str(text))
-    exact = connection.execute(select(RUN).where(or_(RUN.c.id == text, RUN.c.name == text))).all()
-    found = (
-        exact
-        or connection.execute(select(RUN).where(RUN.c.id.startswith(text, autoescape=True))).all()
-    )
-    if len(found) == 1:
-        return found[0]
-    if found:
-        newest = ", ".join(f"{run.id} ({run.name}, {shown(run.started)})" for run in found[:5])
-        raise NothingToResume(f"{len(found)} runs are called {text}: name one by its id: {newest}.")
-    names = connection.execute(
-        select(RUN.c.name).order_by(RUN.c.started.desc()).limit(1000)
-    ).scalars()
-    raise NothingToResume(
-        f"There is no run {text!r} to resume: {nearest(text, names)}. "
-        f'To go on where possible and start one otherwise: resume="auto".'
-    )
+def _one_run(connection: Connection, location: Location, text: str) -> Any:
+    try:
+        found = find_run(Reader(location, connection), text)
+    except UnknownRun as error:
+        raise NothingToResume(
+            f'{error} To go on where that is possible, and start a run otherwise: resume="auto".'
+        ) from error
+    return connection.execute(select(RUN).where(RUN.c.id == found)).one()
 
 
 def _refuse_busy(connection: Connection, run: Any) -> None:

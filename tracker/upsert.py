@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, TableClause
 
 Update = Sequence[str] | Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def upsert(
     connection: Connection,
-    table: Table,
+    table: TableClause,
     rows: Sequence[Mapping[str, Any]],
     key: tuple[str, ...],
     change: Update,
@@ -28,7 +28,7 @@ def upsert(
 
 
 @lru_cache(maxsize=64)
-def _statement(dialect: str, table: Table, key: tuple[str, ...], change: Any) -> Any:
+def _statement(dialect: str, table: TableClause, key: tuple[str, ...], change: Any) -> Any:
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:
