@@ -1,0 +1,81 @@
+"""One metric of many runs, epoch by epoch, and the settings a callback had: what a replay needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from tracker import values
+from tracker.database import Reader
+from tracker.queries.listing import in_chunks
+from tracker.tables import EPOCH, METRIC, POLICY, SUMMARY
+
+
+@dataclass
+class Curve:
+    """The effective epochs of one run: ``points`` as (epoch, value or None), and the seconds of each."""
+
+    run: str
+    points: list[tuple[int, float | None]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A callback's configuration in a run's newest attempt that had it."""
+
+    id: str
+    monitor: str | None
+    rules: str | None
+    config: Mapping[str, Any]
+
+
+def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]:
+    """Return a metric of each run, in the order of epochs; None where an epoch has none."""
+    found = {run: Curve(run) for run in runs}
+    statement = (
+        select(EPOCH.c.run_id, EPOCH.c.epoch, EPOCH.c.seconds, METRIC.c.value, METRIC.c.value_kind)
+        .join_from(
+            EPOCH,
+            METRIC,
+            and_(METRIC.c.epoch_id == EPOCH.c.id, METRIC.c.name == metric),
+            isouter=True,
+        )
+        .where(EPOCH.c.superseded.is_(False))
+        .order_by(EPOCH.c.run_id, EPOCH.c.epoch)
+    )
+    for run, epoch, seconds, value, kind in in_chunks(
+        reader.connection, statement, EPOCH.c.run_id, runs
+    ):
+        curve = found[run]
+        plain = value if kind == "finite" else values.join(value, kind)
+        curve.points.append((epoch, plain))
+        curve.seconds.append(seconds)
+    return found
+
+
+def settings(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[Settings]]:
+    """Return the callbacks of a kind that each run's newest such attempt had, in their order."""
+    statement = (
+        select(POLICY).where(POLICY.c.kind == kind).order_by(POLICY.c.attempt, POLICY.c.number)
+    )
+    newest: dict[str, tuple[int, list[Settings]]] = {}
+    for row in in_chunks(reader.connection, statement, POLICY.c.run_id, runs):
+        attempt, group = newest.get(row.run_id, (row.attempt, []))
+        if attempt != row.attempt:
+            group = []
+        group.append(Settings(row.id, row.monitor, row.rules, values.from_json(row.config)))
+        newest[row.run_id] = (row.attempt, group)
+    return {run: group for run, (_, group) in newest.items()}
+
+
+def metrics_of(reader: Reader, runs: Sequence[str]) -> dict[str, set[str]]:
+    """Return the names of the metrics that each run has."""
+    names: dict[str, set[str]] = {run: set() for run in runs}
+    statement = select(SUMMARY.c.run_id, SUMMARY.c.name)
+    for row in in_chunks(reader.connection, statement, SUMMARY.c.run_id, runs):
+        names[row.run_id].add(row.name)
+    return names
