@@ -1,0 +1,69 @@
+"""BaseLogger: averages over an epoch, as Keras 2 had it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tracker_keras.readings import number
+from tracker_keras.recorded import Logs, Recorded
+
+NOT_METRICS = ("batch", "size", "num_steps")
+
+
+class BaseLogger(Recorded):
+    """Put the epoch's average of each batch metric into its logs.
+
+    Keras 3 dropped it: its batch logs are averages over the epoch so far already. Those (the
+    model's own metrics) are left as they are; what else a custom training step or a loop of your
+    own hands to ``on_train_batch_end`` is averaged, each batch weighted by ``logs["size"]`` times
+    ``logs["num_steps"]``, 1 by default.
+
+    Args:
+        stateful_metrics: names that are not averaged; the last value counts.
+    """
+
+    def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
+        super().__init__()
+        self.stateful_metrics = set(stateful_metrics or [])
+        self.seen = 0.0
+        self.totals: dict[str, float] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start to count."""
+        self.seen = 0.0
+        self.totals = {}
+        super().on_epoch_begin(epoch, logs)
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Add one batch."""
+        logs = logs or {}
+        weight = float(logs.get("size", 1)) * float(logs.get("num_steps", 1))
+        self.seen += weight
+        for name, value in logs.items():
+            plain = number(value)
+            if plain is None or name in NOT_METRICS:
+                continue
+            if name in self.stateful_metrics:
+                self.totals[name] = plain
+            else:
+                self.totals[name] = self.totals.get(name, 0.0) + plain * weight
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Put the averages into the logs, for the callbacks that come after."""
+        if logs is not None and self.seen:
+            self._average(logs)
+        super().on_epoch_end(epoch, logs)
+
+    def _average(self, logs: dict[str, Any]) -> None:
+        averaged_by_keras = self._own_metrics()
+        named = (self.params or {}).get("metrics")
+        for name in self.totals if named is None else named:
+            if name in self.stateful_metrics and name in self.totals:
+                logs[name] = self.totals[name]
+            elif name in self.totals and name not in averaged_by_keras:
+                logs[name] = self.totals[name] / self.seen
+
+    def _own_metrics(self) -> set[str]:
+        read = getattr(self.model, "get_metrics_result", None)
+        return set() if read is None else set(read())

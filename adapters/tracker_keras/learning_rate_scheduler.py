@@ -1,0 +1,44 @@
+"""LearningRateScheduler: Keras' own, what it sets recorded."""
+
+from __future__ import annotations
+
+import keras
+
+from tracker.policies import words
+from tracker_keras.readings import learning_rate, set_learning_rate
+from tracker_keras.recorded import Logs, Recorded
+
+
+class LearningRateScheduler(Recorded, keras.callbacks.LearningRateScheduler):
+    """Set the learning rate of each epoch: the function decides, the run keeps before and after.
+
+    Arguments, attributes and messages are those of ``keras.callbacks.LearningRateScheduler``. Each
+    epoch is a decision: scheduled. In a resumed run the function is handed the learning rate that
+    it had set last.
+    """
+
+    kind = "LearningRateScheduler"
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Set the learning rate of this epoch."""
+        before = learning_rate(self.model)
+        super().on_epoch_begin(epoch, logs)
+        after = learning_rate(self.model)
+        if (
+            before is None or after is None
+        ):  # several optimizers: the epoch's metrics have their rates
+            return
+        self.decided(
+            "scheduled",
+            epoch=epoch,
+            reason=words.scheduled(epoch, before, after),
+            lr_before=before,
+            lr_after=after,
+            state={"lr": after},
+        )
+
+    def resume(self, epoch: int) -> None:
+        """Go on with the learning rate of the attempt before."""
+        saved = self.saved_state
+        if saved is not None:
+            set_learning_rate(self.model, saved.get("lr"))

@@ -1,0 +1,75 @@
+"""Callbacks that watch one metric: what Keras compared, and how that is worded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tracker.policies import words
+from tracker_keras.recorded import Logs, Recorded
+
+
+class Monitoring(Recorded):
+    """Base of callbacks that stand before Keras' MonitorCallback.
+
+    Attributes:
+        improvement: what Keras said when it last compared a value with the best one; None where
+            it did not compare.
+    """
+
+    improvement: bool | None = None
+    monitor: str
+    mode: str
+    monitor_op: Any
+    min_delta: float
+
+    def _is_improvement(self, monitor_value: Any, reference_value: Any) -> Any:
+        answer = super()._is_improvement(monitor_value, reference_value)
+        if (
+            self.improvement is None
+        ):  # the first comparison is with the best, a second with a baseline
+            self.improvement = bool(answer)
+        return answer
+
+    def _judge(self, epoch: int, logs: Logs) -> None:
+        self.improvement = None
+        super()._judge(epoch, logs)
+
+    def config(self) -> dict[str, Any]:
+        """Return the settings, with the direction that "auto" stands for, and min_delta's size."""
+        found = super().config()
+        if "min_delta" in found:
+            found["min_delta"] = abs(float(found["min_delta"]))
+        return {**found, "mode": self._direction() or self.mode}
+
+    def _direction(self) -> str | None:
+        """Ask Keras which way is better; None where it can only say so later, or never."""
+        before = self.monitor_op, self.min_delta
+        try:
+            if self.monitor_op is None:
+                self._set_monitor_op()
+            return "max" if self.monitor_op == keras.ops.greater else "min"
+        except ValueError:  # Keras raises it at the end of the first epoch
+            return None
+        finally:
+            self.monitor_op, self.min_delta = before
+
+    def praise(self, value: float | None, best: float | None, best_epoch: int | None) -> str:
+        """Word an improvement over ``best``, the value before this one."""
+        value = float("nan") if value is None else value
+        if best is None:
+            return words.first(self.monitor, value)
+        return words.improved(self.monitor, value, best, best_epoch, min_delta=self.min_delta)
+
+    def blame(self, value: float | None, best: float | None, best_epoch: int | None) -> str:
+        """Word a value that Keras did not take for an improvement over ``best``."""
+        value = float("nan") if value is None else value
+        tie = best is not None and self._better_in_double(value, best)
+        return words.not_improved(
+            self.monitor, value, best, best_epoch, min_delta=self.min_delta, tie=tie
+        )
+
+    def _better_in_double(self, value: float, best: float) -> bool:
+        shifted = value - self.min_delta
+        return shifted > best if self._direction() == "max" else shifted < best

@@ -1,0 +1,275 @@
+"""A training that is being recorded: its run, who takes part, and where a resumed one goes on."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import tracker
+from tracker.policies import words
+from tracker_keras.capture import facts
+from tracker_keras.epochs import Epochs
+from tracker_keras.fitting import Call, call_of, calls
+from tracker_keras.readings import steps_taken
+
+if TYPE_CHECKING:
+    from tracker_keras.recorded import Recorded
+
+_open: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
+_by_hand: weakref.WeakKeyDictionary[Any, list[weakref.ref[Recorded]]] = weakref.WeakKeyDictionary()
+_last_epochs: weakref.WeakKeyDictionary[tracker.Run, int] = weakref.WeakKeyDictionary()
+
+
+def announce(model: Any, callback: Recorded) -> None:
+    """Note that a callback is going to take part; Keras hands the model to all of them first."""
+    call = call_of(model)
+    if call is not None:
+        if not any(one is callback for one in call.callbacks):
+            call.callbacks.append(callback)
+    elif model is not None:
+        _by_hand.setdefault(model, []).append(weakref.ref(callback))
+
+
+def join(callback: Recorded) -> Session:
+    """Let a callback whose training begins take part in its recording; the first one starts it."""
+    model = getattr(callback, "_model", None)
+    key = callback if model is None else model
+    call = call_of(key)
+    session = _open.get(id(key))
+    again = session is not None and call is None and session.has(callback)
+    if session is not None and (session.call is not call or again):
+        session.abandon("training began anew before this one had ended")
+        session = None
+    if session is None:
+        session = Session(key, callback, call)
+    session.add(callback)
+    return session
+
+
+class Session:
+    """One `fit`, or one loop that calls the callbacks by hand, and the run that it belongs to.
+
+    Attributes:
+        run: the run.
+        owned: whether it was started for this training, and ends with it.
+        resuming: whether it goes on with what an earlier process has recorded.
+        epochs: what records them.
+        first_epoch: where this training starts, once that is known.
+    """
+
+    def __init__(self, key: Any, first: Recorded, call: Call | None) -> None:
+        self.key = key
+        self.model: Any = getattr(first, "_model", None)
+        self.call = call
+        self.first_epoch: int | None = None
+        self._expected = [weakref.ref(one) for one in _expected(key, call) or [first]]
+        self._members: list[weakref.ref[Recorded]] = []
+        self._left = 0
+        self._stopped = False
+        self._ended = False
+        self._folders: list[str] = []
+        self._initial_epochs: list[Any] = []
+        self.run, self.owned = self._find_run()
+        self.resuming = self.run.attempt > 1 and self.run not in _last_epochs
+        self.epochs = Epochs(self.run, self.model)
+        if call is not None:
+            self._make_room(self._initial_epoch(call))
+            call.on_end = self.end
+        self.run.capture(**facts(self.model, first.params, call.arguments if call else {}))
+        self._finalizer = weakref.finalize(self, _dropped, self.run, self.owned)
+        self._finalizer.atexit = False
+        _open[id(key)] = self
+
+    def _find_run(self) -> tuple[tracker.Run, bool]:
+        start = next((one.start for one in self.expected if one.start is not None), {})
+        active = tracker.active_run()
+        if active is not None and not any(
+            one.owned and one.run is active for one in _open.values()
+        ):
+            _add_to(active, start)
+            return active, False
+        around = [_open.get(id(call.model)) for call in calls() if call is not self.call]
+        parent = next((one.run for one in reversed(around) if one is not None), None)
+        run = tracker.start_run(**start, parent=parent)
+        run.at_exit = ("interrupted", "the process ended before the training did")
+        return run, True
+
+    @property
+    def expected(self) -> list[Recorded]:
+        """The callbacks that take part or are going to, in Keras' order."""
+        return [one for ref in self._expected if (one := ref()) is not None]
+
+    @property
+    def members(self) -> list[Recorded]:
+        """The callbacks that have joined, in Keras' order."""
+        return [one for ref in self._members if (one := ref()) is not None]
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The last epoch that was trained, by this process or the one before; None for none yet."""
+        if self.epochs.current is not None:
+            return self.epochs.current
+        return self.first_epoch - 1 if self.first_epoch else None
+
+    @property
+    def open(self) -> bool:
+        """Whether there still is a run to record into."""
+        return not self._ended and not self.run.finished
+
+    def has(self, callback: Recorded) -> bool:
+        """Whether a callback has joined."""
+        return any(one is callback for one in self.members)
+
+    def add(self, callback: Recorded) -> None:
+        """Let a callback in; it may add its policy."""
+        if not self.has(callback):
+            self._members.append(weakref.ref(callback))
+            callback.joined(self)
+
+    def note_folder(self, folder: str) -> None:
+        """Register a folder of TensorBoard's with the run."""
+        self._folders.append(folder)
+        self.run.capture(tensorboard={"folders": self._folders})
+
+    def ready(self) -> None:
+        """After a callback's ``on_train_begin``: with the last of them, settle where to go on."""
+        waiting = any(not self.has(one) for one in self.expected)
+        if self.call is None or waiting or self.call.keras_restores:
+            return
+        self._settle(self._starting_epoch(self.call))
+        if self.resuming and any(one.has_stopped() for one in self.members):
+            self._start_at((self.members[0].params or {}).get("epochs") or 0)
+
+    def _starting_epoch(self, call: Call) -> int:
+        restores = any(one.restores for one in self.expected)
+        if self.resuming and not restores and "initial_epoch" not in call.arguments:
+            self._start_at(self.run.first_epoch)
+            if self.run.first_epoch > 0 and steps_taken(self.model) == 0:
+                warnings.warn(
+                    f"Run {self.run.name} goes on at epoch {self.run.first_epoch}, but the model "
+                    f"has not been trained: its optimizer has taken no step. Load a checkpoint "
+                    f"before fit, or add BackupAndRestore to the callbacks.",
+                    stacklevel=2,
+                )
+        return self._initial_epoch(call)
+
+    def _initial_epoch(self, call: Call) -> int:
+        """Where Keras is going to start: a restored epoch comes before the argument."""
+        restored = getattr(self.model, "_initial_epoch", None)
+        return int(restored or call.arguments.get("initial_epoch") or 0)
+
+    def _start_at(self, epoch: int) -> None:
+        self._initial_epochs.append(getattr(self.model, "_initial_epoch", None))
+        self.model._initial_epoch = epoch
+
+    def _settle(self, epoch: int) -> None:
+        """Take ``epoch`` for the first one of this training, and give callbacks their state back."""
+        self.first_epoch = epoch
+        self._make_room(epoch)
+        if self.run not in _last_epochs and epoch != self.run.first_epoch:
+            self.run.rewind(epoch)
+        if self.resuming:
+            for one in self.members:
+                one.resume(epoch)
+
+    def _make_room(self, epoch: int) -> None:
+        """Let a second `fit` of one run supersede the epochs it repeats, rather than add to them."""
+        last = _last_epochs.get(self.run)
+        if last is not None and epoch <= last:
+            self.run.rewind(epoch)
+            _last_epochs[self.run] = epoch - 1
+
+    def epoch_begins(self, epoch: int, callback: Recorded) -> None:
+        """Before a callback's ``on_epoch_begin``; the first one to come starts the epoch."""
+        if epoch != self.epochs.current:
+            self.epochs.amend()
+            if self.epochs.current is None and epoch != self.first_epoch:
+                self._settle(epoch)
+            self.epochs.begin(epoch)
+        self.epochs.watch(callback)
+
+    def epoch_ends(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Before a callback's ``on_epoch_end``; the first one to come records the epoch."""
+        if self.open and self.epochs.end(epoch, logs):
+            _last_epochs[self.run] = epoch
+
+    def epoch_passed(self, callback: Recorded) -> None:
+        """After a callback's ``on_epoch_end``: the last of ours adds what they put into the logs."""
+        if self.members and self.members[-1] is callback:
+            self.epochs.amend()
+
+    def stopped(self, reason: str) -> None:
+        """Note that a callback has stopped training, and why."""
+        self._stopped = True
+        self.run.note_stop(reason)
+
+    def leave(self) -> None:
+        """After a callback's ``on_train_end``: without `fit`, the last one ends the recording."""
+        self._left += 1
+        if self.call is None and self._left >= len(self._members):
+            self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the recording: ``error`` is what `fit` raised."""
+        if self._ended:
+            return
+        self.epochs.amend()
+        if error is None and not self._stopped and getattr(self.model, "stop_training", False):
+            by = "a callback that is not recorded"
+            self.run.note_stop(words.stop_was_set(by, self.epochs.current))
+        self._close()
+        if self.owned and error is not None:
+            self.run.fail(error)
+        elif self.owned:
+            self.run.finish()
+
+    def abandon(self, reason: str) -> None:
+        """End the recording of a training of which nobody knows how it ended."""
+        self._close()
+        if self.owned:
+            self.run.finish("interrupted", reason=reason)
+
+    def _close(self) -> None:
+        self._ended = True
+        self._finalizer.detach()
+        _open.pop(id(self.key), None)
+        self.epochs.close()
+        if self._initial_epochs:
+            self.model._initial_epoch = self._initial_epochs[0]
+        for one in self.members:
+            one.left()
+
+
+def _expected(key: Any, call: Call | None) -> list[Recorded]:
+    if call is not None:
+        return list(call.callbacks)
+    try:
+        refs = _by_hand.pop(key, [])
+    except TypeError:
+        return []
+    found: list[Recorded] = []
+    for ref in refs:
+        one = ref()
+        if one is not None and not any(one is other for other in found):
+            found.append(one)
+    return found
+
+
+def _add_to(run: tracker.Run, start: dict[str, Any]) -> None:
+    if start.get("params"):
+        run.log_params(start["params"])
+    if start.get("tags"):
+        run.set_tags(start["tags"])
+    for name in ("experiment", "name", "database", "resume"):
+        if start.get(name) not in (None, getattr(run, name, None)):
+            warnings.warn(
+                f"TrackerCallback({name}={start[name]!r}) is not used: run {run.name} is active, "
+                f"and the callback joins it. Give {name} to tracker.start_run, or leave it out.",
+                stacklevel=2,
+            )
+
+
+def _dropped(run: tracker.Run, owned: bool) -> None:
+    if owned and not run.finished:
+        run.finish("interrupted", reason="the callbacks were dropped before on_train_end")

@@ -1,0 +1,106 @@
+"""ReduceLROnPlateau: Keras' own, its decisions recorded."""
+
+from __future__ import annotations
+
+import keras
+
+from tracker.policies import PlateauState, words
+from tracker_keras.monitoring import Monitoring
+from tracker_keras.readings import learning_rate, number, set_learning_rate
+from tracker_keras.recorded import Logs
+
+
+class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
+    """Lower the learning rate when a metric has stopped improving: Keras decides, the run keeps why.
+
+    Arguments, attributes and messages are those of ``keras.callbacks.ReduceLROnPlateau``. Each
+    epoch is a decision: improved, waited, reduced, or skipped (metric missing), with the learning
+    rate before and after. In a resumed run ``wait``, ``best``, ``cooldown_counter`` and the
+    learning rate go on where they were.
+    """
+
+    kind = "ReduceLROnPlateau"
+    settings = (
+        "monitor",
+        "factor",
+        "patience",
+        "mode",
+        "min_delta",
+        "cooldown",
+        "min_lr",
+    )
+    _best_epoch: int | None = None
+
+    def _begin(self, logs: Logs) -> None:
+        self._best_epoch = None
+        super()._begin(logs)
+
+    def _judge(self, epoch: int, logs: Logs) -> None:
+        best, best_epoch = number(self.best), self._best_epoch
+        wait, cooling = self.wait, self.cooldown_counter
+        before = learning_rate(self.model)
+        super()._judge(epoch, logs)
+        after = learning_rate(self.model)
+        value = number((logs or {}).get(self.monitor))
+        if self.improvement is None:
+            verdict, reason = "skipped", words.missing(self.monitor, logs or {})
+        elif self.improvement:
+            self._best_epoch = epoch
+            verdict, reason = "improved", self.praise(value, best, best_epoch)
+        else:
+            blame = self.blame(value, best, best_epoch)
+            verdict, why = self._counted(0 if cooling else wait, cooling - 1, before, after)
+            reason = f"{blame}; {why}"
+        self._write(verdict, epoch, reason, value, before, after)
+
+    def _counted(
+        self, wait: int, cooling: int, before: float | None, after: float | None
+    ) -> tuple[str, str]:
+        """Tell what an epoch without improvement came to, by what Keras has left of the counts."""
+        if cooling > 0:
+            return "waited", words.cooling_down(cooling)
+        reason = words.waits(wait + 1, self.patience)
+        if wait + 1 < self.patience or after is None or before is None:
+            return ("reduced" if self.wait == 0 else "waited"), reason
+        if self.wait == 0:  # Keras begins to count again after a reduction only
+            return "reduced", f"{reason}; {words.reduced(before, after)}"
+        return "waited", f"{reason}; {words.at_min_lr(after, self.min_lr)}"
+
+    def _write(
+        self,
+        verdict: str,
+        epoch: int,
+        reason: str,
+        value: float | None,
+        before: float | None,
+        after: float | None,
+    ) -> None:
+        state = PlateauState(
+            wait=self.wait,
+            best=number(self.best),
+            best_epoch=self._best_epoch,
+            cooldown_counter=self.cooldown_counter,
+        )
+        self.decided(
+            verdict,
+            epoch=epoch,
+            reason=reason,
+            value=value,
+            best=state.best,
+            best_epoch=state.best_epoch,
+            wait=self.wait,
+            lr_before=before,
+            lr_after=after,
+            state={**state.as_dict(), "lr": after},
+        )
+
+    def resume(self, epoch: int) -> None:
+        """Go on with the counts, the best value and the learning rate of the attempt before."""
+        saved = self.saved_state
+        if saved is None:
+            return
+        state = PlateauState.from_dict(saved)
+        self.wait, self.best, self._best_epoch = state.wait, state.best, state.best_epoch
+        self.cooldown_counter = state.cooldown_counter
+        set_learning_rate(self.model, saved.get("lr"))
+        self.catch_up(epoch)

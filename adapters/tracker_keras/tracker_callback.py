@@ -1,0 +1,113 @@
+"""TrackerCallback: record a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+import tracker
+from tracker_keras.readings import numbers, steps_taken
+from tracker_keras.recorded import Logs, Recorded
+from tracker_keras.recording import Session
+
+
+class TrackerCallback(Recorded):
+    """Record every epoch of a training: metrics, seconds and learning rate, durable at its end.
+
+    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it.
+    Elsewhere it starts a run for this ``fit``, which ends with it: finished, stopped early, failed
+    with the exception's text, or interrupted. A second ``fit`` with the same instance is a second
+    run. Where it stands in the list of callbacks does not matter.
+
+    Args:
+        experiment: what groups runs.
+        name: the run's name; the experiment and a number by default.
+        params: hyperparameters, by name.
+        tags: labels: names with values, or names alone.
+        database: URL or path; see ``tracker.start_run``.
+        resume: ``"auto"``, or an id or name: go on with that run. ``fit`` then starts at the epoch
+            after the last one recorded, or where ``BackupAndRestore`` says; an ``initial_epoch``
+            that is given to ``fit`` comes first.
+        log_every: also stream the batch metrics at every so many steps. Off by default: the
+            class then has no batch hook, and Keras may go on while callbacks run.
+        strict: raise when something cannot be recorded, rather than warn and go on.
+
+    Raises:
+        tracker.BadValue: ``log_every`` is no whole number of at least 1.
+    """
+
+    def __init__(
+        self,
+        experiment: str | None = None,
+        name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        database: str | PathLike[str] | None = None,
+        resume: str | None = None,
+        log_every: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        super().__init__()
+        whole = isinstance(log_every, int) and not isinstance(log_every, bool)
+        if log_every is not None and not (whole and log_every >= 1):
+            raise tracker.BadValue(
+                f"log_every is {log_every!r}: it must be a whole number of at least 1, the steps "
+                f"from one streamed point to the next, or None to stream nothing."
+            )
+        self.start = {
+            "experiment": experiment,
+            "name": name,
+            "params": params,
+            "tags": tags,
+            "database": database,
+            "resume": resume,
+            "strict": strict,
+        }
+        self.log_every = log_every
+        self._run: tracker.Run | None = None
+        self._before = 0
+        self._steps = 0
+        self._hook()
+
+    @property
+    def run(self) -> tracker.Run | None:
+        """The run of this training, or of the last one; None before the first."""
+        return self._run
+
+    def joined(self, session: Session) -> None:
+        """Take part in a recording."""
+        super().joined(session)
+        self._run = session.run
+        self._before = self._steps = 0
+
+    def resume(self, epoch: int) -> None:
+        """Go on counting steps where the optimizer is."""
+        self._before = self._steps = steps_taken(self.model) or 0
+
+    def _hook(self) -> None:
+        if self.log_every is not None:
+            self.on_train_batch_end = self._log_batch
+
+    def _log_batch(self, batch: int, logs: Logs = None) -> None:
+        step = self._before + batch + 1
+        due = self.log_every is not None and step // self.log_every > self._steps // self.log_every
+        self._steps = step
+        if due and self._session is not None and self._session.open:
+            self._session.run.log(numbers(logs), step=step)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the epoch's clock and its count of steps."""
+        self._before = self._steps
+        super().on_epoch_begin(epoch, logs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the run and the batch hook."""
+        state = super().__getstate__()
+        state.pop("on_train_batch_end", None)
+        return {**state, "_run": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state back, and the batch hook with it."""
+        self.__dict__.update(state)
+        self._hook()
