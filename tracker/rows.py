@@ -11,6 +11,9 @@ from tracker.clock import now
 from tracker.journal import Entry
 from tracker.redact import redact
 
+LONGEST_TEXT = 20_000
+"""Characters of a reason or an exception's text that are kept."""
+
 
 def param(run_id: str, name: Any, value: Any) -> dict[str, Any]:
     """Return a parameter as its table's columns."""
@@ -71,18 +74,34 @@ def end(
     error: BaseException | str | None,
 ) -> Entry:
     """Return the entry that ends an attempt, and its run; text is redacted."""
-    if isinstance(error, BaseException):
-        error = f"{type(error).__name__}: {error}".rstrip(": ")
     return {
         "kind": "end",
         "run": run_id,
         "id": attempt_id,
         "attempt": attempt,
         "status": status,
-        "reason": None if reason is None else values.clean_text(redact(reason)),
-        "error": None if error is None else values.clean_text(redact(error)),
+        "reason": None if reason is None else _told(str(reason)),
+        "error": None if error is None else _told(_worded(error)),
         "ended": now(),
     }
+
+
+def _worded(error: BaseException | str) -> str:
+    if isinstance(error, str):
+        return error
+    try:
+        text = str(error)
+    except Exception:  # an exception whose text raises
+        text = ""
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _told(text: str) -> str:
+    """Redact what somebody wrote, and cut what nobody would read."""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]} … ({len(text)} characters)"
+    return values.clean_text(redact(text))
 
 
 def follow(run_id: str, earlier_id: str, attempt_id: str, number: int) -> Entry:

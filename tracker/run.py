@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from tracker import lifecycle, rows, values
 from tracker.epoch_clock import EpochClock
 from tracker.errors import BadValue, RunClosed
-from tracker.redact import redact
+from tracker.redact import redact_data
 from tracker.registry import Checkpoint
 from tracker.run_checkpoints import CheckpointKeeper, Facts
 from tracker.run_past import RunPast
@@ -48,6 +48,7 @@ class Run(RunPast):
         attempt: int = 1,
         first_epoch: int = 0,
         writer: Recorder | Silence | None = None,
+        captured: dict[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -59,7 +60,7 @@ class Run(RunPast):
         self.writer: Recorder | Silence = Silence() if writer is None else writer
         self._stop_reason: str | None = None
         self._epochs = EpochClock()
-        self._captured: dict[str, Any] = {}
+        self._captured = dict(captured or {})
         self._keeper = CheckpointKeeper(self)
         self._after: list[Callable[[], object]] = []
         self._numbers = {"decision": count(1), "policy": count(1)}
@@ -140,8 +141,8 @@ class Run(RunPast):
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self._check_open()
-        self._captured.update(values.plain(sections))
-        changed = {"captured": redact(values.to_json(self._captured))}
+        self._captured.update(redact_data(values.plain(sections)))
+        changed = {"captured": values.to_json(self._captured)}
         self.writer.record({"kind": "attempt", "id": self.writer.attempt_id, "values": changed})
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracker import registry, resume, values
 from tracker.clock import now
 from tracker.errors import BadValue
-from tracker.redact import redact
+from tracker.redact import redact, redact_data
 
 if TYPE_CHECKING:
     from tracker.run import Run
@@ -139,7 +139,7 @@ def add_policy(
                 "kind": kind,
                 "monitor": None if monitor is None else values.clean_text(str(monitor)),
                 "rules": rules,
-                "config": redact(values.to_json(policy.config)),
+                "config": values.to_json(redact_data(policy.config)),
             },
         }
     )

@@ -64,7 +64,8 @@ def start_run(
         return Run(id=registry.new_id(), name=name or experiment, experiment=experiment)
     location = locate(database)
     prepare(location)
-    opened = _open(location, experiment, name, params, tags, resume, parent)
+    captured = capture()
+    opened = _open(location, experiment, name, params, tags, resume, parent, captured)
     recorder = Recorder(
         location,
         opened.id,
@@ -80,6 +81,7 @@ def start_run(
         attempt=opened.attempt,
         first_epoch=opened.first_epoch,
         writer=recorder,
+        captured=captured,
     )
     lifecycle.enter(run)
     return run
@@ -105,8 +107,8 @@ def _open(
     tags: Mapping[str, Any] | Iterable[str] | None,
     resume: str | None,
     parent: Run | str | None,
+    captured: dict[str, Any],
 ) -> _Opened:
-    captured = values.to_json(capture())
     settle(location)
     database = Database(location, patience=10)
     try:
@@ -115,7 +117,7 @@ def _open(
             opened = _resumed(connection, found) if found is not None else _Opened()
             if found is None:
                 _create(connection, location, opened, experiment, name, parent)
-            _add_attempt(connection, opened, captured)
+            _add_attempt(connection, opened, values.to_json(captured))
             given = [rows.param(opened.id, key, value) for key, value in (params or {}).items()]
             upsert(connection, PARAM, given, ("run_id", "name"), ("kind", "text", "number"))
             upsert(
