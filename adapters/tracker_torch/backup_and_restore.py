@@ -1,0 +1,159 @@
+"""BackupAndRestore: a training that was killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracker import BadValue, CheckpointError, RunError, save_file
+from tracker_torch import distributed, state
+from tracker_torch.callback import Callback, Logs
+from tracker_torch.triggers import Trigger
+
+
+class BackupAndRestore(Callback):
+    """Keep everything that a training consists of in one file, and begin with it where there is one.
+
+    That is: models, optimizers, scheduler, scaler, the random generators of every rank, epoch,
+    step, and what the other callbacks remember (best weights included). A resumed training
+    continues bit for bit where the hardware computes reproducibly. The epoch to go on at is that of
+    the backup: what the run recorded beyond it is trained again, and superseded.
+
+    The file is saved when nothing of an epoch is left to do: at the end of the body of
+    ``training.epochs()``, or of ``on_epoch_end`` in a loop of your own.
+
+    Args:
+        backup_dir: a folder for this training alone; all ranks must see it.
+        save_freq: ``"epoch"``, or a number of steps. A backup in the middle of an epoch goes on in
+            the middle: `Training.batches` passes over the batches that were done.
+        double_checkpoint: also keep the backup before, for the case that this one is damaged.
+        delete_checkpoint: delete the backup once the run has ended well.
+
+    Raises:
+        BadValue: for an empty ``backup_dir`` or another ``save_freq``.
+    """
+
+    order = 3
+    restores = True
+
+    def __init__(
+        self,
+        backup_dir: str | Path,
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        if not str(backup_dir):
+            raise BadValue("backup_dir is empty: pass a folder for this training alone.")
+        self.backup_dir = Path(backup_dir)
+        self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+        self.trigger = Trigger(save_freq)
+        self.batch_hooks = self.trigger.by_step
+        self.path = self.backup_dir / "latest.pt"
+        self.previous = self.backup_dir / "previous.pt"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Bring back the training, and let the run go on at its epoch."""
+        self.loop.position.watch_batches = self.trigger.by_step
+        if distributed.share(self.path.is_file() or self.previous.is_file()):
+            self._restore(self._read())
+        elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+            self._begin_again()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Back up in the middle of an epoch."""
+        if self.trigger.at_step(self.loop.step):
+            self._save(batch + 1)
+
+    def on_epoch_close(self, epoch: int) -> None:
+        """Back up after an epoch."""
+        if self.trigger.at_epoch(epoch):
+            self._save(None)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Have the backup deleted once the run has ended well: until then a kill needs it."""
+        if self.delete_checkpoint and self.loop.main:
+            self.run.on_finish(self._delete)
+
+    def _delete(self) -> None:
+        if self.run.status not in ("finished", "stopped_early"):
+            return
+        for path in (self.path, self.previous):
+            path.unlink(missing_ok=True)
+        if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
+            self.backup_dir.rmdir()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            payload = state.read(self.path)
+        except CheckpointError as error:
+            if not self.previous.is_file():
+                raise
+            self.loop.warn(f"{error} Going on from the backup before it, {self.previous}.")
+            payload = state.read(self.previous)
+        if not isinstance(payload, dict) or "callbacks" not in payload:
+            raise CheckpointError(
+                f"{self.path} is no backup of this callback: give backup_dir a folder of its own."
+            )
+        return payload
+
+    def _restore(self, payload: Mapping[str, Any]) -> None:
+        loop, run = self.loop, self.run
+        for part in state.PARTS:
+            state.load_state(getattr(loop, part), payload[part], part)
+        if loop.main and run.recording and payload["run"] != run.id:
+            loop.warn(
+                f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
+                f"To go on in the same run pass resume='auto'; to begin anew, delete the folder."
+            )
+        loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        batch = payload["batch"]
+        run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
+        loop.position.load(payload["position"], batch)
+        saved = {name: list(states) for name, states in payload["callbacks"].items()}
+        if batch is not None and payload["position"]["began"] is None:
+            saved.pop("BaseLogger", None)  # a loop of one's own begins the epoch again
+        for callback in loop.callbacks:
+            waiting = saved.get(type(callback).__name__)
+            if waiting and (remembered := waiting.pop(0)) is not None:
+                callback.set_state(remembered)
+        ranks = payload["rng"]
+        state.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
+
+    def _begin_again(self) -> None:
+        """The run has epochs, but their weights are nowhere: it was killed before the first backup."""
+        done = self.run.first_epoch
+        if done > 1 and not self.trigger.by_step:
+            raise RunError(
+                f"run {self.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
+                f"(one is deleted when a run ends well, unless delete_checkpoint=False). "
+                f"Go on from a checkpoint with training.load(path), or start another run."
+            )
+        self.run.rewind(0)
+        self.loop.epoch = 0
+
+    def _save(self, batch: int | None) -> None:
+        payload = state.collect(self.loop) | {
+            "rng": distributed.gather(state.rng_state()),
+            "batch": batch,
+            "run": self.run.id,
+            "position": self.loop.position.as_dict(),
+            "callbacks": self._remembered(),
+        }
+        if not self.loop.main:
+            return
+        try:
+            if self.double_checkpoint and self.path.is_file():
+                self.path.replace(self.previous)
+            save_file(self.path, lambda file: state.write(payload, file))
+        except OSError as error:
+            if self.run.strict:
+                raise
+            self.loop.warn(f"{self.path} could not be saved ({error}): the older backup stands.")
+
+    def _remembered(self) -> dict[str, list[Any]]:
+        remembered: dict[str, list[Any]] = {}
+        for callback in self.loop.callbacks:
+            remembered.setdefault(type(callback).__name__, []).append(callback.get_state())
+        return remembered

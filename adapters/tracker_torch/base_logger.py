@@ -1,0 +1,169 @@
+"""BaseLogger: batch metrics become epoch metrics, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from tracker import BadValue, number
+from tracker_torch.callback import Callback, Logs
+
+
+class BaseLogger(Callback):
+    """Average what is logged in batches over the epoch, weighted by batch size where one is given.
+
+    `Training` has one of its own. With `CallbackList` alone, put it first: it adds up the logs of
+    ``on_train_batch_end`` (``logs["size"]`` is the batch size, as in Keras 2) and adds the averages
+    to the logs of ``on_epoch_end`` under names that are not there yet.
+
+    Numbers and CPU tensors are added as doubles. A tensor on another device is added to a running
+    sum on that device, detached, and all sums are fetched together at the end of the epoch.
+
+    Args:
+        stateful_metrics: names whose last value stands for the epoch instead of the average.
+    """
+
+    order = -1
+
+    def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
+        self.stateful_metrics = set(stateful_metrics or ())
+        self._means: dict[str, _Mean] = {}
+
+    def add(self, values: Mapping[str, Any], size: float | None = None) -> None:
+        """Count each value ``size`` times, once by default.
+
+        Raises:
+            BadValue: for a value that is not one number, or a negative size.
+        """
+        weight = 1.0 if size is None else size
+        if weight < 0:
+            raise BadValue(f"batch_size is {size}: it must be 0 or more.")
+        for name, value in values.items():
+            mean = self._means.get(name)
+            if mean is None:
+                mean = self._means[name] = _Mean()
+            if name in self.stateful_metrics:
+                mean.reset()
+            if value.__class__ is float:
+                mean.total += value * weight
+            elif isinstance(value, torch.Tensor) and not value.is_cpu:
+                mean.add_on_device(value, weight, name)
+            else:
+                mean.total += number(value, name) * weight
+            mean.weight += weight
+
+    def averages(self) -> dict[str, float]:
+        """Return the averages since `reset`; this is where the device is waited for, once."""
+        sums = {
+            name: mean.on_device for name, mean in self._means.items() if mean.on_device is not None
+        }
+        for name, total in fetch(sums).items():
+            self._means[name].total += total
+            self._means[name].on_device = None
+        return {name: mean.value for name, mean in self._means.items()}
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+        self._means = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the sums so far, for a backup in the middle of an epoch."""
+        self.averages()
+        return {name: [mean.total, mean.weight] for name, mean in self._means.items()}
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Begin anew, or with the sums of a backup."""
+        carried, self._carried = self._carried, None
+        self._means = {name: _Mean(*sums) for name, sums in (carried or {}).items()}
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Add up a batch."""
+        values: Mapping[str, Any] = getattr(logs, "raw", logs) or {}
+        self.add({name: values[name] for name in values if name != "size"}, values.get("size"))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Add the averages to the epoch's logs."""
+        if logs is not None:
+            for name, value in self.averages().items():
+                logs.setdefault(name, value)
+        self.reset()
+
+
+class _Mean:
+    """A sum and its weight; part of the sum may still lie on a device."""
+
+    __slots__ = ("on_device", "total", "weight")
+
+    def __init__(self, total: float = 0.0, weight: float = 0.0) -> None:
+        self.total = total
+        self.weight = weight
+        self.on_device: torch.Tensor | None = None
+
+    @property
+    def value(self) -> float:
+        return self.total / self.weight if self.weight else float("nan")
+
+    def reset(self) -> None:
+        self.total, self.weight, self.on_device = 0.0, 0.0, None
+
+    def add_on_device(self, value: torch.Tensor, weight: float, name: str) -> None:
+        if value.numel() != 1 or value.is_complex():
+            number(value, name)  # says what is wrong with it
+        # A sum made in inference mode could not be added to outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            value = value.detach().reshape(())
+            if self.on_device is not None and self.on_device.device == value.device:
+                self.on_device.add_(value, alpha=weight)
+                return
+            if self.on_device is not None:
+                self.total += self.on_device.item()
+            self.on_device = value.to(_widest(value.device), copy=True).mul_(weight)
+
+
+def _widest(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def fetch(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return every value as a float, reading each device once.
+
+    Raises:
+        BadValue: for a value that is not one number.
+    """
+    waiting: dict[torch.device, dict[str, torch.Tensor]] = {}
+    for name, value in logs.items():
+        if isinstance(value, torch.Tensor) and not value.is_cpu and value.numel() == 1:
+            waiting.setdefault(value.device, {})[name] = value.detach().reshape(())
+    read: dict[str, float] = {}
+    for device, group in waiting.items():
+        wide = [value.to(_widest(device)) for value in group.values()]
+        read.update(zip(group, torch.stack(wide).tolist(), strict=True))
+    return {
+        name: read[name] if name in read else number(value, name) for name, value in logs.items()
+    }
+
+
+class BatchLogs(Mapping[str, Any]):
+    """What was logged in a batch; a tensor becomes a float when it is looked at, not before."""
+
+    __slots__ = ("_read", "raw")
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self._read: dict[str, float] = {}
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self._read:
+            self._read[name] = number(self.raw[name], name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

@@ -1,0 +1,217 @@
+"""The base of every callback, with Keras' hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from tracker import Policy, Run, RunError
+from tracker_torch import distributed
+
+if TYPE_CHECKING:
+    from tracker_torch.callback_list import CallbackList
+
+Logs = MutableMapping[str, Any]
+
+
+class Callback:
+    """Subclass it and override the hooks you need; each gets Keras' arguments.
+
+    Attributes:
+        model: the module, or the mapping or sequence of modules, that is trained.
+        optimizer: likewise, or None.
+        params: ``{"epochs": …, "steps": …}`` as far as known.
+        loop: the `CallbackList` that calls this callback. ``self.loop.stop("why")`` ends training;
+            ``self.loop.step`` and ``self.loop.epoch`` say where it is.
+        policy: where its decisions are recorded, once training has begun.
+
+    Epochs and batches count from 0. ``logs`` holds plain floats; in batch hooks it is read-only and
+    a tensor in it is fetched from its device only when it is looked at.
+    """
+
+    order = 0
+    """When it has its turn at the end of an epoch: those that judge 0, that save 1, that write 2.
+
+    A checkpoint then holds the learning rate that the next epoch starts with. Those below 0 come
+    before the epoch is recorded.
+    """
+    batch_hooks = True
+    """Whether hooks for batches have anything to do; False spares the calls."""
+    restores = False
+    """Whether it brings back a training, and so begins before the others."""
+    params: Mapping[str, Any] | None = None
+    model: Any = None
+    policy: Policy | None = None
+    _loop: CallbackList | None = None
+    _carried: Mapping[str, Any] | None = None
+    _seen = False
+    _missed: int | None = None
+
+    @property
+    def loop(self) -> CallbackList:
+        """What calls this callback."""
+        if self._loop is None:
+            raise RunError(
+                f"{type(self).__name__} is in no loop yet: hand it to Training(callbacks=[…]) or to "
+                f"CallbackList([…]), whose hooks you then call."
+            )
+        return self._loop
+
+    @property
+    def run(self) -> Run:
+        """The run that is recorded."""
+        return self.loop.run
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer or optimizers of the loop."""
+        return self.loop.optimizer
+
+    def set_params(self, params: Mapping[str, Any] | None) -> None:
+        """Take what is known of the training: ``epochs``, ``steps``."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take the model or models."""
+        self.model = model
+
+    def set_loop(self, loop: CallbackList) -> None:
+        """Take what calls this callback."""
+        self._loop = loop
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Return what a backup keeps of this callback: tensors, numbers, text; None for nothing."""
+        return None
+
+    def set_state(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `get_state` returned; called before ``on_train_begin``."""
+        self._carried = saved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the loop and its run behind."""
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_loop", "policy")
+        }
+
+    def join(
+        self, *, monitor: str | None = None, rules: str | None = None, config: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Register with the run; return the state to go on from, and what a backup brought.
+
+        Both are empty in a new training. The state is the one that was recorded with the last
+        decision before ``run.first_epoch``, else the one in the backup.
+        """
+        kind = next(
+            base.__name__
+            for base in type(self).__mro__
+            if base.__module__.startswith("tracker_torch.")
+        )
+        self.policy = self.run.add_policy(kind, monitor=monitor, rules=rules, config=config)
+        recorded = distributed.share(self.policy.saved_state)
+        carried, self._carried = dict(self._carried or {}), None
+        self._seen, self._missed = False, None
+        return dict(recorded or carried.get("state") or {}), carried
+
+    def decide(self, verdict: str, *, reason: str, epoch: int, **facts: Any) -> None:
+        """Record a verdict with the step at which it was taken."""
+        if self.policy is not None:
+            self.policy.decide(verdict, reason=reason, epoch=epoch, step=self.loop.step, **facts)
+
+    def watched(self, monitor: str | None, logs: Mapping[str, Any], epoch: int) -> float | None:
+        """Return ``logs[monitor]``; where it is missing say so, once, with the names there are."""
+        if monitor is None:
+            return None
+        value: float | None = logs.get(monitor)
+        if value is not None:
+            self._seen = True
+        elif not self._seen and self._missed is None:
+            self._missed = epoch
+            self.loop.warn(
+                f"{type(self).__name__} watches {monitor!r}, but epoch {epoch} logged "
+                f"{_listed(logs)}.{_hint(monitor, logs)}"
+            )
+        return value
+
+    def report_missing(self, names: Iterable[str]) -> None:
+        """Warn at the end when the watched metric never came; ``names`` did."""
+        if self._missed is not None and not self._seen and self.policy is not None:
+            self.loop.warn(
+                f"{type(self).__name__} watched {self.policy.monitor!r}, which never appeared: the "
+                f"epochs logged {_listed(dict.fromkeys(names))}. It decided nothing by it."
+            )
+
+    def listens(self, hook: str) -> bool:
+        """Whether ``hook`` does anything here."""
+        if "_batch_" in hook and not self.batch_hooks:
+            return False
+        older = hook.replace("_train_batch_", "_batch_")
+        return any(
+            name in vars(self) or getattr(type(self), name) is not getattr(Callback, name)
+            for name in {hook, older}
+        )
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Do what ``on_train_batch_begin`` does; Keras' older name."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Do what ``on_train_batch_end`` does; Keras' older name."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Run before an epoch's first batch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Run after validation, with the epoch's metrics."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Run before a training batch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Run after a training batch, with what was logged in it."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Run before a validation batch."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Run after a validation batch."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Run before a batch of predictions."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Run after a batch of predictions."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Run once, before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Run once, after the last epoch; not when training raised."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Run before validation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Run after validation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Run before predictions."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Run after predictions."""
+
+    def on_epoch_close(self, epoch: int) -> None:
+        """Run when nothing of an epoch is left to do: in `Training`, after the body of the loop."""
+
+    def on_exception(self, error: BaseException) -> None:
+        """Run when training raised; Keras has no such hook."""
+
+
+def _listed(logs: Mapping[str, Any]) -> str:
+    return f"only {', '.join(map(str, logs))}" if logs else "nothing"
+
+
+def _hint(monitor: str, names: Iterable[str]) -> str:
+    close = get_close_matches(monitor, list(names), 1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,65 @@
+"""Several processes, one training: rank 0 judges and records, and the others follow its numbers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed as dist
+
+_RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+
+T = TypeVar("T")
+
+
+def several() -> bool:
+    """Whether this process trains together with others (`torch.distributed` is initialised)."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    """Return this process's rank: from the process group, else from the launcher's variables, else 0."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank()
+    found = next((os.environ[name] for name in _RANK_VARIABLES if os.environ.get(name)), "0")
+    return int(found) if found.isdecimal() else 0
+
+
+def share(value: T) -> T:
+    """Return rank 0's ``value`` on every rank. Each rank must call it at the same place."""
+    if not several():
+        return value
+    box: list[Any] = [value]
+    dist.broadcast_object_list(box, src=0, device=_device())
+    return box[0]  # type: ignore[no-any-return]
+
+
+def gather(value: T) -> list[T]:
+    """Return every rank's ``value``, in the order of ranks, on every rank."""
+    if not several():
+        return [value]
+    boxes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(boxes, value)
+    return boxes
+
+
+def on_any(flag: bool) -> bool:
+    """Whether ``flag`` holds on at least one rank; the same answer on all of them."""
+    return any(gather(flag))
+
+
+def describe() -> dict[str, Any]:
+    """Return the world this process is part of: its size, its backend and its rank."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return {"world_size": 1, "backend": None, "rank": rank()}
+    return {
+        "world_size": dist.get_world_size(),
+        "backend": str(dist.get_backend()),
+        "rank": dist.get_rank(),
+    }
+
+
+def _device() -> torch.device:
+    on_gpu = dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")

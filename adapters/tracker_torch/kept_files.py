@@ -1,0 +1,106 @@
+"""The files of one ModelCheckpoint: where the next one goes, and which of them have to go."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracker import Run, policies
+from tracker_torch.file_name import FileName, versions
+
+File = tuple[str, float | None, int | None]
+
+
+class KeptFiles:
+    """What is kept, and what is about to go; remembered by the path below the folder.
+
+    Only ``keep`` files need remembering: without it the list stays empty.
+
+    Attributes:
+        files: (path, value, epoch) of what is kept, oldest first.
+        going: the same and a reason, of what is to be deleted. It is recorded with the decision
+            that condemns a file, so that a resumed run carries out what a kill prevented.
+    """
+
+    def __init__(self, name: FileName, rank: policies.TopK, *, overwrite: bool) -> None:
+        self.name, self.rank, self.overwrite = name, rank, overwrite
+        self.files: list[File] = []
+        self.going: list[tuple[str, float | None, int | None, str]] = []
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on with the lists of a resumed run."""
+        self.files = [(path, value, epoch) for path, value, epoch in saved.get("files", ())]
+        self.going = [tuple(entry) for entry in saved.get("going", ())]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the lists as plain data."""
+        return {
+            "files": [list(file) for file in self.files],
+            "going": [list(one) for one in self.going],
+        }
+
+    def free(self, path: Path, run: Run, warn: Callable[[str], None]) -> Path:
+        """Return ``path``, or the next version of it where the file there is not this run's."""
+        if self.overwrite or not run.recording or not (path.exists() or path.is_symlink()):
+            return path
+        own = {one.path for one in run.checkpoints()}
+        for candidate in versions(path):
+            taken = candidate.exists() or candidate.is_symlink()
+            if candidate.absolute() in own or not taken:
+                break
+        if candidate != path:
+            warn(
+                f"{path} is not this run's: saving {candidate.name} instead. "
+                f"ModelCheckpoint(overwrite=True) would replace it."
+            )
+        return candidate
+
+    def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
+        """Say why a new file would not be kept; None where it would."""
+        short = self.name.short(path)
+        kept = self.rank.choose([*self._others(short), (short, value, epoch)])
+        return kept.reasons[kept.drop.index(short)] if short in kept.drop else None
+
+    def add(self, path: Path, value: float | None, epoch: int) -> None:
+        """Count a file that was saved, and condemn those it pushes out."""
+        if self.rank.keep is None:
+            return
+        short = self.name.short(path)
+        self.files = [*self._others(short), (short, value, epoch)]
+        kept = self.rank.choose(self.files)
+        reasons = dict(zip(kept.drop, kept.reasons, strict=True))
+        self.going += [(*file, reasons[file[0]]) for file in self.files if file[0] in reasons]
+        self.files = [file for file in self.files if file[0] not in reasons]
+
+    def prune(self, run: Run, record: Callable[..., None]) -> None:
+        """Delete what is to go; each file that is gone is recorded as a decision."""
+        while self.going:
+            short, value, _, reason = self.going.pop(0)
+            path = self.name.folder / short
+            there = [one for one in run.checkpoints() if one.path == path]
+            # A file that an earlier attempt deleted before it was killed is no longer registered.
+            if not there or run.prune_checkpoints(there, why=reason):
+                record("pruned", reason=reason, value=value, path=path)
+
+    def _others(self, short: str) -> list[File]:
+        return [file for file in self.files if file[0] != short]
+
+
+def link(target: Path, name: Path) -> None:
+    """Let ``name`` point to ``target`` by a relative link; copy where links cannot be made.
+
+    Replaces an older link or file in one move.
+    """
+    temporary = name.with_name(f".tracker-{secrets.token_hex(4)}-{name.name}")
+    try:
+        try:
+            temporary.symlink_to(os.path.relpath(target, name.parent))
+        except (OSError, NotImplementedError):
+            shutil.copyfile(target, temporary)
+        temporary.replace(name)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""What the callbacks of one training share: models, the run, the step, and whether to stop."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import tracker
+from tracker import Run
+from tracker_torch import distributed
+from tracker_torch.position import Position
+from tracker_torch.state import named, unwrap
+
+
+class Loop:
+    """The state of a training in progress; `CallbackList` adds the hooks.
+
+    Attributes:
+        model, optimizer, scheduler, scaler: what is trained, each one thing, a mapping or a sequence.
+        run: the run that is recorded: the one handed over, else the active one, else one of our own.
+        epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
+        first_epoch: where to begin; more than 0 when a run or a backup was resumed.
+        restored: whether weights, optimizer and rates came back from a backup or a checkpoint.
+        position: where it is in its data.
+        rates: the learning rates of the epoch that has ended, under the names they are logged by.
+        main: whether this process writes files and talks (rank 0, or the only one).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        scheduler: Any,
+        scaler: Any,
+        run: Run | None,
+        start: Callable[..., Run],
+    ) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.scheduler, self.scaler = scheduler, scaler
+        self.main = distributed.rank() == 0
+        self.first_epoch = self.epoch = self.step = 0
+        self.restored = False
+        self.position = Position()
+        self.rates: dict[str, float] = {}
+        self._given, self._start = run, start
+        self._run: Run | None = None
+        self._owned = False
+        self._stop = False
+        self._flags: list[dict[str, Any]] = []
+
+    @property
+    def run(self) -> Run:
+        """The run that is recorded."""
+        if self._run is None:
+            self._run = self._given or (tracker.active_run() if self.main else None)
+            if self._run is None:
+                self._run = self._start(recording=None if self.main else False)
+                self._owned = True
+        return self._run
+
+    @property
+    def owns_run(self) -> bool:
+        """Whether the run was started here, and is ended here."""
+        return self._owned
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether training is to end. ``model.stop_training = True``, Keras' way, counts too."""
+        return self._stop or any(flags.get("stop_training") for flags in self._flags)
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self._stop = bool(value)
+        if value:
+            self.run.note_stop("stop_training was set")
+
+    def stop(self, reason: str) -> None:
+        """End training, for a reason that is kept with the run."""
+        self._stop = True
+        self.run.note_stop(reason)
+
+    def forget_stop(self) -> None:
+        """Begin anew, as Keras does before ``on_train_begin``."""
+        self._stop = False
+        self._flags = [vars(unwrap(module)) for module in named(self.model).values()]
+        for flags in self._flags:
+            flags.pop("stop_training", None)
+
+    def say(self, text: str) -> None:
+        """Print what Keras prints with ``verbose=1``, on one process only."""
+        if self.main:
+            print(text)
+
+    def warn(self, text: str) -> None:
+        """Warn, on one process only."""
+        if self.main:
+            warnings.warn(text, UserWarning, stacklevel=4)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run if it was started here: failed or interrupted where there is an error."""
+        if self._owned and self._run is not None and not self._run.finished:
+            if error is None:
+                self._run.finish()
+            else:
+                self._run.fail(error)

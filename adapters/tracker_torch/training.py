@@ -1,0 +1,297 @@
+"""Training: a loop that stays yours, with Keras' callbacks around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakSet
+
+import tracker
+from tracker import Checkpoint, Run, RunClosed, RunError, UsageError
+from tracker_torch.base_logger import BaseLogger
+from tracker_torch.callback import Callback
+from tracker_torch.callback_list import CallbackList
+from tracker_torch.checkpoint_file import load_checkpoint
+from tracker_torch.distributed import several
+from tracker_torch.history import History
+from tracker_torch.progress import Progress, length
+
+_trained: WeakSet[Run] = WeakSet()
+
+
+class Training:
+    """Records a training and calls its callbacks; the loop is yours.
+
+        with Training(model, optimizer, epochs=50, callbacks=[EarlyStopping(patience=3)]) as training:
+            for epoch in training.epochs():
+                for x, y in training.batches(loader):
+                    ...
+                    training.log(loss=loss, batch_size=len(x))
+                training.log_epoch(val_loss=validate(model))
+
+    It joins the active run; where there is none it starts one, and ends it at the end of the block.
+    Without ``with``, the end of ``epochs()`` is the end; if you leave that loop by ``break``, call
+    `close`.
+
+    Args:
+        model: a module, or a mapping or sequence of modules.
+        optimizer: likewise.
+        epochs: how many there are in all, those of a resumed run's earlier attempts included.
+        experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
+        callbacks: see `CallbackList`.
+        run: the run to record into, instead of the active one.
+        scheduler: a `torch.optim.lr_scheduler` that you step; saved and restored with the rest.
+        scaler: a `torch.amp.GradScaler`, likewise.
+        log_every: also stream what was logged in every so many-th step to ``run.log``.
+        progress: whether to draw a bar; by default on a terminal only.
+
+    Attributes:
+        run: what is recorded; for more than the loop logs, ``training.run.log(...)``.
+        history: the `History`; ``training.history.history["val_loss"]`` is a list.
+        epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        epochs: int,
+        *,
+        experiment: str | None = None,
+        name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        database: str | Path | None = None,
+        resume: str | None = None,
+        callbacks: Iterable[Callback] = (),
+        run: Run | None = None,
+        scheduler: Any = None,
+        scaler: Any = None,
+        log_every: int | None = None,
+        progress: bool | None = None,
+        strict: bool = False,
+    ) -> None:
+        start = partial(
+            tracker.start_run, experiment, name, params, tags, database, resume, strict=strict
+        )
+        given = list(callbacks)
+        self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
+        self._means.batch_hooks = False  # `log` adds to it
+        self.callbacks = CallbackList(
+            dict.fromkeys([self._means, *given]),
+            model,
+            optimizer,
+            scheduler=scheduler,
+            scaler=scaler,
+            add_history=True,
+            run=run,
+            start=start,
+            epochs=epochs,
+        )
+        self._given = params or {}, tags or {}, resume
+        self._epochs, self._log_every = epochs, log_every
+        self._bar = Progress(progress if self.callbacks.main else False, epochs)
+        self._stage = "new"
+        self._in_block = self._claimed = False
+        self._batch: dict[str, Any] | None = None
+
+    run = property(lambda self: self.callbacks.run)
+    epoch = property(lambda self: self.callbacks.epoch)
+    step = property(lambda self: self.callbacks.step)
+
+    @property
+    def history(self) -> History:
+        """What every epoch logged."""
+        assert self.callbacks.history is not None
+        return self.callbacks.history
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether training ends after this epoch (on one process: after this batch)."""
+        return self.callbacks.stop_training
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self.callbacks.stop_training = value
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the number of each epoch, from where a resumed run left off until a callback stops."""
+        self._need(
+            "new",
+            "epochs() was called before: one Training is one loop. Start another for the next.",
+        )
+        self._claim()
+        self.callbacks.on_train_begin()
+        self._stage = "between"
+        for epoch in range(self.callbacks.first_epoch, self._epochs):
+            if self.stop_training:
+                break
+            self.callbacks.on_epoch_begin(epoch)
+            self._stage = "epoch"
+            self._began = perf_counter()
+            yield epoch
+            if self._stage == "epoch":
+                self.log_epoch()
+            self.callbacks.on_epoch_close(epoch)
+        self._end()
+
+    def batches(self, loader: Iterable[Any], *, train: bool = True) -> Iterator[Any]:
+        """Yield what ``loader`` yields, with a progress bar; ends early when a callback stops.
+
+        Args:
+            loader: a `DataLoader` or anything that can be iterated, with a length or without.
+            train: False for validation: its batches are no steps, and call the hooks for tests.
+        """
+        self._need(
+            "epoch", "batches() belongs into `for epoch in training.epochs():`, before log_epoch()."
+        )
+        callbacks = self.callbacks
+        if not train:
+            yield from self._test_batches(loader)
+            return
+        heard = callbacks.hears("on_train_batch_end") or self._log_every
+        walk = callbacks.position.walk(loader)
+        for number, batch in self._bar.over(walk, length(loader), self.epoch):
+            self._batch = {} if heard else None
+            callbacks.on_train_batch_begin(number)
+            yield batch
+            callbacks.on_train_batch_end(number, self._batch)
+            if self._log_every and self._batch and self.step % self._log_every == 0:
+                self.run.log(self._batch, step=self.step)
+            # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
+            if callbacks.stop_training and not several():
+                break
+        self._batch = None
+
+    def _test_batches(self, loader: Iterable[Any]) -> Iterator[Any]:
+        self.callbacks.on_test_begin()
+        for number, batch in enumerate(loader):
+            self.callbacks.on_test_batch_begin(number)
+            yield batch
+            self.callbacks.on_test_batch_end(number)
+        self.callbacks.on_test_end()
+
+    def log(
+        self,
+        metrics: Mapping[str, Any] | None = None,
+        /,
+        *,
+        batch_size: float | None = None,
+        **named: Any,
+    ) -> None:
+        """Count values toward the epoch's averages.
+
+        Args:
+            metrics: names and one number each; a tensor stays on its device until the epoch ends.
+            batch_size: the weight of these values, 1 by default.
+            **named: more of them.
+
+        Raises:
+            BadValue: for a value that is not one number.
+        """
+        self._need(
+            "epoch",
+            "log() belongs into an epoch, before log_epoch(); elsewhere use training.run.log().",
+        )
+        if metrics:
+            named = {**metrics, **named}
+        self._means.add(named, batch_size)
+        if self._batch is not None:
+            self._batch.update(named)
+
+    def log_epoch(self, metrics: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """End the epoch: record its averages and these values, and let the callbacks judge it.
+
+        The epoch is on disk when this returns. Without a call, the averages are recorded at the end
+        of the loop's body.
+        """
+        self._need(
+            "epoch",
+            "log_epoch() belongs into `for epoch in training.epochs():`, once in each epoch.",
+        )
+        logs = {**(metrics or {}), **named}
+        self.callbacks.judge(self.epoch, logs)
+        self._stage = "between"
+        self._bar.tell(self.epoch, logs, perf_counter() - self._began)
+
+    def load(self, checkpoint: str | Path | Checkpoint, *, rng: bool = True) -> None:
+        """Go on from a checkpoint of `ModelCheckpoint`: call it before ``epochs()``.
+
+        Everything in the file comes back, and training goes on with the epoch after it. For
+        weights to begin a new training with, use `load_checkpoint`.
+        """
+        self._need("new", "load() must come before epochs().")
+        loop = self.callbacks
+        rng = rng and not str(getattr(checkpoint, "path", checkpoint)).endswith(".safetensors")
+        found = load_checkpoint(
+            checkpoint, loop.model, loop.optimizer, loop.scheduler, loop.scaler, rng=rng
+        )
+        loop.restored = True
+        if found["epoch"] is not None:
+            loop.step = found["step"] or 0
+            self.run.rewind(found["epoch"] + found["complete"])
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the training, if ``epochs()`` has not; with ``error``, as one that failed."""
+        if self._stage == "closed":
+            return
+        if error is not None:
+            self.callbacks.on_exception(error)
+        elif self._stage in ("epoch", "between"):
+            if not self.stop_training:
+                self.run.note_stop(f"the loop was left in epoch {self.epoch} of {self._epochs}")
+            self._end()
+        self._stage = "closed"
+        self.callbacks.close(error)
+
+    def _claim(self) -> None:
+        """Make sure that the run is this training's alone; one that was joined hears of the arguments."""
+        if self._claimed:
+            return
+        if self.run in _trained:
+            raise UsageError(
+                f"run {self.run.name} already belongs to another Training: two would mix their epochs. "
+                f"Close the first (leave its `with`, or call close()), and start a run for each: "
+                f"with tracker.start_run(...): Training(...)."
+            )
+        if not self.callbacks.owns_run:
+            params, tags, resume = self._given
+            if resume is not None:
+                raise UsageError(
+                    f"resume is {resume!r}, but run {self.run.name} is active already: "
+                    f"pass resume= to the tracker.start_run that started it."
+                )
+            self.run.log_params(params)
+            self.run.set_tags(tags)
+        _trained.add(self.run)
+        self._claimed = True
+
+    def _end(self) -> None:
+        self._stage = "over"
+        self.callbacks.wrap_up()
+        if not self._in_block:
+            self.close()
+
+    def _need(self, stage: str, otherwise: str) -> None:
+        if self._stage == stage:
+            return
+        if self._stage == "closed":
+            raise RunClosed(f"this Training of run {self.run.name} is closed. Start another one.")
+        raise RunError(otherwise)
+
+    def __enter__(self) -> Self:
+        self._in_block = True
+        self._claim()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(error)

@@ -1,0 +1,51 @@
+"""When to save: after so many epochs, or after so many steps."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from tracker import BadValue
+
+
+class Trigger:
+    """Epochs n, 2n, … counted from 1, or steps n, 2n, … counted across epochs; n of 0 is never.
+
+    Args:
+        save_freq: ``"epoch"``, or a number of steps.
+        every_n_epochs: the number of epochs, 1 by default.
+
+    Raises:
+        BadValue: for other values, and for both at once.
+    """
+
+    def __init__(self, save_freq: Any = "epoch", every_n_epochs: int | None = None) -> None:
+        self.by_step = save_freq != "epoch"
+        if self.by_step and every_n_epochs is not None:
+            raise BadValue(
+                f"save_freq is {save_freq!r} and every_n_epochs is {every_n_epochs!r}: "
+                f"one trigger at a time. Use two callbacks for both."
+            )
+        name, given = (
+            ("save_freq", save_freq) if self.by_step else ("every_n_epochs", every_n_epochs)
+        )
+        self.every = _count(name, 1 if given is None else given)
+
+    def at_step(self, step: int) -> bool:
+        """Whether to save now that ``step`` steps are done."""
+        return self.by_step and self.every > 0 and step % self.every == 0
+
+    def at_epoch(self, epoch: int) -> bool:
+        """Whether to save after the 0-based ``epoch``."""
+        return not self.by_step and self.every > 0 and (epoch + 1) % self.every == 0
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = -1
+    if count < 0:
+        unit = "'epoch' or a number of steps" if name == "save_freq" else "a number of epochs"
+        raise BadValue(f"{name} is {value!r}: it must be {unit}, 0 or more (0 is never).")
+    return count
