@@ -12,19 +12,19 @@ torch does.)
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tracker.policies import words
-from tracker.policies.best import Best, BestState
-from tracker.policies.early_stopping import EarlyStopping, EarlyStoppingState
-from tracker.policies.keep import Kept, TopK
-from tracker.policies.modes import KERAS, MODES, RULES, TRACKER, direction_of
-from tracker.policies.plateau import PlateauState, ReduceLROnPlateau
-from tracker.policies.schedule import Schedule
-from tracker.policies.verdict import StopCause, Verdict
-
 if TYPE_CHECKING:
+    from tracker.policies import words
+    from tracker.policies.best import Best, BestState
+    from tracker.policies.early_stopping import EarlyStopping, EarlyStoppingState
+    from tracker.policies.keep import Kept, TopK
+    from tracker.policies.modes import KERAS, MODES, RULES, TRACKER, direction_of
+    from tracker.policies.plateau import PlateauState, ReduceLROnPlateau
     from tracker.policies.replay import Replayed, replay_early_stopping
+    from tracker.policies.schedule import Schedule
+    from tracker.policies.verdict import StopCause, Verdict
 
 __all__ = [
     "KERAS",
@@ -48,11 +48,25 @@ __all__ = [
     "words",
 ]
 
+_HOMES = {
+    "best": ("Best", "BestState"),
+    "early_stopping": ("EarlyStopping", "EarlyStoppingState"),
+    "keep": ("Kept", "TopK"),
+    "modes": ("KERAS", "MODES", "RULES", "TRACKER", "direction_of"),
+    "plateau": ("PlateauState", "ReduceLROnPlateau"),
+    "replay": ("Replayed", "replay_early_stopping"),
+    "schedule": ("Schedule",),
+    "verdict": ("StopCause", "Verdict"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """Load the replay, and NumPy with it, when it is asked for."""
-    if name in ("Replayed", "replay_early_stopping"):
-        from tracker.policies import replay
-
-        return getattr(replay, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a name when it is asked for: a listing needs one rule, and no NumPy."""
+    if name == "words":
+        return import_module("tracker.policies.words")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"tracker.policies.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
