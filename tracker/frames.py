@@ -1,0 +1,252 @@
+"""What was recorded, as pandas DataFrames.
+
+Every function takes ``database=`` (a path or URL, see `tracker.location.locate`). Runs are named by id,
+unique id prefix, name, or name@prefix; no run named means all of them. A column ``run`` holds the run's
+name, or name@id where several of those shown have that name. Reading never writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from tracker import queries
+from tracker.database import Reader, reading
+from tracker.errors import BadValue
+from tracker.queries import Listing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from tracker.run import Run
+    from tracker.stored import Columns
+
+Database = str | os.PathLike[str] | None
+
+
+def runs(
+    where: str | None = None,
+    order_by: str | Iterable[str] | None = None,
+    limit: int | None = None,
+    *,
+    database: Database = None,
+) -> pd.DataFrame:
+    """Return a row a run, newest first.
+
+    Columns: id, name, experiment, status, started, seconds, epochs; the monitored metric and its best,
+    restored and last epoch; ended, reason, error, note, parent; then ``tags.x``, ``params.x``, and each
+    metric at its best (``metrics.x`` where a column has that name).
+
+    Args:
+        where: a filter such as ``"val_loss < 0.3 and params.lr >= 1e-3"``; see `tracker.where`.
+        order_by: one sort key or several: ``"val_loss"`` is best first, ``"-started"`` newest first.
+        limit: at most so many rows.
+        database: a path or URL.
+
+    Raises:
+        WhereError: for a filter or key that cannot be read, with a caret under the place.
+    """
+    with reading(database) as reader:
+        return frame(queries.runs(reader, where, order_by, limit))
+
+
+def epochs(*runs: str | Run, superseded: bool = False, database: Database = None) -> pd.DataFrame:
+    """Return a row an epoch: run, epoch, attempt, seconds, learning_rate, then a column a metric.
+
+    Args:
+        *runs: which ones; none for all.
+        superseded: also the epochs that a later attempt repeated, marked in a column of that name.
+        database: a path or URL.
+    """
+    with reading(database) as reader:
+        return frame(queries.epochs(reader, _ids(reader, runs), superseded=superseded))
+
+
+def metrics(
+    *runs: str | Run,
+    names: str | Sequence[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    every: int | None = None,
+    points: int | None = None,
+    database: Database = None,
+) -> pd.DataFrame:
+    """Return step metrics, a row a point: run, name, step, time, value.
+
+    The order is that of the runs, the names, the attempts, and the calls of ``log``; steps may repeat or go
+    back. ``run`` and ``name`` are categories.
+
+    Args:
+        *runs: which ones; none for all.
+        names: one metric or several; none for all.
+        start, stop: steps from ``start`` on and below ``stop``; only their blocks are read.
+        every: about one point in so many, for plots: lowest and highest values stay.
+        points: at most so many points of each run's metric, in the same way.
+        database: a path or URL.
+
+    Raises:
+        UnknownMetric: for a name that none of the runs has as a step metric.
+    """
+    import pandas as pd
+
+    from tracker import thinning
+
+    if every is not None and points is not None:
+        raise BadValue("Give every= or points=, not both.")
+    wanted = [names] if isinstance(names, str) else names
+    with reading(database) as reader:
+        found = queries.points(reader, _ids(reader, runs), names=wanted, start=start, stop=stop)
+    columns = found.columns
+    if every is not None:
+        columns = _thinned(columns, lambda values: thinning.every(values, every))
+    if points is not None:
+        columns = _thinned(columns, lambda values: thinning.thin(values, points))
+    return pd.DataFrame(
+        {
+            "run": pd.Categorical.from_codes(columns.run, pd.Index(found.runs)),
+            "name": pd.Categorical.from_codes(columns.name, pd.Index(found.names)),
+            "step": columns.step,
+            "time": pd.DatetimeIndex(columns.time.view("M8[us]")).tz_localize("UTC"),
+            "value": columns.value,
+        },
+        copy=False,
+    )
+
+
+def checkpoints(*runs: str | Run, database: Database = None) -> pd.DataFrame:
+    """Return a row a checkpoint, oldest first: alias ("best", "last"), state, value, path, file, sha256 …"""
+    with reading(database) as reader:
+        return frame(queries.checkpoints(reader, _ids(reader, runs)))
+
+
+def decisions(
+    *runs: str | Run, superseded: bool = False, database: Database = None
+) -> pd.DataFrame:
+    """Return a row a decision: epoch, policy, value, best, best_epoch, wait, verdict, reason …"""
+    with reading(database) as reader:
+        return frame(queries.decisions(reader, _ids(reader, runs), superseded=superseded))
+
+
+def compare(*runs: str | Run, metric: str = "val_loss", database: Database = None) -> pd.DataFrame:
+    """Return one metric of several runs: the index is the epoch, the columns are called as the runs.
+
+    Args:
+        *runs: which ones; none for all that have the metric, oldest first.
+        metric: a metric of epochs.
+        database: a path or URL.
+
+    Raises:
+        UnknownMetric: when none of the runs has it; names those there are.
+    """
+    import pandas as pd
+
+    with reading(database) as reader:
+        called, found = queries.metric_of_runs(reader, _ids(reader, runs), metric)
+    epochs = sorted({epoch for curve in found.values() for epoch in curve})
+    columns = {called[run]: [curve.get(epoch) for epoch in epochs] for run, curve in found.items()}
+    return pd.DataFrame(columns, pd.Index(epochs, dtype="int64", name="epoch"), dtype="float64")
+
+
+def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]]:
+    """Return the effective epochs of a run as plain data: epoch, seconds, learning_rate, metrics.
+
+    A metric that an epoch has not is not in its ``metrics``; a NaN is. Needs no pandas.
+    """
+    with reading(database) as reader:
+        return queries.history(reader, queries.find_run(reader, _named(run)))
+
+
+def frame(listing: Listing) -> pd.DataFrame:
+    """Return a listing as a DataFrame: times as datetime64 in UTC, optional integers as Int64."""
+    import pandas as pd
+
+    cells = list(zip(*listing.rows, strict=True)) or [()] * len(listing.columns)
+    made = {
+        column.name: _MAKERS[column.kind](list(values))
+        for column, values in zip(listing.columns, cells, strict=True)
+    }
+    return pd.DataFrame(made, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
+
+
+def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
+    return queries.find_runs(reader, map(_named, runs)) if runs else None
+
+
+def _named(run: str | Run) -> str:
+    return run if isinstance(run, str) else run.id
+
+
+def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> Columns:
+    """Thin each run's metric by itself."""
+    import numpy as np
+
+    from tracker.stored import Columns
+
+    changes = (np.diff(columns.run) != 0) | (np.diff(columns.name) != 0)
+    bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(columns.value)]
+    kept = [
+        keep(columns.value[first:last]) + first for first, last in pairwise(bounds) if last > first
+    ]
+    places = np.concatenate(kept) if kept else np.empty(0, np.intp)
+    return Columns(
+        columns.run[places],
+        columns.name[places],
+        columns.step[places],
+        columns.time[places],
+        columns.value[places],
+    )
+
+
+def _text(values: list[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    bare = all(value is None for value in values)
+    return pd.Series(values, dtype=object) if bare else pd.Series(values)
+
+
+def _typed(dtype: str) -> Callable[[list[Any]], pd.Series[Any]]:
+    def make(values: list[Any]) -> pd.Series[Any]:
+        import pandas as pd
+
+        return pd.Series(values, dtype=dtype)
+
+    return make
+
+
+def _times(values: list[Any]) -> pd.Series[Any]:
+    import numpy as np
+    import pandas as pd
+
+    never = np.iinfo(np.int64).min  # how NumPy writes NaT
+    whole = np.array([never if value is None else value for value in values], np.int64)
+    return pd.Series(pd.DatetimeIndex(whole.view("M8[us]")).tz_localize("UTC"))
+
+
+def _any(values: list[Any]) -> pd.Series[Any]:
+    """Give parameters the type they share; integers stay integers, and exact, where a run has none."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
+        return pd.Series(values, dtype="Int64" if None in values else "int64")
+    if kinds == {float} or (kinds == {int, float} and _exact(values)):
+        return pd.Series(values, dtype="float64")
+    return pd.Series(values) if kinds == {str} else pd.Series(values, dtype=object)
+
+
+def _exact(values: list[Any]) -> bool:
+    return all(not isinstance(value, int) or abs(value) <= 2**53 for value in values)
+
+
+_MAKERS: dict[str, Callable[[list[Any]], Any]] = {
+    "text": _text,
+    "integer": _typed("int64"),
+    "optional": _typed("Int64"),
+    "number": _typed("float64"),
+    "time": _times,
+    "flag": _typed("bool"),
+    "any": _any,
+}

@@ -1,0 +1,20 @@
+"""The read side: rows for the command line, for pandas and for exports. Never writes.
+
+Each query takes the `tracker.database.Reader` of an open database; one that does not exist yet gives
+listings without rows.
+"""
+
+from __future__ import annotations
+
+from tracker.queries.checkpoints import checkpoints
+from tracker.queries.decisions import decisions
+from tracker.queries.epochs import epochs, history, metric_of_runs
+from tracker.queries.find import find_run, find_runs, labels, names_like, newest_run
+from tracker.queries.listing import Column, Listing
+from tracker.queries.points import points
+from tracker.queries.runs import overview, runs
+
+__all__ = [
+    "Column", "Listing", "checkpoints", "decisions", "epochs", "find_run", "find_runs", "history",
+    "labels", "metric_of_runs", "names_like", "newest_run", "overview", "points", "runs",
+]  # fmt: skip

@@ -1,0 +1,107 @@
+"""Checkpoints, a row each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from tracker.database import Reader
+from tracker.direction import direction
+from tracker.queries.fields import CheckpointFields
+from tracker.queries.filters import condition, ordering
+from tracker.queries.find import labels
+from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
+from tracker.queries.runs import Order, check_limit, check_syntax
+from tracker.queries.status import dead_runs, status_now
+from tracker.tables import CHECKPOINT, POLICY, RUN
+from tracker.values import from_json, join
+
+COLUMNS = columns(
+    "run. id. epoch~ step~ alias. state. pinned? monitor. value bytes# sha256. path. file. "
+    "policy. attempt# created!"
+)
+
+
+def checkpoints(
+    reader: Reader,
+    ids: Sequence[str] | None = None,
+    *,
+    where: str | None = None,
+    order_by: Order = None,
+    limit: int | None = None,
+) -> Listing:
+    """Return checkpoints with `COLUMNS`, oldest first, run by run.
+
+    ``alias`` says which one is "best" (by its monitor) and "last" among those of a run that are available;
+    ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute.
+    """
+    check_limit(limit)
+    if reader.empty:
+        check_syntax(where, order_by)
+        return Listing(COLUMNS)
+    connection = reader.connection
+    fields = CheckpointFields(connection, status_now(dead_runs(connection)))
+    statement = (
+        select(CHECKPOINT, POLICY.c.kind.label("policy"))
+        .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
+        .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
+    )
+    test = condition(where, fields)
+    if test is not None:
+        statement = statement.where(test)
+    keys = ordering(order_by, fields)
+    for place, descending in keys:
+        statement = statement.order_by(*place.order(descending))
+    statement = statement.order_by(RUN.c.started, RUN.c.id, CHECKPOINT.c.created)
+    in_order = ids is not None and not keys
+    rows = of_runs(connection, statement, CHECKPOINT.c.run_id, ids, None if in_order else limit)
+    if in_order:
+        rows = as_named(rows, ids)[:limit]
+    runs = list({row.run_id: None for row in rows})
+    called, alias = labels(connection, runs), aliases(connection, runs)
+    location = reader.location
+    return Listing(
+        COLUMNS,
+        [
+            (
+                called[row.run_id], row.id, row.epoch, row.step, alias.get(row.id), row.state,
+                row.pinned, row.monitor, join(row.value, row.value_kind), row.bytes, row.sha256,
+                row.path, str(location.absolute(row.path)), row.policy, row.attempt, row.created,
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
+    """Return which checkpoints are the best and the last of their run: id → "best", "last" or both."""
+    statement = (
+        select(CHECKPOINT, POLICY.c.config)
+        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
+        .where(CHECKPOINT.c.state == "available")
+        .order_by(CHECKPOINT.c.created, CHECKPOINT.c.attempt)
+    )
+    last: dict[str, str] = {}
+    groups: dict[tuple[str, str, str], list[Any]] = {}
+    for row in in_chunks(connection, statement, CHECKPOINT.c.run_id, runs):
+        last[row.run_id] = row.id
+        if row.monitor is not None and row.value is not None:
+            groups.setdefault((row.run_id, row.monitor, _way(row)), []).append(row)
+    best = {_best(group, way).id for (_, _, way), group in groups.items()}
+    found: dict[str, str] = dict.fromkeys(sorted(best), "best")
+    for one in last.values():
+        found[one] = "best, last" if one in found else "last"
+    return found
+
+
+def _way(row: Any) -> str:
+    mode = (from_json(row.config) or {}).get("mode")
+    return mode if mode in {"min", "max"} else direction(row.monitor)
+
+
+def _best(group: Iterable[Any], way: str) -> Any:
+    choose = max if way == "max" else min
+    return choose(group, key=lambda row: math.nan if row.value is None else row.value)

@@ -1,0 +1,111 @@
+"""Runs side by side: the parameters that differ, and each metric's best, restored and last value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from tracker.database import Reader
+from tracker.queries.bests import has_value
+from tracker.queries.find import labels
+from tracker.queries.listing import in_chunks
+from tracker.queries.runs import overview
+from tracker.tables import EPOCH, METRIC, PARAM, SUMMARY
+from tracker.values import join, param_decode
+
+
+@dataclass(frozen=True)
+class MetricOfRun:
+    """One metric of one run; ``restored`` is its value at the epoch whose weights were restored."""
+
+    best: float | None
+    best_epoch: int | None
+    restored: float | None
+    restored_epoch: int | None
+    last: float | None
+    last_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: what each is called, and its row of `tracker.queries.runs.COLUMNS` as a dict.
+        params: those that differ: name → a value a run, None where it has none.
+        same: those that are equal in all runs: name → value.
+        metrics: name → one a run, None where it has none.
+    """
+
+    runs: dict[str, dict[str, Any]]
+    params: dict[str, list[Any]]
+    same: dict[str, Any]
+    metrics: dict[str, list[MetricOfRun | None]]
+
+
+def compare(reader: Reader, ids: Sequence[str]) -> Comparison:
+    """Compare runs."""
+    rows = {row["id"]: row for row in overview(reader, ids=ids).dicts()}
+    called = labels(reader.connection, ids)
+    differing, same = _params(reader, ids)
+    return Comparison(
+        {called[run]: rows[run] for run in ids},
+        differing,
+        same,
+        _metrics(reader, ids, {run: rows[run]["restored_epoch"] for run in ids}),
+    )
+
+
+def _params(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    places = {run: place for place, run in enumerate(ids)}
+    values: dict[str, list[Any]] = {}
+    kinds: dict[str, list[Any]] = {}
+    for param in in_chunks(reader.connection, select(PARAM), PARAM.c.run_id, ids):
+        place = places[param.run_id]
+        values.setdefault(param.name, [None] * len(ids))[place] = param_decode(
+            param.kind, param.text
+        )
+        kinds.setdefault(param.name, [None] * len(ids))[place] = (param.kind, param.text)
+    differing = {name: values[name] for name in values if len(set(kinds[name])) > 1}
+    return differing, {name: values[name][0] for name in values if name not in differing}
+
+
+def _metrics(
+    reader: Reader, ids: Sequence[str], restored: dict[str, int | None]
+) -> dict[str, list[MetricOfRun | None]]:
+    places = {run: place for place, run in enumerate(ids)}
+    at_restored = _at(reader, restored)
+    found: dict[str, list[MetricOfRun | None]] = {}
+    for summary in in_chunks(reader.connection, select(SUMMARY), SUMMARY.c.run_id, ids):
+        mark, run = has_value(summary), summary.run_id
+        found.setdefault(summary.name, [None] * len(ids))[places[run]] = MetricOfRun(
+            mark.best, mark.best_epoch, at_restored.get((run, summary.name)), restored[run],
+            mark.last, mark.last_epoch,
+        )  # fmt: skip
+    return found
+
+
+def _at(reader: Reader, epochs: dict[str, int | None]) -> dict[tuple[str, str], float | None]:
+    """Return the metrics of one effective epoch of each run."""
+    wanted = {run: epoch for run, epoch in epochs.items() if epoch is not None}
+    statement = (
+        select(EPOCH.c.run_id, EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+        .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
+        .where(EPOCH.c.superseded.is_(False), EPOCH.c.epoch.in_(sorted(set(wanted.values()))))
+    )
+    return {
+        (row.run_id, row.name): join(row.value, row.value_kind)
+        for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, wanted)
+        if wanted[row.run_id] == row.epoch
+    }
+
+
+def shown(value: Any) -> str:
+    """Write a parameter as a person reads it."""
+    if value is None or isinstance(value, (dict, list, bool)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,99 @@
+"""Decisions, a row each: what a callback judged at an epoch, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from tracker.database import Reader
+from tracker.errors import BadValue, nearest
+from tracker.queries.fields import DecisionFields
+from tracker.queries.filters import condition, ordering
+from tracker.queries.find import labels
+from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
+from tracker.queries.runs import Order, check_limit, check_syntax
+from tracker.queries.status import dead_runs, status_now
+from tracker.tables import DECISION, POLICY, RUN
+from tracker.values import join
+
+COLUMNS = columns(
+    "run. epoch# step~ policy. monitor. value best best_epoch~ wait~ verdict. reason. "
+    "lr_before lr_after path. attempt# decided!"
+)
+_SUPERSEDED = columns("superseded?")
+
+
+def decisions(
+    reader: Reader,
+    ids: Sequence[str] | None = None,
+    *,
+    policy: str | None = None,
+    superseded: bool = False,
+    where: str | None = None,
+    order_by: Order = None,
+    limit: int | None = None,
+) -> Listing:
+    """Return decisions with `COLUMNS`, in the order they were taken, run by run.
+
+    Args:
+        reader: an open database.
+        ids: of these runs; None for all.
+        policy: of the callbacks of this class name only.
+        superseded: also those of epochs that a later attempt repeated, in a column of that name.
+        where: a filter.
+        order_by: sort keys.
+        limit: at most so many.
+
+    Raises:
+        BadValue: for a policy that none of the runs has; names those there are.
+    """
+    check_limit(limit)
+    base = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
+    if reader.empty:
+        check_syntax(where, order_by)
+        return Listing(base)
+    connection = reader.connection
+    fields = DecisionFields(connection, status_now(dead_runs(connection)))
+    statement = (
+        select(DECISION, POLICY.c.kind.label("policy"))
+        .join_from(DECISION, RUN, DECISION.c.run_id == RUN.c.id)
+        .join(POLICY, DECISION.c.policy_id == POLICY.c.id)
+    )
+    test = condition(where, fields)
+    if test is not None:
+        statement = statement.where(test)
+    if policy is not None:
+        _check_policy(reader, ids, policy)
+        statement = statement.where(POLICY.c.kind == policy)
+    if not superseded:
+        statement = statement.where(DECISION.c.superseded.is_(False))
+    keys = ordering(order_by, fields)
+    for place, descending in keys:
+        statement = statement.order_by(*place.order(descending))
+    statement = statement.order_by(RUN.c.started, RUN.c.id, DECISION.c.attempt, DECISION.c.number)
+    in_order = ids is not None and not keys
+    rows = of_runs(connection, statement, DECISION.c.run_id, ids, None if in_order else limit)
+    if in_order:
+        rows = as_named(rows, ids)[:limit]
+    called = labels(connection, list({row.run_id: None for row in rows}))
+    return Listing(base, [_row(row, called, superseded) for row in rows])
+
+
+def _row(row: Any, called: dict[str, str], superseded: bool) -> tuple[Any, ...]:
+    return (
+        called[row.run_id], row.epoch, row.step, row.policy, row.monitor,
+        join(row.value, row.value_kind), join(row.best, row.best_kind), row.best_epoch, row.wait,
+        row.verdict, row.reason, row.lr_before, row.lr_after, row.path, row.attempt, row.decided,
+        *((row.superseded,) if superseded else ()),
+    )  # fmt: skip
+
+
+def _check_policy(reader: Reader, ids: Sequence[str] | None, policy: str) -> None:
+    statement = select(POLICY.c.kind).distinct().order_by(POLICY.c.kind)
+    kinds = [kind for (kind,) in in_chunks(reader.connection, statement, POLICY.c.run_id, ids)]
+    if policy not in kinds:
+        raise BadValue(
+            f"No policy {policy!r} decided anything here: {nearest(policy, kinds, most=20)}"
+        )

@@ -1,0 +1,165 @@
+"""Everything that is known of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from tracker.database import Reader
+from tracker.queries.checkpoints import checkpoints
+from tracker.queries.compare import compare
+from tracker.queries.listing import Listing
+from tracker.queries.runs import overview
+from tracker.queries.status import dead_runs
+from tracker.tables import ATTEMPT, BLOCK, DECISION, EPOCH, PARAM, POLICY, RUN, SERIES, SUMMARY, TAG
+from tracker.values import from_json, join, param_decode
+
+
+@dataclass(frozen=True)
+class Details:
+    """One run.
+
+    Attributes:
+        run: its row of `tracker.queries.runs.COLUMNS`.
+        params, tags: by name.
+        metrics: name → last, last_epoch, min, min_epoch, max, max_epoch, best, best_epoch, restored.
+        attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now.
+        policies: of the newest attempt that has some: kind, monitor, rules, config.
+        checkpoints: as `tracker.queries.checkpoints`.
+        superseded: how many epochs a later attempt repeated.
+        points: how many points of step metrics there are, by name.
+        children: ids and names of the runs that belong to it.
+        parent: the name of the run that it belongs to.
+        stop: the decision that stopped the training, as a dict, or None.
+        held_epoch: the epoch whose weights the model held at the end.
+    """
+
+    run: dict[str, Any]
+    params: dict[str, Any]
+    tags: dict[str, str]
+    metrics: dict[str, dict[str, Any]]
+    attempts: list[dict[str, Any]]
+    policies: list[dict[str, Any]]
+    checkpoints: Listing
+    superseded: int
+    points: dict[str, int]
+    children: dict[str, str]
+    parent: str | None
+    stop: dict[str, Any] | None
+    held_epoch: int | None
+
+
+def details(reader: Reader, run: str) -> Details:
+    """Return what is known of the run with this id."""
+    row = next(overview(reader, ids=[run]).dicts())
+    rows = _Rows(reader, run)
+    metrics = _metrics(reader, rows, run)
+    last = max((one["last_epoch"] for one in metrics.values()), default=None)
+    restored = row["restored_epoch"]
+    return Details(
+        run=row,
+        params={one.name: param_decode(one.kind, one.text) for one in rows.of(PARAM)},
+        tags={one.name: one.value for one in sorted(rows.of(TAG))},
+        metrics=metrics,
+        attempts=_attempts(reader, rows, run),
+        policies=_policies(rows),
+        checkpoints=checkpoints(reader, [run]),
+        superseded=rows.count(EPOCH, EPOCH.c.superseded.is_(True)),
+        points=_points(reader, run),
+        children=rows.names(RUN.c.parent_id == run),
+        parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
+        stop=_stop(reader, run),
+        held_epoch=last if restored is None else restored,
+    )
+
+
+class _Rows:
+    def __init__(self, reader: Reader, run: str) -> None:
+        self._connection = reader.connection
+        self._run = run
+
+    def of(self, table: Any, *order: Any) -> list[Any]:
+        statement = select(table).where(table.c.run_id == self._run).order_by(*order)
+        return list(self._connection.execute(statement))
+
+    def count(self, table: Any, test: Any) -> int:
+        statement = select(func.count()).select_from(table).where(table.c.run_id == self._run, test)
+        return int(self._connection.execute(statement).scalar_one())
+
+    def names(self, test: Any) -> dict[str, str]:
+        statement = select(RUN.c.id, RUN.c.name).where(test).order_by(RUN.c.started, RUN.c.id)
+        return {one.id: one.name for one in self._connection.execute(statement)}
+
+
+def _metrics(reader: Reader, rows: _Rows, run: str) -> dict[str, dict[str, Any]]:
+    beside = compare(reader, [run]).metrics
+    return {
+        one.name: {
+            "last": join(one.last, one.last_kind),
+            "last_epoch": one.last_epoch,
+            "min": one.min,
+            "min_epoch": one.min_epoch,
+            "max": one.max,
+            "max_epoch": one.max_epoch,
+            "best": beside[one.name][0].best,  # type: ignore[union-attr]
+            "best_epoch": beside[one.name][0].best_epoch,  # type: ignore[union-attr]
+            "restored": beside[one.name][0].restored,  # type: ignore[union-attr]
+        }
+        for one in rows.of(SUMMARY)
+    }
+
+
+def _attempts(reader: Reader, rows: _Rows, run: str) -> list[dict[str, Any]]:
+    dead = dead_runs(reader.connection).get(run)
+    found = []
+    for one in rows.of(ATTEMPT, ATTEMPT.c.number):
+        attempt = dict(one._mapping)
+        attempt["captured"] = from_json(one.captured) or {}
+        if dead is not None and dead.id == one.id:
+            attempt["status"] = "lost"
+        found.append(attempt)
+    return found
+
+
+def _policies(rows: _Rows) -> list[dict[str, Any]]:
+    found = rows.of(POLICY, POLICY.c.number)
+    newest = max((one.attempt for one in found), default=None)
+    return [
+        {
+            "policy": one.kind,
+            "monitor": one.monitor,
+            "rules": one.rules,
+            "config": from_json(one.config) or {},
+        }
+        for one in found
+        if one.attempt == newest
+    ]
+
+
+def _points(reader: Reader, run: str) -> dict[str, int]:
+    statement = (
+        select(SERIES.c.name, func.sum(BLOCK.c.points).label("points"))
+        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
+        .where(SERIES.c.run_id == run)
+        .group_by(SERIES.c.id, SERIES.c.name)
+        .order_by(SERIES.c.id)
+    )
+    return {one.name: int(one.points) for one in reader.connection.execute(statement)}
+
+
+def _stop(reader: Reader, run: str) -> dict[str, Any] | None:
+    statement = (
+        select(DECISION, POLICY.c.kind.label("policy"))
+        .join_from(DECISION, POLICY, DECISION.c.policy_id == POLICY.c.id)
+        .where(
+            DECISION.c.run_id == run,
+            DECISION.c.verdict == "stopped",
+            DECISION.c.superseded.is_(False),
+        )
+        .order_by(DECISION.c.attempt.desc(), DECISION.c.number.desc())
+        .limit(1)
+    )
+    found = reader.connection.execute(statement).first()
+    return None if found is None else dict(found._mapping)

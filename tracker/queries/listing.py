@@ -1,0 +1,95 @@
+"""What a query gives: rows with named columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Select
+
+CHUNK = 500  # values in one IN (…): SQLite before 3.32 takes 999 in a statement
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name, and what its cells are.
+
+    ``kind`` is text, integer (never None), optional (an integer or None), number, time (µs since
+    1970-01-01 UTC), flag, or any.
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Columns and rows; a cell without a value is None."""
+
+    columns: tuple[Column, ...]
+    rows: list[Sequence[Any]] = field(default_factory=list)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.name for column in self.columns)
+
+    def dicts(self) -> Iterator[dict[str, Any]]:
+        """Give each row as a dict."""
+        names = self.names
+        return (dict(zip(names, row, strict=True)) for row in self.rows)
+
+
+_SIGNS = {".": "text", "#": "integer", "~": "optional", "!": "time", "?": "flag", "*": "any"}
+
+
+def columns(words: str) -> tuple[Column, ...]:
+    """Read column names; a sign at the end tells the kind, none is a number."""
+    return tuple(
+        Column(word.rstrip(".#~!?*"), _SIGNS.get(word[-1], "number")) for word in words.split()
+    )
+
+
+def in_chunks(
+    connection: Connection, statement: Select[Any], column: Any, keys: Iterable[Any] | None
+) -> Iterator[Any]:
+    """Run a statement for those rows whose ``column`` is one of ``keys``; for all rows when keys are None."""
+    if keys is None:
+        yield from connection.execute(statement)
+        return
+    wanted = list(keys)
+    for start in range(0, len(wanted), CHUNK):
+        yield from connection.execute(statement.where(column.in_(wanted[start : start + CHUNK])))
+
+
+def of_runs(
+    connection: Connection,
+    statement: Select[Any],
+    column: Any,
+    ids: Sequence[str] | None,
+    limit: int | None,
+) -> list[Any]:
+    """Run a sorted statement for the runs with these ids (None: all), keeping its order; at most ``limit`` rows."""
+    if ids is not None and len(ids) <= CHUNK:
+        statement = statement.where(column.in_(ids))
+    if ids is None or len(ids) <= CHUNK:
+        return list(connection.execute(statement.limit(limit)))
+    wanted = set(ids)
+    rows = (row for row in connection.execute(statement) if row.run_id in wanted)
+    return list(islice(rows, limit))
+
+
+def as_named(rows: list[Any], ids: Sequence[str] | None) -> list[Any]:
+    """Sort rows of runs by the order in which the runs were named."""
+    if ids is None:
+        return rows
+    places = {run: place for place, run in enumerate(ids)}
+    return sorted(rows, key=lambda row: places[row.run_id])
+
+
+def settled(names: Iterable[str], taken: Iterable[str], scope: str = "metrics") -> dict[str, str]:
+    """Name a column for each metric: its own name, or ``metrics.<name>`` where a column has that already."""
+    there = set(taken)
+    return {name: f"{scope}.{name}" if name in there else name for name in names}

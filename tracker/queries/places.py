@@ -1,0 +1,171 @@
+"""Where a field's value is found: a column, or a row of another table.
+
+A value that is missing equals nothing: every test of it is false, so that ``not`` and ``!=`` hold.
+SQL's third truth value never comes out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import TableClause, and_, case, exists, false, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from tracker.tables import METRIC, PARAM, SUMMARY, TAG
+
+Test = Callable[[Any], ColumnElement[bool]]
+Expression = ColumnElement[Any]
+
+TEXT, NUMBER, TIME, FLAG, PARAMETER = "text", "number", "time", "flag", "parameter"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value of the row that is filtered or sorted.
+
+    Attributes:
+        kind: `TEXT`, `NUMBER`, `TIME`, `FLAG`, or `PARAMETER` for one that may be any of them.
+        column: the value; nullable unless ``certain``.
+        nan: a test that the value is NaN; None where it cannot be.
+        falling: whether the usual order is from high to low.
+    """
+
+    kind: str
+    column: Expression
+    certain: bool = False
+    nan: ColumnElement[bool] | None = None
+    falling: bool = False
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Return the condition that there is a value, and that it passes."""
+        return test(self.column) if self.certain else func.coalesce(test(self.column), false())
+
+    def present(self) -> ColumnElement[bool]:
+        """Return the condition that there is a value, NaN included."""
+        there = self.column.is_not(None)
+        return there if self.nan is None else there | self.is_nan()
+
+    def is_nan(self) -> ColumnElement[bool]:
+        """Return the condition that the value is NaN."""
+        return false() if self.nan is None else func.coalesce(self.nan, false())
+
+    def order(self, descending: bool) -> list[Expression]:
+        """Return what to sort by; rows without a value come last."""
+        value = self.column
+        return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
+
+
+@dataclass(frozen=True)
+class SummaryPlace(Place):
+    """A metric of a run: its last, lowest or highest value, or the epoch of one of them."""
+
+    key: Expression | None = None
+    name: str = ""
+    field: str = "min"
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Ask the summaries' index by name and value."""
+        return self._among(test(SUMMARY.c[self.field]))
+
+    def present(self) -> ColumnElement[bool]:
+        """A NaN counts as last value, and neither as lowest nor as highest."""
+        there = SUMMARY.c[self.field].is_not(None)
+        return self._among(
+            there | (SUMMARY.c.last_kind == "nan") if self.nan is not None else there
+        )
+
+    def is_nan(self) -> ColumnElement[bool]:
+        """Only the last value can be NaN."""
+        return false() if self.nan is None else self._among(SUMMARY.c.last_kind == "nan")
+
+    def _among(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
+        assert self.key is not None
+        return self.key.in_(select(SUMMARY.c.run_id).where(SUMMARY.c.name == self.name, test))
+
+
+def summary_place(key: Expression, name: str, field: str, *, falling: bool) -> SummaryPlace:
+    """Return the place of column ``field`` of the summary of metric ``name`` of the run ``key``."""
+    value = _scalar(SUMMARY, field, (SUMMARY.c.run_id == key, SUMMARY.c.name == name))
+    nan = SUMMARY.c.last_kind == "nan" if field == "last" else None
+    return SummaryPlace(NUMBER, value, False, nan, falling, key, name, field)
+
+
+@dataclass(frozen=True)
+class LabelPlace(Place):
+    """A tag or a parameter of a run. A parameter is compared as the number, text or flag that it is asked for."""
+
+    table: TableClause = TAG
+    key: Expression | None = None
+    name: str = ""
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Give the test the row's columns for a parameter, the value for a tag."""
+        assert self.key is not None
+        columns = self.table.c
+        passed = test(columns if self.kind == PARAMETER else columns.value)
+        return self.key.in_(select(columns.run_id).where(columns.name == self.name, passed))
+
+    def present(self) -> ColumnElement[bool]:
+        """A parameter that is None is null as one that is not there."""
+        return self.holds(
+            lambda value: value.kind != "none" if self.kind == PARAMETER else value.is_not(None)
+        )
+
+    def order(self, descending: bool) -> list[Expression]:
+        """Sort numbers before text."""
+        if self.kind != PARAMETER:
+            return super().order(descending)
+        text = _scalar(PARAM, "text", (PARAM.c.run_id == self.key, PARAM.c.name == self.name))
+        return [
+            *super().order(descending),
+            case((text.is_(None), 1), else_=0),
+            text.desc() if descending else text.asc(),
+        ]
+
+
+def tag_place(key: Expression, name: str) -> LabelPlace:
+    """Return the place of a tag of the run ``key``."""
+    value = _scalar(TAG, "value", (TAG.c.run_id == key, TAG.c.name == name))
+    return LabelPlace(TEXT, value, table=TAG, key=key, name=name)
+
+
+def param_place(key: Expression, name: str) -> LabelPlace:
+    """Return the place of a parameter of the run ``key``; as a bare value it is its number."""
+    value = _scalar(PARAM, "number", (PARAM.c.run_id == key, PARAM.c.name == name))
+    return LabelPlace(PARAMETER, value, table=PARAM, key=key, name=name)
+
+
+@dataclass(frozen=True)
+class MetricPlace(Place):
+    """A metric of an epoch."""
+
+    link: ColumnElement[bool] | None = None
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Ask the epoch's own row of that metric."""
+        return self._there(test(METRIC.c.value))
+
+    def present(self) -> ColumnElement[bool]:
+        """A NaN is a value."""
+        return self._there(METRIC.c.value_kind.is_not(None))
+
+    def is_nan(self) -> ColumnElement[bool]:
+        """The kind says it."""
+        return self._there(METRIC.c.value_kind == "nan")
+
+    def _there(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
+        assert self.link is not None
+        return exists(select(METRIC.c.name).where(self.link, test).correlate_except(METRIC))
+
+
+def metric_place(epoch: Expression, name: str, *, falling: bool) -> MetricPlace:
+    """Return the place of metric ``name`` of the epoch ``epoch`` (its id)."""
+    link = and_(METRIC.c.epoch_id == epoch, METRIC.c.name == name)
+    value = _scalar(METRIC, "value", (link,))
+    return MetricPlace(NUMBER, value, False, METRIC.c.value_kind == "nan", falling, link)
+
+
+def _scalar(table: TableClause, field: str, where: tuple[ColumnElement[bool], ...]) -> Expression:
+    return select(table.c[field]).where(*where).correlate_except(table).scalar_subquery()

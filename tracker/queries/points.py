@@ -1,0 +1,142 @@
+"""Step metrics: the points of series, read from the blocks that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, select
+
+from tracker.database import Reader
+from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
+from tracker.queries.find import labels
+from tracker.queries.listing import in_chunks
+from tracker.tables import BLOCK, CLOCK, RUN, SERIES, SUMMARY
+
+if TYPE_CHECKING:
+    from tracker.stored import Columns
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points as columns; their ``run`` and ``name`` are places in ``runs`` (labels) and ``names``.
+
+    The order is that of the runs, then of the names, then of the attempts, then of the calls of ``log``:
+    steps may repeat or go back.
+    """
+
+    runs: list[str]
+    names: list[str]
+    columns: Columns
+
+
+def points(
+    reader: Reader,
+    ids: Sequence[str] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+) -> Points:
+    """Return step metrics.
+
+    Args:
+        reader: an open database.
+        ids: of these runs, in this order; None for all that have step metrics, oldest first.
+        names: these metrics, in this order; None for all, as they were first logged.
+        start: from this step on; blocks of lower steps are not read.
+        stop: below this step.
+
+    Raises:
+        UnknownMetric: for a name that none of the runs has.
+        StoreError: for a block that is damaged.
+    """
+    from tracker.stored import StoredBlock, StoredClock, assemble
+
+    _check_steps(start, stop)
+    if reader.empty:
+        return Points([], list(names or ()), assemble([], []))
+    connection = reader.connection
+    series = _series(reader, ids, names)
+    runs = list(ids) if ids is not None else list(dict.fromkeys(one.run_id for one in series))
+    titles = list(names) if names is not None else list(dict.fromkeys(one.name for one in series))
+    run_of = {run: place for place, run in enumerate(runs)}
+    name_of = {name: place for place, name in enumerate(titles)}
+    codes = {one.id: (run_of[one.run_id], name_of[one.name]) for one in series}
+    found = in_chunks(
+        connection, _between(select(BLOCK), BLOCK, start, stop), BLOCK.c.series_id, codes
+    )
+    blocks = sorted(
+        StoredBlock(*codes[one.series_id], one.attempt, one.number, one.points, one.payload)
+        for one in found
+    )
+    clocks = in_chunks(
+        connection, _between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
+    )
+    try:
+        columns = assemble(
+            blocks,
+            [
+                StoredClock(run_of[one.run_id], one.attempt, one.number, one.payload)
+                for one in clocks
+            ],
+            start=start,
+            stop=stop,
+        )
+    except ValueError as error:
+        raise StoreError(
+            f"{error} Look at the database with: tracker db doctor --database {reader.location}"
+        ) from error
+    called = labels(connection, runs)
+    return Points([called[run] for run in runs], titles, columns)
+
+
+def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
+    """Return the ids of the runs, of those named, that have step metrics."""
+    if reader.empty:
+        return []
+    with_points = {one.run_id: None for one in _series(reader, ids, None)}
+    return list(with_points) if ids is None else [run for run in ids if run in with_points]
+
+
+def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | None) -> list[Any]:
+    statement = (
+        select(SERIES)
+        .join_from(SERIES, RUN, SERIES.c.run_id == RUN.c.id)
+        .order_by(RUN.c.started, RUN.c.id, SERIES.c.id)
+    )
+    there = list(in_chunks(reader.connection, statement, SERIES.c.run_id, ids))
+    if names is None:
+        return there
+    for name in names:
+        if not any(one.name == name for one in there):
+            raise UnknownMetric(_unknown(reader, ids, name, [one.name for one in there]))
+    return [one for one in there if one.name in set(names)]
+
+
+def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, there: list[str]) -> str:
+    statement = select(SUMMARY.c.name).where(SUMMARY.c.name == name)
+    if any(True for _ in in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)):
+        return (
+            f"{name!r} is a metric of epochs: read it with tracker.epochs(…) or "
+            f"tracker.compare(…, metric={name!r}). Of step metrics: {nearest(name, there, most=20)}"
+        )
+    return f"No run here has a step metric {name!r}: {nearest(name, there, most=20)}"
+
+
+def _between(
+    statement: Select[Any], table: Any, start: int | None, stop: int | None
+) -> Select[Any]:
+    if start is not None:
+        statement = statement.where(table.c.last_step >= start)
+    if stop is not None:
+        statement = statement.where(table.c.first_step < stop)
+    return statement
+
+
+def _check_steps(start: int | None, stop: int | None) -> None:
+    for name, value in (("start", start), ("stop", stop)):
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        if value is not None and not whole:
+            raise BadValue(f"{name} is {value!r}: it must be a step, a whole number of 63 bits.")

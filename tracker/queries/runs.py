@@ -1,0 +1,221 @@
+"""Runs, one row each: what they are, how they ended, their best, restored and last epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, select
+
+from tracker.database import Reader
+from tracker.errors import BadValue
+from tracker.queries.bests import Bests, bests, has_value
+from tracker.queries.fields import Fields
+from tracker.queries.filters import condition, ordering
+from tracker.queries.listing import Column, Listing, columns, in_chunks, settled
+from tracker.queries.places import Place, SummaryPlace
+from tracker.queries.status import dead_runs, reason_now, status_now
+from tracker.tables import PARAM, RUN, SUMMARY, TAG
+from tracker.values import param_decode
+
+Order = str | Iterable[str] | None
+
+COLUMNS = columns(
+    "id. name. experiment. status. started! seconds epochs# monitor. best best_epoch~ "
+    "restored_epoch~ last last_epoch~ ended! reason. error. note. parent."
+)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows of ``run`` that a query chose; ``keys`` are their ids, None for all there are."""
+
+    rows: Sequence[Any]
+    dead: Mapping[str, Any]
+    keys: Sequence[str] | None
+
+
+def overview(
+    reader: Reader,
+    where: str | None = None,
+    order_by: Order = None,
+    limit: int | None = None,
+    ids: Sequence[str] | None = None,
+) -> Listing:
+    """Return runs with `COLUMNS`, newest first when nothing else is asked for.
+
+    Args:
+        reader: an open database.
+        where: a filter (`tracker.where`).
+        order_by: sort keys; runs without the value come last.
+        limit: at most so many.
+        ids: only these runs.
+    """
+    check_limit(limit)
+    if reader.empty:
+        check_syntax(where, order_by)
+        return Listing(COLUMNS)
+    chosen = _choose(reader.connection, where, order_by, limit, ids)
+    marks = bests(reader.connection, [run.id for run in chosen.rows], chosen.keys)
+    return Listing(COLUMNS, [_row(run, chosen.dead, marks) for run in chosen.rows])
+
+
+def runs(
+    reader: Reader,
+    where: str | None = None,
+    order_by: Order = None,
+    limit: int | None = None,
+    ids: Sequence[str] | None = None,
+) -> Listing:
+    """Return `overview` with more columns: ``tags.x``, ``params.x``, and each metric at its best."""
+    listing = overview(reader, where, order_by, limit, ids)
+    if reader.empty:
+        return listing
+    connection = reader.connection
+    keys = None if _is_all(where, limit, ids) else [row[0] for row in listing.rows]
+    wide = _Widener(listing)
+    for tag in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
+        wide.put("tags.", tag.run_id, tag.name, tag.value)
+    for param in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
+        wide.put("params.", param.run_id, param.name, param_decode(param.kind, param.text))
+    for summary in in_chunks(connection, select(SUMMARY), SUMMARY.c.run_id, keys):
+        wide.put("", summary.run_id, summary.name, has_value(summary).best)
+    return wide.listing()
+
+
+def count(reader: Reader, where: str | None = None) -> int:
+    """Return how many runs a filter leaves."""
+    if reader.empty:
+        return 0
+    dead = dead_runs(reader.connection)
+    test = condition(where, Fields(reader.connection, status_now(dead)))
+    statement = select(func.count()).select_from(RUN)
+    if test is not None:
+        statement = statement.where(test)
+    return int(reader.connection.execute(statement).scalar_one())
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that is no number of rows."""
+    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
+        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
+
+
+def check_syntax(where: str | None, order_by: Order) -> None:
+    """Refuse what cannot be read, where there is no database to ask for names."""
+    from tracker.where import parse, parse_order
+
+    if where is not None:
+        parse(where)
+    if order_by is not None:
+        parse_order(order_by)
+
+
+def chosen_ids(reader: Reader, where: str | None, order_by: Order = None) -> list[str]:
+    """Return the ids of the runs that a filter leaves, newest first."""
+    if reader.empty:
+        return []
+    return [run.id for run in _choose(reader.connection, where, order_by, None, None).rows]
+
+
+def _is_all(where: str | None, limit: int | None, ids: Sequence[str] | None) -> bool:
+    return where is None and limit is None and ids is None
+
+
+def _choose(
+    connection: Connection,
+    where: str | None,
+    order_by: Order,
+    limit: int | None,
+    ids: Sequence[str] | None,
+) -> _Chosen:
+    dead = dead_runs(connection)
+    status = status_now(dead)
+    fields = Fields(connection, status)
+    plain = [column for column in RUN.c if column.name != "status"]
+    statement = select(*plain, status.label("status"))
+    test = condition(where, fields)
+    if test is not None:
+        statement = statement.where(test)
+    keys = ordering(order_by, fields)
+    if ids is not None:
+        found = {
+            run.id: run for run in in_chunks(connection, _sorted(statement, keys), RUN.c.id, ids)
+        }
+        rows = list(found.values()) if keys else [found[one] for one in ids if one in found]
+        rows = rows[:limit]
+    else:
+        rows = _limited(connection, statement, keys, limit)
+    return _Chosen(rows, dead, None if _is_all(where, limit, ids) else [run.id for run in rows])
+
+
+def _limited(
+    connection: Connection,
+    statement: Select[Any],
+    keys: list[tuple[Place, bool]],
+    limit: int | None,
+) -> list[Any]:
+    """Take the first rows; for a metric's best from the summaries' index where that gives enough of them."""
+    place, descending = keys[0] if keys else (None, False)
+    if limit is not None and isinstance(place, SummaryPlace):
+        value = SUMMARY.c[place.field]
+        quick = (
+            statement.join_from(
+                RUN, SUMMARY, and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == place.name)
+            )
+            .where(value.is_not(None))
+            .order_by(value.desc() if descending else value.asc())
+        )
+        rows = list(connection.execute(_sorted(quick, keys[1:]).limit(limit)))
+        if len(rows) == limit:
+            return rows
+    return list(connection.execute(_sorted(statement, keys).limit(limit)))
+
+
+def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[Any]:
+    for place, descending in keys:
+        statement = statement.order_by(*place.order(descending))
+    return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+
+
+def _row(run: Any, dead: Mapping[str, Any], marks: Bests) -> tuple[Any, ...]:
+    mark = marks.of(run.id)
+    ended = dead[run.id].heartbeat if run.id in dead else run.ended
+    return (
+        run.id, run.name, run.experiment, run.status, run.started, run.seconds, run.epochs,
+        mark.monitor, mark.best, mark.best_epoch, mark.restored_epoch, mark.last, mark.last_epoch,
+        ended, reason_now(run, dead), run.error, run.note, run.parent_id,
+    )  # fmt: skip
+
+
+class _Widener:
+    """Adds columns that only some rows have."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._cells: dict[str, dict[str, Any]] = {row[0]: {} for row in listing.rows}
+        self._names: dict[str, dict[str, None]] = {"tags.": {}, "params.": {}, "": {}}
+
+    def put(self, scope: str, run: str, name: str, value: Any) -> None:
+        """Set a cell of the run's row, of column ``scope`` + ``name``."""
+        if run in self._cells:
+            self._names[scope][name] = None
+            self._cells[run][scope, name] = value  # type: ignore[index]
+
+    def listing(self) -> Listing:
+        """Return the wide listing."""
+        metrics = settled(self._names[""], self._listing.names)
+        added = [
+            (Column(f"tags.{name}", "text"), ("tags.", name))
+            for name in sorted(self._names["tags."])
+        ]
+        added += [
+            (Column(f"params.{name}", "any"), ("params.", name)) for name in self._names["params."]
+        ]
+        added += [(Column(metrics[name], "number"), ("", name)) for name in self._names[""]]
+        rows: list[Sequence[Any]] = []
+        for row in self._listing.rows:
+            cells: dict[Any, Any] = self._cells[row[0]]
+            rows.append((*row, *(cells.get(key) for _, key in added)))
+        return Listing((*self._listing.columns, *(column for column, _ in added)), rows)

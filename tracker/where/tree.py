@@ -1,0 +1,106 @@
+"""What a filter consists of, and the error that points into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracker.errors import WhereError
+
+FUNCTIONS = (
+    "best", "min", "max", "last", "best_epoch", "min_epoch", "max_epoch", "last_epoch",
+)  # fmt: skip
+SCOPES = ("params", "tags", "metrics", "run")
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value; ``source`` is as it was written, ``at`` where."""
+
+    value: float | int | str | bool
+    source: str
+    at: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """A name: ``scope`` is one of `SCOPES` or None, ``function`` one of `FUNCTIONS` or None."""
+
+    name: str
+    scope: str | None
+    function: str | None
+    at: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``left sign right``; at least one side is a field."""
+
+    left: Field | Literal
+    sign: str
+    right: Field | Literal
+
+
+@dataclass(frozen=True)
+class Like:
+    """``field like 'pattern'``: % is any text, _ any character, case does not matter."""
+
+    field: Field
+    pattern: Literal
+
+
+@dataclass(frozen=True)
+class In:
+    """``field in (…)``."""
+
+    field: Field
+    values: tuple[Literal, ...]
+
+
+@dataclass(frozen=True)
+class Is:
+    """``field is null`` or ``field is nan``."""
+
+    field: Field
+    what: str
+
+
+@dataclass(frozen=True)
+class Not:
+    """``not …``."""
+
+    term: Tree
+
+
+@dataclass(frozen=True)
+class Either:
+    """``… or …``."""
+
+    terms: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class All:
+    """``… and …``."""
+
+    terms: tuple[Tree, ...]
+
+
+Tree = Comparison | Like | In | Is | Not | Either | All
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """A field and its direction: "asc", "desc", "reversed" (a leading minus), or None for the usual one."""
+
+    field: Field
+    direction: str | None
+    text: str
+
+
+def wrong(text: str, at: int, message: str) -> WhereError:
+    """Make the error that shows ``text`` with a caret under the place."""
+    flat = "".join(letter if letter.isprintable() else " " for letter in text)
+    start = max(0, at - 50)
+    before, after = "…" * (start > 0), "…" * (at + 30 < len(flat))
+    caret = " " * (len(before) + at - start) + "^"
+    return WhereError(f"{message}\n  {before}{flat[start : at + 30]}{after}\n  {caret}")
