@@ -1,0 +1,112 @@
+"""Write the pages that follow from the code: ``python docs/generate.py``. A test keeps them current."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+DOCS = Path(__file__).parent
+
+SCHEMA_HEAD = """# Schema
+
+The database is plain SQLite (or PostgreSQL): any program can read it. These tables are what schema {head} has; the
+migrations that make it are in `migrations/`, and `tracker db upgrade` runs them, with a backup first. The version is in
+`tracker_schema_version`, a name of our own, because MLflow and Optuna share Alembic's default one.
+
+Times are whole microseconds since 1970-01-01 UTC, durations are seconds. A value that may be NaN or infinite is two
+columns, `value` and `value_kind`:
+
+| kind | value | means |
+| --- | --- | --- |
+| finite | the value | itself |
+| nan | NULL | NaN, which SQLite stores as NULL |
+| +inf, -inf | ±infinity | itself |
+| -0 | 0.0 | -0.0, whose sign SQLite drops |
+| NULL | NULL | none yet |
+
+Effective epochs are those with `superseded = 0`: what a resumed run repeats supersedes
+what an earlier attempt recorded.
+
+```console
+$ tracker db status
+```
+"""
+
+
+def schema() -> str:
+    """Return docs/schema.md."""
+    from tracker import models
+    from tracker.schema import HEAD
+
+    by_name = {
+        model.__tablename__: model
+        for _, model in inspect.getmembers(models, inspect.isclass)
+        if issubclass(model, models.Table) and model is not models.Table
+    }
+    parts = [SCHEMA_HEAD.format(head=HEAD)]
+    for name, table in models.Table.metadata.tables.items():
+        doc = inspect.cleandoc(by_name[name].__doc__ or "")
+        rows = "\n".join(_column(column) for column in table.columns)
+        parts.append(f"\n## {name}\n\n{doc}\n\n| column | type | |\n| --- | --- | --- |\n{rows}\n")
+    return "".join(parts)
+
+
+def _column(column: object) -> str:
+    kind = str(column.type).lower().replace("varchar", "text").replace("autostring", "text")  # type: ignore[attr-defined]
+    notes = []
+    if column.primary_key:  # type: ignore[attr-defined]
+        notes.append("key")
+    notes += [f"→ {key.target_fullname}" for key in column.foreign_keys]  # type: ignore[attr-defined]
+    if column.nullable:  # type: ignore[attr-defined]
+        notes.append("may be NULL")
+    return f"| {column.name} | {kind} | {', '.join(notes)} |"  # type: ignore[attr-defined]
+
+
+CLI_HEAD = """# Command line
+
+Every listing takes `--format table|csv|json`, `--where`, `--sort` and `-n`: a table on a terminal, plain text in
+a pipe.
+A run is named by its id, a unique beginning of the id, or its name. Exit codes: 0 done, 1 failed, 2 wrong call.
+"""
+
+
+def cli() -> str:
+    """Return docs/cli.md: the help of every command."""
+    from tracker.cli import main
+
+    parts = [CLI_HEAD]
+    for path, command in _commands(main, ["tracker"]):
+        context = click.Context(
+            command, info_name=" ".join(path), max_content_width=100, terminal_width=100
+        )
+        parts.append(f"\n## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+def _commands(command: click.Command, path: list[str]) -> Iterator[tuple[list[str], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        if found is not None and not found.hidden:
+            yield from _commands(found, [*path, name])
+
+
+PAGES = {"schema.md": schema, "cli.md": cli}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), encoding="utf-8")
+        print(f"wrote docs/{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
