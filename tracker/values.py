@@ -40,13 +40,13 @@ def number(value: Any, name: str = "value") -> float:
         return _float(value, name)
     if isinstance(value, (str, bytes)) or value is None:
         raise BadValue(f"{name} is {_shown(value)}: a metric must be one number.")
-    size = element_count(value)
-    if size is not None and size != 1:
-        raise BadValue(
-            f"{name} has {size} elements: a metric must be one number. "
-            f"Reduce it first, for instance with .mean()."
-        )
     try:
+        size = element_count(value)
+        if size is not None and size != 1:
+            raise BadValue(
+                f"{name} has {size} elements: a metric must be one number. "
+                f"Reduce it first, for instance with .mean()."
+            )
         if hasattr(value, "detach"):
             value = value.detach()
         if hasattr(value, "numpy") and not hasattr(value, "item"):
@@ -79,8 +79,7 @@ def _float(value: Any, name: str) -> float:
         return float(value)
     except OverflowError as error:
         raise BadValue(
-            f"{name} is an integer of {len(str(value))} digits: metrics are doubles, "
-            f"at most 1.8e308. Log its logarithm, or keep it as a parameter."
+            f"{name} is beyond what a double holds (1.8e308). Log its logarithm, or keep it as a parameter."
         ) from error
 
 
@@ -121,15 +120,26 @@ def clean_text(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON-ready data: numbers, text, lists and dicts with text keys."""
+    """Return ``value`` as JSON-ready data: numbers, text, lists and dicts with text keys.
+
+    Raises:
+        BadValue: for data that contains itself.
+    """
+    try:
+        return _plain(value)
+    except RecursionError as error:
+        raise BadValue(f"A {type(value).__name__} that contains itself cannot be kept.") from error
+
+
+def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        return {clean_text(str(key)): plain(item) for key, item in value.items()}
+        return {clean_text(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (PurePath, Decimal)):
@@ -137,13 +147,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return _plain(value.tolist())
     return clean_text(repr(value))
 
 
 def to_json(value: Any) -> str:
-    """Write JSON; NaN and infinities as Python's json writes them, to be read by `from_json` only."""
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    """Write JSON; NaN and infinities as Python's json writes them, to be read by `from_json` only.
+
+    Raises:
+        BadValue: for data that contains itself, and integers beyond what Python converts to text.
+    """
+    ready = plain(value)
+    try:
+        return json.dumps(ready, ensure_ascii=False, separators=(",", ":"))
+    except (RecursionError, ValueError) as error:
+        raise BadValue(f"A {type(value).__name__} cannot be kept as data: {error}.") from error
 
 
 def from_json(text: str | None) -> Any:
@@ -152,11 +170,15 @@ def from_json(text: str | None) -> Any:
 
 
 def param_encode(value: Any) -> tuple[str, str, float | None]:
-    """Return ``(kind, text, number)`` of a parameter: exact for integers of any size and for any float."""
+    """Return ``(kind, text, number)`` of a parameter: exact for any float, and integers of up to 4300 digits.
+
+    Raises:
+        BadValue: for longer integers, and for data that contains itself.
+    """
     if isinstance(value, bool):
         return "bool", str(value).lower(), float(value)
     if isinstance(value, int):
-        return "int", str(value), _sortable(value)
+        return "int", _digits(value), _sortable(value)
     if isinstance(value, float):
         return "float", repr(float(value)), None if math.isnan(value) else float(value)
     if value is None:
@@ -169,6 +191,13 @@ def param_encode(value: Any) -> tuple[str, str, float | None]:
     if isinstance(ready, (str, int, float)):
         return param_encode(ready)
     return "json", to_json(ready), None
+
+
+def _digits(value: int) -> str:
+    try:
+        return int.__repr__(value)
+    except ValueError as error:
+        raise BadValue(f"An integer of {value.bit_length()} bits is too long: {error}.") from error
 
 
 def _sortable(value: int) -> float | None:

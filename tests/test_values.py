@@ -1,0 +1,166 @@
+"""Values become plain at the door, and come back as they went in."""
+
+from __future__ import annotations
+
+import math
+import struct
+from datetime import date
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracker.errors import BadValue
+from tracker.values import (
+    clean_text,
+    from_json,
+    join,
+    kind_of,
+    number,
+    param_decode,
+    param_encode,
+    plain,
+    split,
+    to_json,
+)
+
+
+class Color(IntEnum):
+    RED = 3
+
+
+class Optimizer(StrEnum):
+    ADAM = "adam"
+
+
+class Symbolic:
+    shape = (None, 3)
+
+
+class Odd(int):
+    def __str__(self) -> str:
+        return "odd"
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["itself"] = CYCLE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2, 2.0, True + 1, Decimal(2), Fraction(2), np.float32(2), np.int64(2), np.array([[2]])],
+    ids=repr,
+)
+def test_one_number_of_any_kind_is_a_float(value: object) -> None:
+    assert number(value) == 2.0
+    assert type(number(value)) is float
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])
+def test_a_tensor_of_one_element_is_a_float(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.bool):
+        assert number(torch.ones(shape, dtype=dtype)) == 1.0
+    assert number(torch.ones(shape, requires_grad=True)) == 1.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, "0.3", b"1", [1.0], {}, (), 1 + 2j, 10**400, 10**5000, Fraction(10**400), Symbolic(),
+        Decimal("sNaN"), np.array([]), np.array([1, 2]), np.datetime64("2020-01-01"), np.str_("1"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_is_not_one_number_is_refused_by_name(value: object) -> None:
+    with pytest.raises(BadValue, match="val_loss"):
+        number(value, "val_loss")
+
+
+@given(st.floats(allow_nan=True, width=64))
+def test_every_double_comes_back_to_the_bit(value: float) -> None:
+    back = join(*split(value))
+    assert back is not None
+    assert math.isnan(back) if math.isnan(value) else pack(back) == pack(value)
+
+
+def pack(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def test_kinds_tell_apart_what_a_database_would_merge() -> None:
+    found = [kind_of(value) for value in (0.0, -0.0, math.nan, math.inf, -math.inf)]
+    assert found == ["finite", "-0", "nan", "+inf", "-inf"]
+    assert split(None) == (None, None)
+    assert join(None, None) is None
+
+
+@given(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    | st.recursive(st.integers() | st.text("ab"), lambda x: st.lists(x) | st.dictionaries(st.text("k"), x))
+)  # fmt: skip
+def test_a_parameter_comes_back_as_it_went_in(value: object) -> None:
+    kind, text, _ = param_encode(value)
+    back = param_decode(kind, text)
+    assert back == value
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, -(2**63), 2**63, 10**400, Color.RED, Odd(4)], ids=repr
+)
+def test_an_integer_of_any_size_is_exact(value: int) -> None:
+    kind, text, _ = param_encode(value)
+    assert param_decode(kind, text) == int(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "back"),
+    [
+        (Path("a/b"), "a/b"),
+        (Decimal("0.10"), "0.10"),
+        (date(2026, 3, 1), "2026-03-01"),
+        (b"\x00\xff", "00ff"),
+        (Optimizer.ADAM, "adam"),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.arange(3), [0, 1, 2]),
+        ({"a": {1}, 2: (None,)}, {"a": [1], "2": [None]}),
+    ],
+    ids=repr,
+)
+def test_other_types_become_the_nearest_plain_one(value: object, back: object) -> None:
+    kind, text, _ = param_encode(value)
+    assert param_decode(kind, text) == back
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], CYCLE], ids=["int", "list", "cycle"])
+def test_a_parameter_that_cannot_be_kept_is_a_typed_error(value: object) -> None:
+    with pytest.raises(BadValue):
+        param_encode(value)
+
+
+@given(st.text(st.characters()))
+def test_cleaned_text_fits_both_databases(text: str) -> None:
+    clean = clean_text(text)
+    assert "\0" not in clean
+    clean.encode()
+    if text.isprintable():
+        assert clean == text
+
+
+def test_nan_and_infinity_survive_as_data() -> None:
+    back = from_json(to_json({"best": math.nan, "limits": [math.inf, -math.inf, -0.0]}))
+    assert math.isnan(back["best"])
+    assert str(back["limits"]) == "[inf, -inf, -0.0]"
+
+
+def test_data_without_a_plain_form_is_shown() -> None:
+    assert plain({"schedule": Symbolic}) == {"schedule": repr(Symbolic)}
