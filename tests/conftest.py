@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
+
+Script = Callable[..., "subprocess.Popen[str]"]
+Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in an empty folder; runs that a test left open are closed afterwards."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", "RANK", "SLURM_PROCID"):
+    for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", "RANK", "SLURM_PROCID", "PMI_RANK"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
     from tracker.lifecycle import active_run
 
     while (run := active_run()) is not None:
         run.finish()
+
+
+@pytest.fixture
+def script(folder: Path) -> Iterator[Script]:
+    """Start Python code as another process, in the test's folder; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        options["env"] = {**os.environ, "PYTHONPATH": paths, **options.get("env", {})}
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        process = subprocess.Popen(command, text=True, **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def sql(folder: Path) -> Sql:
+    """Read the test's database with nothing of ours in between."""
+
+    def ask(query: str, *values: object, path: str | Path = ".tracker/tracker.db") -> Any:
+        with closing(sqlite3.connect(folder / path)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    return ask

@@ -2,13 +2,16 @@
 
 A pid alone lies: pids are used again, machines restart, containers number their own. So an attempt
 keeps host, boot id, pid namespace, pid and the process's start time. Where those cannot be compared
-(another host or container), the heartbeat decides.
+(another host or container), the heartbeat decides. No clock that people set takes part in it: on
+Linux the start time is that of the kernel, in seconds since boot.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +23,8 @@ HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
 """Without a heartbeat for this long, a process elsewhere counts as dead."""
 
-_SAME_START = 2.0  # seconds; the start time is computed from clock ticks and the boot time
+_LINUX = sys.platform == "linux"
+_SAME_START = 0.5 if _LINUX else 2.0  # seconds; elsewhere it is computed from the time of day
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,12 @@ def me() -> Identity:
 
 @lru_cache(maxsize=4)
 def _identity(pid: int) -> Identity:
-    import psutil
-
     return Identity(
         host=socket.gethostname(),
         boot_id=_boot_id(),
         pid_namespace=_pid_namespace(),
         pid=pid,
-        process_started=psutil.Process(pid).create_time(),
+        process_started=_started(pid) or 0.0,
     )
 
 
@@ -60,9 +62,16 @@ def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        import psutil
+        return str(round(_booted() / 60))
 
-        return str(round(psutil.boot_time() / 60))
+
+def _booted() -> float:
+    """Return when this machine started, in seconds since 1970."""
+    if _LINUX:
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    import psutil
+
+    return float(psutil.boot_time())
 
 
 def _pid_namespace() -> str:
@@ -75,15 +84,19 @@ def _pid_namespace() -> str:
 def is_alive(attempt: Any) -> bool:
     """Say whether the process of an attempt (a row with the columns of `Identity` and ``heartbeat``) lives.
 
-    On this host and since this boot the process table answers; elsewhere a heartbeat younger than
-    `SILENT_SECONDS` does.
+    On this machine and since its boot the process table answers; elsewhere a heartbeat younger than
+    `SILENT_SECONDS` does. Two machines may share a name: what was heard of after this one started
+    cannot be a run from before it started.
     """
+    heard = bool(now() - attempt.heartbeat < SILENT_SECONDS * 1e6)
+    if attempt.boot_id == _boot_id() and (_LINUX or attempt.host == socket.gethostname()):
+        if attempt.pid_namespace != _pid_namespace():
+            return heard
+        lives = _lives(attempt.pid, attempt.process_started)
+        return heard if lives is None else lives
     if attempt.host == socket.gethostname():
-        if attempt.boot_id != _boot_id():
-            return False
-        if attempt.pid_namespace == _pid_namespace():
-            return _lives(attempt.pid, attempt.process_started)
-    return bool(now() - attempt.heartbeat < SILENT_SECONDS * 1e6)
+        return heard and attempt.heartbeat > _booted() * 1e6
+    return heard
 
 
 def lost_reason(attempt: Any) -> str:
@@ -94,16 +107,49 @@ def lost_reason(attempt: Any) -> str:
     )
 
 
-def _lives(pid: int, started: float) -> bool:
+def _lives(pid: int, started: float) -> bool | None:
+    """Say whether that very process lives; None where this user may not know."""
+    try:
+        found = _started(pid)
+    except PermissionError:
+        return None
+    return found is not None and abs(found - started) < _SAME_START
+
+
+def _started(pid: int) -> float | None:
+    """Return when a process started; None where there is none, or only its zombie."""
+    if not _LINUX:
+        return _started_elsewhere(pid)
+    try:
+        # pid (name) state … field 22: after the name, which may hold spaces and parentheses
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        if pid > 0 and _hidden(pid):
+            raise PermissionError(f"process {pid} is another user's") from None
+        return None
+    if fields[0] in "ZXx":
+        return None
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _hidden(pid: int) -> bool:
+    """Say whether there is such a process, though /proc does not show it (mounted with hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False
+
+
+def _started_elsewhere(pid: int) -> float | None:
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return bool(
-            abs(process.create_time() - started) < _SAME_START
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.AccessDenied:
-        return True
-    except psutil.NoSuchProcess:
-        return False
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.AccessDenied as error:
+        raise PermissionError(f"process {pid} is another user's") from error
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
+        return None
