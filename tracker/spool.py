@@ -7,6 +7,7 @@ twice, so a spool may be imported whatever was committed before.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import threading
@@ -17,56 +18,53 @@ from zlib import crc32
 
 from tracker.journal import Entry
 from tracker.location import Location
+from tracker.values import plain
 
 FOLDER = "spool"
 
 
 class Spool:
-    """The waiting entries of one attempt; safe to use from several threads."""
+    """The waiting entries of one attempt; safe to use from several threads, and from a signal handler."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
         self.unwritten: list[Entry] = []
-        """Entries that not even the spool could take (a full disk): kept in memory."""
-        self._lock = threading.Lock()
+        """Entries that not even the spool could take (a full disk): kept in memory, tried again."""
+        self._lock = threading.RLock()
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits."""
         return self.count == 0
 
-    def append(self, entries: Iterable[Entry]) -> OSError | None:
+    def append(self, entries: Iterable[Entry]) -> Exception | None:
         """Keep entries, on disk when this returns; returns the error where the disk refused and memory keeps them."""
         entries = list(entries)
         with self._lock:
             self.count += len(entries)
-            if self.unwritten:
-                self.unwritten.extend(entries)
-                return OSError("earlier entries wait in memory")
+            self.unwritten.extend(entries)
             try:
-                self._write("".join(map(_line, entries)).encode())
-            except OSError as error:
-                self.unwritten.extend(entries)
+                self._write("".join(map(_line, self.unwritten)).encode())
+            except (OSError, TypeError, ValueError, RecursionError) as error:
                 return error
+            self.unwritten = []
         return None
 
     def _write(self, data: bytes) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
             end = os.fstat(descriptor).st_size
             try:
-                written = os.write(descriptor, data)
-                if written != len(data):
-                    raise OSError(28, "No space left on device", str(self.path))
-                os.fsync(descriptor)
+                _write_all(descriptor, data)
             except OSError:
                 os.ftruncate(descriptor, end)
                 raise
         finally:
             os.close(descriptor)
-        sync_folder(self.path.parent)
+        if end == 0:
+            sync_folder(self.path.parent)
 
     def read(self) -> list[Entry]:
         """Return the waiting entries, in order."""
@@ -74,14 +72,39 @@ class Spool:
             return [*read_file(self.path), *self.unwritten]
 
     def clear(self, applied: int) -> None:
-        """Forget the first ``applied`` entries, which the database has now; later ones stay."""
+        """Forget the first ``applied`` entries, which the database has now; later ones stay.
+
+        A kill in here, or a disk that refuses, leaves entries that will be applied twice, and loses none.
+        """
         with self._lock:
-            rest = [*read_file(self.path), *self.unwritten][applied:]
-            self.path.unlink(missing_ok=True)
-            self.unwritten = []
-            self.count = 0
-        if rest:
-            self.append(rest)
+            on_disk = read_file(self.path)
+            rest = on_disk[applied:]
+            try:
+                if rest:
+                    self._replace(rest)
+                else:
+                    self.path.unlink(missing_ok=True)
+            except OSError:
+                rest = on_disk
+            self.unwritten = self.unwritten[max(0, applied - len(on_disk)) :]
+            self.count = len(rest) + len(self.unwritten)
+
+    def _replace(self, entries: list[Entry]) -> None:
+        fresh = self.path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        try:
+            _write_all(descriptor, "".join(map(_line, entries)).encode())
+        finally:
+            os.close(descriptor)
+        fresh.replace(self.path)
+        sync_folder(self.path.parent)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    if written != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(descriptor)
 
 
 def waiting(location: Location) -> list[Path]:
@@ -100,11 +123,26 @@ def spool_path(location: Location, attempt_id: str) -> Path:
 
 def read_file(path: Path) -> list[Entry]:
     """Return the entries of a spool file; lines that are torn or damaged are left out."""
+    return [entry for entry in map(_parse, _lines(path)) if entry is not None]
+
+
+def damaged_lines(path: Path) -> int:
+    """Count the lines that were written whole and cannot be read; a torn last one is none of them."""
+    return sum(line.endswith(b"\n") and _parse(line) is None for line in _lines(path))
+
+
+def _lines(path: Path) -> list[bytes]:
     try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
+        return path.read_bytes().splitlines(keepends=True)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [entry for entry in map(_parse, lines) if entry is not None]
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone."""
+    if not folder.parent.is_dir():
+        private_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -117,16 +155,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def _line(entry: Entry) -> str:
-    text = json.dumps(entry, default=_bytes, separators=(",", ":"))
+    text = json.dumps(entry, default=_encoded, separators=(",", ":"))
     return f"{crc32(text.encode()):08x} {text}\n"
 
 
-def _bytes(value: Any) -> dict[str, str]:
-    return {"$bytes": base64.b64encode(value).decode()}
+def _encoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    return plain(value)
 
 
 def _parse(line: bytes) -> Entry | None:
-    digest, _, text = line.partition(b" ")
+    digest, _, text = line.removesuffix(b"\n").partition(b" ")
     if not text or digest != f"{crc32(text):08x}".encode():
         return None
     entry: Entry = json.loads(text, object_hook=_restore)
