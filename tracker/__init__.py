@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         WhereError,
     )
     from tracker.files import SavedFile, save_file
-    from tracker.frames import checkpoints, compare, decisions, epochs, metrics, runs
+    from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
     from tracker.lifecycle import active_run
     from tracker.ranks import enabled
     from tracker.registry import Checkpoint
@@ -79,6 +79,7 @@ _HOMES = {
     "decisions": "frames",
     "enabled": "ranks",
     "epochs": "frames",
+    "history": "frames",
     "metrics": "frames",
     "number": "values",
     "policies": None,
@@ -117,6 +118,7 @@ __all__ = [
     "decisions",
     "enabled",
     "epochs",
+    "history",
     "metrics",
     "number",
     "policies",
