@@ -82,7 +82,7 @@ def train_keras(
     model.compile(
         keras.optimizers.Adam(setting.learning_rate),
         "sparse_categorical_crossentropy",
-        ["accuracy"],
+        metrics=["accuracy"],
     )
     history = model.fit(
         x,
@@ -112,6 +112,7 @@ def train_torch(
     from tracker_torch import EarlyStopping, ModelCheckpoint, Training
 
     torch.manual_seed(7)
+    torch.set_num_threads(1)  # layers this small are slower on more
     x, x_val, y, y_val = map(torch.from_numpy, data)
     model = nn.Sequential(nn.Linear(64, setting.width), nn.ReLU(), nn.Linear(setting.width, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=setting.learning_rate)
