@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import subprocess
@@ -32,9 +33,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         run.finish()
 
 
+def obey_permissions() -> None:
+    """Let a new process of root's be bound by file permissions, like everybody's (for ``preexec_fn``)."""
+    drop = ctypes.CDLL(None).prctl
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        drop(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
 @pytest.fixture
 def script(folder: Path) -> Iterator[Script]:
-    """Start Python code as another process, in the test's folder; what still runs at the end is killed."""
+    """Start Python code as another process, in the test's folder; what still runs at the end is killed.
+
+    ``unprivileged=True``: bound by file permissions even when root runs the tests.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
@@ -42,6 +53,8 @@ def script(folder: Path) -> Iterator[Script]:
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         options["env"] = {**os.environ, "PYTHONPATH": paths, **options.get("env", {})}
+        if options.pop("unprivileged", False):
+            options["preexec_fn"] = obey_permissions
         command = [sys.executable, "-c", code, *map(str, arguments)]
         process = subprocess.Popen(command, text=True, **options)
         started.append(process)

@@ -1,32 +1,29 @@
 """Open a database; the only place that begins and commits a transaction.
 
-SQLite facts this rests on, all measured: a deferred BEGIN that becomes a write fails at once whatever
-the timeout (so: ``BEGIN IMMEDIATE``); WAL with ``synchronous=NORMAL`` loses acknowledged commits at
-power loss (so: FULL); releases before 3.51.3 have a rare corruption when two connections write or
-checkpoint at the same instant (so: writes and closes go under a lock file of our own).
+SQLite releases before 3.51.3 have a rare corruption when two connections write or checkpoint at the
+same instant: writes and closes go under a lock file of our own.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from filelock import Timeout
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.pool import NullPool
 
 from tracker import schema
+from tracker.engine import Lock, engine, never_free, wait_at_most
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
 from tracker.location import Location, locate
 
 PATIENCE = 1.5  # seconds a write waits for others; a call of ours never takes more than 2
+_ALONE = 7236254118  # the advisory lock of `transaction(alone=True)`, the same in every release
+_TOUCH = "SELECT count(*) FROM sqlite_master"
 
 __all__ = ["Database", "Location", "Reader", "locate", "reading", "writing"]
 
@@ -37,30 +34,55 @@ class Database:
     def __init__(self, location: Location, patience: float = PATIENCE) -> None:
         self.location = location
         self._patience = patience
-        self._engine = _engine(location, "rw", patience)
-        self._lock = file_lock(location, patience)
+        self._engine = engine(location, "rw", patience)
+        self._lock = Lock(location)
         self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(
+        self, patience: float | None = None, *, alone: bool = False
+    ) -> Iterator[Connection]:
         """Give a connection inside one transaction: committed and on disk at the end, or rolled back.
+
+        Args:
+            patience: seconds to wait for others, in all; those of the handle by default.
+            alone: on a server, wait for other transactions that ask for the same; SQLite's are always alone.
 
         Raises:
             DatabaseBusy: when others held the write lock for longer than the patience.
             StoreError: when the database cannot be reached or written.
         """
-        with translated(self.location), self._lock:
-            if self.location.path is not None and not self.location.path.exists():
-                self.forget()
-                raise StoreError(f"The database file {self.location} has gone.")
-            connection = self._connected()
-            try:
-                with connection.begin():
-                    yield connection
-            except DBAPIError as error:
-                if error.connection_invalidated or not isinstance(error.orig, sqlite3.Error):
-                    self._drop()
-                raise
+        give_up = time.monotonic() + (self._patience if patience is None else patience)
+        with translated(self.location):
+            self._check_file()  # before the lock, which would make the folder anew
+            with self._lock.held(give_up - time.monotonic()):
+                self._check_file()
+                connection = self._connected()
+                wait_at_most(connection, give_up - time.monotonic())
+                try:
+                    with connection.begin():
+                        if alone and self.location.path is None:
+                            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+                        yield connection
+                except BaseException as error:
+                    if not _is_busy(error):
+                        self._drop()  # never again on a descriptor whose fsync has failed
+                    raise
+
+    def _check_file(self) -> None:
+        """Refuse a file that has gone, and leave one that another took the place of."""
+        path = self.location.path
+        if path is None:
+            return
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._abandon()
+            raise StoreError(f"The database file {self.location} has gone.") from None
+        if (status.st_dev, status.st_ino) != self._file:
+            self._abandon()
+            self._file = (status.st_dev, status.st_ino)
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -73,23 +95,31 @@ class Database:
             with suppress(Exception):
                 connection.close()
 
-    def close(self) -> None:
+    def _abandon(self) -> None:
+        if self._connection is not None:
+            never_free(self._connection)
+            self._connection = None
+
+    def close(self, patience: float = PATIENCE) -> None:
         """Close under the lock: the last one to close a WAL database checkpoints it."""
+        if self._connection is None:
+            return
         try:
-            with self._lock:
+            self._check_file()
+            with self._lock.held(patience):
                 self._drop()
-        except (Timeout, OSError):
+        except (StoreError, Timeout, OSError):
             self._drop()
 
     def forget(self) -> None:
         """Leave the connection alone without closing it: after a fork it belongs to the parent."""
-        if self._connection is not None:
-            _leaked.append(self._connection)
-            self._connection = None
-        self._lock = file_lock(self.location, self._patience)
+        self._abandon()
+        self._lock.leave()
+        self._lock = Lock(self.location)
 
 
-_leaked: list[Connection] = []
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and "locked" in str(error.orig)
 
 
 @dataclass(frozen=True)
@@ -120,10 +150,13 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
         NotATrackerDatabase, DatabaseTooNew, DatabaseTooOld: see `tracker.errors`.
     """
     location = database if isinstance(database, Location) else locate(database)
-    if not location.exists():
+    with translated(location):
+        there = location.exists()
+        if there:
+            schema.check_file(location)
+    if not there:
         yield Reader(location, None)
         return
-    schema.check_file(location)
     with translated(location), _open_to_read(location) as connection, connection.begin():
         state = schema.state(connection, location)
         if state != "absent":
@@ -133,21 +166,19 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
 
 @contextmanager
 def _open_to_read(location: Location) -> Iterator[Connection]:
-    engine = _engine(location, "ro", PATIENCE)
-    try:
-        connection = engine.connect()
-        connection.exec_driver_sql("SELECT 1")
-        if location.path is not None:
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-        connection.rollback()
-    except OperationalError as error:
-        if location.path is None or os.access(location.path.parent, os.W_OK):
-            raise
-        # WAL needs a file beside the database, which a read-only folder cannot hold.
-        if "unable to open" not in str(error) and "readonly" not in str(error):
-            raise
-        connection = _engine(location, "ro&immutable=1", PATIENCE).connect()
-    with connection:
+    with ExitStack() as opened:
+        connection = opened.enter_context(engine(location, "ro", PATIENCE).connect())
+        try:
+            connection.exec_driver_sql("SELECT 1" if location.path is None else _TOUCH)
+            connection.rollback()
+        except OperationalError as error:
+            # WAL needs a file beside the database, which a read-only folder cannot hold.
+            if location.path is None or os.access(location.path.parent, os.W_OK):
+                raise
+            if "unable to open" not in str(error) and "readonly" not in str(error):
+                raise
+            fixed = engine(location, "ro&immutable=1", PATIENCE)
+            connection = opened.enter_context(fixed.connect())
         yield connection
 
 
@@ -166,35 +197,26 @@ def writing(database: str | os.PathLike[str] | Location | None = None) -> Iterat
 
 def prepare(location: Location) -> None:
     """Make the database, or bring it to this release's schema; does nothing where it is current."""
-    if location.exists():
+    if peek(location) != schema.HEAD:
+        from tracker import migrate
+
+        migrate.upgrade(location)
+
+
+def peek(location: Location) -> str:
+    """Return the schema's number, or "absent", without changing anything.
+
+    Raises:
+        NotATrackerDatabase, DatabaseTooNew: for what must be left alone.
+    """
+    with translated(location):
+        if not location.exists():
+            return "absent"
         schema.check_file(location)
-        with translated(location), _open_to_read(location) as connection, connection.begin():
+        with _open_to_read(location) as connection, connection.begin():
             state = schema.state(connection, location)
-        if state == schema.HEAD:
-            return
         schema.refuse_newer(state, location)
-    from tracker import migrate
-
-    migrate.upgrade(location)
-
-
-def file_lock(location: Location, patience: float) -> FileLock | _NoLock:
-    """Return the lock file beside an SQLite database; a server locks by itself."""
-    if location.path is None:
-        return _NoLock()
-    return FileLock(
-        f"{location.path}.lock",
-        timeout=patience,
-        mode=0o600,
-        poll_interval=0.002,
-        thread_local=False,
-    )
-
-
-class _NoLock:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *exc: object) -> None: ...
+        return state
 
 
 @contextmanager
@@ -236,48 +258,3 @@ def _meaning(error: DBAPIError, location: Location) -> StoreError:
             f"Look at it with: tracker db doctor --database {location}"
         )
     return StoreError(f"The database {location} refused: {text.strip()}")
-
-
-def _engine(location: Location, mode: str, patience: float) -> Engine:
-    if location.path is None:
-        return _server_engine(location.url, mode, patience)
-    engine = create_engine(
-        "sqlite://", creator=_sqlite_connector(location.path, mode, patience), poolclass=NullPool
-    )
-    begin = "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN"
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _sqlite_connector(path: Path, mode: str, patience: float) -> Any:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=patience,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        if mode == "rw":
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-        return connection
-
-    return connect
-
-
-def _server_engine(url: URL, mode: str, patience: float) -> Engine:
-    milliseconds = int(patience * 1000)
-    options = f"-c lock_timeout={milliseconds} -c tcp_user_timeout={milliseconds}"
-    if mode != "rw":
-        options += " -c default_transaction_read_only=on"
-    return create_engine(
-        url,
-        poolclass=NullPool,
-        connect_args={"connect_timeout": 2, "options": options},
-    )

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracker.errors import BadValue, NotWritable
+from tracker.redact import redact
 
 FOLDER = ".tracker"
 FILE = "tracker.db"
@@ -26,7 +27,8 @@ class Location:
     root: Path | None
 
     def __str__(self) -> str:
-        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+        """Name it without passwords, which a URL may hold in its query too."""
+        return str(self.path) if self.path else redact(self.url.render_as_string())
 
     def exists(self) -> bool:
         """Whether there is a database file with anything in it; always True for a server."""
@@ -63,12 +65,21 @@ class Location:
         folder = self.path.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.name == FOLDER and not (folder / ".gitignore").exists():
-                (folder / ".gitignore").write_text("*\n")
+            if folder.name == FOLDER:
+                _hide_from_git(folder / ".gitignore")
         except OSError as error:
             raise NotWritable(_unwritable(self.path, error)) from error
         if not os.access(folder, os.W_OK):
             raise NotWritable(_unwritable(self.path, None))
+
+
+def _hide_from_git(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write("*\n")
 
 
 def _unwritable(path: Path, error: OSError | None) -> str:
@@ -91,16 +102,21 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
     if database is None:
         database = os.environ.get(VARIABLE) or None
     if database is None:
-        return _at(_nearest(Path.cwd()))
+        return _at(_nearest(_working_folder()))
     if isinstance(database, str) and "://" in database:
         return _from_url(database)
-    text = os.fspath(database)
+    if not isinstance(database, (str, os.PathLike)):
+        raise BadValue(f"database is {database!r}: it must be a file's path or a URL.")
+    text = os.fsdecode(database)
     if text in {":memory:", ""} or "\0" in text:
         raise BadValue(
             f"database is {text!r}: it must be a file's path or a URL; memory is not kept."
         )
-    path = Path(text).expanduser()
-    return _at(path / FILE if path.is_dir() else path)
+    try:
+        path = Path(text).expanduser()
+        return _at(path / FILE if path.is_dir() else path)
+    except (RuntimeError, OSError) as error:  # ~nobody/…, a name too long
+        raise BadValue(f"database is {text[:200]!r}, which cannot be a path: {error}.") from error
 
 
 def _from_url(text: str) -> Location:
@@ -112,10 +128,19 @@ def _from_url(text: str) -> Location:
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise BadValue("The database URL names no file: write sqlite:///path/to/tracker.db.")
-        return _at(Path(unquote(url.database)))
+        return locate(Path(unquote(url.database)))
     if backend in {"postgresql", "postgres"}:
         return Location(url.set(drivername="postgresql+psycopg"), None, None)
     raise BadValue(f"The database URL is for {backend}: possible are sqlite and postgresql.")
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NotWritable(
+            f"The working directory has been deleted: name a database with database= or {VARIABLE}."
+        ) from error
 
 
 def _nearest(start: Path) -> Path:

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from tracker import schema
-from tracker.database import file_lock, translated
+from tracker.database import peek, translated
+from tracker.engine import Lock, begin_with, set_durable
 from tracker.errors import NotWritable, StoreError
 from tracker.location import Location
 
 _ADVISORY_LOCK = 7236254117  # any number, the same in every release
+_PATIENCE = 60.0
 
 
 def scripts() -> Path:
@@ -46,8 +48,9 @@ def upgrade(location: Location) -> Path | None:
         NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
         StoreError: when the upgrade failed; the database is as it was.
     """
+    peek(location)
     location.create_folder()
-    with translated(location), file_lock(location, patience=60):
+    with translated(location), Lock(location).held(_PATIENCE):
         _create_file(location)
         with _exclusive(location) as connection:
             state = schema.state(connection, location)
@@ -105,21 +108,20 @@ def _exclusive(location: Location) -> Iterator[Connection]:
             yield connection
         return
     uri = f"{location.path.as_uri()}?mode=rw"
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None),
-        poolclass=NullPool,
-    )
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+        if (
+            not location.exists()
+        ):  # WAL from the first byte on: readers would block the change later
+            set_durable(connection, _PATIENCE)
+        connection.execute("PRAGMA foreign_keys=OFF")
+        return connection
 
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT 1")
-        connection.rollback()
-        with connection.begin():
-            yield connection
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    begin_with(engine, "BEGIN IMMEDIATE")
+    with engine.connect() as connection, connection.begin():
+        yield connection
 
 
 def _check_foreign_keys(connection: Connection, location: Location) -> None:

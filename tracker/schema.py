@@ -5,6 +5,9 @@ Knows the releases by number, so that an everyday command needs no Alembic.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, inspect
@@ -20,6 +23,7 @@ VERSION_TABLE = "tracker_schema_version"
 """A name of our own: MLflow and Optuna both use Alembic's default one."""
 
 _MAGIC = b"SQLite format 3\0"
+_WRITE_VERSION, _WAL = 18, 2  # https://www.sqlite.org/fileformat2.html#the_database_header
 _OTHERS = {
     "an MLflow": {"experiments", "runs", "metrics"},
     "an Optuna": {"studies", "trials"},
@@ -33,12 +37,26 @@ def check_file(location: Location) -> None:
     if location.path.is_dir():
         raise NotATrackerDatabase(f"{location} is a folder: name a file.")
     with location.path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(100)
     if head and not head.startswith(_MAGIC):
         raise NotATrackerDatabase(
             f"{location} is {_looks_like(head)}, not a tracker database. It was left unchanged; "
             f"name another file with database=, --database or TRACKER_DATABASE_URL."
         )
+    at_rest = head and head[_WRITE_VERSION] == _WAL and not Path(f"{location.path}-wal").exists()
+    if at_rest and (tables := _peek(location.path)) and VERSION_TABLE not in tables:
+        raise _foreign(tables, location)
+
+
+def _peek(path: Path) -> set[str]:
+    """List the tables of a WAL database without making its -wal and -shm files, which reading would leave there."""
+    uri = f"{path.as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in found}
+    except sqlite3.Error:
+        return set()
 
 
 def _looks_like(head: bytes) -> str:
@@ -66,15 +84,19 @@ def state(connection: Connection, location: Location) -> Literal["absent"] | str
     if tables and location.path is None:
         return "absent"  # on a server we live beside other programs' tables
     if tables:
-        whose = next(
-            (name for name, theirs in _OTHERS.items() if theirs <= tables), "another program's"
-        )
-        some = ", ".join(sorted(tables)[:5])
-        raise NotATrackerDatabase(
-            f"{location} is {whose} database (tables: {some}), not a tracker database. It was left "
-            f"unchanged; name another file with database=, --database or TRACKER_DATABASE_URL."
-        )
+        raise _foreign(tables, location)
     return "absent"
+
+
+def _foreign(tables: set[str], location: Location) -> NotATrackerDatabase:
+    whose = next(
+        (name for name, theirs in _OTHERS.items() if theirs <= tables), "another program's"
+    )
+    some = ", ".join(sorted(tables)[:5])
+    return NotATrackerDatabase(
+        f"{location} is {whose} database (tables: {some}), not a tracker database. It was left "
+        f"unchanged; name another file with database=, --database or TRACKER_DATABASE_URL."
+    )
 
 
 def require_current(version: str, location: Location) -> None:
