@@ -17,7 +17,7 @@ from filelock import FileLock
 from sqlalchemy import insert, select
 
 from tracker import models
-from tracker.database import Database, prepare, reading, writing
+from tracker.database import Database, compact, prepare, reading, writing
 from tracker.errors import DatabaseBusy, StoreError
 from tracker.location import Location, locate
 from tracker.tables import RUN
@@ -165,6 +165,25 @@ def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
         with reading() as reader:
             assert reader.connection.execute(select(RUN.c.id)).all() == []
         assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("use", [reading, writing])
+def test_the_callers_own_errors_come_out_as_they_are(location: Location, use: Any) -> None:
+    for error in (BrokenPipeError, PermissionError, ModuleNotFoundError):
+        with pytest.raises(error), use():
+            raise error
+
+
+def test_deleted_rows_can_be_given_back_to_the_disk(database: Database, location: Location) -> None:
+    with database.transaction() as connection:
+        connection.execute(a_run())
+        connection.exec_driver_sql("UPDATE run SET note = hex(randomblob(1000000))")
+    with database.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM run")
+    database.close()
+    assert compact(location) > 1_000_000
+    assert compact(location) == 0
+    assert compact(locate("elsewhere.db")) == 0
 
 
 def test_writing_makes_the_database_first(folder: Path, sql: Any) -> None:

@@ -7,6 +7,7 @@ same instant: writes and closes go under a lock file of our own.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,7 @@ from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, Store
 from tracker.location import Location, locate
 
 PATIENCE = 1.5  # seconds a write waits for others; a call of ours never takes more than 2
+_PATIENT = 10.0
 _ALONE = 7236254118  # the advisory lock of `transaction(alone=True)`, the same in every release
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 
@@ -54,21 +56,28 @@ class Database:
             StoreError: when the database cannot be reached or written.
         """
         give_up = time.monotonic() + (self._patience if patience is None else patience)
-        with translated(self.location):
-            self._check_file()  # before the lock, which would make the folder anew
-            with self._lock.held(give_up - time.monotonic()):
+        with in_use(self.location), ExitStack() as opened:
+            with translated(self.location):
+                self._check_file()  # before the lock, which would make the folder anew
+                opened.enter_context(self._lock.held(give_up - time.monotonic()))
                 self._check_file()
                 connection = self._connected()
+                opened.enter_context(self._dropped_on_errors())
                 wait_at_most(connection, give_up - time.monotonic())
-                try:
-                    with connection.begin():
-                        if alone and self.location.path is None:
-                            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
-                        yield connection
-                except BaseException as error:
-                    if not _is_busy(error):
-                        self._drop()  # never again on a descriptor whose fsync has failed
-                    raise
+                opened.enter_context(connection.begin())
+                if alone and self.location.path is None:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+            yield connection
+
+    @contextmanager
+    def _dropped_on_errors(self) -> Iterator[None]:
+        """Never go on with a connection whose fsync may have failed, or that is in the middle of something."""
+        try:
+            yield
+        except BaseException as error:
+            if not _is_busy(error):
+                self._drop()
+            raise
 
     def _check_file(self) -> None:
         """Refuse a file that has gone, and leave one that another took the place of."""
@@ -157,10 +166,13 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
     if not there:
         yield Reader(location, None)
         return
-    with translated(location), _open_to_read(location) as connection, connection.begin():
-        state = schema.state(connection, location)
-        if state != "absent":
-            schema.require_current(state, location)
+    with in_use(location), ExitStack() as opened:
+        with translated(location):
+            connection = opened.enter_context(_open_to_read(location))
+            opened.enter_context(connection.begin())
+            state = schema.state(connection, location)
+            if state != "absent":
+                schema.require_current(state, location)
         yield Reader(location, None if state == "absent" else connection)
 
 
@@ -187,7 +199,7 @@ def writing(database: str | os.PathLike[str] | Location | None = None) -> Iterat
     """Open for one write transaction; makes or migrates the database first."""
     location = database if isinstance(database, Location) else locate(database)
     prepare(location)
-    handle = Database(location, patience=10)
+    handle = Database(location, patience=_PATIENT)
     try:
         with handle.transaction() as connection:
             yield connection
@@ -219,17 +231,38 @@ def peek(location: Location) -> str:
         return state
 
 
+def compact(location: Location) -> int:
+    """Give an SQLite file's free pages back to the disk; returns the bytes freed, 0 for a server."""
+    if location.path is None or not location.exists():
+        return 0
+    before = location.path.stat().st_size
+    with translated(location), Lock(location).held(_PATIENT):
+        opened = engine(location, "rw", _PATIENT).connect()
+        with opened as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return max(0, before - location.path.stat().st_size)
+
+
 @contextmanager
-def translated(location: Location) -> Iterator[None]:
-    """Turn what drivers raise into `StoreError`s that name the database."""
+def in_use(location: Location) -> Iterator[None]:
+    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own."""
     try:
         yield
     except Timeout as error:
-        raise DatabaseBusy(
-            f"The database {location} was locked by another process for too long. Try again."
-        ) from error
+        raise DatabaseBusy(_busy(location)) from error
     except DBAPIError as error:
         raise _meaning(error, location) from error
+
+
+@contextmanager
+def translated(location: Location) -> Iterator[None]:
+    """Turn what opening a database raises into `StoreError`s that name it."""
+    try:
+        with in_use(location):
+            yield
     except PermissionError as error:
         raise NotWritable(
             f"{error.filename or location} cannot be written: {error.strerror}."
@@ -244,12 +277,14 @@ def translated(location: Location) -> Iterator[None]:
         ) from error
 
 
+def _busy(location: Location) -> str:
+    return f"The database {location} was locked by another process for too long. Try again."
+
+
 def _meaning(error: DBAPIError, location: Location) -> StoreError:
     text = str(error.orig)
     if "locked" in text or "busy" in text or "lock timeout" in text:
-        return DatabaseBusy(
-            f"The database {location} was locked by another process for too long. Try again."
-        )
+        return DatabaseBusy(_busy(location))
     if "readonly" in text or "unable to open" in text:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
     if "not a database" in text or "malformed" in text:
