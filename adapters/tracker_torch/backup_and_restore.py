@@ -56,6 +56,8 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Bring back the training, and let the run go on at its epoch."""
         self.loop.position.watch_batches = self.trigger.by_step
+        for path in self._cut_off() if self.loop.main else ():
+            path.unlink(missing_ok=True)
         if distributed.share(self.path.is_file() or self.previous.is_file()):
             self._restore(self._read())
         elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
@@ -79,10 +81,14 @@ class BackupAndRestore(Callback):
     def _delete(self) -> None:
         if self.run.status not in ("finished", "stopped_early"):
             return
-        for path in (self.path, self.previous):
+        for path in (self.path, self.previous, *self._cut_off()):
             path.unlink(missing_ok=True)
         if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
+
+    def _cut_off(self) -> list[Path]:
+        """Files that a kill interrupted before they got their name."""
+        return list(self.backup_dir.glob(f".tracker-*-{self.path.name}"))
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -139,7 +139,7 @@ def fetch(logs: Mapping[str, Any]) -> dict[str, float]:
     read: dict[str, float] = {}
     for device, group in waiting.items():
         wide = [value.to(_widest(device)) for value in group.values()]
-        read.update(zip(group, torch.stack(wide).tolist(), strict=True))
+        read.update(zip(group, torch.stack(wide).cpu().tolist(), strict=True))
     return {
         name: read[name] if name in read else number(value, name) for name, value in logs.items()
     }

@@ -126,7 +126,8 @@ class ModelCheckpoint(Callback):
 
     def _consider(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> None:
         """Judge; save and prune where it is worth it."""
-        value = self.watched(self.monitor, logs, epoch)
+        needed = self.save_best_only or self.keep is not None
+        value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor)
         after, verdict = self.rule.step(self.state, epoch, value)
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
         path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)

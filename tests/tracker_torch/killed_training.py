@@ -1,0 +1,55 @@
+"""A training that can be killed at any moment and started again; run in processes of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import alembic.command  # noqa: F401 - here, so that no started process has to
+import torch
+import torch._dynamo
+from torch_problems import Problem, step
+
+import tracker.migrate
+import tracker.start  # noqa: F401
+from tracker_torch import (
+    BackupAndRestore,
+    CSVLogger,
+    EarlyStopping,
+    LRSchedulerCallback,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    Training,
+)
+
+EPOCHS = 40
+
+
+def train(folder: str, seed: int, save_freq: str | int = "epoch") -> None:
+    """Train in ``folder``, going on with whatever is there."""
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    wine = Problem.read("../wine.pt")
+    model = wine.net(seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01 + seed % 7 / 500, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 7, 0.9)
+    loader = wine.loader(16, generator=torch.Generator().manual_seed(seed))
+    callbacks = [
+        EarlyStopping(patience=4 + seed % 3, restore_best_weights=True),
+        ReduceLROnPlateau(patience=2, factor=0.7),
+        LRSchedulerCallback(scheduler),
+        ModelCheckpoint("kept/{epoch:03d}.pt", keep=1 + seed % 3, save_last=True),
+        ModelCheckpoint("best.safetensors", save_best_only=True),
+        CSVLogger("log.csv"),
+        BackupAndRestore("backup", save_freq),
+    ]
+    with Training(
+        model, optimizer, EPOCHS, experiment="killed", resume="auto", callbacks=callbacks
+    ) as training:
+        for _ in training.epochs():
+            for x, y in training.batches(loader):
+                noisy = x + 0.3 * torch.randn_like(x)
+                training.log(loss=step(model, optimizer, noisy, y), batch_size=len(x))
+            training.log_epoch(val_loss=wine.val_loss(model))
+    torch.save(model.state_dict(), "final.pt")
+    Path("done").write_text(str(training.history.history["val_loss"]))

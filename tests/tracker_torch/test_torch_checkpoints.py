@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch_problems import Problem, ask, decisions, step
+
+import tracker
+from tracker_torch import CallbackList, ModelCheckpoint, Training, load_checkpoint
+from tracker_torch.file_name import FileName
+
+NAN = math.nan
+
+
+def names(folder: str = "ck") -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
+
+
+@pytest.mark.parametrize(
+    ("keep", "stay"),
+    [(2, ["1.pt", "3.pt"]), (None, ["1.pt", "2.pt", "3.pt", "4.pt"]), (0, []), (1, ["3.pt"])],
+)
+def test_the_k_best_files_stay(feed: Any, keep: int | None, stay: list[str]) -> None:
+    feed(
+        [1, -2, 3, -4],
+        ModelCheckpoint("ck/{epoch}.pt", "score", mode="max", keep=keep),
+        monitor="score",
+    )
+    assert names() == stay
+    rows = ask("SELECT path FROM checkpoint WHERE state = 'available' ORDER BY 1")
+    assert [Path(path).name for (path,) in rows] == stay
+
+
+def test_without_a_monitor_the_last_k_stay(feed: Any) -> None:
+    feed([1, 2, 3, 4], ModelCheckpoint("ck/{epoch}.pt", None, keep=2))
+    assert names() == ["3.pt", "4.pt"]
+
+
+def test_of_two_that_tie_the_older_stays(feed: Any) -> None:
+    feed([2, 1, 1, 1], ModelCheckpoint("ck/{epoch}.pt", keep=1))
+    assert names() == ["2.pt"]
+    assert decisions("ModelCheckpoint") == [
+        (0, "saved"), (1, "saved"), (1, "pruned"), (2, "skipped"), (3, "skipped"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{epoch:03d}.pt", "001.pt"),
+        ("{acc:.2f}-{acc_top5:.1f}.pt", "0.50-0.9.pt"),
+        ("{val/loss:.2f}-{m.x}.pt", "0.25-3.0.pt"),
+        ("step{step:04d}.pth", "step0000.pth"),
+        ("{{x}}-{epoch}.pt", "{x}-1.pt"),
+    ],
+)
+def test_names_are_filled_in(feed: Any, template: str, name: str) -> None:
+    logs = {"acc": 0.5, "acc_top5": 0.9, "val/loss": 0.25, "m.x": 3.0, "val_loss": 1.0}
+    feed([logs], ModelCheckpoint(f"ck/{template}"))
+    assert names() == [name]
+
+
+def test_a_metric_missing_from_a_name_is_an_error_that_names_those_there_are(feed: Any) -> None:
+    with pytest.raises(tracker.BadValue, match=r"asks for 'acc'.*val_loss"):
+        feed([1], ModelCheckpoint("{acc:.2f}.pt"))
+
+
+@pytest.mark.parametrize("bad", ["", "ck/", "model", "model.keras", "{epoch.pt", "."])
+def test_a_path_that_names_no_torch_file_is_refused(bad: str) -> None:
+    with pytest.raises(tracker.BadValue, match="filepath"):
+        ModelCheckpoint(bad)
+
+
+def test_a_template_reaches_no_attributes_of_values() -> None:
+    with pytest.raises(tracker.BadValue, match=r"asks for 'epoch\.real'"):
+        FileName("{epoch.real}.pt").fill({"epoch": 1}, {})
+
+
+def test_a_first_nan_does_not_block_later_values_and_is_never_the_best(feed: Any) -> None:
+    keeper = ModelCheckpoint("best.pt", save_best_only=True)
+    feed([NAN, 3, 2, NAN], keeper)
+    assert (keeper.best, keeper.best_epoch) == (2, 2)
+    assert [verdict for _, verdict in decisions("ModelCheckpoint")] == [
+        "skipped",
+        "saved",
+        "saved",
+        "skipped",
+    ]
+
+
+def test_every_n_epochs_counts_from_one(feed: Any) -> None:
+    feed([1] * 7, ModelCheckpoint("ck/{epoch}.pt", every_n_epochs=3))
+    assert names() == ["3.pt", "6.pt"]
+
+
+def test_every_n_steps_goes_on_across_epochs() -> None:
+    loop = CallbackList([ModelCheckpoint("ck/{step:03d}.pt", None, save_freq=16)], nn.Linear(1, 1))
+    loop.on_train_begin()
+    for epoch in range(2):
+        for batch in range(64):
+            loop.on_train_batch_end(batch, {"loss": 1.0})
+        loop.on_epoch_end(epoch, {"loss": 1.0})
+    loop.on_train_end()
+    assert names() == [f"{n:03d}.pt" for n in range(16, 129, 16)]
+
+
+@pytest.mark.parametrize("off", [{"save_freq": 0}, {"every_n_epochs": 0}])
+def test_zero_turns_it_off(feed: Any, off: dict[str, int]) -> None:
+    feed([1, 1], ModelCheckpoint("ck/{epoch}.pt", **off))
+    assert names() == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"save_freq": -1},
+        {"every_n_epochs": -2},
+        {"save_freq": "day"},
+        {"save_freq": 5, "every_n_epochs": 2},
+    ],
+)
+def test_negative_unknown_and_double_triggers_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(tracker.BadValue):
+        ModelCheckpoint("a.pt", **bad)
+
+
+def test_keeping_several_files_of_one_name_is_refused() -> None:
+    with pytest.raises(tracker.BadValue, match="the same for every save"):
+        ModelCheckpoint("best.pt", keep=3)
+
+
+def failing(wine: Problem, *callbacks: Any, at: int = 3) -> None:
+    model = wine.net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with Training(model, optimizer, 5, callbacks=callbacks) as training:
+        for epoch in training.epochs():
+            for number, (x, y) in enumerate(training.batches(wine.loader())):
+                training.log(loss=step(model, optimizer, x, y))
+                if epoch == 1 and number == at:
+                    raise ZeroDivisionError("the loop's own")
+            training.log_epoch(val_loss=wine.val_loss(model))
+
+
+def test_when_training_raises_its_state_is_left_behind_and_the_exception_comes_out(
+    wine: Problem,
+) -> None:
+    with pytest.raises(ZeroDivisionError, match="the loop's own"):
+        failing(wine, ModelCheckpoint("ck/{epoch}.pt", save_on_exception=True))
+    assert names() == ["1.pt", "exception.pt"]
+    found = load_checkpoint("ck/exception.pt", wine.net())
+    assert found == {"epoch": 1, "step": 8, "complete": False}
+    assert ask("SELECT status FROM run") == [("failed",)]
+
+
+def test_nothing_is_left_behind_where_that_step_was_saved(wine: Problem) -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(wine, ModelCheckpoint("ck/{step}.pt", None, save_freq=1, save_on_exception=True))
+    assert "exception.pt" not in names()
+
+
+def test_last_holds_the_newest_state_beside_the_best(feed: Any) -> None:
+    feed([1, 2, 3], ModelCheckpoint("ck/best.pt", save_best_only=True, save_last=True))
+    assert names() == ["best.pt", "last.pt"]
+    assert load_checkpoint("ck/best.pt")["epoch"] == 0
+    assert load_checkpoint("ck/last.pt")["epoch"] == 2
+
+
+def test_last_as_a_link_is_relative_and_replaces_what_was_there(feed: Any) -> None:
+    Path("ck").mkdir()
+    Path("ck/last.pt").write_text("an older file")
+    feed([3, 2], ModelCheckpoint("ck/{epoch}.pt", keep=1, save_last="link"))
+    assert str(Path("ck/last.pt").readlink()) == "2.pt"
+    assert load_checkpoint("ck/last.pt")["epoch"] == 1
+
+
+def test_where_links_cannot_be_made_last_is_a_copy(feed: Any, monkeypatch: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    feed([3, 2], ModelCheckpoint("ck/{epoch}.pt", save_last="link"))
+    assert not Path("ck/last.pt").is_symlink()
+    assert load_checkpoint("ck/last.pt")["epoch"] == 1
+
+
+def test_a_second_run_in_the_same_folder_spares_the_files_of_the_first(feed: Any) -> None:
+    feed([1], ModelCheckpoint("best.pt"))
+    before = Path("best.pt").read_bytes()
+    with pytest.warns(UserWarning, match=r"best-v2\.pt instead"):
+        feed([2, 1], ModelCheckpoint("best.pt"))
+    assert Path("best.pt").read_bytes() == before
+    assert load_checkpoint("best-v2.pt")["epoch"] == 1
+    feed([1], ModelCheckpoint("best.pt", overwrite=True))
+    assert not Path("best-v3.pt").exists()
+
+
+def test_whoever_looks_at_the_run_sees_complete_files_only_once_each(feed: Any) -> None:
+    from tracker_torch import LambdaCallback
+
+    seen = []
+
+    def look(epoch: int, logs: Any) -> None:
+        for one in tracker.active_run().checkpoints():
+            assert len(one.path.read_bytes()) == one.bytes
+            seen.append(one.epoch)
+
+    judge = LambdaCallback(on_epoch_end=look)
+    judge.order = 2
+    feed([1, 2], ModelCheckpoint("ck/{epoch}.pt"), judge)
+    assert seen == [0, 0, 1]
+
+
+def test_a_full_disk_is_a_warning_and_the_older_file_stays(feed: Any, monkeypatch: Any) -> None:
+    keeper = ModelCheckpoint("best.pt", save_best_only=True)
+    dump = keeper._dump
+
+    def full(file: Path, batch: Any) -> None:
+        if keeper.loop.epoch == 1:
+            raise OSError(28, "No space left on device")
+        dump(file, batch)
+
+    keeper._dump = full  # type: ignore[method-assign]
+    with pytest.warns(UserWarning, match="training goes on without it"):
+        feed([3, 1, 2], keeper)
+    assert (keeper.best, load_checkpoint("best.pt")["epoch"]) == (2, 2)
+    assert [verdict for _, verdict in decisions("ModelCheckpoint")] == ["saved", "skipped", "saved"]
+    assert names(".") == [".tracker", "best.pt"]
+
+
+def test_it_says_with_keras_words_what_it_does(feed: Any, capsys: Any) -> None:
+    feed([1, 2], ModelCheckpoint("a.pt", save_best_only=True, verbose=1))
+    assert capsys.readouterr().out == (
+        "\nEpoch 1: val_loss improved from None to 1.00000, saving model to a.pt\n"
+        "\nEpoch 1: finished saving model to a.pt\n"
+        "\nEpoch 2: val_loss did not improve from 1.00000\n"
+    )
+
+
+def test_a_pt_file_brings_everything_back(wine: Problem) -> None:
+    model = wine.net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 1, 5])
+    keeper = ModelCheckpoint("a.pt")
+    with Training(model, optimizer, 2, callbacks=[keeper], scheduler=scheduler) as training:
+        for _ in training.epochs():
+            for x, y in training.batches(wine.loader()):
+                step(model, optimizer, x, y)
+            scheduler.step()
+            training.log_epoch(val_loss=1.0)
+        drawn = torch.rand(3)
+    other = wine.net(1)
+    again = torch.optim.Adam(other.parameters(), 1.0)
+    rates = torch.optim.lr_scheduler.MultiStepLR(again, [9])
+    found = load_checkpoint("a.pt", other, again, rates, rng=True)
+    assert found == {"epoch": 1, "step": training.step, "complete": True}
+    assert torch.equal(torch.rand(3), drawn)
+    assert rates.state_dict() == scheduler.state_dict()
+    assert str(again.state_dict()) == str(optimizer.state_dict())
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
+def test_weights_alone_load_into_one_model_or_several(feed: Any, name: str) -> None:
+    pair = {"generator": nn.Linear(2, 2), "critic": nn.Linear(2, 1)}
+    loop = CallbackList([ModelCheckpoint(name, None, save_weights_only=True)], pair)
+    loop.on_train_begin()
+    loop.on_epoch_end(0, {"loss": 1.0})
+    loop.on_train_end()
+    other = {"generator": nn.Linear(2, 2), "critic": nn.Linear(2, 1)}
+    load_checkpoint(name, other)
+    assert torch.equal(pair["critic"].weight, other["critic"].weight)
+
+
+def test_plain_weights_are_what_torch_load_returns(feed: Any) -> None:
+    model = nn.BatchNorm1d(3)
+    feed([1], ModelCheckpoint("a.pt", save_weights_only=True), model=model)
+    assert nn.BatchNorm1d(3).load_state_dict(torch.load("a.pt", weights_only=True))
+
+
+def test_a_recorded_checkpoint_is_checked_before_it_is_loaded(feed: Any) -> None:
+    loop = feed([1], ModelCheckpoint("a.pt"))
+    (one,) = loop.run.checkpoints()
+    load_checkpoint(one, nn.Linear(2, 1))
+    one.path.write_bytes(one.path.read_bytes()[:-1] + b"x")
+    with pytest.raises(tracker.CheckpointError, match="is not the file that was saved"):
+        load_checkpoint(one, nn.Linear(2, 1))
+
+
+def test_a_pickle_is_never_run(folder: Path) -> None:
+    class Canary:
+        def __reduce__(self) -> Any:
+            return Path.touch, (Path("sung"),)
+
+    torch.save({"model": Canary()}, "evil.pt")
+    with pytest.raises(tracker.CheckpointError, match="weights_only"):
+        load_checkpoint("evil.pt", nn.Linear(1, 1))
+    assert not Path("sung").exists()
+
+
+def test_state_that_only_unpickling_could_read_is_refused_with_its_place(feed: Any) -> None:
+    class Odd(nn.Linear):
+        def get_extra_state(self) -> Any:
+            return {"when": Path("x")}
+
+        def set_extra_state(self, state: Any) -> None: ...
+
+    with pytest.raises(tracker.UsageError, match=r"_extra_state\.when holds a PosixPath"):
+        feed([1], ModelCheckpoint("a.pt"), model=Odd(1, 1))
+
+
+def test_a_checkpoint_of_another_model_is_refused(feed: Any) -> None:
+    feed([1], ModelCheckpoint("a.pt"))
+    with pytest.raises(tracker.CheckpointError, match="does not fit Linear"):
+        load_checkpoint("a.pt", nn.Linear(7, 7))
+    with pytest.raises(tracker.CheckpointError, match="'a', 'b' now"):
+        load_checkpoint("a.pt", {"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)})
+
+
+def test_what_is_pruned_is_recorded_with_the_reason(feed: Any) -> None:
+    feed([3, 2, 2.5], ModelCheckpoint("ck/{epoch}.pt", keep=1))
+    columns = "d.epoch, d.verdict, d.value, d.path, d.reason"
+    assert decisions("ModelCheckpoint", columns)[2:] == [
+        (
+            1,
+            "pruned",
+            3,
+            "ck/1.pt",
+            "val_loss 3.000 is not among the 1 best, down to 2.000 (epoch 1)",
+        ),
+        (
+            2,
+            "skipped",
+            2.5,
+            None,
+            "val_loss 2.500 is not among the 1 best, down to 2.000 (epoch 1)",
+        ),
+    ]

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import IterableDataset
+from torch_problems import Problem, ask, step
+
+import tracker
+from tracker_torch import (
+    BackupAndRestore,
+    BaseLogger,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    LRSchedulerCallback,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+    Training,
+)
+
+
+def bare_loop(problem: Problem, epochs: int) -> list[list[torch.Tensor]]:
+    """Return the weights after each epoch of a loop without any of us."""
+    model = problem.net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    history = []
+    for _ in range(epochs):
+        for x, y in problem.loader():
+            step(model, optimizer, x, y)
+        history.append([p.detach().clone() for p in model.parameters()])
+    return history
+
+
+def everything() -> list[Callback]:
+    return [
+        EarlyStopping(patience=2, restore_best_weights=True),
+        ModelCheckpoint("ck/{epoch}.pt", keep=2, save_last=True),
+        ModelCheckpoint("best.safetensors", save_best_only=True),
+        CSVLogger("log.csv"),
+        BackupAndRestore("backup"),
+        TerminateOnNaN(),
+        LambdaCallback(on_epoch_begin=lambda epoch, logs: None),
+    ]
+
+
+def train(
+    problem: Problem, epochs: int, *callbacks: Callback, **options: Any
+) -> tuple[nn.Module, Training]:
+    model = problem.net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    with Training(model, optimizer, epochs, callbacks=callbacks, **options) as training:
+        for _ in training.epochs():
+            for x, y in training.batches(problem.loader()):
+                training.log(loss=step(model, optimizer, x, y), batch_size=len(x))
+            training.log_epoch(val_loss=problem.val_loss(model))
+    return model, training
+
+
+def same(model: nn.Module, weights: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(model.parameters(), weights, strict=True))
+
+
+def test_with_every_callback_the_weights_are_those_of_the_bare_loop(each: Problem) -> None:
+    """It trains, stops, and restores the best epoch, whose weights equal the bare loop's."""
+    model, training = train(each, 30, *everything())
+    stopper = training.callbacks.callbacks[1]
+    assert isinstance(stopper, EarlyStopping)
+    assert stopper.stopped_epoch is not None and stopper.best_epoch == stopper.stopped_epoch - 2
+    bare = bare_loop(each, stopper.stopped_epoch + 1)
+    assert same(model, bare[stopper.best_epoch])
+    other = each.net(1)
+    from tracker_torch import load_checkpoint
+
+    assert load_checkpoint("ck/last.pt", other)["epoch"] == stopper.stopped_epoch
+    assert same(other, bare[-1])
+
+
+def test_a_resumed_training_goes_on_bit_for_bit(each: Problem) -> None:
+    class Failure(Exception):
+        pass
+
+    def fail(epoch: int, logs: Any) -> None:
+        if epoch == 3:
+            raise Failure
+
+    with pytest.raises(Failure):
+        train(
+            each, 6, BackupAndRestore("backup"), LambdaCallback(on_epoch_begin=fail), experiment="x"
+        )
+    model, training = train(each, 6, BackupAndRestore("backup"), experiment="x", resume="auto")
+    assert same(model, bare_loop(each, 6)[-1])
+    assert training.history.epoch == [0, 1, 2, 3, 4, 5]
+    assert len(training.history.history["val_loss"]) == 6
+    assert training.run.attempt == 2 and not Path("backup").exists()
+
+
+def test_averages_are_weighted_by_batch_size_when_it_is_given(wine: Problem) -> None:
+    with Training(wine.net(), None, 1) as training:
+        for _ in training.epochs():
+            for size, value in ((1, 4.0), (3, torch.tensor([[8.0]]))):
+                training.log({"weighted": value}, batch_size=size)
+                training.log(plain=value)
+            training.log_epoch()
+    assert training.history.history == {"weighted": [7.0], "plain": [6.0]}
+
+
+def test_a_stateful_metric_stands_with_its_last_value(wine: Problem) -> None:
+    with Training(wine.net(), None, 1, callbacks=[BaseLogger(["auc"])]) as training:
+        for _ in training.epochs():
+            training.log(auc=0.2, loss=1)
+            training.log(auc=0.6, loss=2)
+    assert training.history.history == {"auc": [0.6], "loss": [1.5]}
+
+
+def test_what_is_logged_is_recorded_with_seconds_and_learning_rate(wine: Problem) -> None:
+    _, training = train(wine, 3, experiment="wine", params={"lr": 0.02}, tags=["first"])
+    rows = ask("SELECT epoch, seconds > 0, learning_rate FROM epoch")
+    assert rows == [(0, 1, 0.02), (1, 1, 0.02), (2, 1, 0.02)]
+    assert ask("SELECT experiment, status FROM run") == [("wine", "finished")]
+    assert ask("SELECT name FROM tag") == [("first",)]
+    assert training.step == 3 * len(wine.loader())
+
+
+def test_log_every_streams_steps(wine: Problem) -> None:
+    _, training = train(wine, 2, log_every=3)
+    steps = tracker.metrics(training.run.id, names=["loss"])["step"]
+    assert list(steps) == [3, 6, 9]
+    assert training.step == 10
+
+
+def test_a_stop_in_a_batch_ends_the_epoch_which_still_counts(wine: Problem) -> None:
+    with Training(wine.net(), None, 5) as training:
+        for _ in training.epochs():
+            for number, _ in enumerate(training.batches(wine.loader())):
+                training.log(seen=1)
+                if number == 1:
+                    training.stop_training = True
+    assert (training.step, training.history.epoch) == (2, [0])
+    assert ask("SELECT status, reason FROM run") == [("stopped_early", "stop_training was set")]
+
+
+def test_keras_own_way_to_stop_counts(wine: Problem) -> None:
+    model = wine.net()
+
+    def stop(epoch: int, logs: Any) -> None:
+        model.stop_training = True  # type: ignore[assignment]
+
+    with Training(model, None, 5, callbacks=[LambdaCallback(on_epoch_end=stop)]) as training:
+        epochs = list(training.epochs())
+    assert epochs == [0]
+    with Training(model, None, 2) as training:
+        assert list(training.epochs()) == [0, 1]
+
+
+def test_leaving_the_loop_by_break_is_an_early_stop_with_its_reason(wine: Problem) -> None:
+    stopper = EarlyStopping(patience=9, restore_best_weights=True)
+    with Training(wine.net(), None, 9, callbacks=[stopper]) as training:
+        for epoch in training.epochs():
+            training.log_epoch(val_loss=1.0)
+            if epoch == 1:
+                break
+    assert ask("SELECT status, reason FROM run") == [
+        ("stopped_early", "the loop was left in epoch 1 of 9")
+    ]
+    assert ask("SELECT count(*) FROM decision WHERE verdict = 'restored'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no"), "failed"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_an_exception_comes_out_and_the_run_says_so(
+    wine: Problem, error: BaseException, status: str
+) -> None:
+    with pytest.raises(type(error)), Training(wine.net(), None, 2) as training:
+        for _ in training.epochs():
+            raise error
+    assert ask("SELECT status FROM run") == [(status,)]
+
+
+def test_without_a_block_the_end_of_the_loop_is_the_end(wine: Problem) -> None:
+    training = Training(wine.net(), None, 2)
+    for _ in training.epochs():
+        training.log_epoch(loss=1.0)
+    assert training.run.finished
+
+
+def test_within_the_block_the_run_is_open_until_it_ends(wine: Problem) -> None:
+    with Training(wine.net(), None, 1) as training:
+        for _ in training.epochs():
+            training.log_epoch(loss=1.0)
+        training.run.log({"test_acc": 0.9})
+        assert not training.run.finished
+    assert training.run.finished
+
+
+def test_it_joins_the_active_run_and_leaves_it_open(wine: Problem) -> None:
+    with tracker.start_run(experiment="mine") as run:
+        _, training = train(wine, 1, params={"width": 16})
+        assert training.run is run and not run.finished
+    assert ask("SELECT name, text FROM param") == [("width", "16")]
+
+
+def test_loaders_without_length_and_validation_batches(wine: Problem) -> None:
+    class Stream(IterableDataset):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            yield from range(5)
+
+    heard: list[str] = []
+    hooks = {
+        f"on_test_{name}": lambda *_, name=name: heard.append(name)
+        for name in ("begin", "batch_end", "end")
+    }
+    with Training(wine.net(), None, 1, callbacks=[LambdaCallback(**hooks)]) as training:
+        for _ in training.epochs():
+            assert (
+                sum(int(x) for x in training.batches(torch.utils.data.DataLoader(Stream()))) == 10
+            )
+            list(training.batches(range(2), train=False))
+    assert training.step == 5 and heard == ["begin", "batch_end", "batch_end", "end"]
+
+
+def test_validation_may_log_in_inference_mode(wine: Problem) -> None:
+    with Training(wine.net(), None, 1) as training:
+        for _ in training.epochs():
+            with torch.inference_mode():
+                training.log(val=torch.ones(()) * 2)
+            training.log(val=torch.ones(()) * 4)
+    assert training.history.history["val"] == [3.0]
+
+
+MISUSE = {
+    "log_epoch outside of the loop": (lambda t: t.log_epoch(a=1), tracker.RunError, "belongs into `for"),
+    "log outside of the loop": (lambda t: t.log(a=1), tracker.RunError, "training.run.log"),
+    "batches outside of the loop": (lambda t: list(t.batches([])), tracker.RunError, "belongs into"),
+    "load after the start": (lambda t: [t.load("a.pt") for _ in t.epochs()], tracker.RunError, "before epochs"),
+    "epochs twice": (lambda t: [*t.epochs(), *t.epochs()], tracker.RunError, "one loop"),
+    "an epoch logged twice": (lambda t: [(t.log_epoch(), t.log_epoch()) for _ in t.epochs()], tracker.RunError, "once"),
+    "many elements": (lambda t: [t.log(a=torch.ones(3)) for _ in t.epochs()], tracker.BadValue, "a has 3 elements"),
+    "text": (lambda t: [t.log_epoch(a="low") for _ in t.epochs()], tracker.BadValue, "a is 'low'"),
+    "negative size": (lambda t: [t.log(a=1, batch_size=-1) for _ in t.epochs()], tracker.BadValue, "batch_size is -1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISUSE)
+def test_misuse_is_answered_with_a_sentence(wine: Problem, case: str) -> None:
+    misuse, error, words = MISUSE[case]
+    with pytest.raises(error, match=words), Training(wine.net(), None, 2) as training:
+        misuse(training)
+
+
+def test_a_closed_training_says_so(wine: Problem) -> None:
+    _, training = train(wine, 1)
+    for call in (
+        lambda: training.log(a=1),
+        lambda: training.log_epoch(),
+        lambda: next(training.epochs()),
+    ):
+        with pytest.raises(tracker.RunClosed, match="is closed"):
+            call()
+
+
+def test_two_trainings_over_one_run_are_refused(wine: Problem) -> None:
+    with tracker.start_run():
+        train(wine, 1)
+        with pytest.raises(tracker.UsageError, match="already belongs to another Training"):
+            train(wine, 1)
+
+
+def test_resuming_belongs_to_whoever_started_the_run(wine: Problem) -> None:
+    with tracker.start_run(), pytest.raises(tracker.UsageError, match="is active already"):
+        train(wine, 1, resume="auto")
+
+
+def test_a_callback_of_another_library_is_refused_by_name(wine: Problem) -> None:
+    class Foreign:
+        pass
+
+    for wrong, words in (
+        (Foreign(), "it is no tracker_torch.Callback"),
+        (EarlyStopping, "it is the class"),
+    ):
+        with pytest.raises(tracker.UsageError, match=words):
+            Training(wine.net(), None, 1, callbacks=[wrong])  # type: ignore[list-item]
+
+
+def test_switched_off_it_trains_alike_and_records_nothing(wine: Problem, monkeypatch: Any) -> None:
+    monkeypatch.setenv("TRACKER_MODE", "disabled")
+    _, training = train(
+        wine, 30, *everything(), ReduceLROnPlateau(), LearningRateScheduler(lambda e, lr: lr)
+    )
+    assert not Path(".tracker").exists() and not training.run.recording
+    assert len(list(Path("ck").glob("[0-9]*.pt"))) == 2
+
+
+def test_a_bar_is_drawn_when_asked_for_and_a_line_stays(wine: Problem, capsys: Any) -> None:
+    train(wine, 2, progress=True)
+    shown = capsys.readouterr().err
+    assert "Epoch 1/2" in shown and "Epoch 2/2" in shown and "val_loss" in shown
+
+
+def test_rich_is_not_imported_without_a_terminal() -> None:
+    code = "import sys, tracker_torch; sys.exit('rich' in sys.modules or 'keras' in sys.modules)"
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": f"{root}:{root / 'adapters'}"}
+    )
+
+
+def test_schedulers_step_with_the_loop(wine: Problem) -> None:
+    model = wine.net()
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    stepper = LRSchedulerCallback(torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5))
+    with Training(model, optimizer, 3, callbacks=[stepper]) as training:
+        list(training.epochs())
+    assert training.history.history["learning_rate"] == [1.0, 0.5, 0.25]

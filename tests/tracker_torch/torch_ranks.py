@@ -1,0 +1,75 @@
+"""One process of a data-parallel training; the test starts two of them as torchrun does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler
+from torch_problems import Problem, step
+
+from tracker_torch import (
+    BackupAndRestore,
+    CSVLogger,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    Training,
+)
+
+
+def main(epochs: int, die: int) -> None:
+    """Train, die before epoch ``die``, and leave what this rank saw in ``rank<n>.json``."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    wine = Problem.read("../wine.pt")
+    model = DistributedDataParallel(wine.net())
+    optimizer = torch.optim.SGD(model.parameters(), 0.3)
+    sampler = DistributedSampler(wine.train)
+    stopper = EarlyStopping(patience=2, restore_best_weights=True, verbose=1)
+    plateau = ReduceLROnPlateau(patience=1)
+    callbacks = [
+        stopper,
+        plateau,
+        ModelCheckpoint("ck/{epoch}.pt", keep=2),
+        CSVLogger("log.csv"),
+        BackupAndRestore("bk"),
+    ]
+    seen = []
+    with Training(
+        model, optimizer, epochs, experiment="ddp", resume="auto", callbacks=callbacks
+    ) as training:
+        for epoch in training.epochs():
+            if epoch == die:
+                os._exit(9)
+            sampler.set_epoch(epoch)
+            for x, y in training.batches(DataLoader(wine.train, 16, sampler=sampler)):
+                training.log(loss=step(model, optimizer, x + torch.randn_like(x) / 9, y))
+            # Each rank has its own number; rank 0's counts.
+            training.log_epoch(val_loss=wine.val_loss(nn.Sequential(model)) + rank * epoch)
+            seen.append(epoch)
+    Path(f"rank{rank}.json").write_text(
+        json.dumps(
+            {
+                "epochs": seen,
+                "recording": training.run.recording,
+                "stopped": stopper.stopped_epoch,
+                "best": stopper.best,
+                "rate": optimizer.param_groups[0]["lr"],
+                "weights": [p.tolist() for p in model.parameters()],
+                "history": training.history.history["val_loss"],
+                "random": torch.rand(1).item(),
+            }
+        )
+    )
+    dist.destroy_process_group()
+
+
+main(int(sys.argv[1]), int(sys.argv[2]))
