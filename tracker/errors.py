@@ -105,7 +105,10 @@ class CheckpointError(TrackerError):
 def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most: int = 5) -> str:
     """Word which names come near ``wanted``: ``"did you mean a or b?"``, else the first of those there are."""
     names = list(dict.fromkeys(there))
-    close = get_close_matches(wanted, names, n=3, cutoff=0.5)
+    low = wanted.lower()
+    close = [name for name in names if low and low in name.lower()]
+    close = sorted(close, key=lambda name: (not name.lower().startswith(low), len(name)))[:3]
+    close = close or get_close_matches(wanted, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
     if not names:

@@ -145,7 +145,7 @@ def outcomes(
     for config, members in groups.items():
         tried = [config.patience] if patiences is None else patiences
         lines = curves.curves(reader, members, config.monitor)
-        _require(reader, config.monitor, lines, names)
+        require_metric(reader, config.monitor, lines, names)
         found.update(_replayed(config, tried, [lines[run] for run in members], names))
     return [one for run in runs for one in found[run]]
 
@@ -169,9 +169,10 @@ def _configs(
     return configs
 
 
-def _require(
+def require_metric(
     reader: Reader, monitor: str, lines: Mapping[str, curves.Curve], names: Mapping[str, str]
 ) -> None:
+    """Refuse a metric that a run with epochs has in none of them; names those there are."""
     for run, line in lines.items():
         if line.points and all(value is None for _, value in line.points):
             there = sorted(curves.metrics_of(reader, [run])[run])

@@ -1,0 +1,182 @@
+"""``tracker decisions replay`` and ``tracker decisions waste``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracker import queries
+from tracker.cli.listing import print_listing
+from tracker.cli.options import database_option, format_option, listing_options, runs_argument
+from tracker.cli.render import Table, on_terminal, show
+from tracker.database import reading
+from tracker.errors import BadValue
+from tracker.queries import Column, Listing
+from tracker.queries.listing import columns
+from tracker.queries.waste import by_experiment as grouped
+from tracker.queries.waste import waste as wasted
+
+if TYPE_CHECKING:
+    from tracker.tradeoff import Point
+    from tracker.whatif import Outcome
+
+_OUTCOME = columns(
+    "run. monitor. patience# min_delta rules. stop_epoch# best_epoch# best epochs# epochs_saved# "
+    "seconds_saved own_best_epoch# own_best given_up"
+)
+_POINT = columns(
+    "patience# runs# stopped# epochs_saved# saved seconds_saved given_up most_given_up knee?"
+)
+_CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
+
+
+class Patiences(click.ParamType[list[int]]):
+    """Whole numbers: ``5``, ``1,3,5`` or ``1..20``."""
+
+    name = "N|N,N…|N..N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        """Read the numbers."""
+        if isinstance(value, list):
+            return value
+        try:
+            low, dots, high = str(value).partition("..")
+            if dots:
+                found = list(range(int(low), int(high) + 1))
+            else:
+                found = [int(part) for part in str(value).split(",")]
+        except ValueError:
+            found = []
+        if not found:
+            self.fail(f"{value!r} is no patience: write 5, 1,3,5 or 1..20.", param, ctx)
+        return found
+
+
+@click.command()
+@runs_argument()
+@click.option("--where", metavar="FILTER", help="Replay the runs that this filter leaves.")
+@click.option("--patience", type=Patiences(), help="What to try; the run's own by default.")
+@click.option("--min-delta", type=float, help="What an improvement must exceed.")
+@click.option("--monitor", metavar="METRIC", help="Another metric than the run's callback had.")
+@click.option("--mode", type=click.Choice(["auto", "min", "max"]))
+@click.option("--baseline", type=float, help="What the first improvements must beat.")
+@click.option("--start-from-epoch", type=int, help="Epochs before it are not judged.")
+@click.option(
+    "--rules", type=click.Choice(["tracker-1", "keras-3.15"]), help="Those of the run by default."
+)
+@click.option("--policy", type=click.Choice(_CALLBACKS), default="EarlyStopping", show_default=True)
+@click.option("--factor", type=float, help="Of ReduceLROnPlateau.")
+@click.option("--cooldown", type=int, help="Of ReduceLROnPlateau.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="Of ModelCheckpoint: how many best files stay."
+)
+@click.option(
+    "--curve", is_flag=True, help="Sum up over the runs: compute saved against metric lost."
+)
+@click.option("--png", type=click.Path(dir_okay=False), help="Draw that curve into a file.")
+@format_option
+@database_option
+def replay(
+    names: tuple[str, ...], where: str | None, policy: str, curve: bool, png: str | None,
+    form: str, database: str | None, patience: list[int] | None, keep: int | None, **asked: Any,
+) -> None:  # fmt: skip
+    """Say what a callback would have done with other settings, over what was recorded.
+
+    A replay can only shorten a run: epochs that were never trained have no value. Every setting that
+    is not given is the run's own.
+
+    \b
+    Example:
+      tracker decisions replay digits-3 --patience 5 --min-delta 0.001
+      tracker decisions replay --where "experiment = 'digits'" --patience 1..20 --curve
+      tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
+    """
+    from tracker import whatif, whatif_callbacks
+
+    if policy != "EarlyStopping" and patience is not None and len(patience) > 1:
+        raise BadValue(f"--patience takes one number for {policy}.")
+    with reading(database) as reader:
+        ids = whatif.choose(reader, names, where)
+        if policy == "ReduceLROnPlateau":
+            asked["patience"] = patience[0] if patience else None
+            print_listing(whatif_callbacks.reductions(reader, ids, asked), form, "reductions")
+            return
+        if policy == "ModelCheckpoint":
+            print_listing(whatif_callbacks.kept_files(reader, ids, keep, asked), form, "files")
+            return
+        outcomes = whatif.outcomes(reader, ids, patience, asked)
+    if curve or png:
+        _print_curve(outcomes, form, png)
+    else:
+        _print_outcomes(outcomes, form)
+
+
+def _print_outcomes(outcomes: list[Outcome], form: str) -> None:
+    names = [column.name for column in _OUTCOME]
+    listing = Listing(_OUTCOME, [[getattr(one, name) for name in names] for one in outcomes])
+    spare = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
+    show(listing, form, Table(listing, spare=spare, keep=("stop_epoch",)))
+    if form == "table":
+        unstopped = sum(one.stop_epoch is None for one in outcomes)
+        if not outcomes:
+            click.echo("No runs.", err=True)
+        elif unstopped:
+            click.echo(
+                f"{unstopped} of {len(outcomes)} would not have stopped within what was recorded; "
+                f"what later epochs would have brought nobody knows.",
+                err=True,
+            )
+
+
+def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
+    from tracker.tradeoff import tradeoff
+
+    points = tradeoff(outcomes)
+    names = [column.name for column in _POINT]
+    rows = [[asdict(point)[name] for name in names] for point in points]
+    if form == "table":
+        marked = (*_POINT[:-1], Column("knee", "text"))
+        rows = [[*row[:-1], "knee" if row[-1] else None] for row in rows]
+        listing = Listing(marked, rows)
+    else:
+        listing = Listing(_POINT, rows)
+    show(listing, form, Table(listing))
+    if form == "table" and on_terminal():
+        _plot(points)
+    if png is not None:
+        from tracker.plots import save_tradeoff
+
+        save_tradeoff(points, png)
+        click.echo(f"Written: {png}", err=True)
+
+
+def _plot(points: list[Point]) -> None:
+    from tracker.plots import terminal_tradeoff
+
+    try:
+        click.echo(terminal_tradeoff(points))
+    except ModuleNotFoundError:
+        click.echo("For a plot here: pip install 'local-tracker[plot]'", err=True)
+
+
+@click.command()
+@runs_argument()
+@click.option("--by-experiment", is_flag=True, help="Sum up for each experiment.")
+@listing_options
+def waste(
+    names: tuple[str, ...], by_experiment: bool, where: str | None, sort: str | None,
+    limit: int | None, form: str, database: str | None,
+) -> None:  # fmt: skip
+    """Show epochs and seconds that runs spent after their best epoch; the most wasteful first.
+
+    \b
+    Example:
+      tracker decisions waste --where "status = 'finished'" -n 10
+      tracker decisions waste --by-experiment
+    """
+    with reading(database) as reader:
+        ids = queries.find_runs(reader, names) if names else None
+        listing = wasted(reader, where, sort, limit or None, ids)
+    print_listing(grouped(listing) if by_experiment else listing, form, "runs with a best epoch")
