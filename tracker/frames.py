@@ -225,22 +225,6 @@ def _times(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(pd.DatetimeIndex(whole.view("M8[us]")).tz_localize("UTC"))
 
 
-def _any(values: list[Any]) -> pd.Series[Any]:
-    """Give parameters the type they share; integers stay integers, and exact, where a run has none."""
-    import pandas as pd
-
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
-        return pd.Series(values, dtype="Int64" if None in values else "int64")
-    if kinds == {float} or (kinds == {int, float} and _exact(values)):
-        return pd.Series(values, dtype="float64")
-    return pd.Series(values) if kinds == {str} else pd.Series(values, dtype=object)
-
-
-def _exact(values: list[Any]) -> bool:
-    return all(not isinstance(value, int) or abs(value) <= 2**53 for value in values)
-
-
 _MAKERS: dict[str, Callable[[list[Any]], Any]] = {
     "text": _text,
     "integer": _typed("int64"),
@@ -248,5 +232,5 @@ _MAKERS: dict[str, Callable[[list[Any]], Any]] = {
     "number": _typed("float64"),
     "time": _times,
     "flag": _typed("bool"),
-    "any": _any,
+    "any": _typed("object"),
 }

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, literal, select
+from sqlalchemy import Connection, func, literal, select
 
 from tracker.direction import direction
 from tracker.queries.listing import in_chunks
 from tracker.tables import DECISION, POLICY, SUMMARY
 from tracker.values import from_json, join
 
+_direction = lru_cache(maxsize=1024)(direction)
+
 USUAL = ("val_loss", "loss")
 """What is looked at in a run that monitored nothing."""
 
 
-@dataclass(frozen=True)
-class Best:
+class Best(NamedTuple):
     """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights."""
 
     monitor: str | None = None
@@ -30,6 +30,9 @@ class Best:
     restored_epoch: int | None = None
 
 
+_NONE = Best()
+
+
 class Bests:
     """`Best` by run id."""
 
@@ -38,7 +41,7 @@ class Bests:
 
     def of(self, run: str) -> Best:
         """Return that of a run; an empty one where nothing was recorded."""
-        return self._found.get(run) or Best()
+        return self._found.get(run, _NONE)
 
 
 def bests(connection: Connection, ids: Sequence[str], keys: Sequence[str] | None) -> Bests:
@@ -59,40 +62,41 @@ def bests(connection: Connection, ids: Sequence[str], keys: Sequence[str] | None
 
 def wanted_first(names: Iterable[str]) -> list[str]:
     """Sort metric names: val_loss, others of validation, loss, the rest."""
-    return sorted(names, key=lambda name: (name != "val_loss", name[:4] != "val_", name != "loss"))
-
-
-def has_value(summary: Any, mode: str | None = None) -> Best:
-    """Read a summary row; ``mode`` "min" or "max" says which is best, else the name does."""
-    way = mode if mode in {"min", "max"} else direction(summary.name)
-    low = way == "min"
-    return Best(
-        monitor=summary.name,
-        best=summary.min if low else summary.max,
-        best_epoch=summary.min_epoch if low else summary.max_epoch,
-        last=join(summary.last, summary.last_kind),
-        last_epoch=summary.last_epoch,
+    return sorted(
+        names, key=lambda name: (name != "val_loss", name[:4] != "val_", name != "loss", name)
     )
+
+
+def has_value(summary: Sequence[Any], mode: str | None = None) -> Best:
+    """Read a row of `SUMMARY`; ``mode`` "min" or "max" says which is best, else the name does."""
+    _, name, last, kind, last_epoch, low, low_epoch, high, high_epoch = summary
+    last = last if kind == "finite" else join(last, kind)
+    if (mode if mode in {"min", "max"} else _direction(name)) == "min":
+        return Best(name, low, low_epoch, last, last_epoch)
+    return Best(name, high, high_epoch, last, last_epoch)
 
 
 def monitored(
     connection: Connection, keys: Sequence[str] | None
 ) -> dict[str, tuple[str, str | None]]:
     """Return what the runs' callbacks monitor: id → (metric, mode); EarlyStopping's first, of the newest attempt."""
-    statement = (
-        select(POLICY.c.run_id, POLICY.c.kind, POLICY.c.monitor, POLICY.c.config)
-        .where(POLICY.c.monitor.is_not(None))
-        .order_by(POLICY.c.attempt.desc(), POLICY.c.number)
-    )
-    found: dict[str, tuple[str, str | None]] = {}
-    stopping: set[str] = set()
-    for run, kind, monitor, config in in_chunks(connection, statement, POLICY.c.run_id, keys):
-        first_stopping = kind == "EarlyStopping" and run not in stopping
-        if first_stopping:
-            stopping.add(run)
-        if first_stopping or run not in found:
-            found[run] = monitor, _mode(config)
-    return found
+    columns = POLICY.c
+    statement = select(
+        columns.run_id,
+        columns.kind,
+        columns.attempt,
+        columns.number,
+        columns.monitor,
+        columns.config,
+    ).where(columns.monitor.is_not(None))
+    chosen: dict[str, tuple[tuple[bool, int, int], str, str]] = {}
+    for run, kind, attempt, number, monitor, config in in_chunks(
+        connection, statement, columns.run_id, keys
+    ):
+        rank = (kind == "EarlyStopping", attempt, -number)
+        if run not in chosen or rank > chosen[run][0]:
+            chosen[run] = rank, monitor, config
+    return {run: (monitor, _mode(config)) for run, (_, monitor, config) in chosen.items()}
 
 
 @lru_cache(maxsize=256)
@@ -104,12 +108,18 @@ def _mode(config: str) -> str | None:
 def _summaries(
     connection: Connection, keys: Sequence[str] | None, names: Sequence[str] | None
 ) -> dict[str, dict[str, Any]]:
-    statement = select(SUMMARY).order_by(SUMMARY.c.name)
+    statement = select(SUMMARY)
     if names is not None and len(names) < 100:
-        statement = statement.where(SUMMARY.c.name.in_(names))
+        # Of the two indices the runs' is the one to use: an expression keeps SQLite off the names'.
+        name = SUMMARY.c.name if keys is None else func.coalesce(SUMMARY.c.name, "")
+        statement = statement.where(name.in_(names))
     found: dict[str, dict[str, Any]] = {}
     for summary in in_chunks(connection, statement, SUMMARY.c.run_id, keys):
-        found.setdefault(summary.run_id, {})[summary.name] = summary
+        run, name, *_ = summary
+        if run in found:
+            found[run][name] = summary
+        else:
+            found[run] = {name: summary}
     return found
 
 
@@ -118,14 +128,19 @@ def _with_restored(
 ) -> dict[str, Best]:
     """Add the restored epoch, unless epochs came after it. The literal lets SQLite use its partial index."""
     verdict = literal("restored", literal_execute=True)
-    statement = (
-        select(DECISION.c.run_id, DECISION.c.epoch, DECISION.c.best_epoch)
-        .where(DECISION.c.verdict == verdict, DECISION.c.superseded.is_(False))
-        .order_by(DECISION.c.run_id, DECISION.c.attempt, DECISION.c.number)
-    )
-    for run, epoch, best_epoch in in_chunks(connection, statement, DECISION.c.run_id, keys):
-        mark = found.get(run) or Best()
+    columns = DECISION.c
+    statement = select(
+        columns.run_id, columns.attempt, columns.number, columns.epoch, columns.best_epoch
+    ).where(columns.verdict == verdict, columns.superseded.is_(False))
+    newest: dict[str, tuple[int, int]] = {}
+    for run, attempt, number, epoch, best_epoch in in_chunks(
+        connection, statement, columns.run_id, keys
+    ):
+        if newest.get(run, (0, 0)) > (attempt, number):
+            continue
+        newest[run] = attempt, number
+        mark = found.get(run, _NONE)
         held = epoch if best_epoch is None else best_epoch
         stale = mark.last_epoch is not None and epoch < mark.last_epoch
-        found[run] = replace(mark, restored_epoch=None if stale else held)
+        found[run] = mark._replace(restored_epoch=None if stale else held)
     return found

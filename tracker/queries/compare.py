@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy import select
 from tracker.database import Reader
 from tracker.queries.bests import has_value
 from tracker.queries.find import labels
-from tracker.queries.listing import in_chunks
+from tracker.queries.listing import Column, Listing, in_chunks
 from tracker.queries.runs import overview
 from tracker.tables import EPOCH, METRIC, PARAM, SUMMARY
 from tracker.values import join, param_decode
@@ -104,8 +103,48 @@ def _at(reader: Reader, epochs: dict[str, int | None]) -> dict[tuple[str, str], 
     }
 
 
-def shown(value: Any) -> str:
-    """Write a parameter as a person reads it."""
-    if value is None or isinstance(value, (dict, list, bool)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+Together = Callable[[float | None, int | None], Any]
+
+
+def listing(
+    found: Comparison,
+    metrics: Sequence[str],
+    everything: bool = False,
+    together: Together | None = None,
+) -> Listing:
+    """Lay a comparison out as a table: a row a field, a column a run.
+
+    Args:
+        found: what was compared.
+        metrics: which metrics.
+        everything: also the params that are the same in all runs.
+        together: makes one cell of a value and its epoch; without it these are two rows.
+    """
+    rows: list[Sequence[Any]] = []
+    runs = list(found.runs.values())
+    for name in ("id", "experiment", "status", "epochs", "seconds", "monitor"):
+        rows.append([name, *(run[name] for run in runs)])
+    for name, values in found.params.items():
+        rows.append([f"params.{name}", *values])
+    if everything:
+        rows += [[f"params.{name}", *([value] * len(runs))] for name, value in found.same.items()]
+    for name in metrics:
+        for which in ("best", "restored", "last"):
+            rows += _metric_rows(name, which, found.metrics[name], together)
+    heads = (Column("field", "text"), *(Column(name, "any") for name in found.runs))
+    return Listing(heads, rows)
+
+
+def _metric_rows(
+    name: str, which: str, values: list[MetricOfRun | None], together: Together | None
+) -> list[Sequence[Any]]:
+    pairs = [
+        (None, None) if one is None else (getattr(one, which), getattr(one, f"{which}_epoch"))
+        for one in values
+    ]
+    if together is not None:
+        return [[f"{name} {which}", *(together(value, epoch) for value, epoch in pairs)]]
+    return [
+        [f"{name} {which}", *(value for value, _ in pairs)],
+        [f"{name} {which}_epoch", *(epoch for _, epoch in pairs)],
+    ]

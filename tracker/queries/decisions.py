@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
@@ -16,10 +17,10 @@ from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_ru
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.status import dead_runs, status_now
 from tracker.tables import DECISION, POLICY, RUN
-from tracker.values import join
+from tracker.values import from_json, join
 
 COLUMNS = columns(
-    "run. epoch# step~ policy. monitor. value best best_epoch~ wait~ verdict. reason. "
+    "run. epoch# step~ policy. monitor. value best best_epoch~ wait~ patience~ verdict. reason. "
     "lr_before lr_after path. attempt# decided!"
 )
 _SUPERSEDED = columns("superseded?")
@@ -57,7 +58,7 @@ def decisions(
     connection = reader.connection
     fields = DecisionFields(connection, status_now(dead_runs(connection)))
     statement = (
-        select(DECISION, POLICY.c.kind.label("policy"))
+        select(DECISION, POLICY.c.kind.label("policy"), POLICY.c.config)
         .join_from(DECISION, RUN, DECISION.c.run_id == RUN.c.id)
         .join(POLICY, DECISION.c.policy_id == POLICY.c.id)
     )
@@ -85,9 +86,16 @@ def _row(row: Any, called: dict[str, str], superseded: bool) -> tuple[Any, ...]:
     return (
         called[row.run_id], row.epoch, row.step, row.policy, row.monitor,
         join(row.value, row.value_kind), join(row.best, row.best_kind), row.best_epoch, row.wait,
-        row.verdict, row.reason, row.lr_before, row.lr_after, row.path, row.attempt, row.decided,
+        patience(row.config), row.verdict, row.reason, row.lr_before, row.lr_after, row.path, row.attempt, row.decided,
         *((row.superseded,) if superseded else ()),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def patience(config: str) -> int | None:
+    """Return the patience in a policy's configuration."""
+    value = (from_json(config) or {}).get("patience")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _check_policy(reader: Reader, ids: Sequence[str] | None, policy: str) -> None:

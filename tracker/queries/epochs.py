@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +40,13 @@ def epochs(
     where: str | None = None,
     order_by: Order = None,
     limit: int | None = None,
+    called: Mapping[str, str] | None = None,
 ) -> Listing:
     """Return epochs: `COLUMNS`, then a column a metric in the order they were first logged.
 
     A metric called ``learning_rate`` fills that column; one whose name is another column's is called
     ``metrics.<name>``. With ``superseded`` there is a column of that name, and the epochs that a later
-    attempt repeated are there too.
+    attempt repeated are there too. ``called`` says what the runs are called, by id.
     """
     check_limit(limit)
     base = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
@@ -59,14 +60,16 @@ def epochs(
     titles = settled(
         (name for name in names if name != "learning_rate"), [one.name for one in base]
     )
-    called = labels(reader.connection, list({row.run_id: None for row in rows}))
+    if called is None:
+        called = labels(reader.connection, list({row.run_id: None for row in rows}))
     listed: list[Sequence[Any]] = []
-    for row in rows:
-        values = cells[row.id]
-        rate = values.get("learning_rate", row.learning_rate) if rated else row.learning_rate
-        head = (called[row.run_id], row.epoch, row.attempt, row.seconds, rate)
-        flag = (row.superseded,) if superseded else ()
-        listed.append((*head, *flag, *(values.get(name) for name in titles)))
+    wanted = list(titles)
+    for id_, run, attempt, epoch, _, seconds, rate, flag in rows:
+        values = cells[id_]
+        if rated:
+            rate = values.get("learning_rate", rate)
+        head = (called[run], epoch, attempt, seconds, rate)
+        listed.append((*head, *((flag,) if superseded else ()), *map(values.get, wanted)))
     added = tuple(Column(title, "number") for title in titles.values())
     return Listing((*base, *added), listed)
 
@@ -188,7 +191,9 @@ def _metrics(
     names: dict[str, None] = {}
     cells: dict[int, dict[str, float]] = {epoch: {} for epoch in by_id}
     for epoch, name, value, kind in in_chunks(reader.connection, statement, column, keys):
-        if epoch in cells:
-            names[name] = None
-            cells[epoch][name] = join(value, kind)  # type: ignore[assignment]
+        there = cells.get(epoch)
+        if there is not None:
+            there[name] = value if kind == "finite" else join(value, kind)  # type: ignore[assignment]
+            if name not in names:
+                names[name] = None
     return list(names), cells

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import Connection, Select
 
 CHUNK = 500  # values in one IN (…): SQLite before 3.32 takes 999 in a statement
+
+_FETCHED = 5000  # rows taken from the driver at once: one by one they cost twice as much
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Listing:
     """Columns and rows; a cell without a value is None."""
 
     columns: tuple[Column, ...]
-    rows: list[Sequence[Any]] = field(default_factory=list)
+    rows: Sequence[Sequence[Any]] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,11 +59,15 @@ def in_chunks(
 ) -> Iterator[Any]:
     """Run a statement for those rows whose ``column`` is one of ``keys``; for all rows when keys are None."""
     if keys is None:
-        yield from connection.execute(statement)
+        yield from _rows(connection, statement)
         return
     wanted = list(keys)
     for start in range(0, len(wanted), CHUNK):
-        yield from connection.execute(statement.where(column.in_(wanted[start : start + CHUNK])))
+        yield from _rows(connection, statement.where(column.in_(wanted[start : start + CHUNK])))
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
+    return chain.from_iterable(connection.execute(statement).partitions(_FETCHED))
 
 
 def of_runs(
@@ -77,7 +83,7 @@ def of_runs(
     if ids is None or len(ids) <= CHUNK:
         return list(connection.execute(statement.limit(limit)))
     wanted = set(ids)
-    rows = (row for row in connection.execute(statement) if row.run_id in wanted)
+    rows = (row for row in _rows(connection, statement) if row.run_id in wanted)
     return list(islice(rows, limit))
 
 

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Select, and_, func, select
 
 from tracker.database import Reader
 from tracker.errors import BadValue
+from tracker.process import lost_reason
 from tracker.queries.bests import Bests, bests, has_value
 from tracker.queries.fields import Fields
 from tracker.queries.filters import condition, ordering
+from tracker.queries.kinds import kind_of
 from tracker.queries.listing import Column, Listing, columns, in_chunks, settled
 from tracker.queries.places import Place, SummaryPlace
-from tracker.queries.status import dead_runs, reason_now, status_now
+from tracker.queries.status import dead_runs, status_now
 from tracker.tables import PARAM, RUN, SUMMARY, TAG
 from tracker.values import param_decode
 
@@ -75,12 +77,12 @@ def runs(
     connection = reader.connection
     keys = None if _is_all(where, limit, ids) else [row[0] for row in listing.rows]
     wide = _Widener(listing)
-    for tag in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
-        wide.put("tags.", tag.run_id, tag.name, tag.value)
-    for param in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
-        wide.put("params.", param.run_id, param.name, param_decode(param.kind, param.text))
+    for run, name, value in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
+        wide.put("tags.", run, name, value)
+    for run, name, kind, text, _ in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
+        wide.put("params.", run, name, param_decode(kind, text))
     for summary in in_chunks(connection, select(SUMMARY), SUMMARY.c.run_id, keys):
-        wide.put("", summary.run_id, summary.name, has_value(summary).best)
+        wide.put("", summary[0], summary[1], has_value(summary).best)
     return wide.listing()
 
 
@@ -180,12 +182,15 @@ def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[An
 
 
 def _row(run: Any, dead: Mapping[str, Any], marks: Bests) -> tuple[Any, ...]:
-    mark = marks.of(run.id)
-    ended = dead[run.id].heartbeat if run.id in dead else run.ended
+    id_, name, experiment, reason, error, started, ended, seconds, epochs, parent, note, status = (
+        run
+    )
+    monitor, best, best_epoch, last, last_epoch, restored_epoch = marks.of(id_)
+    if id_ in dead:
+        reason, ended = lost_reason(dead[id_]), dead[id_].heartbeat
     return (
-        run.id, run.name, run.experiment, run.status, run.started, run.seconds, run.epochs,
-        mark.monitor, mark.best, mark.best_epoch, mark.restored_epoch, mark.last, mark.last_epoch,
-        ended, reason_now(run, dead), run.error, run.note, run.parent_id,
+        id_, name, experiment, status, started, seconds, epochs, monitor, best, best_epoch,
+        restored_epoch, last, last_epoch, ended, reason, error, note, parent,
     )  # fmt: skip
 
 
@@ -194,28 +199,28 @@ class _Widener:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._cells: dict[str, dict[str, Any]] = {row[0]: {} for row in listing.rows}
-        self._names: dict[str, dict[str, None]] = {"tags.": {}, "params.": {}, "": {}}
+        self._scopes: dict[str, dict[str, dict[str, Any]]] = {"tags.": {}, "params.": {}, "": {}}
 
     def put(self, scope: str, run: str, name: str, value: Any) -> None:
         """Set a cell of the run's row, of column ``scope`` + ``name``."""
-        if run in self._cells:
-            self._names[scope][name] = None
-            self._cells[run][scope, name] = value  # type: ignore[index]
+        cells = self._scopes[scope].get(name)
+        if cells is None:
+            cells = self._scopes[scope][name] = {}
+        cells[run] = value
 
     def listing(self) -> Listing:
         """Return the wide listing."""
-        metrics = settled(self._names[""], self._listing.names)
+        tags, params, metrics = self._scopes["tags."], self._scopes["params."], self._scopes[""]
+        titles = settled(metrics, self._listing.names)
+        heads = [(f"tags.{name}", tags[name], "text") for name in sorted(tags)]
+        heads += [(f"params.{name}", params[name], "") for name in params]
+        heads += [(titles[name], metrics[name], "number") for name in metrics]
+        ids = [row[0] for row in self._listing.rows]
+        cells = [list(map(values.get, ids)) for _, values, _ in heads]
         added = [
-            (Column(f"tags.{name}", "text"), ("tags.", name))
-            for name in sorted(self._names["tags."])
+            Column(title, kind or kind_of(values))
+            for (title, _, kind), values in zip(heads, cells, strict=True)
         ]
-        added += [
-            (Column(f"params.{name}", "any"), ("params.", name)) for name in self._names["params."]
-        ]
-        added += [(Column(metrics[name], "number"), ("", name)) for name in self._names[""]]
-        rows: list[Sequence[Any]] = []
-        for row in self._listing.rows:
-            cells: dict[Any, Any] = self._cells[row[0]]
-            rows.append((*row, *(cells.get(key) for _, key in added)))
-        return Listing((*self._listing.columns, *(column for column, _ in added)), rows)
+        wide = zip(self._listing.rows, zip(*cells, strict=True), strict=True) if cells else ()
+        rows = [(*row, *more) for row, more in wide] if cells else self._listing.rows
+        return Listing((*self._listing.columns, *added), rows)

@@ -43,13 +43,3 @@ def status_now(dead: Mapping[str, Any]) -> ColumnElement[str]:
 
         ids = RUN.c.id.in_(bindparam("dead", list(dead), expanding=True, literal_execute=True))
     return case((ids, "lost"), else_=status)
-
-
-def reason_now(row: Any, dead: Mapping[str, Any]) -> str | None:
-    """Return why a run ended, for a dead one when it was last heard of."""
-    if row.id not in dead:
-        reason: str | None = row.reason
-        return reason
-    from tracker.process import lost_reason
-
-    return lost_reason(dead[row.id])

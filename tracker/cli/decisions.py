@@ -1,0 +1,60 @@
+"""``tracker decisions``."""
+
+from __future__ import annotations
+
+import click
+
+from tracker import queries
+from tracker.cli.listing import print_listing
+from tracker.cli.options import listing_options, runs_argument
+from tracker.cli.program import Group
+from tracker.cli.replay import replay, waste
+from tracker.database import reading
+
+_HIDDEN = ("step", "path", "attempt", "decided")
+_SPARE = ("monitor", "lr_before", "lr_after", "best_epoch", "patience")
+
+
+@click.group(cls=Group)
+def decisions() -> None:
+    """List what callbacks decided, and why.
+
+    \b
+    Example:
+      tracker decisions list digits-3 --policy EarlyStopping
+    """
+
+
+@decisions.command("list")
+@runs_argument()
+@click.option("--policy", metavar="CLASS", help="Of this callback only, such as EarlyStopping.")
+@click.option("--superseded", is_flag=True, help="Also of epochs that a later attempt repeated.")
+@listing_options
+def list_(
+    names: tuple[str, ...],
+    policy: str | None,
+    superseded: bool,
+    where: str | None,
+    sort: str | None,
+    limit: int | None,
+    form: str,
+    database: str | None,
+) -> None:
+    """List each epoch's verdicts: value, best, wait of patience, and the reason.
+
+    \b
+    Example:
+      tracker decisions list digits-3 --policy EarlyStopping --where "verdict != 'waited'"
+    """
+    with reading(database) as reader:
+        ids = queries.find_runs(reader, names) if names else None
+        listing = queries.decisions(
+            reader, ids, policy=policy, superseded=superseded, where=where, order_by=sort,
+            limit=limit or None,
+        )  # fmt: skip
+    hidden = {*_HIDDEN, *(("run",) if ids is not None and len(ids) == 1 else ())}
+    print_listing(listing, form, "decisions", hidden=hidden, spare=_SPARE)
+
+
+decisions.add_command(replay)
+decisions.add_command(waste)

@@ -1,0 +1,186 @@
+"""How ``tracker runs show`` looks: one sentence first, then everything that is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from tracker.cli.render import Table, print_table
+from tracker.cli.text import duration, local, parameter, visible
+from tracker.exports.cells import json_cell
+from tracker.queries import Column, Listing
+from tracker.queries.details import Details
+from tracker.queries.listing import columns
+
+_METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
+_ATTEMPT_COLUMNS = columns(
+    "attempt# status. epochs. started! seconds host. pid~ reason. spooled~ dropped~"
+)
+_POLICY_COLUMNS = columns("policy. monitor. rules. config.")
+_CHECKPOINT_NAMES = (
+    ["id", "epoch", "step", "alias", "state", "pinned", "monitor", "value", "bytes", "path", "policy", "created"]
+)
+_POINT_COLUMNS = columns("metric. points#")
+
+
+def print_details(found: Details) -> None:
+    """Print a run."""
+    run = found.run
+    click.echo(f"{visible(run['name'])}  {run['id']}")
+    click.echo(ending(found))
+    if held := holding(found):
+        click.echo(held)
+    _pairs("run", _about(found))
+    _pairs("tags", {name: visible(value) for name, value in found.tags.items()})
+    _pairs("params", {name: parameter(value) for name, value in found.params.items()})
+    _section("metrics", Listing(_METRIC_COLUMNS, [_metric(*one) for one in found.metrics.items()]))
+    _section("attempts", Listing(_ATTEMPT_COLUMNS, _attempts(found)))
+    _section("policies", Listing(_POLICY_COLUMNS, [_policy(one) for one in found.policies]))
+    _section("checkpoints", _picked(found.checkpoints, _CHECKPOINT_NAMES))
+    points = [[name, count] for name, count in found.points.items()]
+    _section("step metrics", Listing(_POINT_COLUMNS, points))
+    captured = found.attempts[-1]["captured"] if found.attempts else {}
+    _pairs("captured", dict(_flat(captured)))
+
+
+def print_json(found: Details) -> None:
+    """Print a run as one JSON object."""
+    plain = asdict(found)
+    plain["checkpoints"] = list(found.checkpoints.dicts())
+    any_ = Column("", "any")
+    click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def ending(found: Details) -> str:
+    """Say in one sentence how, and why, the training ended."""
+    run, status = found.run, found.run["status"]
+    trained = f"{run['epochs']} epoch{'' if run['epochs'] == 1 else 's'}"
+    why = visible(str(run["reason"] or ""))
+    error = visible(str(run["error"] or ""))
+    if status == "running":
+        return f"Running: {trained} so far, since {local(run['started'])}."
+    if status == "stopped_early":
+        return f"Stopped early after {trained}: {_stopped(found, why)}."
+    if status == "failed":
+        return f"Failed after {trained}: {error or why or 'no exception was recorded'}."
+    if status == "interrupted":
+        return f"Interrupted after {trained}: {error or why or 'by the user'}."
+    if status == "lost":
+        return f"Lost after {trained}: {why}."
+    return f"Finished after {trained}{f': {why}' if why else ''}."
+
+
+def _stopped(found: Details, why: str) -> str:
+    if found.stop is None:
+        return why or "no reason was recorded"
+    return f"{visible(found.stop['reason']).rstrip('.')} ({visible(found.stop['policy'])})"
+
+
+def holding(found: Details) -> str | None:
+    """Say which epoch's weights the model held at the end."""
+    run, held = found.run, found.held_epoch
+    if held is None or run["status"] == "running":
+        return None
+    restored = run["restored_epoch"] is not None
+    what = f"epoch {held}, which were restored" if restored else f"its last epoch, {held}"
+    if run["best_epoch"] is None:
+        return f"It holds the weights of {what}."
+    best = f"{visible(run['monitor'])} {run['best']:.6g}"
+    if held == run["best_epoch"]:
+        return f"It holds the weights of {what}: the best ({best})."
+    return f"It holds the weights of {what}; the best was epoch {run['best_epoch']} ({best})."
+
+
+def _about(found: Details) -> dict[str, str]:
+    run = found.run
+    facts = {
+        "experiment": visible(run["experiment"]),
+        "status": run["status"],
+        "started": local(run["started"]),
+        "ended": None if run["ended"] is None else local(run["ended"]),
+        "seconds": duration(run["seconds"]),
+        "epochs": str(run["epochs"]),
+        "superseded": f"{found.superseded} epochs were repeated by a later attempt" if found.superseded else None,
+        "error": None if run["error"] is None else visible(run["error"]),
+        "note": None if run["note"] is None else visible(run["note"]),
+        "parent": None if found.parent is None else visible(found.parent),
+        "children": ", ".join(map(visible, found.children.values())) or None,
+        "spooled": _lost(found, "spooled", "entries waited outside the database for a while"),
+        "dropped": _lost(found, "dropped", "points of step metrics could not be kept"),
+    }  # fmt: skip
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _lost(found: Details, name: str, said: str) -> str | None:
+    count = sum(attempt[name] for attempt in found.attempts)
+    return f"{count} {said}" if count else None
+
+
+def _metric(name: str, one: dict[str, Any]) -> list[Any]:
+    restored = None if one["restored"] is None else f"{one['restored']:.6g}"
+    return [
+        name,
+        _at(one["best"], one["best_epoch"]),
+        restored,
+        _at(one["last"], one["last_epoch"]),
+        _at(one["min"], one["min_epoch"]),
+        _at(one["max"], one["max_epoch"]),
+    ]
+
+
+def _at(value: float | None, epoch: int | None) -> str | None:
+    if epoch is None:
+        return None
+    return f"{'-' if value is None else format(value, '.6g')} @ {epoch}"
+
+
+def _attempts(found: Details) -> list[list[Any]]:
+    rows = []
+    for one in found.attempts:
+        end = one["ended"] or one["heartbeat"]
+        start = 0 if one["first_epoch"] is None else one["first_epoch"]
+        rows.append([
+            one["number"], one["status"], f"from {start}", one["started"],
+            max(0.0, (end - one["started"]) / 1e6), one["host"], one["pid"],
+            one["error"] or one["reason"], one["spooled"] or None, one["dropped"] or None,
+        ])  # fmt: skip
+    return rows
+
+
+def _policy(one: dict[str, Any]) -> list[Any]:
+    said = ", ".join(f"{name}={parameter(value)}" for name, value in one["config"].items())
+    return [one["policy"], one["monitor"], one["rules"], said]
+
+
+def _picked(listing: Listing, names: list[str]) -> Listing:
+    places = [listing.names.index(name) for name in names]
+    kinds = tuple(listing.columns[place] for place in places)
+    return Listing(kinds, [[row[place] for place in places] for row in listing.rows])
+
+
+def _section(title: str, listing: Listing) -> None:
+    if listing.rows:
+        click.echo(f"\n{title}")
+        print_table(Table(listing))
+
+
+def _pairs(title: str, facts: dict[str, str]) -> None:
+    if facts:
+        click.echo(f"\n{title}")
+        widest = min(24, max(len(visible(name)) for name in facts))
+        for name, value in facts.items():
+            click.echo(f"{visible(name):<{widest}}  {value}")
+
+
+def _flat(captured: Any, start: str = "") -> Iterable[tuple[str, str]]:
+    """Write nested facts as ``machine.cores``."""
+    for name, value in captured.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{start}{name}.")
+        elif value is not None:
+            text = " ".join(map(str, value)) if name == "command" else parameter(value)
+            yield f"{start}{name}", visible(text)

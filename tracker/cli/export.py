@@ -1,0 +1,127 @@
+"""``tracker export``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from tracker import exports, queries
+from tracker.cli.options import database_option, runs_argument
+from tracker.database import Reader, reading
+from tracker.errors import BadValue
+from tracker.queries.runs import chosen_ids
+
+Step = Callable[[], object]
+
+
+@click.command()
+@runs_argument()
+@click.option("--csv", "form", flag_value="csv", default=True, help="Comma-separated (default).")
+@click.option("--json", "form", flag_value="json", help="An array of objects.")
+@click.option("--parquet", "form", flag_value="parquet", help="Parquet; needs -o and pyarrow.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; else the screen.")
+@click.option(
+    "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
+    help="What is written; metrics are the step metrics.",
+)  # fmt: skip
+@click.option("--where", metavar="FILTER", help="Only runs that pass, when none is named.")
+@click.option("--raw", is_flag=True, help="In CSV, leave text that begins with = + - @ as it is.")
+@database_option
+def export(
+    names: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    what: str,
+    where: str | None,
+    raw: bool,
+    database: str | None,
+) -> None:
+    """Write what was recorded of runs; without RUN, of all of them.
+
+    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. In all
+    other cases the run's columns stand in front: its name, id, experiment, status, tags and params.
+
+    \b
+    Example:
+      tracker export digits-3 --csv -o digits-3.csv
+      tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
+    """
+    if form == "parquet" and output is None:
+        raise BadValue("Parquet is no text: name a file with -o FILE.")
+    if names and where is not None:
+        raise BadValue("Name runs or give --where, not both.")
+    with reading(database) as reader:
+        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)[::-1]
+        if form == "csv" and what == "epochs" and len(names) == 1:
+            history = queries.history(reader, ids[0])
+            _write(output, lambda file: _keras(history, file, raw))
+            return
+        with _progress(output) as track:
+            _export(reader, what, ids, form, output, raw, track)
+
+
+def _export(
+    reader: Reader,
+    what: str,
+    ids: list[str],
+    form: str,
+    output: Path | None,
+    raw: bool,
+    track: Callable[[int], Step],
+) -> None:
+    stream = exports.stream(reader, what, ids)
+    step = track(stream.steps)
+    if form == "parquet":
+        from tracker.exports.parquet import write_parquet
+
+        assert output is not None
+        exports.saved(output, lambda path: write_parquet(stream, path, step=step))
+    elif form == "json":
+        from tracker.exports.json import write_json
+
+        _write(output, lambda file: write_json(stream, file, step=step))
+    else:
+        from tracker.exports.csv import write_csv
+
+        _write(output, lambda file: write_csv(stream, file, raw=raw, step=step))
+
+
+def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
+    from tracker.exports.csv import write_keras_csv
+
+    write_keras_csv(history, file, raw=raw)
+
+
+def _write(output: Path | None, write: Callable[[IO[str]], object]) -> None:
+    if output is None:
+        write(sys.stdout)
+        return
+
+    def to(path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write(file)
+
+    exports.saved(output, to)
+
+
+@contextmanager
+def _progress(output: Path | None) -> Iterator[Callable[[int], Step]]:
+    """Show how far it is, where somebody looks and nothing else is printed."""
+    if output is None or not sys.stderr.isatty():
+        yield lambda steps: lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+
+        def track(steps: int) -> Step:
+            task = progress.add_task(f"Writing {output.name}", total=steps)
+            return lambda: progress.advance(task)
+
+        yield track

@@ -1,0 +1,95 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tracker.database import reading
+from tracker.queries.find import names_like
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def complete_runs(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    """Return names of runs that begin so; nothing where the database cannot be read."""
+    try:
+        with reading(context.params.get("database")) as reader:
+            return names_like(reader, start)
+    except Exception:  # a completion that fails must not print into the prompt
+        return []
+
+
+def database_option(command: Command) -> Command:
+    """Add ``--database``."""
+    return click.option(
+        "--database",
+        metavar="PATH|URL",
+        is_eager=True,
+        help="The database: a file, a folder, or a URL such as postgresql://host/name. "
+        "By default $TRACKER_DATABASE_URL, else the nearest .tracker/ upward.",
+    )(command)
+
+
+def listing_options(command: Command) -> Command:
+    """Add ``--where``, ``--sort``, ``-n``, ``--format`` and ``--database``."""
+    for option in (
+        database_option,
+        format_option,
+        click.option(
+            "-n",
+            "--limit",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="At most N rows; 0 for all.",
+        ),
+        click.option(
+            "--sort",
+            metavar="KEY[,KEY…]",
+            help="A column, a metric (best first), last(METRIC), params.NAME … "
+            "-KEY turns it round; KEY:asc and KEY:desc are literal.",
+        ),
+        click.option(
+            "--where",
+            metavar="FILTER",
+            help="Such as \"val_loss < 0.3 and params.lr >= 1e-3 and status = 'finished'\".",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def format_option(command: Command) -> Command:
+    """Add ``--format``."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "csv", "json"]),
+        default="table",
+        show_default=True,
+        help="table for people; csv and json have every column, whole ids and exact values. "
+        'In JSON a NaN is "NaN", infinities are "Infinity" and "-Infinity", nothing is null.',
+    )(command)
+
+
+def runs_argument(*, required: bool = False) -> Callable[[Command], Command]:
+    """Add the argument ``RUN…``: ids, unique prefixes, names."""
+    return click.argument(
+        "names",
+        metavar="RUN…" if required else "[RUN…]",
+        nargs=-1,
+        required=required,
+        shell_complete=complete_runs,
+    )
+
+
+def run_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """Add the argument ``RUN``."""
+    return click.argument(
+        "name",
+        metavar="RUN" if required else "[RUN]",
+        required=required,
+        shell_complete=complete_runs,
+    )

@@ -1,0 +1,99 @@
+"""Values as people read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+from tracker.queries import Column
+
+NOTHING = "-"
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def visible(text: str) -> str:
+    """Take terminal control out of stored text; a line break or tab becomes a space."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text)
+    return _CONTROLS.sub(lambda found: " " if found.group() in "\n\r\t" else "", text)
+
+
+def width(text: str) -> int:
+    """Return how many cells of a terminal text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(letter)
+        else 2
+        if unicodedata.east_asian_width(letter) in "WF"
+        else 1
+        for letter in text
+    )
+
+
+def cell(value: Any, column: Column) -> str:
+    """Write a cell of a table: short, and not exact."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, str):
+        return shortened(visible(value), column.name)
+    if isinstance(value, bool):
+        return "yes" if value else NOTHING
+    if column.kind == "time":
+        return local(value)
+    if column.name == "bytes":
+        return size(value)
+    if column.name == "seconds":
+        return duration(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value) if isinstance(value, int) else parameter(value)
+
+
+def shortened(text: str, name: str) -> str:
+    """Cut ids to 8 and hashes to 12 digits."""
+    return text[: {"id": 8, "sha256": 12}.get(name)] or NOTHING
+
+
+def parameter(value: Any) -> str:
+    """Write a parameter: exact, lists and dicts as JSON."""
+    if value is None or isinstance(value, (bool, list, dict)):
+        return visible(json.dumps(value, ensure_ascii=False))
+    return visible(str(value))
+
+
+def local(microseconds: int) -> str:
+    """Write a time in the local time zone: ``2026-03-01 12:00``."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        return f"{microseconds / 1e6:.0f} s"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration: ``0.21 s``, ``1 min 05 s``, ``2 h 03 min``, ``3 d 04 h``."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02} h"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes: ``812 B``, ``1.3 MB`` (decimal)."""
+    amount, unit = float(count), 0
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{count} B" if unit == 0 else f"{amount:.3g} {_UNITS[unit]}"

@@ -1,0 +1,58 @@
+"""One cell, as CSV and JSON write it.
+
+NaN is not JSON: there NaN and the infinities are the texts "NaN", "Infinity" and "-Infinity", and a value
+that is missing is null. In CSV they are nan, inf and -inf, and a missing value is an empty cell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tracker.queries import Column
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def iso(microseconds: int) -> str:
+    """Write a time: ``2026-03-01T12:00:00.000000+00:00``."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+
+
+def harmless(text: str) -> str:
+    """Keep a spreadsheet from running text as a formula: a quote before ``= + - @``."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def csv_cell(value: Any, column: Column, *, raw: bool = False) -> str:
+    """Write a cell; text that a spreadsheet would run is made harmless unless ``raw``. Numbers stay as they are."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if column.kind == "time":
+        return iso(value)
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if raw else harmless(text)
+
+
+def json_cell(value: Any, column: Column) -> Any:
+    """Return a cell as what `json.dumps` takes with ``allow_nan=False``."""
+    if column.kind == "time" and value is not None:
+        return iso(value)
+    return _finite(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
