@@ -136,8 +136,8 @@ def outcomes(
     """Replay runs, by id; runs whose settings are equal are replayed together."""
     if reader.empty or not runs:
         return []
-    configs = _configs(reader, runs, asked)
     names = labels(reader.connection, runs)
+    configs = _configs(reader, runs, asked, names)
     groups: dict[EarlyStopping, list[str]] = {}
     for run in runs:
         groups.setdefault(configs[run], []).append(run)
@@ -145,13 +145,12 @@ def outcomes(
     for config, members in groups.items():
         tried = [config.patience] if patiences is None else patiences
         lines = curves.curves(reader, members, config.monitor)
-        require_metric(reader, config.monitor, lines, names)
         found.update(_replayed(config, tried, [lines[run] for run in members], names))
     return [one for run in runs for one in found[run]]
 
 
 def _configs(
-    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]
+    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], names: Mapping[str, str]
 ) -> dict[str, EarlyStopping]:
     given = {name: value for name, value in asked.items() if value is not None}
     own = curves.settings(reader, runs, KIND)
@@ -165,21 +164,19 @@ def _configs(
             config.update(rules=first.rules or TRACKER, monitor=first.monitor)
         elif "val_loss" not in has[run]:
             config["monitor"] = "loss"
-        configs[run] = EarlyStopping(**{**config, **given})
+        config.update(given)
+        require_metric(config.get("monitor", "val_loss"), has[run], names[run])
+        configs[run] = EarlyStopping(**config)
     return configs
 
 
-def require_metric(
-    reader: Reader, monitor: str, lines: Mapping[str, curves.Curve], names: Mapping[str, str]
-) -> None:
-    """Refuse a metric that a run with epochs has in none of them; names those there are."""
-    for run, line in lines.items():
-        if line.points and all(value is None for _, value in line.points):
-            there = sorted(curves.metrics_of(reader, [run])[run])
-            raise UnknownMetric(
-                f"{names[run]} has no metric {monitor!r}: {nearest(monitor, there)} "
-                f"Choose it with monitor= or --monitor."
-            )
+def require_metric(monitor: str, there: set[str], run: str) -> None:
+    """Refuse a metric that a run with epochs does not have; names those there are."""
+    if there and monitor not in there:
+        raise UnknownMetric(
+            f"{run} has no metric {monitor!r}: {nearest(monitor, sorted(there))} "
+            f"Choose one with monitor= or --monitor."
+        )
 
 
 def _replayed(

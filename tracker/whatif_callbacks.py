@@ -101,6 +101,5 @@ def _configured(
 
 
 def _points(reader: Reader, run: str, name: str, monitor: str) -> list[tuple[int, float | None]]:
-    line = curves.curves(reader, [run], monitor)
-    require_metric(reader, monitor, line, {run: name})
-    return line[run].points
+    require_metric(monitor, curves.metrics_of(reader, [run])[run], name)
+    return curves.curves(reader, [run], monitor)[run].points
