@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select, update
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from tracker import summaries
 from tracker.tables import (
@@ -37,6 +38,32 @@ def apply(connection: Connection, entries: Iterable[Entry]) -> None:
         _WRITERS[entry["kind"]](connection, entry)
 
 
+def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
+    """Write what can be written, in order; returns the entries that the database refuses, and why.
+
+    Errors that concern the database and not an entry (a full disk, a lock) come out.
+    """
+    refused: list[tuple[Entry, Exception]] = []
+    for entry in entries:
+        try:
+            with connection.begin_nested():
+                _WRITERS[entry["kind"]](connection, entry)
+        except _REFUSALS as error:
+            refused.append((entry, error))
+    return refused
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Say whether an error concerns the entries, so that trying again would not help."""
+    return isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
+
+
+_REFUSALS = (
+    IntegrityError, DataError, InterfaceError, ProgrammingError, LookupError, TypeError, ValueError,
+    ArithmeticError, AttributeError,
+)  # fmt: skip
+
+
 # Built once: making a statement costs more than running it.
 _KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
     EPOCH.c.run_id == bindparam("run"),
@@ -44,7 +71,6 @@ _KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
     EPOCH.c.epoch == bindparam("epoch"),
 )
 _ADD_EPOCH = insert(EPOCH).returning(EPOCH.c.id)
-_CHANGE_EPOCH = update(EPOCH).where(EPOCH.c.id == bindparam("known"))
 _GROW_RUN = (
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
@@ -55,30 +81,61 @@ _GROW_RUN = (
 )
 
 
+_OVERTAKEN = select(func.count()).where(
+    ATTEMPT.c.run_id == bindparam("run"),
+    ATTEMPT.c.number > bindparam("attempt"),
+    ATTEMPT.c.first_epoch <= bindparam("epoch"),
+)
+
+
+def _overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
+    """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
+    key = {"run": run, "attempt": attempt, "epoch": epoch}
+    return bool(connection.execute(_OVERTAKEN, key).scalar())
+
+
 def _epoch(connection: Connection, entry: Entry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
     claimed = claim(connection, run, attempt, number)
+    superseded = _overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
     known = connection.execute(_KNOWN_EPOCH, key).first()
     values = {name: entry[name] for name in ("started", "seconds", "learning_rate")}
+    there: dict[str, tuple[Any, Any]] = {}
     if known is None:
-        row = {"run_id": run, "attempt": attempt, "epoch": number, "superseded": False, **values}
-        epoch_id = connection.execute(_ADD_EPOCH, row).scalar_one()
+        row = {"run_id": run, "attempt": attempt, "epoch": number, **values}
+        epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
     else:
         epoch_id = known.id
-        connection.execute(_CHANGE_EPOCH, {"known": epoch_id, **values})
+        if values["learning_rate"] is None:
+            del values["learning_rate"]
+        connection.execute(_change_epoch(epoch_id, values))
+        there = _metrics_there(connection, epoch_id)
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
-    grown = {"run": run, "more_epochs": int(known is None), "more_seconds": more}
-    connection.execute(_GROW_RUN, grown)
+    grown = int(known is None and not superseded)
+    connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
     rows = [
         {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
-        for place, (name, value, kind) in enumerate(entry["metrics"])
+        for place, (name, value, kind) in enumerate(entry["metrics"], start=len(there))
     ]
     upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
-    if claimed or known is not None:
+    changed = any(
+        there.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
+    )
+    if claimed or changed:
         summaries.summarize(connection, run)
-    else:
+    elif not superseded:
         summaries.extend(connection, run, number, rows)
+
+
+def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
+    return update(EPOCH).where(EPOCH.c.id == epoch_id).values(**values)
+
+
+def _metrics_there(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
+    found = select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+    rows = connection.execute(found.where(METRIC.c.epoch_id == epoch_id))
+    return {row.name: (row.value, row.value_kind) for row in rows}
 
 
 def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
@@ -105,7 +162,9 @@ def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
 
 def _decision(connection: Connection, entry: Entry) -> None:
     row = entry["row"]
-    claim(connection, row["run_id"], row["attempt"], row["epoch"])
+    place = row["run_id"], row["attempt"], row["epoch"]
+    claim(connection, *place)
+    row = {**row, "superseded": _overtaken(connection, *place)}
     upsert(connection, DECISION, [row], ("run_id", "attempt", "number"), ())
 
 
@@ -186,12 +245,12 @@ _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "paylo
 
 def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str, int]:
     known = select(SERIES.c.name, SERIES.c.id).where(SERIES.c.run_id == run)
-    ids = dict(connection.execute(known).tuples().all())
+    ids = {row.name: row.id for row in connection.execute(known)}
     missing = [{"run_id": run, "name": name} for name in names if name not in ids]
     if not missing:
         return ids
     upsert(connection, SERIES, missing, ("run_id", "name"), ())
-    return dict(connection.execute(known).tuples().all())
+    return {row.name: row.id for row in connection.execute(known)}
 
 
 def _follow(connection: Connection, entry: Entry) -> None:

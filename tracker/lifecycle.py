@@ -7,13 +7,17 @@ We install no signal handlers. An uncaught exception is seen by `sys.excepthook`
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tracker.run import Run
+
+log = logging.getLogger("tracker")
 
 _active: list[Run] = []
 _uncaught: list[BaseException] = []
@@ -23,6 +27,11 @@ _installed = False
 def active_run() -> Run | None:
     """Return the run started last in this process and not finished; None where there is none."""
     return _active[-1] if _active else None
+
+
+def is_active(run_id: str) -> bool:
+    """Say whether this process is recording that run."""
+    return any(run.id == run_id for run in _active)
 
 
 def enter(run: Run) -> None:
@@ -37,6 +46,15 @@ def leave(run: Run) -> None:
         _active.remove(run)
 
 
+def call_all(calls: Iterable[Callable[[], object]]) -> None:
+    """Call what waits for the end of a run; an error of one is told, and keeps nothing else from happening."""
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            log.warning("local-tracker: after the run: %s: %s", type(error).__name__, error)
+
+
 def _install() -> None:
     global _installed
     if _installed:
@@ -49,7 +67,8 @@ def _install() -> None:
     def hook(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        _uncaught.append(error)
+        if not hasattr(sys, "ps1"):  # at a prompt the process goes on
+            _uncaught.append(error)
         earlier(kind, error, traceback)
 
     sys.excepthook = hook

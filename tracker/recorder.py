@@ -21,16 +21,17 @@ from tracker import journal, rows, values
 from tracker.blocks import CallBlock, SeriesWriter
 from tracker.buffer import Buffer
 from tracker.clock import now
-from tracker.database import Database
+from tracker.database import PATIENCE, Database
 from tracker.errors import StoreError
 from tracker.journal import Entry
 from tracker.location import Location
 from tracker.process import HEARTBEAT_SECONDS
-from tracker.spool import Spool, spool_path
+from tracker.spool import Spool, set_aside, spool_path
 
 FLUSH_SECONDS = 1.0
 CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
+_CLOSE_SECONDS = 0.4
 
 log = logging.getLogger("tracker")
 T = TypeVar("T")
@@ -68,10 +69,15 @@ class Recorder:
         self._failing = False
         self._heard = time.monotonic()
         self._counts = (0, 0)
-        self._thread: threading.Thread | None = threading.Thread(
-            target=self._work, name="tracker-writer", daemon=True
-        )
-        self._thread.start()
+        self._thread = self._started()
+
+    def _started(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._work, name="tracker-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the process is ending, or may have no more threads
+            return None
+        return thread
 
     def record(self, *entries: Entry) -> None:
         """Make entries durable: in the database, else in the spool."""
@@ -83,15 +89,24 @@ class Recorder:
         ):
             self._keep(entries, None)  # the writer thread tries again once a second
             return
+        give_up = time.monotonic() + CALL_SECONDS
         if not self._lock.acquire(timeout=CALL_SECONDS):
             self._keep(entries, None)
             return
         try:
-            self._commit(entries)
+            entries = self._after_those_waiting(entries)
+            self._commit(entries, give_up - time.monotonic())
         except Exception as error:
             self._failed(entries, error)
         finally:
             self._lock.release()
+
+    def _after_those_waiting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Queue behind what waits: a kill while that is written must leave all of it, in order."""
+        if self.spool.empty:
+            return entries
+        self.spool.append(entries)
+        return ()
 
     def _failed(self, entries: tuple[Entry, ...], error: Exception) -> None:
         if self.strict:
@@ -112,33 +127,51 @@ class Recorder:
             )
         self._failing = True
 
-    def _commit(self, entries: tuple[Entry, ...] = ()) -> None:
+    def _commit(self, entries: tuple[Entry, ...] = (), patience: float = PATIENCE) -> None:
         if not self._failing or self._closing.is_set():
             self._series.add(self.buffer.drain())  # else they wait in the buffer, which is bounded
         blocks = self._series.pending()
-        beat = self._heartbeat()
-        waiting = self.spool.read() if not self.spool.empty else []
-        if not (entries or blocks or beat or waiting):
+        beat, counts = self._heartbeat()
+        if not (entries or blocks or beat or not self.spool.empty):
             return
-        with self._database.transaction() as connection:
-            journal.apply(connection, [*waiting, *entries, *self._streamed(blocks), *beat])
+        new = [*entries, *self._streamed(blocks), *beat]
+        try:
+            with self._database.transaction(min(patience, PATIENCE)) as connection:
+                waiting = [] if self.spool.empty else self.spool.read()
+                journal.apply(connection, [*waiting, *new])
+        except Exception as error:
+            if self.strict or not journal.is_refusal(error):
+                raise
+            waiting = self._commit_each(new)
         self._series.saved()
         if waiting:
             self.spool.clear(len(waiting))
         if beat:
-            self._heard = time.monotonic()
+            self._heard, self._counts = time.monotonic(), counts
         self._failing = False
+
+    def _commit_each(self, new: list[Entry]) -> list[Entry]:
+        """Write all but what the database refuses, which must not hold up the rest for ever."""
+        with self._database.transaction() as connection:
+            waiting = self.spool.read()
+            refused = journal.apply_each(connection, [*waiting, *new])
+        if refused:
+            kept = set_aside(self.spool.path, [entry for entry, _ in refused])
+            log.warning(
+                "local-tracker: the database refused %d of the records: %s They are kept in %s.",
+                len(refused), refused[0][1], kept,
+            )  # fmt: skip
+        return waiting
 
     def _streamed(self, blocks: list[CallBlock]) -> list[Entry]:
         return [series_entry(self.run_id, self.attempt, block) for block in blocks]
 
-    def _heartbeat(self) -> list[Entry]:
+    def _heartbeat(self) -> tuple[list[Entry], tuple[int, int]]:
         counts = (self.spooled, self.buffer.dropped + self.buffer.bad)
         if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
-            return []
-        self._counts = counts
+            return [], counts
         change = {"heartbeat": now(), "spooled": counts[0], "dropped": counts[1]}
-        return [{"kind": "attempt", "id": self.attempt_id, "values": change}]
+        return [{"kind": "attempt", "id": self.attempt_id, "values": change}], counts
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -158,14 +191,18 @@ class Recorder:
 
     def query(self, ask: Callable[[Connection], T], otherwise: T) -> T:
         """Ask the database in a transaction of its own; ``otherwise`` where it does not answer."""
+        if not self._lock.acquire(timeout=CALL_SECONDS):
+            return otherwise
         try:
-            with self._lock, self._database.transaction() as connection:
+            with self._database.transaction() as connection:
                 return ask(connection)
         except Exception as error:
             if self.strict:
                 raise
             log.warning("local-tracker: %s", error)
             return otherwise
+        finally:
+            self._lock.release()
 
     def stored_path(self, path: str | os.PathLike[str]) -> str:
         """Return a path as the database keeps it: relative to the project folder when below it."""
@@ -175,34 +212,38 @@ class Recorder:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self.flush()
         with self._lock:
+            self._series.add(self.buffer.drain())
+            left = self._streamed(self._series.pending())
             earlier, self.attempt_id = self.attempt_id, secrets.token_hex(6)
             self.attempt = number
             self._series = SeriesWriter()
-        self.record(rows.follow(self.run_id, earlier, self.attempt_id, number))
+        self.record(*left, rows.follow(self.run_id, earlier, self.attempt_id, number))
 
     def close(self, *entries: Entry) -> None:
-        """Write the last entries and end the thread; at most about 5 seconds."""
+        """Write the last entries and end the thread; at most about 4 seconds."""
         self._closing.set()
         self.wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
         self._counts = (-1, -1)
-        if not self._lock.acquire(timeout=CALL_SECONDS):
+        if not self._lock.acquire(timeout=_CLOSE_SECONDS):
             self._keep(entries, None)
             return
         try:
+            entries = self._after_those_waiting(entries)
             self._commit(entries)
         except Exception as error:
             blocks = tuple(self._streamed(self._series.pending()))
             self._failed((*blocks, *entries), error)
         finally:
-            self._database.close()
+            self._database.close(_CLOSE_SECONDS)
             self._lock.release()
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""
         self._database.forget()
+        self.buffer.forget()
         self._lock = threading.Lock()
         self._thread = None
 

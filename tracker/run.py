@@ -233,11 +233,13 @@ class Run(RunPast):
         self.status = status
         lifecycle.leave(self)
         del self.log  # what comes later meets `Run.log`, which refuses
-        self.writer.close(
-            rows.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
-        )
-        for call in self._after:
-            call()
+        ending = rows.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
+        try:
+            self.writer.close(ending)
+        except KeyboardInterrupt:  # a second Ctrl-C must not cost the status
+            self.writer.close(ending)
+            raise
+        lifecycle.call_all(self._after)
 
     def on_finish(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once the run has ended and its status is on disk; not after a kill."""
@@ -254,9 +256,10 @@ class Run(RunPast):
         return next(self._numbers[what])
 
     def disown(self) -> None:
-        """After a fork: the run belongs to the parent, the child records nothing."""
+        """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
         self.writer = Silence()
+        self._after = []
         self.log = self.writer.log  # type: ignore[method-assign]
 
     def _check_open(self) -> None:
@@ -275,17 +278,11 @@ class Run(RunPast):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self.finish()
         else:
             self.fail(error)
 
 
 def _epoch_number(epoch: Any) -> int:
-    try:
-        number = epoch.__index__()
-    except AttributeError:
-        number = -1
-    if isinstance(epoch, bool) or not 0 <= number < 2**31:
-        raise BadValue(f"epoch is {epoch!r}: it must be a whole number from 0 up to {2**31 - 1}.")
-    return int(number)
+    return values.whole(epoch, "epoch", least=0, most=2**31 - 1)

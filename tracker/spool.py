@@ -44,6 +44,8 @@ class Spool:
         with self._lock:
             self.count += len(entries)
             self.unwritten.extend(entries)
+            if not self.unwritten:
+                return None
             try:
                 self._write("".join(map(_line, self.unwritten)).encode())
             except (OSError, TypeError, ValueError, RecursionError) as error:
@@ -114,6 +116,13 @@ def waiting(location: Location) -> list[Path]:
         return sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
     except OSError:
         return []
+
+
+def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
+    """Keep entries that the database refuses, beside the spool file at ``path``; returns where."""
+    beside = Spool(path.with_suffix(".refused"))
+    beside.append(entries)
+    return beside.path
 
 
 def spool_path(location: Location, attempt_id: str) -> Path:

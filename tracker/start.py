@@ -112,7 +112,7 @@ def _open(
     settle(location)
     database = Database(location, patience=10)
     try:
-        with database.transaction() as connection:
+        with database.transaction(alone=True) as connection:
             found = _to_resume(connection, location, resume, experiment, name)
             opened = _resumed(connection, found) if found is not None else _Opened()
             if found is None:
