@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -19,15 +20,26 @@ PACKAGES = (
 
 
 def capture() -> dict[str, Any]:
-    """Return what can be said of this process now, as JSON-ready data; never raises."""
+    """Return what can be said of this process now, as JSON-ready data; what cannot be found out is None."""
     return {
-        "command": redact_arguments([sys.executable.rsplit("/", 1)[-1], *sys.argv]),
-        "folder": os.getcwd(),  # noqa: PTH109
+        "command": _or_none(_command),
+        "folder": _or_none(os.getcwd),
         "python": platform.python_version(),
-        "machine": _machine(),
-        "packages": _packages(),
-        "git": _git(),
+        "machine": _or_none(_machine),
+        "packages": _or_none(_packages),
+        "git": _or_none(_git),
     }
+
+
+def _or_none(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception:  # a training must not fail because a machine does not say its memory
+        return None
+
+
+def _command() -> list[str]:
+    return redact_arguments([sys.executable.rsplit("/", 1)[-1], *sys.argv])
 
 
 def _machine() -> dict[str, Any]:

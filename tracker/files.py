@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import socket
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 from zlib import crc32
 
-from psutil import pid_exists
-
+from tracker import process
 from tracker.errors import CheckpointError, NotWritable
 from tracker.spool import sync_folder
 
@@ -73,16 +72,29 @@ def prepared(
         size, digest = _settle(temporary, target)
         yield PreparedFile(target, size, digest, temporary)
     finally:
+        _discard(temporary)
+
+
+def _discard(temporary: Path) -> None:
+    """Remove a temporary file, or the folder that was made in its place."""
+    try:
         temporary.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(temporary, ignore_errors=True)
+    except OSError:
+        pass  # the error that brought us here says more
 
 
 def _temporary_name(name: str) -> str:
     """Name whose file it is, so that it is swept only after its process is gone; a long name keeps its end."""
-    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{name[-100:]}"
+    ending = name if len(name.encode()) < 200 else name[-40:]
+    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
 
 
 def _host_tag() -> str:
-    return f"{crc32(socket.gethostname().encode()):08x}"
+    """Name this machine and its pid namespace: containers may share a host name and a folder."""
+    me = process.me()
+    return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
 
 
 def sweep(folder: Path) -> list[Path]:
@@ -94,8 +106,8 @@ def sweep(folder: Path) -> list[Path]:
         return []
     for path in names:
         pid = path.name.removeprefix(f"{PREFIX}{_host_tag()}-").partition("-")[0]
-        if pid.isdigit() and not pid_exists(int(pid)):
-            path.unlink(missing_ok=True)
+        if pid.isdigit() and not process.exists(int(pid)):
+            _discard(path)
             swept.append(path)
     return swept
 
@@ -106,6 +118,10 @@ def _settle(temporary: Path, target: Path) -> tuple[int, str]:
     except FileNotFoundError as error:
         raise CheckpointError(
             f"Saving {target} wrote no file: the function given must write to the path it is called with."
+        ) from error
+    except IsADirectoryError as error:
+        raise CheckpointError(
+            f"Saving {target} made a folder: a checkpoint is one file. Save an archive of it."
         ) from error
     try:
         os.fsync(descriptor)

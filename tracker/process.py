@@ -99,6 +99,14 @@ def is_alive(attempt: Any) -> bool:
     return heard
 
 
+def exists(pid: int) -> bool:
+    """Say whether there is a process of this number here, whichever."""
+    try:
+        return _started(pid) is not None
+    except PermissionError:
+        return True
+
+
 def lost_reason(attempt: Any) -> str:
     """Say why an attempt counts as lost."""
     return (

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from tracker.files import inspect_file
 from tracker.journal import Entry, apply
 from tracker.location import Location
 from tracker.process import is_alive
+from tracker.spool import sync_folder
 from tracker.tables import ATTEMPT, CHECKPOINT, POLICY
 
 STATES = ("available", "pruned", "missing", "modified")
@@ -72,8 +75,18 @@ def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> 
         "state": checkpoint.state,
         "pending": False,
         "pinned": checkpoint.pinned,
-        "created": now(),
+        "created": _moment(),
     }
+
+
+_newest = 0
+
+
+def _moment() -> int:
+    """Return the time, later at every call: a clock that is set back must not change which one is last."""
+    global _newest
+    _newest = max(now(), _newest + 1)
+    return _newest
 
 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
@@ -82,7 +95,7 @@ def of_run(connection: Connection, location: Location, run_id: str) -> list[Chec
         select(CHECKPOINT, POLICY.c.config)
         .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
         .where(CHECKPOINT.c.run_id == run_id, CHECKPOINT.c.state == "available")
-        .order_by(CHECKPOINT.c.created, CHECKPOINT.c.attempt)
+        .order_by(CHECKPOINT.c.attempt, CHECKPOINT.c.created)
     )
     return [_checkpoint(one, location) for one in found]
 
@@ -154,17 +167,40 @@ def prune(
             refused[one.id] = "it is not registered as available"
         elif one.id in kept:
             refused[one.id] = kept[one.id]
-        elif (state := check(one)) != "available":
+        elif (state := check(current[one.id])) != "available":
             refused[one.id] = f"its file is {state}"
         else:
-            chosen.append(one)
-    if chosen:
-        ids = [one.id for one in chosen]
-        commit({"kind": "checkpoint_state", "ids": ids, "state": "pruned", "pending": True})
-        for one in chosen:
+            chosen.append(current[one.id])
+    return _delete(chosen, refused, commit), refused
+
+
+def _delete(
+    chosen: list[Checkpoint], refused: dict[str, str], commit: Callable[[Entry], None]
+) -> list[Checkpoint]:
+    """Delete files, each marked before; what cannot be deleted is available again."""
+    if not chosen:
+        return []
+    commit(_state(chosen, "pruned", pending=True))
+    gone, left = [], []
+    for one in chosen:
+        try:
             one.path.unlink(missing_ok=True)
-        commit({"kind": "checkpoint_state", "ids": ids, "state": "pruned", "pending": False})
-    return chosen, refused
+            gone.append(one)
+        except OSError as error:
+            refused[one.id] = f"it cannot be deleted: {error.strerror}"
+            left.append(one)
+    for folder in {one.path.parent for one in gone}:
+        with suppress(OSError):
+            sync_folder(folder)
+    for ones, state in ((gone, "pruned"), (left, "available")):
+        if ones:
+            commit(_state(ones, state, pending=False))
+    return gone
+
+
+def _state(checkpoints: list[Checkpoint], state: str, *, pending: bool) -> Entry:
+    ids = [one.id for one in checkpoints]
+    return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
 
 
 def reconcile(connection: Connection, location: Location) -> None:
@@ -187,8 +223,20 @@ def reconcile(connection: Connection, location: Location) -> None:
     for one in rows:
         by_path.setdefault(one.path, []).append(one)
     for path, pending in by_path.items():
-        if not any(one.status == "running" and is_alive(one) for one in pending):
+        if not any(is_alive(one) or _elsewhere(location, one) for one in pending):
             _settle(connection, location.absolute(path), pending)
+
+
+def _elsewhere(location: Location, attempt: Any) -> bool:
+    """Say whether the files may be on another machine: a server's database is shared, their disks are not."""
+    return location.path is None and bool(attempt.host != socket.gethostname())
+
+
+def settle_path(connection: Connection, location: Location, stored_path: str) -> None:
+    """Settle what is pending for one file of this process."""
+    found = CHECKPOINT.c.path == stored_path, CHECKPOINT.c.pending.is_(True)
+    pending = connection.execute(select(CHECKPOINT).where(*found)).all()
+    _settle(connection, location.absolute(stored_path), list(pending))
 
 
 def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:

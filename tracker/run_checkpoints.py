@@ -59,8 +59,19 @@ class CheckpointKeeper:
         with prepared(path, save) as ready:
             made = describe(ready, facts)
             self._write(made, pending=True)
-            ready.publish()
+            try:
+                ready.publish()
+            except BaseException:
+                self._settle(made)
+                raise
         return self._registered(made)
+
+    def _settle(self, made: Checkpoint) -> None:
+        """After a rename that failed: what the file is now says which of the rows is true."""
+        writer = self._run.writer
+        if not isinstance(writer, Silence):
+            stored = writer.stored_path(made.path)
+            writer.query(lambda found: registry.settle_path(found, writer.location, stored), None)
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
         if not self._run.recording:
@@ -101,6 +112,7 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     metrics = facts.get("metrics") or {}
     numbers = {str(name): values.number(one, str(name)) for name, one in metrics.items()}
     policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
+    epoch, step = facts.get("epoch"), facts.get("step")
     if monitor is None and policy is not None:
         monitor = policy.monitor
     if value is None and monitor in numbers:
@@ -110,9 +122,9 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
         path=file.path,
         bytes=file.bytes,
         sha256=file.sha256,
-        epoch=facts.get("epoch"),
-        step=facts.get("step"),
-        monitor=monitor,
+        epoch=None if epoch is None else values.whole(epoch, "epoch", most=2**31 - 1),
+        step=None if step is None else values.whole(step, "step"),
+        monitor=None if monitor is None else values.clean_text(str(monitor)),
         value=None if value is None else values.number(value, str(monitor)),
         metrics=numbers,
         policy_id=policy.id if policy is not None else None,

@@ -39,9 +39,9 @@ class Policy:
         rules: str | None,
     ) -> None:
         self.id = registry.new_id()
-        self.kind = kind
-        self.monitor = monitor
-        self.rules = rules
+        self.kind = kind = values.clean_text(str(kind))
+        self.monitor = monitor = None if monitor is None else values.clean_text(str(monitor))
+        self.rules = None if rules is None else values.clean_text(str(rules))
         self.config: dict[str, Any] = values.plain(dict(config or {}))
         self.number = run.next_number("policy")
         self._run = run
@@ -91,8 +91,8 @@ class Policy:
             raise BadValue(f"verdict is {verdict!r}: possible are {', '.join(VERDICTS)}.")
         if not self._run.recording or self._run.finished:
             return
-        kept, kept_kind = values.split(None if value is None else float(value))
-        top, top_kind = values.split(None if best is None else float(best))
+        kept, kept_kind = values.split(_number(value, "value"))
+        top, top_kind = values.split(_number(best, "best"))
         self._run.writer.record(
             {
                 "kind": "decision",
@@ -101,19 +101,19 @@ class Policy:
                     "attempt": self._run.attempt,
                     "number": self._run.next_number("decision"),
                     "policy_id": self.id,
-                    "epoch": int(epoch),
-                    "step": step,
+                    "epoch": values.whole(epoch, "epoch", most=_MOST),
+                    "step": None if step is None else values.whole(step, "step"),
                     "monitor": self.monitor,
                     "value": kept,
                     "value_kind": kept_kind,
                     "best": top,
                     "best_kind": top_kind,
-                    "best_epoch": best_epoch,
-                    "wait": wait,
+                    "best_epoch": _whole(best_epoch, "best_epoch"),
+                    "wait": _whole(wait, "wait"),
                     "verdict": verdict,
                     "reason": values.clean_text(redact(reason)),
-                    "lr_before": lr_before,
-                    "lr_after": lr_after,
+                    "lr_before": _number(lr_before, "lr_before"),
+                    "lr_after": _number(lr_after, "lr_after"),
                     "path": None if path is None else self._run.writer.stored_path(path),
                     "state": None if state is None else values.to_json(state),
                     "decided": now(),
@@ -121,6 +121,17 @@ class Policy:
                 },
             }
         )
+
+
+_MOST = 2**31 - 1
+
+
+def _number(value: Any, name: str) -> float | None:
+    return None if value is None else values.number(value, name)
+
+
+def _whole(value: Any, name: str) -> int | None:
+    return None if value is None else values.whole(value, name, most=_MOST)
 
 
 def add_policy(
@@ -136,9 +147,9 @@ def add_policy(
                 "run_id": run.id,
                 "attempt": run.attempt,
                 "number": policy.number,
-                "kind": kind,
-                "monitor": None if monitor is None else values.clean_text(str(monitor)),
-                "rules": rules,
+                "kind": policy.kind,
+                "monitor": policy.monitor,
+                "rules": policy.rules,
                 "config": values.to_json(redact_data(policy.config)),
             },
         }

@@ -62,6 +62,23 @@ def number(value: Any, name: str = "value") -> float:
         ) from error
 
 
+def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63 - 1) -> int:
+    """Return ``value`` as an int: Python's, NumPy's, or a tensor of one integer.
+
+    Raises:
+        BadValue: for anything else, bool and 3.0 included, and outside of the range.
+    """
+    try:
+        found = int(value.__index__())
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or isinstance(value, bool) or not least <= found <= most:
+        raise BadValue(
+            f"{name} is {_shown(value)}: it must be a whole number from {least} to {most}."
+        )
+    return found
+
+
 def element_count(value: Any) -> int | None:
     """How many elements an array or tensor has, or None when it does not say."""
     numel = getattr(value, "numel", None)
