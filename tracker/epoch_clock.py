@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
+from typing import Any
+
+from tracker import values
 from tracker.clock import now
+from tracker.errors import BadValue
 
 
 class EpochClock:
@@ -11,23 +17,32 @@ class EpochClock:
     def __init__(self) -> None:
         self.last: int | None = None
         self._begun = now()
+        self._ticks = time.monotonic()  # the time of day may be set while an epoch runs
         self._newest: tuple[int, int, float] | None = None
 
-    def take(self, number: int, seconds: float | None) -> tuple[int, float]:
+    def take(self, number: int, seconds: Any) -> tuple[int, float]:
         """Return when an epoch began (microseconds) and its seconds.
 
         Args:
             number: of the epoch that has just ended; once more the newest one keeps its times.
             seconds: how long it took, where the caller knows; never below 0 in the result.
         """
-        moment = now()
+        given = None if seconds is None else _duration(seconds)
         if self._newest is not None and self._newest[0] == number:
             _, began, took = self._newest
         else:
-            began, took = self._begun, max(0.0, (moment - self._begun) / 1e6)
-            self._begun = moment
-        if seconds is not None:
-            took = max(0.0, float(seconds))
+            ticks = time.monotonic()
+            began, took = self._begun, ticks - self._ticks
+            self._begun, self._ticks = now(), ticks
+        if given is not None:
+            took = given
         self._newest = (number, began, took)
         self.last = number if self.last is None else max(number, self.last)
         return began, took
+
+
+def _duration(seconds: Any) -> float:
+    found = values.number(seconds, "seconds")
+    if not math.isfinite(found):
+        raise BadValue(f"seconds is {found}: it must be how long the epoch took.")
+    return max(0.0, found)
