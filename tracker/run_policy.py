@@ -60,8 +60,27 @@ class Policy:
         return {
             name: (then[name], value)
             for name, value in self.config.items()
-            if name in then and then[name] != value
+            if name in then and then[name] != value and not _answers(name, then[name], value)
         }
+
+    def configure(self, **settings: Any) -> None:
+        """Record the arguments, with some that were not known before, such as what ``mode="auto"`` means."""
+        self.config.update(values.plain(settings))
+        self._run.writer.record(
+            {
+                "kind": "policy",
+                "row": {
+                    "id": self.id,
+                    "run_id": self._run.id,
+                    "attempt": self._run.attempt,
+                    "number": self.number,
+                    "kind": self.kind,
+                    "monitor": self.monitor,
+                    "rules": self.rules,
+                    "config": values.to_json(redact_data(self.config)),
+                },
+            }
+        )
 
     def decide(
         self,
@@ -134,26 +153,17 @@ def _whole(value: Any, name: str) -> int | None:
     return None if value is None else values.whole(value, name, most=_MOST)
 
 
+def _answers(name: str, then: Any, now: Any) -> bool:
+    """Say whether a difference is only that ``auto`` has been found out."""
+    return name == "mode" and "auto" in (then, now)
+
+
 def add_policy(
     run: Run, kind: str, monitor: str | None, config: Mapping[str, Any] | None, rules: str | None
 ) -> Policy:
     """Register a policy with its run, and note arguments that changed since the attempt before."""
     policy = Policy(run, kind, monitor, config, rules)
-    run.writer.record(
-        {
-            "kind": "policy",
-            "row": {
-                "id": policy.id,
-                "run_id": run.id,
-                "attempt": run.attempt,
-                "number": policy.number,
-                "kind": policy.kind,
-                "monitor": policy.monitor,
-                "rules": policy.rules,
-                "config": values.to_json(redact_data(policy.config)),
-            },
-        }
-    )
+    policy.configure()
     for name, (then, new) in policy.changed.items():
         log.warning(
             "local-tracker: %s goes on with %s=%r; the attempt before had %r.",
