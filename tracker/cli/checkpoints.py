@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import click
 
 from tracker import queries
 from tracker.cli.listing import print_listing
-from tracker.cli.options import listing_options, runs_argument
+from tracker.cli.options import complete_runs, database_option, listing_options, runs_argument
 from tracker.cli.program import Group
-from tracker.database import reading
+from tracker.cli.text import size, visible
+from tracker.database import locate, reading
+from tracker.errors import BadValue, CheckpointError
+from tracker.queries import Listing
+from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.listing import columns
 
 _HIDDEN = ("file", "attempt")
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
@@ -46,3 +56,167 @@ def list_(
         listing = queries.checkpoints(reader, ids, where=where, order_by=sort, limit=limit or None)
     hidden = {*_HIDDEN, *(("run",) if ids is not None and len(ids) == 1 else ())}
     print_listing(listing, form, "checkpoints", hidden=hidden, spare=_SPARE)
+
+
+_WHICH = click.argument(
+    "which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs
+)  # an id, or the run whose best or last one is meant
+_ALIAS = click.option(
+    "--alias", type=click.Choice(["best", "last"]), default="best", show_default=True,
+    help="Of a RUN: which of its available checkpoints.",
+)  # fmt: skip
+_EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of epoch N.")
+
+
+@checkpoints.command()
+@runs_argument()
+@database_option
+def verify(names: tuple[str, ...], database: str | None) -> None:
+    """Read every file and compare size and SHA-256; ends with 1 when one is missing or modified.
+
+    What is found is recorded, so that lists show it. Without RUN it is every run's files.
+
+    \b
+    Example:
+      tracker checkpoints verify digits-3
+    """
+    from tracker.keeping import verify as verified
+
+    location = locate(database)
+    with reading(location) as reader:
+        ids = queries.find_runs(reader, names) if names else None
+        listing = queries.checkpoints(reader, ids, where="state != 'pruned'")
+    total = sum(row["bytes"] for row in listing.dicts())
+    with _progress(total) as step:
+        found = verified(location, ids, step=step)
+    heads = columns("run. id. epoch~ state. before. bytes# path.")
+    rows = [
+        [
+            *(one.checkpoint[name] for name in ("run", "id", "epoch")),
+            one.state,
+            one.checkpoint["state"] if one.changed else None,
+            *(one.checkpoint[name] for name in ("bytes", "path")),
+        ]
+        for one in found
+    ]
+    print_listing(Listing(heads, rows), "table", "checkpoints")
+    wrong = [one for one in found if one.state != "available"]
+    if wrong:
+        raise CheckpointError(
+            f"{len(wrong)} of {len(found)} files are not as they were saved: "
+            + ", ".join(f"{one.checkpoint['path']} is {one.state}" for one in wrong[:5])
+            + (" …" if len(wrong) > 5 else ".")
+        )
+
+
+@checkpoints.command()
+@_WHICH
+@_ALIAS
+@_EPOCH
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path(),
+    help="A file or folder; the working directory by default.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@database_option
+def restore(
+    which: str, alias: str, epoch: int | None, output: Path, force: bool, database: str | None
+) -> None:
+    """Copy a checkpoint's file to another place, after its hash was checked.
+
+    \b
+    Example:
+      tracker checkpoints restore digits-3 --alias best -o best.keras
+    """
+    from tracker.keeping import restore as restored
+
+    with reading(database) as reader:
+        chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
+    file = restored(chosen, output, replace=force)
+    click.echo(
+        f"{visible(str(file.path))}: {size(file.bytes)}, epoch {chosen['epoch']} of "
+        f"{visible(chosen['run'])}."
+    )
+
+
+@checkpoints.command()
+@_WHICH
+@_ALIAS
+@_EPOCH
+@click.option("--undo", is_flag=True, help="Take the pin away.")
+@database_option
+def pin(which: str, alias: str, epoch: int | None, undo: bool, database: str | None) -> None:
+    """Keep a checkpoint for good: neither callbacks nor prune will delete its file.
+
+    \b
+    Example:
+      tracker checkpoints pin digits-3 --alias best
+    """
+    from tracker.keeping import pin as pinned
+
+    with reading(database) as reader:
+        chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
+    pinned(locate(database), [chosen["id"]], pinned=not undo)
+    said = "is pinned no more" if undo else "is pinned"
+    click.echo(f"{visible(chosen['path'])} {said}.")
+
+
+@checkpoints.command()
+@runs_argument()
+@click.option("--where", metavar="FILTER", help="Of the runs that pass, when none is named.")
+@click.option(
+    "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    help="Keep the N newest besides best, last and pinned ones.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@database_option
+def prune(
+    names: tuple[str, ...], where: str | None, keep: int, dry_run: bool, yes: bool,
+    database: str | None,
+) -> None:  # fmt: skip
+    """Delete files that are neither the best nor the last of their run, nor pinned.
+
+    A file that is not the one that was recorded is left alone.
+
+    \b
+    Example:
+      tracker checkpoints prune digits-3 --keep 2 --dry-run
+    """
+    from tracker import keeping
+    from tracker.queries.runs import chosen_ids
+
+    if not names and where is None:
+        raise BadValue("Name runs, or choose them with --where.")
+    location = locate(database)
+    with reading(location) as reader:
+        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)
+    plans = [keeping.plan_pruning(location, run, keep) for run in ids]
+    going = [one for plan in plans for one in plan.going]
+    for one in going:
+        click.echo(f"{'would go' if dry_run else 'goes'}: {visible(str(one.path))}")
+    amount = f"{len(going)} files, {size(sum(one.bytes for one in going))}"
+    if dry_run or not going:
+        click.echo(f"{amount} to delete.")
+        return
+    if not yes:
+        click.confirm(f"Delete {amount}?", abort=True, err=True)
+    results = [keeping.prune(location, plan) for plan in plans if plan.going]
+    gone = [one for some, _ in results for one in some]
+    click.echo(f"{len(gone)} files, {size(sum(one.bytes for one in gone))} deleted.")
+    for path, why in (pair for _, refused in results for pair in refused.items()):
+        click.echo(f"Kept {visible(str(path))}: {why}.")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object] | None]:
+    """Show how far it is, where somebody looks and it takes a while."""
+    if not sys.stderr.isatty() or total < 100_000_000:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Reading files", total=total)
+        yield lambda count: progress.advance(task, count)

@@ -21,9 +21,20 @@ _ATTEMPT_COLUMNS = columns(
     "attempt# status. epochs. started! seconds host. pid~ reason. spooled~ dropped~"
 )
 _POLICY_COLUMNS = columns("policy. monitor. rules. config.")
-_CHECKPOINT_NAMES = (
-    ["id", "epoch", "step", "alias", "state", "pinned", "monitor", "value", "bytes", "path", "policy", "created"]
-)
+_CHECKPOINT_NAMES = [
+    "id",
+    "epoch",
+    "step",
+    "alias",
+    "state",
+    "pinned",
+    "monitor",
+    "value",
+    "bytes",
+    "path",
+    "policy",
+    "created",
+]
 _POINT_COLUMNS = columns("metric. points#")
 
 

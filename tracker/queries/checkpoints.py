@@ -10,9 +10,10 @@ from sqlalchemy import Connection, select
 
 from tracker.database import Reader
 from tracker.direction import direction
+from tracker.errors import CheckpointError
 from tracker.queries.fields import CheckpointFields
 from tracker.queries.filters import condition, ordering
-from tracker.queries.find import labels
+from tracker.queries.find import find_run, labels
 from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.status import dead_runs, status_now
@@ -74,6 +75,46 @@ def checkpoints(
             for row in rows
         ],
     )  # fmt: skip
+
+
+def find_checkpoint(
+    reader: Reader, text: str, *, alias: str = "best", epoch: int | None = None
+) -> dict[str, Any]:
+    """Return one checkpoint, as a dict with `COLUMNS`.
+
+    Args:
+        reader: an open database.
+        text: its id, a prefix of that which no other has, or a run (as `find_run` takes it).
+        alias: of a run: "best" or "last" of those that are available.
+        epoch: of a run: the newest one of that epoch, whatever its state.
+
+    Raises:
+        CheckpointError: when the run has no such checkpoint.
+        UnknownRun, AmbiguousRun: when ``text`` is neither.
+    """
+    if not reader.empty and text:
+        is_meant = CHECKPOINT.c.id.startswith(text, autoescape=True)
+        statement = select(CHECKPOINT.c.id, CHECKPOINT.c.run_id).where(is_meant).limit(2)
+        ids = list(reader.connection.execute(statement))
+        if len(ids) == 1:
+            return next(
+                one
+                for one in checkpoints(reader, [ids[0].run_id]).dicts()
+                if one["id"] == ids[0].id
+            )
+    there = list(checkpoints(reader, [find_run(reader, text)]).dicts())
+    if epoch is not None:
+        found = [one for one in there if one["epoch"] == epoch]
+        what = f"of epoch {epoch}"
+    else:
+        found = [one for one in there if alias in (one["alias"] or "").split(", ")]
+        found = found or [one for one in there if "last" in (one["alias"] or "")]
+        what = "that is available"
+    if not found:
+        raise CheckpointError(
+            f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."
+        )
+    return found[-1]
 
 
 def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:

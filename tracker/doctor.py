@@ -1,0 +1,206 @@
+"""What is wrong with a database and the files that belong to it, and what can be mended.
+
+Looking never writes. Mending imports what processes that are gone could not write, settles their
+checkpoints, removes their temporary files, and makes summaries anew; it never deletes a record.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psutil import pid_exists
+from sqlalchemy import Connection, func, select
+
+from tracker import files, spool
+from tracker.database import Location, Reader, reading, writing
+from tracker.errors import StoreError
+from tracker.process import is_alive
+from tracker.queries import checkpoints
+from tracker.queries.points import points, runs_with_points
+from tracker.queries.status import dead_runs
+from tracker.reap import settle
+from tracker.summaries import summarize
+from tracker.tables import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
+
+_TEMPORARY = re.compile(re.escape(files.PREFIX) + r"[0-9a-f]{8}-(\d+)-")
+_MOST = 20  # lines of integrity_check that are read
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what is wrong with it (None: nothing), and what helps."""
+
+    subject: str
+    problem: str | None = None
+    remedy: str = "tracker db doctor --fix"
+
+
+def examine(location: Location) -> list[Finding]:
+    """Look at everything; the result says of each subject whether it is in order."""
+    broken = structure(location)
+    if broken is not None:
+        return [Finding("structure", broken, "tracker db doctor --salvage NEW.db")]
+    found = [Finding("structure")]
+    with reading(location) as reader:
+        if reader.empty:
+            return found
+        connection = reader.connection
+        found.append(_said("runs", _lost(connection)))
+        found.append(_said("waiting records", _waiting(connection, location)))
+        found.append(_said("checkpoints", _pending(connection)))
+        found.append(
+            Finding("files", _files(reader), "tracker checkpoints verify records what they are")
+        )
+        found.append(_said("temporary files", _temporary(reader)))
+        wrong = runs_with_wrong_summaries(connection)
+        found.append(
+            _said("summaries", f"{len(wrong)} runs differ from their epochs" if wrong else None)
+        )
+        found.append(Finding("step metrics", _series(reader), "their other blocks can be read"))
+    return found
+
+
+def mend(location: Location) -> None:
+    """Do what can be done without losing anything; call it when `structure` has nothing to say."""
+    settle(location)
+    with reading(location) as reader:
+        if reader.empty:
+            return
+        wrong = runs_with_wrong_summaries(reader.connection)
+        folders = _folders(reader)
+    for folder in folders:
+        files.sweep(folder)
+    if wrong:
+        with writing(location) as connection:
+            for run in wrong:
+                summarize(connection, run)
+
+
+def structure(location: Location) -> str | None:
+    """Say what is wrong with the file itself; None for a server, which looks after its own."""
+    if location.path is None or not location.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as connection:
+            said = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_MOST})")]
+            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+    except sqlite3.Error as error:
+        return str(error)
+    if said != ["ok"]:
+        return "; ".join(said[:3])
+    return f"{len(orphans)} rows have lost what they belong to" if orphans else None
+
+
+def runs_with_wrong_summaries(connection: Connection) -> list[str]:
+    """Return the runs whose summaries are not what their effective epochs say."""
+    statement = (
+        select(
+            EPOCH.c.run_id, METRIC.c.name, func.min(METRIC.c.value), func.max(METRIC.c.value),
+            func.max(EPOCH.c.epoch),
+        )
+        .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
+        .where(EPOCH.c.superseded.is_(False))
+        .group_by(EPOCH.c.run_id, METRIC.c.name)
+    )  # fmt: skip
+    true = {(run, name): rest for run, name, *rest in connection.execute(statement)}
+    columns = SUMMARY.c
+    kept = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
+    said = {(run, name): rest for run, name, *rest in connection.execute(kept)}
+    return sorted(
+        {
+            run
+            for run, name in true.keys() | said.keys()
+            if true.get((run, name)) != said.get((run, name))
+        }
+    )
+
+
+def _said(subject: str, problem: str | None) -> Finding:
+    return Finding(subject, problem)
+
+
+def _lost(connection: Connection) -> str | None:
+    dead = dead_runs(connection)
+    return f"{len(dead)} are called running, but their process is gone" if dead else None
+
+
+def _waiting(connection: Connection, location: Location) -> str | None:
+    there = {path.stem: path for path in spool.waiting(location)}
+    attempts = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id.in_(list(there))))
+    alive = {one.id for one in attempts if one.status == "running" and is_alive(one)}
+    left = [path for name, path in there.items() if name not in alive]
+    return f"{len(left)} files in {left[0].parent} have not been imported" if left else None
+
+
+def _pending(connection: Connection) -> str | None:
+    statement = (
+        select(CHECKPOINT.c.path, ATTEMPT)
+        .join_from(
+            CHECKPOINT,
+            ATTEMPT,
+            (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
+        )
+        .where(CHECKPOINT.c.pending.is_(True))
+    )
+    left = [
+        one
+        for one in connection.execute(statement)
+        if not (one.status == "running" and is_alive(one))
+    ]
+    return f"{len(left)} were being saved or deleted when their process ended" if left else None
+
+
+def _files(reader: Reader) -> str | None:
+    wrong = []
+    for row in checkpoints(reader, where="state = 'available'").dicts():
+        try:
+            same = Path(row["file"]).stat().st_size == row["bytes"]
+        except OSError:
+            same = False
+        if not same:
+            wrong.append(row["path"])
+    if not wrong:
+        return None
+    return f"{len(wrong)} are missing or of another size, such as {wrong[0]}"
+
+
+def _temporary(reader: Reader) -> str | None:
+    left = [path for folder in _folders(reader) for path in _leftovers(folder)]
+    return f"{len(left)} of processes that are gone, such as {left[0]}" if left else None
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    try:
+        there = list(folder.glob(f"{files.PREFIX}*"))
+    except OSError:
+        return
+    for path in there:
+        owner = _TEMPORARY.match(path.name)
+        if owner is not None and not pid_exists(int(owner.group(1))):
+            yield path
+
+
+def _folders(reader: Reader) -> set[Path]:
+    saved: Any = select(CHECKPOINT.c.path).distinct()
+    return {
+        reader.location.absolute(path).parent for path in reader.connection.execute(saved).scalars()
+    }
+
+
+def _series(reader: Reader) -> str | None:
+    damaged = []
+    for run in runs_with_points(reader, None):
+        try:
+            points(reader, [run])
+        except StoreError as error:
+            damaged.append((run, str(error).partition(" Look at")[0]))
+    if not damaged:
+        return None
+    name = reader.connection.execute(select(RUN.c.name).where(RUN.c.id == damaged[0][0])).scalar()
+    return f"{len(damaged)} runs have blocks that cannot be read, such as {name}: {damaged[0][1]}"
