@@ -44,14 +44,17 @@ class BaseLogger(Callback):
             mean = self._means.get(name)
             if mean is None:
                 mean = self._means[name] = _Mean()
-            if name in self.stateful_metrics:
+            if self.stateful_metrics and name in self.stateful_metrics:
                 mean.reset()
-            if value.__class__ is float:
-                mean.total += value * weight
-            elif isinstance(value, torch.Tensor) and not value.is_cpu:
-                mean.add_on_device(value, weight, name)
-            else:
-                mean.total += number(value, name) * weight
+            if isinstance(value, torch.Tensor):
+                if not value.is_cpu:
+                    mean.add_on_device(value, weight, name)
+                    mean.weight += weight
+                    continue
+                value = value.item() if value.numel() == 1 else value
+            if value.__class__ is not float:
+                value = number(value, name)
+            mean.total += value * weight
             mean.weight += weight
 
     def averages(self) -> dict[str, float]:

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import tracker
-from tracker import Run, UsageError
+from tracker import Run, UsageError, policies
 from tracker_torch import capture, distributed
 from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
@@ -114,9 +114,11 @@ class CallbackList(Loop):
         # All ranks judge rank 0's numbers, and so decide alike.
         values = distributed.share(fetch(values))
         self.rates = logged(self.optimizer)
+        if any(one.logs_rates for one in self.callbacks):
+            values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
         self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
-        recorded = {*values, *list(self.rates)[:1]}
+        recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
             self.run.log_epoch(epoch, fetch(added))
@@ -124,6 +126,8 @@ class CallbackList(Loop):
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
+        if self.stop_training and not self._stop:
+            self.stop(policies.words.stop_was_set("the loop or the model", epoch))
         if distributed.on_any(self.stop_training):
             self._stop = True
 

@@ -43,8 +43,22 @@ class CSVLogger(Callback):
         self.filename.parent.mkdir(parents=True, exist_ok=True)
         self.columns, rows = self._read() if self.append or first else ([], [])
         if first:
-            rows = _before(rows, first)
+            rows = self._with_lost(_before(rows, first), first)
         self._write_all(rows)
+
+    def _with_lost(self, rows: list[dict[str, str]], first: int) -> list[dict[str, str]]:
+        """Add rows of epochs that were recorded when a kill came before they were written here."""
+        last = _epoch(rows[-1]) if rows else -1
+        for epoch in self.run.epochs_done():
+            if last < epoch < first:
+                metrics = self.run.recorded_epoch(epoch) or {}
+                row = {
+                    "epoch": str(epoch),
+                    **{name: str(metrics[name]) for name in sorted(metrics)},
+                }
+                self.columns += [name for name in row if name not in self.columns]
+                rows = [*rows, row]
+        return rows
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add a row."""

@@ -86,7 +86,11 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or where the resumed run left off."""
-        settings = self.rule.as_dict() | {"restore_best_weights": self.restore_best_weights}
+        settings = {
+            **self.rule.as_dict(),
+            "mode": self.rule.direction,
+            "restore_best_weights": self.restore_best_weights,
+        }
         saved, carried = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.EarlyStoppingState.from_dict(saved)
         self.best_weights = carried.get("best_weights")
@@ -109,6 +113,7 @@ class EarlyStopping(Callback):
         """Judge the epoch, and stop training where it is time."""
         value = self.watched(self.monitor, logs or {}, epoch)
         self.state, verdict = self.rule.step(self.state, epoch, value)
+        verdict = self.explained(verdict, logs or {})
         if verdict.improved and self.restore_best_weights:
             self.best_weights = weights_on_cpu(self.model, into=self.best_weights)
         self._why = verdict.reason if verdict.stop else None
@@ -136,7 +141,6 @@ class EarlyStopping(Callback):
                 "restored",
                 reason=policies.words.restored(self.monitor, self.best, self.best_epoch),
                 epoch=self.loop.epoch,
-                value=self.best,
                 best=self.best,
                 best_epoch=self.best_epoch,
                 wait=self.wait,

@@ -22,26 +22,24 @@ class KeptFiles:
 
     Attributes:
         files: (path, value, epoch) of what is kept, oldest first.
-        going: the same and a reason, of what is to be deleted. It is recorded with the decision
-            that condemns a file, so that a resumed run carries out what a kill prevented.
+        going: what is to be deleted: ``file``, and the facts of the decision. It is kept in the
+            state that is recorded with the save, so that a resumed run carries out what a kill
+            prevented.
     """
 
     def __init__(self, name: FileName, rank: policies.TopK, *, overwrite: bool) -> None:
         self.name, self.rank, self.overwrite = name, rank, overwrite
         self.files: list[File] = []
-        self.going: list[tuple[str, float | None, int | None, str]] = []
+        self.going: list[dict[str, Any]] = []
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on with the lists of a resumed run."""
         self.files = [(path, value, epoch) for path, value, epoch in saved.get("files", ())]
-        self.going = [tuple(entry) for entry in saved.get("going", ())]
+        self.going = list(saved.get("going", ()))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the lists as plain data."""
-        return {
-            "files": [list(file) for file in self.files],
-            "going": [list(one) for one in self.going],
-        }
+        return {"files": [list(file) for file in self.files], "going": list(self.going)}
 
     def free(self, path: Path, run: Run, warn: Callable[[str], None]) -> Path:
         """Return ``path``, or the next version of it where the file there is not this run's."""
@@ -65,7 +63,7 @@ class KeptFiles:
         kept = self.rank.choose([*self._others(short), (short, value, epoch)])
         return kept.reasons[kept.drop.index(short)] if short in kept.drop else None
 
-    def add(self, path: Path, value: float | None, epoch: int) -> None:
+    def add(self, path: Path, value: float | None, epoch: int, best: Mapping[str, Any]) -> None:
         """Count a file that was saved, and condemn those it pushes out."""
         if self.rank.keep is None:
             return
@@ -73,18 +71,20 @@ class KeptFiles:
         self.files = [*self._others(short), (short, value, epoch)]
         kept = self.rank.choose(self.files)
         reasons = dict(zip(kept.drop, kept.reasons, strict=True))
-        self.going += [(*file, reasons[file[0]]) for file in self.files if file[0] in reasons]
+        for file in kept.drop:
+            facts = {"epoch": epoch, "reason": reasons[file], "value": value, **best}
+            self.going.append({"file": file, **facts})
         self.files = [file for file in self.files if file[0] not in reasons]
 
     def prune(self, run: Run, record: Callable[..., None]) -> None:
         """Delete what is to go; each file that is gone is recorded as a decision."""
         while self.going:
-            short, value, _, reason = self.going.pop(0)
-            path = self.name.folder / short
+            facts = dict(self.going.pop(0))
+            path = self.name.folder / facts.pop("file")
             there = [one for one in run.checkpoints() if one.path == path]
             # A file that an earlier attempt deleted before it was killed is no longer registered.
-            if not there or run.prune_checkpoints(there, why=reason):
-                record("pruned", reason=reason, value=value, path=path)
+            if not there or run.prune_checkpoints(there, why=facts["reason"]):
+                record(path, **facts)
 
     def _others(self, short: str) -> list[File]:
         return [file for file in self.files if file[0] != short]

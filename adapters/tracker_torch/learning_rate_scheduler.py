@@ -23,6 +23,8 @@ class LearningRateScheduler(Callback):
         BadValue: ``schedule`` takes other arguments, or returned something that is no rate.
     """
 
+    logs_rates = True
+
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         self.rule = policies.Schedule(schedule)
         self.schedule, self.verbose = schedule, verbose
@@ -49,11 +51,6 @@ class LearningRateScheduler(Callback):
                 )
         first = next(iter(verdicts.values()))[0]
         self.decide(first.verdict, **first.as_decision(), state={"rates": rates})
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Add the rates to the epoch's logs."""
-        if logs is not None:
-            logs.update(self.loop.rates)
 
     def get_state(self) -> dict[str, Any]:
         """Return the rates."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tracker
-from tracker import Run
+from tracker import Run, policies
 from tracker_torch import distributed
 from tracker_torch.position import Position
 from tracker_torch.state import named, unwrap
@@ -73,7 +73,7 @@ class Loop:
     def stop_training(self, value: bool) -> None:
         self._stop = bool(value)
         if value:
-            self.run.note_stop("stop_training was set")
+            self.run.note_stop(policies.words.stop_was_set("the loop", self.epoch))
 
     def stop(self, reason: str) -> None:
         """End training, for a reason that is kept with the run."""

@@ -32,6 +32,8 @@ class LRSchedulerCallback(Callback):
         BadValue: for another ``per``, or ReduceLROnPlateau per batch.
     """
 
+    logs_rates = True
+
     def __init__(
         self,
         scheduler: Any,
@@ -78,10 +80,9 @@ class LRSchedulerCallback(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Step, where epochs are what is counted; record the epoch's change."""
-        logs = {} if logs is None else logs
         before = self._rate() if self._before is None or self.per == "epoch" else self._before
         if self.plateau:
-            self._step_plateau(epoch, logs, before)
+            self._step_plateau(epoch, logs or {}, before)
         elif self.per == "epoch":
             self.scheduler.step()
         after = self._rate()
@@ -91,7 +92,6 @@ class LRSchedulerCallback(Callback):
         if self.verbose and after != before:
             name = type(self.scheduler).__name__
             self.loop.say(f"\nEpoch {epoch + 1}: {name} setting learning rate to {after}.")
-        logs.update(self.loop.rates)
 
     def _step_plateau(self, epoch: int, logs: Logs, before: float) -> None:
         value = self.watched(self.monitor, logs, epoch)

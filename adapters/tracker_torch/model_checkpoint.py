@@ -97,13 +97,15 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or with the best and the files of the resumed run."""
-        settings = self.rule.as_dict() | {"keep": self.keep, "save_freq": self.save_freq}
+        settings = {**self.rule.as_dict(), "keep": self.keep, "save_freq": self.save_freq}
+        if self.monitor is not None:
+            settings["mode"] = self.rule.direction
         saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
         self.kept.load(saved)
         self._saved_step = None
         if self.loop.main:
-            self._prune(self.loop.epoch)
+            self.kept.prune(self.run, self._pruned)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save where ``save_freq`` steps are done."""
@@ -127,8 +129,9 @@ class ModelCheckpoint(Callback):
     def _consider(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> None:
         """Judge; save and prune where it is worth it."""
         needed = self.save_best_only or self.keep is not None
-        value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor)
+        value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value)
+        verdict = self.explained(verdict, logs)
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
         path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
         if verdict.save and (refusal := self.kept.refuses(path, value, epoch)):
@@ -142,12 +145,12 @@ class ModelCheckpoint(Callback):
         else:
             self.state = after
         if saved is not None:
-            self.kept.add(saved, value, epoch)
+            self.kept.add(saved, value, epoch, self.state.as_dict())
             if self.verbose:
                 self.loop.say(f"\nEpoch {epoch + 1}: finished saving model to {saved}")
         self.decide(verdict.verdict, **verdict.as_decision(), path=saved, state=self._saved())
         self._keep_last(saved, batch)
-        self._prune(epoch)
+        self.kept.prune(self.run, self._pruned)
 
     def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
         """Save; return where, or what was in the way."""
@@ -187,13 +190,8 @@ class ModelCheckpoint(Callback):
         elif saved is not None:
             link(saved.absolute(), path)
 
-    def _prune(self, epoch: int) -> None:
-        def record(verdict: str, *, reason: str, value: Any, path: Path) -> None:
-            self.decide(
-                verdict, reason=reason, epoch=epoch, value=value, path=path, state=self._saved()
-            )
-
-        self.kept.prune(self.run, record)
+    def _pruned(self, path: Path, **facts: Any) -> None:
+        self.decide("pruned", **facts, path=path, state=self._saved())
 
     def _saved(self) -> dict[str, Any]:
         return self.state.as_dict() | self.kept.as_dict()

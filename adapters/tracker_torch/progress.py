@@ -24,10 +24,10 @@ class Progress:
         self.epochs = epochs
 
     def over(self, batches: Iterator[T], total: int | None, epoch: int) -> Iterator[T]:
-        """Yield from ``batches`` below a bar; ``total`` None: of unknown length."""
-        if not self.shown:
-            yield from batches
-            return
+        """Return ``batches`` below a bar; ``total`` None: of unknown length."""
+        return self._drawn(batches, total, epoch) if self.shown else batches
+
+    def _drawn(self, batches: Iterator[T], total: int | None, epoch: int) -> Iterator[T]:
         from rich.console import Console
         from rich.progress import (
             BarColumn,

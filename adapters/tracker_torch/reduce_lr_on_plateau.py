@@ -34,6 +34,8 @@ class ReduceLROnPlateau(Callback):
         BadValue: for arguments that cannot be.
     """
 
+    logs_rates = True
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -72,7 +74,9 @@ class ReduceLROnPlateau(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or with the wait, the best and the rates of the resumed run."""
         saved, _ = self.join(
-            monitor=self.monitor, rules=self.rule.rules, config=self.rule.as_dict()
+            monitor=self.monitor,
+            rules=self.rule.rules,
+            config=self.rule.as_dict() | {"mode": self.rule.direction},
         )
         self.state = policies.PlateauState.from_dict(saved)
         if not self.loop.restored:
@@ -80,12 +84,11 @@ class ReduceLROnPlateau(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch, and lower the rates where it is time."""
-        logs = {} if logs is None else logs
-        logs.update(self.loop.rates)
-        value = self.watched(self.monitor, logs, epoch)
+        value = self.watched(self.monitor, logs or {}, epoch)
         rates = all_rates(self.optimizer)
         highest = max(rate for one in rates.values() for rate in one)
         self.state, verdict = self.rule.step(self.state, epoch, value, highest)
+        verdict = self.explained(verdict, logs or {})
         if verdict.verdict == "reduced":
             rates = {name: [self.rule.lowered(rate) for rate in one] for name, one in rates.items()}
             set_all_rates(self.optimizer, rates)

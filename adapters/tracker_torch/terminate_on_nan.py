@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tracker import policies
 from tracker_torch.callback import Callback, Logs
 
 
@@ -23,7 +24,7 @@ class TerminateOnNaN(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Register with the run."""
-        self.join(monitor="loss", config={"raise_error": self.raise_error})
+        self.join(config={"raise_error": self.raise_error})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Look at the loss.
@@ -32,9 +33,9 @@ class TerminateOnNaN(Callback):
             RuntimeError: with ``raise_error``, where it is not finite.
         """
         loss = (logs or {}).get("loss")
-        if loss is None or math.isfinite(loss):
+        if loss is None or math.isfinite(loss) or self.loop.stop_training:
             return
-        reason = f"loss is {loss} in batch {batch}"
+        reason = policies.words.loss_not_finite("loss", loss, batch)
         self.decide("stopped", reason=reason, epoch=self.loop.epoch, value=loss)
         if self.raise_error:
             raise RuntimeError(

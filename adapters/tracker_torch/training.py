@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from weakref import WeakSet
 
 import tracker
@@ -153,14 +153,17 @@ class Training:
         if not train:
             yield from self._test_batches(loader)
             return
-        heard = callbacks.hears("on_train_batch_end") or self._log_every
+        begins, every = callbacks.hears("on_train_batch_begin"), self._log_every
+        heard = every or callbacks.hears("on_train_batch_end")
         walk = callbacks.position.walk(loader)
         for number, batch in self._bar.over(walk, length(loader), self.epoch):
-            self._batch = {} if heard else None
-            callbacks.on_train_batch_begin(number)
+            if heard:
+                self._batch = {}
+            if begins:
+                callbacks.on_train_batch_begin(number)
             yield batch
             callbacks.on_train_batch_end(number, self._batch)
-            if self._log_every and self._batch and self.step % self._log_every == 0:
+            if every and self._batch and self.step % every == 0:
                 self.run.log(self._batch, step=self.step)
             # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
             if callbacks.stop_training and not several():
@@ -193,10 +196,10 @@ class Training:
         Raises:
             BadValue: for a value that is not one number.
         """
-        self._need(
-            "epoch",
-            "log() belongs into an epoch, before log_epoch(); elsewhere use training.run.log().",
-        )
+        if self._stage != "epoch":
+            self._refuse(
+                "log() belongs into an epoch, before log_epoch(); elsewhere: training.run.log()."
+            )
         if metrics:
             named = {**metrics, **named}
         self._means.add(named, batch_size)
@@ -277,8 +280,10 @@ class Training:
             self.close()
 
     def _need(self, stage: str, otherwise: str) -> None:
-        if self._stage == stage:
-            return
+        if self._stage != stage:
+            self._refuse(otherwise)
+
+    def _refuse(self, otherwise: str) -> NoReturn:
         if self._stage == "closed":
             raise RunClosed(f"this Training of run {self.run.name} is closed. Start another one.")
         raise RunError(otherwise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,14 @@ def each(request: pytest.FixtureRequest) -> Problem:
 @pytest.fixture
 def wine() -> Problem:
     return problem("wine")
+
+
+@pytest.fixture
+def started_processes_find_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process that others are forked from import what they need."""
+    here = Path(__file__).parent
+    paths = (here, here.parents[1], here.parents[1] / "adapters")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
 
 
 @pytest.fixture

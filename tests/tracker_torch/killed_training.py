@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import alembic.command  # noqa: F401 - here, so that no started process has to
 import torch
-import torch._dynamo
 from torch_problems import Problem, step
 
-import tracker.migrate
-import tracker.start  # noqa: F401
 from tracker_torch import (
     BackupAndRestore,
     CSVLogger,

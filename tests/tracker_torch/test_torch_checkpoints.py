@@ -329,7 +329,7 @@ def test_what_is_pruned_is_recorded_with_the_reason(feed: Any) -> None:
         (
             1,
             "pruned",
-            3,
+            2,
             "ck/1.pt",
             "val_loss 3.000 is not among the 1 best, down to 2.000 (epoch 1)",
         ),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -12,17 +11,9 @@ import torch
 from killed_training import train
 from safetensors.torch import load_file
 from torch_problems import Problem, ask
+from torch_processes import SPAWN
 
 SEEDS = int(os.environ.get("KILLED_SEEDS", "2"))
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["killed_training"])
-
-
-@pytest.fixture(autouse=True)
-def started_processes_find_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Path(__file__).parent
-    paths = [here, here.parents[1], here.parents[1] / "adapters"]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
 
 
 def story(folder: Path) -> dict[str, object]:
@@ -68,6 +59,7 @@ def run_to_end(folder: Path, seed: int, kills: list[float], save_freq: str | int
     assert child.exitcode == 0
 
 
+@pytest.mark.usefixtures("started_processes_find_us")
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("save_freq", ["epoch", 3])
 def test_a_training_killed_up_to_five_times_ends_as_one_that_was_not(

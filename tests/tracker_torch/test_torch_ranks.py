@@ -1,46 +1,39 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch_ranks
 from torch_problems import Problem, ask
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+from torch_processes import SPAWN
 
 
-def start(epochs: int, die: int = -1) -> list[Any]:
+def start(folder: Path, epochs: int, die: int = -1) -> list[Any]:
     """Run two ranks and return what each saw."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    shared = {
-        **os.environ,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "WORLD_SIZE": "2",
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "adapters", HERE))),
-    }
-    command = [sys.executable, str(HERE / "torch_ranks.py"), str(epochs), str(die)]
     ranks = [
-        subprocess.Popen(command, env={**shared, "RANK": rank}, stdout=subprocess.PIPE, text=True)
+        SPAWN.Process(target=torch_ranks.main, args=(str(folder), rank, port, epochs, die))
         for rank in "01"
     ]
-    said = [rank.communicate(timeout=100)[0] for rank in ranks]
-    if die >= 0:
-        return []
-    assert [rank.returncode for rank in ranks] == [0, 0]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(100)
+    assert [rank.exitcode for rank in ranks] == ([0, 0] if die < 0 else [9, 9])
     return [
-        json.loads(Path(f"rank{rank}.json").read_text()) | {"said": said[rank]} for rank in (0, 1)
+        json.loads((folder / f"rank{rank}.json").read_text())
+        | {"said": (folder / f"rank{rank}.txt").read_text()}
+        for rank in (0, 1)
+        if die < 0
     ]
 
 
+@pytest.mark.usefixtures("started_processes_find_us")
 def test_rank_0_records_and_all_ranks_stop_restore_and_resume_together(
     folder: Path, wine: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,7 +42,7 @@ def test_rank_0_records_and_all_ranks_stop_restore_and_resume_together(
     (folder / "whole").mkdir()
     (folder / "killed").mkdir()
     monkeypatch.chdir(folder / "whole")
-    first, second = start(30)
+    first, second = start(folder / "whole", 30)
     assert (first.pop("recording"), second.pop("recording")) == (True, False)
     assert "early stopping" in first.pop("said") and second.pop("said") == ""
     assert first["random"] != second["random"] or first.pop("random")
@@ -57,8 +50,8 @@ def test_rank_0_records_and_all_ranks_stop_restore_and_resume_together(
     assert ask("SELECT status, epochs FROM run") == [("stopped_early", len(first["epochs"]))]
     assert ask("SELECT count(*) FROM attempt") == [(1,)]
     monkeypatch.chdir(folder / "killed")
-    start(30, die=3)
-    again, other = start(30)
+    start(folder / "killed", 30, die=3)
+    again, other = start(folder / "killed", 30)
     for mine, was in ((again, first), (other, second)):
         mine = {name: mine[name] for name in was}
         assert mine == {**was, "epochs": was["epochs"][3:]}

@@ -124,6 +124,13 @@ def test_the_csv_goes_on_without_a_seam(folder: Path) -> None:
     assert Path("log.csv").read_text().split() == ["epoch,val_loss", "0,3.0", "1,2.0", "2,1.0"]
 
 
+def test_a_row_that_was_recorded_but_not_written_comes_back(folder: Path) -> None:
+    part([3, 2, 1], CSVLogger("log.csv"), end=2)
+    Path("log.csv").write_text("epoch,val_loss\n0,3.0\n1,2")
+    part([3, 2, 1], CSVLogger("log.csv"))
+    assert Path("log.csv").read_text().split() == ["epoch,val_loss", "0,3.0", "1,2.0", "2,1.0"]
+
+
 def test_of_an_appended_csv_only_the_own_rows_are_written_again(folder: Path) -> None:
     Path("log.csv").write_text("epoch,val_loss\n0,9\n1,9\n2,9\n0,3.0\n1,2.0\n")
     part([3, 2, 1])

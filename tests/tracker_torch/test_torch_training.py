@@ -145,7 +145,9 @@ def test_a_stop_in_a_batch_ends_the_epoch_which_still_counts(wine: Problem) -> N
                 if number == 1:
                     training.stop_training = True
     assert (training.step, training.history.epoch) == (2, [0])
-    assert ask("SELECT status, reason FROM run") == [("stopped_early", "stop_training was set")]
+    assert ask("SELECT status, reason FROM run") == [
+        ("stopped_early", "the loop set stop_training at epoch 0")
+    ]
 
 
 def test_keras_own_way_to_stop_counts(wine: Problem) -> None:

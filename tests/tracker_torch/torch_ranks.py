@@ -1,10 +1,10 @@
-"""One process of a data-parallel training; the test starts two of them as torchrun does."""
+"""One process of a data-parallel training; the test starts two of them with torchrun's variables."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -24,8 +24,16 @@ from tracker_torch import (
 )
 
 
-def main(epochs: int, die: int) -> None:
-    """Train, die before epoch ``die``, and leave what this rank saw in ``rank<n>.json``."""
+def main(folder: str, rank: str, port: str, epochs: int, die: int) -> None:
+    """Train, die before epoch ``die``, and leave what this rank saw and said in ``rank<n>.*``."""
+    os.chdir(folder)
+    os.environ.update(RANK=rank, WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    with Path(f"rank{rank}.txt").open("w") as said, redirect_stdout(said):
+        train(epochs, die)
+
+
+def train(epochs: int, die: int) -> None:
+    """Train as a script would."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     rank = dist.get_rank()
@@ -70,6 +78,3 @@ def main(epochs: int, die: int) -> None:
         )
     )
     dist.destroy_process_group()
-
-
-main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,10 @@
+"""Processes of their own that need not import torch again: forked from one that has."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+SPAWN = multiprocessing.get_context("forkserver")
+SPAWN.set_forkserver_preload(
+    ["torch._dynamo", "alembic.command", "tracker.migrate", "tracker.start", "tracker_torch"]
+)
