@@ -76,10 +76,10 @@ A run is named by its id, a unique beginning of the id, or its name. Exit codes:
 
 def cli() -> str:
     """Return docs/cli.md: the help of every command."""
-    from tracker.cli import main
+    from tracker.cli import program
 
     parts = [CLI_HEAD]
-    for path, command in _commands(main, ["tracker"]):
+    for path, command in _commands(program, ["tracker"]):
         context = click.Context(
             command, info_name=" ".join(path), max_content_width=100, terminal_width=100
         )

@@ -220,15 +220,18 @@ def main() -> None:
     show("tracker", "runs", "show", best)
     show("tracker", "runs", "compare", best, second)
     show("tracker", "decisions", "list", best, "--policy", "EarlyStopping")
+    show("tracker", "decisions", "replay", "--patience", "1..8", "--curve", "--png", "tradeoff.png")
     show("tracker", "export", best, "--csv", "-o", "best.csv")
     save_curves()
     print(
         f"""
-Written: demo/best.csv (its epochs, as Keras' CSVLogger would have) and demo/curves.png (all curves).
+Written: demo/best.csv (its epochs, as Keras' CSVLogger would have), demo/curves.png (all curves) and
+demo/tradeoff.png (what each patience would have saved and cost).
 
 Try next, in the folder demo (PATH="$PWD/.venv/bin:$PATH"; cd demo):
   tracker runs list --where "params.width >= 64 and val_loss < 0.2"
   tracker checkpoints list {best}
+  tracker decisions replay {best} --patience 1..8
   tracker epochs list {best} --format csv
   python -c 'import tracker; print(tracker.compare("{best}", "{second}", metric="val_loss"))'
 Your own training: one more callback in fit, or a few lines around your loop. See docs/quickstart.md."""
