@@ -74,6 +74,13 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+def children_option(command: Command) -> Command:
+    """Add ``--children``."""
+    return click.option(
+        "--children", is_flag=True, help="With the runs that were started with parent=RUN."
+    )(command)
+
+
 def runs_argument(*, required: bool = False) -> Callable[[Command], Command]:
     """Add the argument ``RUN…``: ids, unique prefixes, names."""
     return click.argument(

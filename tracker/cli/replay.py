@@ -9,11 +9,18 @@ import click
 
 from tracker import queries
 from tracker.cli.listing import print_listing
-from tracker.cli.options import database_option, format_option, listing_options, runs_argument
+from tracker.cli.options import (
+    children_option,
+    database_option,
+    format_option,
+    listing_options,
+    runs_argument,
+)
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
 from tracker.errors import BadValue
 from tracker.queries import Column, Listing
+from tracker.queries.family import family
 from tracker.queries.listing import columns
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
@@ -56,6 +63,7 @@ class Patiences(click.ParamType[list[int]]):
 
 @click.command()
 @runs_argument()
+@children_option
 @click.option("--where", metavar="FILTER", help="Replay the runs that this filter leaves.")
 @click.option("--patience", type=Patiences(), help="What to try; the run's own by default.")
 @click.option("--min-delta", type=float, help="What an improvement must exceed.")
@@ -79,7 +87,7 @@ class Patiences(click.ParamType[list[int]]):
 @format_option
 @database_option
 def replay(
-    names: tuple[str, ...], where: str | None, policy: str, curve: bool, png: str | None,
+    names: tuple[str, ...], children: bool, where: str | None, policy: str, curve: bool, png: str | None,
     form: str, database: str | None, patience: list[int] | None, keep: int | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Say what a callback would have done with other settings, over what was recorded.
@@ -99,6 +107,8 @@ def replay(
         raise BadValue(f"--patience takes one number for {policy}.")
     with reading(database) as reader:
         ids = whatif.choose(reader, names, where)
+        if children and names:
+            ids = [run for run in family(reader, ids) if run not in ids] or ids
         if policy == "ReduceLROnPlateau":
             asked["patience"] = patience[0] if patience else None
             print_listing(whatif_callbacks.reductions(reader, ids, asked), form, "reductions")

@@ -10,6 +10,7 @@ import click
 
 from tracker import queries
 from tracker.cli.options import (
+    children_option,
     database_option,
     format_option,
     listing_options,
@@ -23,6 +24,7 @@ from tracker.cli.tidy import delete, note, reap, rename, tag
 from tracker.database import Reader, reading
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
+from tracker.queries.family import as_tree, family
 from tracker.queries.runs import count
 
 _ON_SCREEN = 50  # rows that a terminal gets when no -n is given
@@ -41,9 +43,11 @@ def runs() -> None:
 
 @runs.command("list")
 @runs_argument()
+@children_option
 @listing_options
 def list_(
     names: tuple[str, ...],
+    children: bool,
     where: str | None,
     sort: str | None,
     limit: int | None,
@@ -58,13 +62,18 @@ def list_(
     \b
     Example:
       tracker runs list --where "val_loss < 0.3 and params.lr >= 1e-3" --sort val_loss -n 10
+      tracker runs list sweep-1 --children
     """
     short = form == "table" and limit is None and on_terminal() and not names
     most = _ON_SCREEN if short else limit or None
     ask = queries.overview if form == "table" else queries.runs
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
+        if children and ids:
+            ids = family(reader, ids)
         listing = ask(reader, where, sort, most, ids)
+        if children and form == "table":
+            listing = as_tree(listing)
         show(listing, form, _overview_table(listing) if form == "table" else None)
         if form == "table":
             _say_what_is_missing(reader, listing, where, short)
