@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from tracker.values import element_count, number
 
+_NUMBERS = (float, int, np.floating, np.integer, np.bool_)
+
 
 class Deferred:
     """A one-element tensor of ours alone, on its device, not yet read."""
@@ -38,11 +40,18 @@ def snapshot(value: Any, name: str) -> float | Deferred:
     Raises:
         BadValue: for text, None, and anything with more than one element.
     """
-    if isinstance(value, (int, float, np.generic)) or element_count(value) != 1:
+    try:
+        if isinstance(value, _NUMBERS):
+            return float(value)
+        if getattr(value, "is_cpu", False):  # a torch tensor that nobody has to wait for
+            return float(value.item())
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        return number(value, name)  # says what is wrong
+    if element_count(value) != 1:
         return number(value, name)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        if value.device.type == "cpu" or value.is_complex():
+        if value.is_complex():
             return number(value, name)
         return Deferred(value.detach().clone(), read_torch)
     tensorflow = sys.modules.get("tensorflow")

@@ -1,0 +1,140 @@
+"""What the stream benchmark says of this project alone: real curves, many runs, a training loop."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import curves, page
+
+RUNS, POINTS = 100, 10_000
+ROUNDS, STEPS = 40, 250
+
+
+def sections(*, quick: bool) -> str:
+    """Return the Markdown of all three."""
+    return "\n".join([real_curves(), many_runs(), training_loops(quick=quick)])
+
+
+def real_curves() -> str:
+    """Bytes a point of each curve of a real training: values of one block, and the shared clock."""
+    from tracker.series import encode_clock, encode_values
+
+    found = curves.real()
+    times = found.pop("time")
+    clock = len(encode_clock(np.arange(len(times)), times)) / len(times)
+    sizes = {name: len(encode_values(values)) / len(times) for name, values in found.items()}
+    smooth = np.convolve(found["loss"], np.ones(500) / 500, "valid").astype(np.float32)
+    sizes["loss, mean of 500 steps"] = len(encode_values(smooth.astype(float))) / len(smooth)
+    mean = sum(list(sizes.values())[:4]) / 4 + clock / 4
+    rows = [[name, f"{size:.2f}"] for name, size in sizes.items()]
+    rows.append(["steps and wall times, once a call", f"{clock:.2f}"])
+    rows.append(["**a point, all four and their clock**", f"**{mean:.2f}**"])
+    return (
+        "\n### Bytes a point in a real training\n\n"
+        f"A small network on digits, batches of 32, {len(times)} steps; values come back bit for bit. "
+        "A single-precision value that is all noise cannot take less than about 3 bytes.\n\n"
+        + page.table(["", "bytes"], rows)
+    )
+
+
+def many_runs() -> str:
+    """Time reading one metric of a hundred runs."""
+    import tracker
+
+    calls = curves.calls(4)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "tracker.db"
+        for _ in range(RUNS):
+            with tracker.start_run("many", database=database) as run:
+                for step in range(POINTS):
+                    run.log(calls[step], step)
+        took = [_seconds(lambda: tracker.metrics(names="loss", database=database)) for _ in "12345"]
+    return (
+        "\n### One metric of a hundred runs\n\n"
+        f'{RUNS} runs of {POINTS:,} steps and four metrics; `tracker.metrics(names="loss")`: '
+        f"{min(took):.3f} s at best, {statistics.median(took):.3f} s as a rule.\n"
+    )
+
+
+def training_loops(*, quick: bool) -> str:
+    """Compare loops with and without `log` at every step, turn by turn."""
+    import tracker
+
+    with tempfile.TemporaryDirectory() as folder:
+        with tracker.start_run("loop", database=Path(folder) / "tracker.db") as run:
+            torch = _slower(_torch_loop(None), _torch_loop(run.log), 10 if quick else ROUNDS)
+        place = Path(folder)
+        rounds = 4 if quick else ROUNDS // 2
+        keras = _slower(_keras_fit(False, place), _keras_fit(True, place), rounds)
+    return (
+        "\n### A training that logs at every step\n\n"
+        "On digits, one thread; the median of pairs, with and without, in alternating order.\n\n"
+        f"- PyTorch, a loss tensor and three floats a step: {torch}.\n"
+        f"- Keras, `TrackerCallback(log_every=1)` against no callback: {keras}.\n"
+    )
+
+
+def _slower(bare: Callable[[], None], logged: Callable[[], None], rounds: int) -> str:
+    ratios, steps = [], []
+    for turn in range(rounds + 2):
+        order = (bare, logged) if turn % 2 else (logged, bare)
+        took = {work: _seconds(work) for work in order}
+        ratios.append(took[logged] / took[bare])
+        steps.append(took[bare] / STEPS)
+    each = statistics.median(steps[2:]) * 1e3
+    return f"{statistics.median(ratios[2:]) - 1:+.1%} ({rounds} pairs, {each:.2f} ms a step)"
+
+
+def _torch_loop(log: Callable[..., None] | None) -> Callable[[], None]:
+    import torch
+    from sklearn.datasets import load_digits
+
+    torch.set_num_threads(1)  # with all cores the scheduler is what gets measured
+    data = load_digits(return_X_y=True)
+    x, y = torch.tensor(data[0], dtype=torch.float32) / 16, torch.tensor(data[1])
+    model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def loop() -> None:
+        for _ in range(STEPS):
+            rows = torch.randint(0, len(x), (64,))
+            loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if log is not None:
+                log({"loss": loss, "lr": 1e-3, "beta": 0.9, "size": 64.0})
+
+    return loop
+
+
+def _keras_fit(recorded: bool, folder: Path) -> Callable[[], None]:
+    import keras
+    from sklearn.datasets import load_digits
+
+    from tracker_keras import TrackerCallback
+
+    data = load_digits(return_X_y=True)
+    x, y = np.tile(data[0] / 16, (5, 1)), np.tile(data[1], 5)
+    x, y = x[: STEPS * 32], y[: STEPS * 32]
+    model = keras.Sequential([keras.layers.Dense(128, "relu"), keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+
+    def fit() -> None:
+        callbacks = [TrackerCallback(log_every=1, database=folder / "k.db")] if recorded else []
+        model.fit(x, y, batch_size=32, verbose=0, shuffle=False, callbacks=callbacks)
+
+    return fit
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
