@@ -35,6 +35,7 @@ from tracker.tables import (
 from tracker.where import Field
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
+_SHOWN = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
 Columns = Mapping[str, Place]
 
 
@@ -89,6 +90,12 @@ class Fields:
             return (
                 f"{field.name} is a step metric only, and filters know the metrics of epochs: "
                 f"{nearest(field.name, self._names(SUMMARY))}"
+            )
+        if field.name in _SHOWN:
+            metric = next(iter(self._names(SUMMARY)), "val_loss")
+            return (
+                f"{field.name} is another metric's from run to run: name the metric, such as "
+                f"{metric}, last({metric}) or best_epoch({metric})."
             )
         labels = [f"params.{name}" for name in self._names(PARAM)]
         labels += [f"tags.{name}" for name in self._names(TAG)]

@@ -207,7 +207,7 @@ class _Parser:
         function = token.text.lower()
         if function not in FUNCTIONS:
             hint = nearest(function, FUNCTIONS, what="there are", most=len(FUNCTIONS))
-            raise wrong(self._text, token.at, f"There is no function {token.text!r}: {hint}.")
+            raise wrong(self._text, token.at, f"There is no function {token.text!r}: {hint}")
         name = self._now
         if name.kind != "name":
             raise self._expected("the name of a metric")
