@@ -1,0 +1,138 @@
+"""The Keras and the torch callbacks, given the same logs through their hooks, record the same rows."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import keras
+import pytest
+import torch
+
+import tracker
+import tracker_keras
+import tracker_torch
+
+NAN, INF = math.nan, math.inf
+RULES = {"rules": "keras-3.15"}
+HOOKS = ("on_epoch_begin", "on_epoch_end")
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "stop": ("EarlyStopping", {"patience": 2}),
+    "stop by a margin": ("EarlyStopping", {"patience": 3, "min_delta": 0.05}),
+    "stop, higher is better": ("EarlyStopping", {"patience": 3, "mode": "max"}),
+    "stop behind a baseline": ("EarlyStopping", {"patience": 3, "baseline": 0.4}),
+    "stop after a warm-up": ("EarlyStopping", {"patience": 2, "start_from_epoch": 3}),
+    "restore": ("EarlyStopping", {"patience": 4, "restore_best_weights": True}),
+    "plateau": ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5}),
+    "plateau with cooldown": ("ReduceLROnPlateau", {"patience": 1, "cooldown": 2, "min_lr": 0.01}),
+    "save every epoch": ("ModelCheckpoint", {"filepath": "{epoch:02d}"}),
+    "save the best": ("ModelCheckpoint", {"filepath": "best", "save_best_only": True}),
+    "save beyond a threshold": (
+        "ModelCheckpoint",
+        {"filepath": "best", "save_best_only": True, "initial_value_threshold": 0.5},
+    ),
+    "schedule": ("LearningRateScheduler", {"schedule": lambda epoch, lr: lr * 0.5}),
+}
+SPECIAL = [
+    [NAN, 1.0, 0.5, 0.2, 0.1],
+    [0.5, NAN, 0.4, NAN, NAN, NAN, NAN],
+    [INF, -INF, 0.0, -0.0, 1.0, 1.0],
+    [0.5, 0.5000000005, 0.4999999999, 0.5, 0.5, 0.5],
+    [None, 0.3, None, 0.4, 0.5, None, 0.6, 0.7],
+]
+
+
+def series() -> list[list[float | None]]:
+    """Random walks of validation losses, and those that are known to be delicate."""
+    draw = random.Random(15)
+    walks = []
+    for _ in range(4):
+        value = 1.0
+        walks.append([value := round(value + draw.uniform(-0.12, 0.1), 3) for _ in range(14)])
+    return walks + SPECIAL
+
+
+def logs_of(value: float | None) -> dict[str, float]:
+    return {"loss": 0.25} if value is None else {"loss": 0.25, "val_loss": value}
+
+
+def with_keras(kind: str, arguments: dict[str, Any], values: list[float | None]) -> None:
+    """Play ``fit`` for one callback."""
+    if "filepath" in arguments:
+        arguments = {**arguments, "filepath": f"ck/{arguments['filepath']}.keras"}
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.stop_training = False
+    callback = getattr(tracker_keras, kind)(**arguments)
+    hooks = keras.callbacks.CallbackList([callback], model=model, epochs=len(values), steps=1)
+    hooks.on_train_begin()
+    for epoch, value in enumerate(values):
+        hooks.on_epoch_begin(epoch)
+        hooks.on_epoch_end(epoch, logs_of(value))
+        if model.stop_training:
+            break
+    hooks.on_train_end()
+
+
+def with_torch(kind: str, arguments: dict[str, Any], values: list[float | None]) -> None:
+    """The same for a torch callback, with Keras' rules."""
+    if "filepath" in arguments:
+        arguments = {**arguments, "filepath": f"ck/{arguments['filepath']}.pt"}
+    model = torch.nn.Linear(2, 1)
+    rules = {} if kind == "LearningRateScheduler" else RULES
+    callback = getattr(tracker_torch, kind)(**arguments, **rules)
+    hooks = tracker_torch.CallbackList([callback], model, torch.optim.SGD(model.parameters(), 0.1))
+    hooks.on_train_begin()
+    for epoch, value in enumerate(values):
+        hooks.on_epoch_begin(epoch)
+        hooks.on_epoch_end(epoch, logs_of(value))
+        if hooks.stop_training:
+            break
+    hooks.on_train_end()
+
+
+def recorded(play: Any, folder: Path, case: str, values: list[float | None]) -> list[Any]:
+    """Return the decision rows, the run's end, and its epochs."""
+    folder.mkdir()
+    os.chdir(folder)
+    with tracker.start_run("both"):
+        play(*CASES[case], values)
+    connection = sqlite3.connect(".tracker/tracker.db")
+    try:
+        rows = connection.execute(
+            "SELECT epoch, kind, decision.monitor, value, value_kind, best, best_kind, best_epoch, wait, "
+            "verdict, reason, path, lr_before, lr_after FROM decision JOIN policy ON policy.id = policy_id "
+            "ORDER BY decision.id"
+        ).fetchall()
+        ends = connection.execute("SELECT status, reason, epochs FROM run").fetchall()
+        metrics = connection.execute(
+            "SELECT epoch, name, value, value_kind FROM metric JOIN epoch ON epoch.id = epoch_id "
+            "ORDER BY epoch, position"
+        ).fetchall()
+    finally:
+        connection.close()
+    return [[tuple(_plain(cell) for cell in row) for row in part] for part in (rows, ends, metrics)]
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, float) and math.isfinite(cell):
+        return float(f"{cell:.6e}")  # Keras keeps learning rates in single precision
+    return cell.replace(".keras", ".pt") if isinstance(cell, str) else cell
+
+
+@pytest.mark.filterwarnings("ignore:.*val_loss.*")
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("values", series(), ids=lambda values: str(values[:2]))
+def test_both_adapters_record_the_same_rows(folder: Path, case: str, values: list[Any]) -> None:
+    theirs = recorded(with_keras, folder / "keras", case, values)
+    ours = recorded(with_torch, folder / "torch", case, values)
+    assert ours[0] and ours == theirs
