@@ -96,7 +96,7 @@ def show(listing: Listing, form: str, table: Table | None = None) -> None:
         from tracker.exports.json import write_json
         from tracker.exports.stream import of_listing
 
-        write_json(of_listing(_quiet(listing)), sys.stdout)
+        write_json(of_listing(listing), sys.stdout)
     elif listing.rows:
         print_table(table or Table(listing))
 
