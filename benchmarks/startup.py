@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import page
+
 ROUNDS = 15
 RUNS = 1000
 
@@ -79,9 +81,12 @@ def _ms(value: float) -> str:
 
 
 def main() -> None:
-    """Print the table."""
-    for row in measure():
-        print(" | ".join(row))
+    """Print the table and write it into docs/benchmarks.md."""
+    rows = measure()
+    head = ("Whole processes, median of pairs", "this", "compared with", "difference or ratio")
+    text = f"## Start-up\n\n{page.machine()}.\n\n{page.table(head, rows)}"
+    print(text)
+    page.write("startup", text)
 
 
 if __name__ == "__main__":
