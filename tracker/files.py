@@ -153,7 +153,9 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
     """Read size and hash of a regular file; None where there is none (a folder or a link is none)."""
     target = Path(os.path.abspath(path))  # noqa: PTH100
     try:
-        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(
+            target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        )  # a pipe would wait
     except OSError:
         return None
     try:
