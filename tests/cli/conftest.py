@@ -1,0 +1,25 @@
+"""The command line, called in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tracker.cli import program
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli() -> Cli:
+    """Call ``tracker …``; an error that is none of ours or click's comes out as it is."""
+
+    def call(*words: object, **options: object) -> Result:
+        result = CliRunner().invoke(program, [str(word) for word in words], **options)  # type: ignore[arg-type]
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
