@@ -34,6 +34,12 @@ def facts(
     return {name: value for name, value in found.items() if value is not None}
 
 
+def size(model: Any) -> dict[str, Any]:
+    """Return the ``model`` section alone, for a model that is built only when it meets data."""
+    found = _or_none(lambda: _model(model))
+    return {} if found is None else {"model": found}
+
+
 def _or_none(read: Callable[[], Any]) -> Any:
     try:
         return json.loads(json.dumps(read(), default=_plain))

@@ -177,7 +177,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             "best": number(self.best),
             "best_epoch": self._best_epoch,
             "batches": step,
-            "kept": [one.id for one in self._kept] if self.keep is not None else [],
+            "kept": [_noted(one) for one in self._kept] if self.keep is not None else [],
         }
 
     def _prune(self, epoch: int, logs: Logs, step: int | None) -> None:
@@ -193,9 +193,13 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         chosen = rule.choose((one.id, one.value, one.epoch) for one in self._kept)
         reasons = dict(zip(chosen.drop, chosen.reasons, strict=True))
         going = [one for one in self._kept if one.id in reasons]
-        for one in session.run.prune_checkpoints(going, why=f"keep={self.keep}"):
-            self._kept = [other for other in self._kept if other.id != one.id]
-            self._decide("pruned", epoch, reasons[one.id], logs, one.path, step)
+        there = {one.id for one in session.run.checkpoints()}
+        pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
+        gone = {one.id for one in pruned} | {one.id for one in going if one.id not in there}
+        for one in going:
+            if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
+                self._kept = [other for other in self._kept if other.id != one.id]
+                self._decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
     def _batches(self, epoch: int, batch: int | None) -> int | None:
         steps = (self.params or {}).get("steps")
@@ -215,13 +219,22 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         )
         if threshold == self.initial_value_threshold:
             self.best, self._best_epoch = saved["best"], saved["best_epoch"]
-        self._kept = [one for one in session.run.checkpoints() if one.id in saved["kept"]]
+        self._kept = [_noted_before(one) for one in saved["kept"]]
         steps = (self.params or {}).get("steps")
         if self.save_freq == "epoch":
             self.catch_up(epoch)
         elif steps is not None and saved["batches"] is not None:
             self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
             self._last_batch_seen = steps - 1
+
+
+def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:
+    found = {name: getattr(checkpoint, name) for name in ("id", "epoch", "monitor", "value")}
+    return {**found, "path": str(checkpoint.path)}
+
+
+def _noted_before(noted: dict[str, Any]) -> tracker.Checkpoint:
+    return tracker.Checkpoint(**{**noted, "path": Path(noted["path"]), "bytes": 0, "sha256": ""})
 
 
 class Saver:

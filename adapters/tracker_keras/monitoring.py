@@ -23,6 +23,7 @@ class Monitoring(Recorded):
     mode: str
     monitor_op: Any
     min_delta: float
+    _direction_is_due = False
 
     def _is_improvement(self, monitor_value: Any, reference_value: Any) -> Any:
         answer = super()._is_improvement(monitor_value, reference_value)
@@ -35,13 +36,23 @@ class Monitoring(Recorded):
     def _judge(self, epoch: int, logs: Logs) -> None:
         self.improvement = None
         super()._judge(epoch, logs)
+        if self._direction_is_due:  # the metrics are built now, at the latest
+            self._tell_direction()
 
     def config(self) -> dict[str, Any]:
         """Return the settings, with the direction that "auto" stands for, and min_delta's size."""
         found = super().config()
         if "min_delta" in found:
             found["min_delta"] = abs(float(found["min_delta"]))
-        return {**found, "mode": self._direction() or self.mode}
+        direction = self._direction()
+        self._direction_is_due = direction is None
+        return {**found, "mode": direction or self.mode}
+
+    def _tell_direction(self) -> None:
+        direction = self._direction()
+        if direction is not None and self._policy is not None:
+            self._policy.configure(mode=direction)
+            self._direction_is_due = False
 
     def _direction(self) -> str | None:
         """Ask Keras which way is better; None where it can only say so later, or never."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tracker
 from tracker.policies import words
-from tracker_keras.capture import facts
+from tracker_keras.capture import facts, size
 from tracker_keras.epochs import Epochs
 from tracker_keras.fitting import Call, call_of, calls
 from tracker_keras.readings import steps_taken
@@ -76,7 +76,9 @@ class Session:
         if call is not None:
             self._make_room(self._initial_epoch(call))
             call.on_end = self.end
-        self.run.capture(**facts(self.model, first.params, call.arguments if call else {}))
+        found = facts(self.model, first.params, call.arguments if call else {})
+        self.run.capture(**found)
+        self._unbuilt = "parameters" not in found.get("model", {"parameters": None})
         self._finalizer = weakref.finalize(self, _dropped, self.run, self.owned)
         self._finalizer.atexit = False
         _open[id(key)] = self
@@ -126,6 +128,12 @@ class Session:
         if not self.has(callback):
             self._members.append(weakref.ref(callback))
             callback.joined(self)
+
+    def _capture_what_is_built(self) -> None:
+        """Capture the size of a model that had not been built when the training began."""
+        if self._unbuilt and getattr(self.model, "built", False):
+            self._unbuilt = False
+            self.run.capture(**size(self.model))
 
     def note_folder(self, folder: str) -> None:
         """Register a folder of TensorBoard's with the run."""
@@ -193,6 +201,7 @@ class Session:
         """Before a callback's ``on_epoch_end``; the first one to come records the epoch."""
         if self.open and self.epochs.end(epoch, logs):
             _last_epochs[self.run] = epoch
+            self._capture_what_is_built()
 
     def epoch_passed(self, callback: Recorded) -> None:
         """After a callback's ``on_epoch_end``: the last of ours adds what they put into the logs."""

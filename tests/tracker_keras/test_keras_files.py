@@ -1,0 +1,265 @@
+"""Files that appear whole or not at all, and what becomes of those that are there."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tracker
+from tracker_keras import (
+    BackupAndRestore,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    TrackerCallback,
+)
+
+
+class Feed(keras.callbacks.Callback):
+    """Puts chosen values into the logs, before anybody judges them."""
+
+    def __init__(self, **series):
+        super().__init__()
+        self.series = series
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(
+            {name: values[epoch] for name, values in self.series.items() if epoch in values}
+        )
+
+
+def numbered(*values):
+    return dict(enumerate(values))
+
+
+def test_a_checkpoint_is_registered_with_its_hash(fit, model, record):
+    """Path, size, SHA-256, epoch, metrics and the value it is judged by."""
+    fit(model, [ModelCheckpoint("m/{epoch:02d}.keras")], epochs=1)
+    (row,) = record.checkpoints()
+    file = Path("m/01.keras").read_bytes()
+    assert row["sha256"] == hashlib.sha256(file).hexdigest() and row["bytes"] == len(file)
+    assert (row["path"], row["epoch"], row["monitor"]) == ("m/01.keras", 0, "val_loss")
+    assert row["value"] == json.loads(row["metrics"])["val_loss"]
+
+
+def test_a_checkpoint_loads(fit, model, same_weights):
+    """With Keras' safe mode, and it is the model of that epoch."""
+    fit(model, [ModelCheckpoint("m.keras")], epochs=1)
+    assert same_weights(keras.saving.load_model("m.keras"), model)
+
+
+def test_a_save_that_fails_leaves_the_file_before(fit, model, record, monkeypatch):
+    """As with Keras the error comes out; but the old file is whole, and no other is left behind."""
+    fit(model, [ModelCheckpoint("m.weights.h5", save_weights_only=True)], epochs=1)
+    before = Path("m.weights.h5").read_bytes()
+
+    def full(path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(model, "save_weights", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        fit(model, [ModelCheckpoint("m.weights.h5", save_weights_only=True)], epochs=1)
+    assert Path("m.weights.h5").read_bytes() == before
+    assert [path.name for path in Path().iterdir()] != [] and not list(Path().glob(".tracker-*"))
+    assert record.runs()[1]["status"] == "failed" and record.runs()[1]["epochs"] == 1
+
+
+def test_the_best_k_stay(fit, model, record):
+    """The last stays too; what goes is a decision with its reason."""
+    checkpoint = ModelCheckpoint("{epoch}.keras", "score", mode="max", keep=2)
+    fit(model, [Feed(score=numbered(0.5, 0.9, 0.7, 0.1)), checkpoint], epochs=4)
+    assert sorted(path.name for path in Path().glob("*.keras")) == ["2.keras", "3.keras", "4.keras"]
+    pruned = [row for row in record.decisions() if row["verdict"] == "pruned"]
+    assert [row["path"] for row in pruned] == ["1.keras"]
+    assert pruned[0]["reason"] == "score 0.5000 is not among the 2 best, down to 0.7000 (epoch 2)"
+    assert [row["state"] for row in record.checkpoints()] == ["pruned"] + ["available"] * 3
+
+
+def test_files_that_others_made_stay(fit, model):
+    """Only what this callback saved is ever deleted."""
+    Path("0.keras").write_text("mine")
+    fit(model, [ModelCheckpoint("{epoch}.keras", "loss", keep=1)], epochs=3)
+    assert Path("0.keras").read_text() == "mine"
+
+
+@pytest.mark.parametrize("keep", [-1, 1.5, "3"])
+def test_keep_is_checked(keep):
+    """At once, with the value."""
+    with pytest.raises(tracker.BadValue, match="keep"):
+        ModelCheckpoint("m.keras", keep=keep)
+
+
+def test_a_better_file_of_an_earlier_attempt_is_not_written_over(fit, build, record, same_weights):
+    """A run that goes on from an earlier epoch saves over it only what is better."""
+
+    def attempt(model, resume, **options):
+        best = ModelCheckpoint("best.weights.h5", "score", 0, True, True, "min")
+        scores = Feed(score=numbered(*options.pop("scores")))
+        fit(model, [scores, TrackerCallback(name="r", resume=resume), best], **options)
+        return Path("best.weights.h5").read_bytes()
+
+    first = attempt(build(), None, scores=[0.9, 0.8, 0.2], epochs=3)
+    second = attempt(build(), "r", scores=[0.9, 0.8, 0.7, 0.6], epochs=4, initial_epoch=2)
+    assert second == first
+    assert (
+        "does not replace the file of epoch 2" in record.decisions("ModelCheckpoint")[-1]["reason"]
+    )
+    third = attempt(build(), "r", scores=[0.9, 0.8, 0.7, 0.6, 0.1], epochs=5)
+    assert third != first
+
+
+def rows(name="log.csv", **options):
+    with Path(name).open(newline="") as file:
+        return list(csv.reader(file, **options))
+
+
+def test_a_late_metric_becomes_a_column(fit, model):
+    """With NA in the rows before; Keras drops it."""
+    fit(model, [Feed(late={1: 0.5, 2: 0.25}), CSVLogger("log.csv")])
+    header, *body = rows()
+    assert header[-1] == "late" and [row[-1] for row in body] == ["NA", "0.5", "0.25"]
+    assert len({len(row) for row in body}) == 1
+
+
+def test_appended_values_stand_under_their_columns(fit, build):
+    """Keras would write them in its own order."""
+    Path("log.csv").write_text("epoch,val_loss,loss\r\n0,9.0,8.0\r\n")
+    history = fit(build(), [CSVLogger("log.csv", append=True)], epochs=1).history
+    header, old, new = rows()
+    assert header == ["epoch", "val_loss", "loss", "accuracy", "val_accuracy"]
+    assert old == ["0", "9.0", "8.0", "NA", "NA"]
+    assert new[1:3] == [str(history["val_loss"][0]), str(history["loss"][0])]
+
+
+def test_another_file_is_not_appended_to(fit, model):
+    """It says what the file begins with, and what to do; the file stays as it was."""
+    Path("log.csv").write_text("epoch;loss\r\n0;1.0\r\n")
+    with pytest.raises(tracker.UsageError, match=r"separator ','.*begins with 'epoch;loss'"):
+        fit(model, [CSVLogger("log.csv", append=True)])
+    assert Path("log.csv").read_text() == "epoch;loss\n0;1.0\n"
+
+
+def test_a_second_fit_begins_the_file_anew(fit, build):
+    """Also after a late column, header and all."""
+    logger = CSVLogger("log.csv")
+    fit(build(), [Feed(late={1: 0.5}), logger], epochs=2)
+    fit(build(), [logger], epochs=1)
+    assert rows()[0] == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert len(rows()) == 2
+
+
+def interrupted(fit, model, backup, at=2, **options):
+    """Train until epoch ``at`` has been backed up, then break off."""
+
+    def stop(epoch, logs):
+        if epoch == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            [backup, keras.callbacks.LambdaCallback(on_epoch_begin=stop)],
+            epochs=5,
+            **options,
+        )
+
+
+STEPS = {
+    "before the new weights": ["next.weights.h5"],
+    "before the new metadata": ["training_metadata.json.next"],
+    "before either took its place": [],
+    "between the two": [],
+    "after both": [],
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_kill_leaves_a_torn_backup(step, fit, build, same_weights):
+    """Whatever of the four files a kill leaves, weights and epoch restored are of one moment."""
+    older, newer = build(), build()
+    interrupted(fit, older, BackupAndRestore("b"), at=1)
+    shutil.copytree("b", "older")
+    shutil.rmtree("b")
+    interrupted(fit, newer, BackupAndRestore("b"), at=2)
+    shutil.copytree("b", "newer")
+    weights, metadata = "latest.weights.h5", "training_metadata.json"
+    if step != "after both":
+        shutil.copy(f"older/{metadata}", f"b/{metadata}")
+        shutil.copy(f"newer/{metadata}", f"b/{metadata}.next")
+    if step not in ("after both", "between the two"):
+        shutil.copy(f"older/{weights}", f"b/{weights}")
+        shutil.copy(f"newer/{weights}", "b/next.weights.h5")
+    for name in STEPS[step]:
+        Path("b", name).write_bytes(Path("b", name).read_bytes()[:100])
+    model = build()
+    fit(model, [BackupAndRestore("b", delete_checkpoint=False)], epochs=0)
+    expected, epoch = (newer, 2) if step in ("after both", "between the two") else (older, 1)
+    assert model._initial_epoch == epoch and same_weights(model, expected)
+
+
+def test_a_damaged_backup_is_noticed(fit, build):
+    """A flipped byte is an error that says what to do; Keras might load it."""
+    interrupted(fit, build(), BackupAndRestore("b"))
+    path = Path("b/latest.weights.h5")
+    damaged = bytearray(path.read_bytes())
+    damaged[-100] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(OSError, match="The backup in b is damaged"):
+        fit(build(), [BackupAndRestore("b")])
+
+
+def test_a_backup_of_keras_own_is_taken_over(fit, build, same_weights):
+    """One that was written before the import line changed."""
+    before, after = build(), build()
+    interrupted(fit, before, keras.callbacks.BackupAndRestore("b"))
+    fit(after, [BackupAndRestore("b")], epochs=2)
+    assert same_weights(before, after)
+
+
+def test_the_backup_goes_when_the_run_has_its_status(fit, model, record):
+    """Inside a block at its end: until then a kill would need it."""
+    with tracker.start_run():
+        fit(model, [BackupAndRestore("b")])
+        assert Path("b").is_dir()
+    assert not Path("b").exists() and not list(Path().glob(".b.*"))
+
+
+def test_the_backup_of_an_ended_training_is_not_restored(fit, build):
+    """Two fits in one block: the second one trains, as with Keras."""
+    with tracker.start_run():
+        for _ in range(2):
+            assert len(fit(build(), [BackupAndRestore("b")]).epoch) == 3
+
+
+def test_best_weights_survive_in_the_backup(fit, build, record):
+    """EarlyStopping holds them in memory only; a resumed run restores them all the same."""
+    scores = {"score": numbered(0.1, 0.5, 0.6, 0.7)}
+
+    def attempt(model, fails_at):
+        def fail(epoch, logs):
+            if epoch == fails_at:
+                raise RuntimeError("killed")
+
+        stopping = EarlyStopping("score", mode="min", patience=3, restore_best_weights=True)
+        fit(model, [
+            TrackerCallback(name="r", resume="auto"), Feed(**scores), BackupAndRestore("b"),
+            stopping, LambdaCallback(on_epoch_begin=fail),
+        ], epochs=9)  # fmt: skip
+
+    whole, first, second = build(), build(), build()
+    with pytest.raises(RuntimeError):
+        attempt(first, 3)
+    attempt(second, None)
+    fit(whole, epochs=1)
+    assert all(map(np.array_equal, second.get_weights(), whole.get_weights()))
+    assert record.decisions("EarlyStopping")[-1]["verdict"] == "restored"
