@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from tracker.database import Reader
 from tracker.direction import direction
-from tracker.errors import CheckpointError
+from tracker.errors import CheckpointError, UnknownRun
 from tracker.queries.fields import CheckpointFields
 from tracker.queries.filters import condition, ordering
 from tracker.queries.find import find_run, labels
@@ -84,7 +84,7 @@ def find_checkpoint(
 
     Args:
         reader: an open database.
-        text: its id, a prefix of that which no other has, or a run (as `find_run` takes it).
+        text: its id, a run (as `find_run` takes it), or a prefix of the id that no other has.
         alias: of a run: "best" or "last" of those that are available.
         epoch: of a run: the newest one of that epoch, whatever its state.
 
@@ -92,17 +92,11 @@ def find_checkpoint(
         CheckpointError: when the run has no such checkpoint.
         UnknownRun, AmbiguousRun: when ``text`` is neither.
     """
-    if not reader.empty and text:
-        is_meant = CHECKPOINT.c.id.startswith(text, autoescape=True)
-        statement = select(CHECKPOINT.c.id, CHECKPOINT.c.run_id).where(is_meant).limit(2)
-        ids = list(reader.connection.execute(statement))
-        if len(ids) == 1:
-            return next(
-                one
-                for one in checkpoints(reader, [ids[0].run_id]).dicts()
-                if one["id"] == ids[0].id
-            )
-    there = list(checkpoints(reader, [find_run(reader, text)]).dicts())
+    run = _run_or_none(reader, text)
+    by_itself = _by_id(reader, text, exactly=run is not None)
+    if by_itself is not None:
+        return by_itself
+    there = list(checkpoints(reader, [run or find_run(reader, text)]).dicts())
     if epoch is not None:
         found = [one for one in there if one["epoch"] == epoch]
         what = f"of epoch {epoch}"
@@ -115,6 +109,27 @@ def find_checkpoint(
             f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."
         )
     return found[-1]
+
+
+def _run_or_none(reader: Reader, text: str) -> str | None:
+    try:
+        return find_run(reader, text)
+    except UnknownRun:
+        return None
+
+
+def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None:
+    """Return the checkpoint with that id, or the only one whose id begins so."""
+    if reader.empty or not text:
+        return None
+    column = CHECKPOINT.c.id
+    test = column == text if exactly else column.startswith(text, autoescape=True)
+    statement = select(column, CHECKPOINT.c.run_id).where(test).limit(2)
+    ids = list(reader.connection.execute(statement))
+    if len(ids) != 1:
+        return None
+    there = checkpoints(reader, [ids[0].run_id]).dicts()
+    return next(one for one in there if one["id"] == ids[0].id)
 
 
 def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
