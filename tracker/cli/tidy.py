@@ -97,7 +97,7 @@ def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None)
         click.confirm(f"Delete the {what} {called} for good?", abort=True, err=True)
     gone = edits.delete(locate(database), ids, files=files)
     freed = compact(locate(database))
-    click.echo(f"Deleted the {what} {called}; {size(freed)} given back to the disk.")
+    click.echo(f"Deleted the {what} {called}{f'; {size(freed)} freed' if freed else ''}.")
     if files:
         click.echo(f"{len(gone.files)} files deleted.")
         for path, why in gone.kept.items():
