@@ -121,7 +121,7 @@ def _outcome(
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            history = fit(model, callbacks, epochs=5).history
+            history = fit(model, callbacks, epochs=4).history
         except Exception as raised:
             error = (type(raised), str(raised))
         finally:

@@ -65,13 +65,13 @@ def attempt(fit):
 
 def test_killed_at_random_moments(tmp_path):
     """Whole and killed trainings end alike: epochs, decisions, files, CSV, weights, to the last bit."""
-    command = [sys.executable, str(HERE / "killing.py"), str(tmp_path), "1", "2"]
+    command = [sys.executable, str(HERE / "killing.py"), str(tmp_path), "2"]
     paths = os.pathsep.join([str(ADAPTERS), str(ADAPTERS.parent)])
     env = {**os.environ, "PYTHONPATH": paths, "KERAS_BACKEND": keras.backend.backend()}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [one["differs"] for one in found] == [{}, {}]
+    assert [one["differs"] for one in found] == [{}]
     assert sum(one["kills"] for one in found) > 0
 
 
