@@ -1,0 +1,79 @@
+"""The import rules hold, and each turns red for a planted violation."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tracker
+
+ROOT = Path(__file__).parents[1]
+
+
+def _rules() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "architecture", Path(__file__).with_name("architecture.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+rules = _rules()
+adapters = partial(rules.adapters_use_public_names, public=list(tracker.__all__))
+
+PLANTED = [
+    (rules.pure_modules_know_no_database, "tracker/policies/best.py", "import sqlalchemy"),
+    (
+        rules.pure_modules_know_no_database,
+        "tracker/series.py",
+        "from tracker.database import locate",
+    ),
+    (
+        rules.queries_never_write,
+        "tracker/queries/runs.py",
+        "from sqlalchemy import delete\nx = delete(RUN)",
+    ),
+    (rules.queries_never_write, "tracker/queries/runs.py", "x = RUN.update()"),
+    (rules.frames_and_cli_hold_no_sql, "tracker/frames.py", "from sqlalchemy import select"),
+    (rules.frames_and_cli_hold_no_sql, "tracker/cli/runs.py", "def f():\n    import sqlite3"),
+    (adapters, "adapters/tracker_keras/history.py", "from tracker.recorder import Recorder"),
+    (adapters, "adapters/tracker_keras/history.py", "import tracker_torch"),
+    (adapters, "adapters/tracker_torch/history.py", "import keras"),
+    (rules.importing_is_light, "tracker/run.py", "import pandas"),
+    (rules.importing_is_light, "tracker/start.py", "from alembic import command"),
+    (
+        rules.migrations_import_nothing_of_ours,
+        "migrations/versions/0001_the_first_schema.py",
+        "from tracker import models",
+    ),
+    (rules.files_are_short, "tracker/run.py", "\n" * 300),
+]
+
+
+@pytest.mark.parametrize("rule", dict.fromkeys(rule for rule, _, _ in PLANTED), ids=str)
+def test_a_rule_holds(rule: Callable[[Path], list[str]]) -> None:
+    assert rule(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "planted"),
+    PLANTED,
+    ids=[f"{file}-{number}" for number, (_, file, _) in enumerate(PLANTED)],
+)
+def test_a_planted_violation_is_seen(
+    rule: Callable[[Path], list[str]], file: str, planted: str, folder: Path
+) -> None:
+    for part in ("tracker", "adapters", "migrations"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    assert rule(folder) == []
+    target = folder / file
+    target.write_text(f"{target.read_text(encoding='utf-8')}\n{planted}\n", encoding="utf-8")
+    assert rule(folder) != []

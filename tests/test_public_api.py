@@ -1,0 +1,47 @@
+"""The public API is one sorted list; what is imported costs next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tracker
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "torch", "pandas", "alembic", "sqlalchemy", "numpy")
+
+
+def test_the_list_is_sorted_and_whole() -> None:
+    assert tracker.__all__ == sorted(tracker.__all__)
+    assert set(tracker.__all__) == set(tracker._HOMES)
+
+
+@pytest.mark.parametrize("name", tracker.__all__)
+def test_a_public_name_loads_and_says_what_it_is(name: str) -> None:
+    assert getattr(tracker, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = tracker.nonsense
+
+
+@pytest.mark.parametrize("name", ["tracker_keras", "tracker_torch"])
+def test_both_adapters_offer_the_same_callbacks(name: str) -> None:
+    text = (ROOT / "adapters" / name / "__init__.py").read_text()
+    for callback in (
+        "BackupAndRestore", "BaseLogger", "CSVLogger", "EarlyStopping", "History", "LambdaCallback",
+        "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
+    ):  # fmt: skip
+        assert f'"{callback}"' in text
+
+
+def test_importing_tracker_loads_nothing_heavy() -> None:
+    code = f"import sys, tracker; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
