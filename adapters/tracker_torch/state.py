@@ -166,7 +166,7 @@ def plain(value: Any, where: str = "state") -> Any:
         if hasattr(value, "full_tensor"):
             raise UsageError(
                 f"{where} is a shard of a distributed tensor: one file cannot hold it. "
-                f"Save sharded models with torch.distributed.checkpoint and run.log_checkpoint."
+                f"Save sharded models with torch.distributed.checkpoint."
             )
         return value
     if isinstance(value, numpy.generic):
