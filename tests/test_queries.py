@@ -18,7 +18,6 @@ from tracker.errors import AmbiguousRun, BadValue, CheckpointError, UnknownMetri
 from tracker.queries.bests import wanted_first
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.details import details
-from tracker.queries.kinds import kind_of
 
 
 def record(
@@ -285,17 +284,3 @@ def test_a_limit_is_a_number_of_rows() -> None:
     assert overview(limit=0) == []
     with pytest.raises(BadValue, match="limit is -1"):
         overview(limit=-1)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([1, 2], "integer"), ([1, None], "optional"), ([1, 0.5], "number"), ([2**70, 1], "any"),
-        ([2**60, 0.5], "any"), (["a", None], "text"), ([True, False], "flag"), ([True, None], "any"),
-        ([True, 1], "any"), ([[1], [2]], "any"), ([None], "any"),
-    ],
-)  # fmt: skip
-def test_a_parameters_column_has_the_kind_that_holds_it_exactly(
-    values: list[Any], kind: str
-) -> None:
-    assert kind_of(values) == kind

@@ -70,7 +70,7 @@ def runs(
     limit: int | None = None,
     ids: Sequence[str] | None = None,
 ) -> Listing:
-    """Return `overview` with more columns: ``tags.x``, ``params.x``, and each metric at its best."""
+    """Return `overview` with more columns: ``tags.x``, ``params.x``, and each metric at its best; sorted."""
     listing = overview(reader, where, order_by, limit, ids)
     if reader.empty:
         return listing
@@ -213,8 +213,8 @@ class _Widener:
         tags, params, metrics = self._scopes["tags."], self._scopes["params."], self._scopes[""]
         titles = settled(metrics, self._listing.names)
         heads = [(f"tags.{name}", tags[name], "text") for name in sorted(tags)]
-        heads += [(f"params.{name}", params[name], "") for name in params]
-        heads += [(titles[name], metrics[name], "number") for name in metrics]
+        heads += [(f"params.{name}", params[name], "") for name in sorted(params)]
+        heads += [(titles[name], metrics[name], "number") for name in sorted(metrics)]
         ids = [row[0] for row in self._listing.rows]
         cells = [list(map(values.get, ids)) for _, values, _ in heads]
         added = [
