@@ -14,6 +14,7 @@ from tracker.database import Database
 from tracker.journal import Entry, apply, apply_each, is_refusal
 from tracker.location import Location
 from tracker.process import is_alive, lost_reason, me
+from tracker.run_checkpoints import FOLDERS
 from tracker.spool import damaged_lines, read_file, set_aside, waiting
 from tracker.tables import ATTEMPT, CHECKPOINT, POLICY, RUN
 
@@ -114,7 +115,9 @@ def _folders(connection: Connection, location: Location, attempt: Any) -> set[Pa
     saved = select(CHECKPOINT.c.path).where(CHECKPOINT.c.run_id == attempt.run_id)
     found = {location.absolute(path).parent for path in connection.execute(saved).scalars()}
     configs = select(POLICY.c.config).where(POLICY.c.run_id == attempt.run_id)
-    worked_in = Path(values.from_json(attempt.captured).get("folder") or "/")
+    captured = values.from_json(attempt.captured)
+    found |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
+    worked_in = Path(captured.get("folder") or "/")
     for config in map(values.from_json, connection.execute(configs).scalars()):
         if isinstance(target := config.get("filepath"), str):
             found.add((worked_in / target.partition("{")[0]).parent)

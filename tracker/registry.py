@@ -241,13 +241,17 @@ def settle_path(connection: Connection, location: Location, stored_path: str) ->
 
 def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
     found = inspect_file(path)
+    same = [
+        one
+        for one in pending
+        if found is not None and (found.bytes, found.sha256) == (one.bytes, one.sha256)
+    ]
     replacing = any(one.state == "missing" for one in pending)
+    if same and not replacing:
+        path.unlink(missing_ok=True)  # the kill came between the decision to prune and the deletion
+    # of an old and a new one with the same content the new one stays: one file, one row
+    kept = max(same, key=lambda one: bool(one.state == "missing")) if same and replacing else None
     for one in pending:
-        same = found is not None and (found.bytes, found.sha256) == (one.bytes, one.sha256)
-        if same and not replacing:
-            path.unlink(
-                missing_ok=True
-            )  # the kill came between the decision to prune and the deletion
-        state = "available" if same and replacing else one.state
+        state = "available" if one is kept else one.state
         entry = {"kind": "checkpoint_state", "ids": [one.id], "state": state, "pending": False}
         apply(connection, [entry])

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tracker.run import Run
     from tracker.run_policy import Policy
 
+FOLDERS = "checkpoint_folders"
+"""Where in what is captured the folders are that an attempt saves into."""
+
 log = logging.getLogger("tracker")
 
 
@@ -39,6 +42,7 @@ class CheckpointKeeper:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._unrecorded: list[Checkpoint] = []
+        self._folders: list[str] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file."""
@@ -56,6 +60,7 @@ class CheckpointKeeper:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
         if not self._run.recording:
             return self._registered(describe(save_file(path, save), facts))
+        self._note_folder(Path(path).parent)
         with prepared(path, save) as ready:
             made = describe(ready, facts)
             self._write(made, pending=True)
@@ -65,6 +70,13 @@ class CheckpointKeeper:
                 self._settle(made)
                 raise
         return self._registered(made)
+
+    def _note_folder(self, folder: Path) -> None:
+        """Have on disk where temporary files may be left, before the first one is made there."""
+        stored = self._run.writer.stored_path(folder)
+        if stored not in self._folders:
+            self._folders.append(stored)
+            self._run.capture(**{FOLDERS: self._folders})
 
     def _settle(self, made: Checkpoint) -> None:
         """After a rename that failed: what the file is now says which of the rows is true."""
