@@ -81,7 +81,7 @@ class CallbackList(Loop):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Join or start the run, and let each callback take up its state."""
-        self.forget_stop()
+        self.begin_anew()
         self._hooks = {}
         for callback in self.callbacks:
             callback.set_params(self.params)

@@ -108,6 +108,10 @@ class EarlyStopping(Callback):
             self._restored = False
         else:
             self.loop.stop(self._why or f"stopped at epoch {self.stopped_epoch}")
+            self.loop.warn(
+                f"EarlyStopping has ended run {self.run.name} at epoch {self.stopped_epoch} "
+                f"({self._why}): nothing is trained unless an argument changes."
+            )
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch, and stop training where it is time."""

@@ -80,9 +80,12 @@ class Loop:
         self._stop = True
         self.run.note_stop(reason)
 
-    def forget_stop(self) -> None:
-        """Begin anew, as Keras does before ``on_train_begin``."""
+    def begin_anew(self) -> None:
+        """Forget a stop, as Keras does before ``on_train_begin``, and a run of ours that has ended."""
         self._stop = False
+        if self._owned and self._run is not None and self._run.finished:
+            self._run, self._owned = None, False
+            self.epoch = self.step = 0
         self._flags = [vars(unwrap(module)) for module in named(self.model).values()]
         for flags in self._flags:
             flags.pop("stop_training", None)

@@ -7,7 +7,7 @@ Files are written by `torch.save` from tensors, numbers, text and containers onl
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +72,7 @@ def load_state(things: Any, state: Any, part: str = "model") -> None:
     targets = named(things)
     if state is None or not targets:
         return
-    states = {"": state} if "" in targets else state
+    states = _with_counters({"": state} if "" in targets else state)
     if set(states) != set(targets):
         raise CheckpointError(
             f"the saved {part} state is of {_names(states)}, but there are {_names(targets)} now. "
@@ -85,6 +85,18 @@ def load_state(things: Any, state: Any, part: str = "model") -> None:
             raise CheckpointError(
                 f"the saved {part} state does not fit {type(thing).__name__}: {error}"
             ) from error
+
+
+def _with_counters(state: Any) -> Any:
+    """Make MultiStepLR's milestones what they were: in a file they are a plain dict."""
+    if isinstance(state, list):
+        return [_with_counters(item) for item in state]
+    if not isinstance(state, dict) or isinstance(state, OrderedDict):
+        return state
+    found = {name: _with_counters(item) for name, item in state.items()}
+    if "milestones" in found and isinstance(found["milestones"], dict):
+        found["milestones"] = Counter(found["milestones"])
+    return found
 
 
 def _names(states: Mapping[str, Any]) -> str:

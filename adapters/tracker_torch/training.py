@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn, Self
-from weakref import WeakSet
 
 import tracker
-from tracker import Checkpoint, Run, RunClosed, RunError, UsageError
+from tracker import Checkpoint, Run, RunClosed, RunError
+from tracker_torch import joining
 from tracker_torch.base_logger import BaseLogger
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
@@ -18,8 +18,6 @@ from tracker_torch.checkpoint_file import load_checkpoint
 from tracker_torch.distributed import several
 from tracker_torch.history import History
 from tracker_torch.progress import Progress, length
-
-_trained: WeakSet[Run] = WeakSet()
 
 
 class Training:
@@ -91,11 +89,11 @@ class Training:
             start=start,
             epochs=epochs,
         )
-        self._given = params or {}, tags or {}, resume
+        self._given = params, tags, resume
         self._epochs, self._log_every = epochs, log_every
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._stage = "new"
-        self._in_block = self._claimed = False
+        self._in_block = self._joined = False
         self._batch: dict[str, Any] | None = None
 
     run = property(lambda self: self.callbacks.run)
@@ -123,10 +121,16 @@ class Training:
             "new",
             "epochs() was called before: one Training is one loop. Start another for the next.",
         )
-        self._claim()
+        self._join()
         self.callbacks.on_train_begin()
         self._stage = "between"
-        for epoch in range(self.callbacks.first_epoch, self._epochs):
+        first = self.callbacks.first_epoch
+        if first >= self._epochs > 0:
+            self.callbacks.warn(
+                f"run {self.run.name} has {first} epochs already, and epochs is {self._epochs}: "
+                f"nothing is left to train. Pass a higher number to go on."
+            )
+        for epoch in range(first, self._epochs):
             if self.stop_training:
                 break
             self.callbacks.on_epoch_begin(epoch)
@@ -250,27 +254,12 @@ class Training:
         self._stage = "closed"
         self.callbacks.close(error)
 
-    def _claim(self) -> None:
-        """Make sure that the run is this training's alone; one that was joined hears of the arguments."""
-        if self._claimed:
-            return
-        if self.run in _trained:
-            raise UsageError(
-                f"run {self.run.name} already belongs to another Training: two would mix their epochs. "
-                f"Close the first (leave its `with`, or call close()), and start a run for each: "
-                f"with tracker.start_run(...): Training(...)."
-            )
-        if not self.callbacks.owns_run:
-            params, tags, resume = self._given
-            if resume is not None:
-                raise UsageError(
-                    f"resume is {resume!r}, but run {self.run.name} is active already: "
-                    f"pass resume= to the tracker.start_run that started it."
-                )
-            self.run.log_params(params)
-            self.run.set_tags(tags)
-        _trained.add(self.run)
-        self._claimed = True
+    def _join(self) -> None:
+        if not self._joined:
+            joining.take(self.run)
+            if not self.callbacks.owns_run:
+                joining.hand_over(self.run, *self._given)
+            self._joined = True
 
     def _end(self) -> None:
         self._stage = "over"
@@ -289,7 +278,7 @@ class Training:
 
     def __enter__(self) -> Self:
         self._in_block = True
-        self._claim()
+        self._join()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -305,3 +305,12 @@ def test_what_is_trained_is_captured(wine: Problem) -> None:
     assert found["optimizer"]["groups"][0]["betas"] == [0.8, 0.9]
     assert found["torch"]["version"] == torch.__version__
     assert found["distributed"]["world_size"] == 1
+
+
+def test_a_list_can_be_used_for_one_training_after_another() -> None:
+    loop = CallbackList([EarlyStopping(patience=5)])
+    for _ in range(2):
+        loop.on_train_begin()
+        loop.on_epoch_end(0, {"val_loss": 1.0})
+        loop.on_train_end()
+    assert ask("SELECT status, epochs FROM run") == [("finished", 1)] * 2

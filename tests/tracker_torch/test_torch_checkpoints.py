@@ -231,6 +231,19 @@ def test_a_full_disk_is_a_warning_and_the_older_file_stays(feed: Any, monkeypatc
     assert names(".") == [".tracker", "best.pt"]
 
 
+def test_a_strict_run_raises_what_cannot_be_saved(wine: Problem, monkeypatch: Any) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    keeper = ModelCheckpoint("best.pt")
+    monkeypatch.setattr(keeper, "_dump", full)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        Training(wine.net(), None, 1, callbacks=[keeper], strict=True) as training,
+    ):
+        list(training.epochs())
+
+
 def test_it_says_with_keras_words_what_it_does(feed: Any, capsys: Any) -> None:
     feed([1, 2], ModelCheckpoint("a.pt", save_best_only=True, verbose=1))
     assert capsys.readouterr().out == (
@@ -259,6 +272,7 @@ def test_a_pt_file_brings_everything_back(wine: Problem) -> None:
     assert found == {"epoch": 1, "step": training.step, "complete": True}
     assert torch.equal(torch.rand(3), drawn)
     assert rates.state_dict() == scheduler.state_dict()
+    assert type(rates.milestones) is type(scheduler.milestones)
     assert str(again.state_dict()) == str(optimizer.state_dict())
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)

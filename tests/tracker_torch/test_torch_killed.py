@@ -47,7 +47,7 @@ def story(folder: Path) -> dict[str, object]:
 def run_to_end(folder: Path, seed: int, kills: list[float], save_freq: str | int = "epoch") -> None:
     """Start the training, kill it after each of these seconds, and let it end at last."""
     folder.mkdir(exist_ok=True)
-    for patience in [*kills, 60.0]:
+    for patience in [*kills, 600.0]:
         child = SPAWN.Process(target=train, args=(str(folder), seed, save_freq))
         child.start()
         child.join(patience)

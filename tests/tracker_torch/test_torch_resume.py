@@ -15,6 +15,7 @@ from tracker_torch import (
     CSVLogger,
     EarlyStopping,
     History,
+    LambdaCallback,
     LearningRateScheduler,
     LRSchedulerCallback,
     ModelCheckpoint,
@@ -75,7 +76,8 @@ def test_a_run_that_was_stopped_stays_stopped_under_the_same_rules(folder: Path)
     """A kill may come between the decision to stop and the end of the run."""
     part([1, 2, 2, 2, 2], EarlyStopping(patience=2))
     stopper = EarlyStopping(patience=2)
-    part([1, 2, 2, 2, 2], stopper, resume="resumed-1")
+    with pytest.warns(UserWarning, match="nothing is trained unless an argument changes"):
+        part([1, 2, 2, 2, 2], stopper, resume="resumed-1")
     assert stopper.stopped_epoch == 2 and ask("SELECT count(*) FROM epoch") == [(3,)]
     assert ask("SELECT status, reason FROM run")[0][1].endswith("2 of 2 waits")
 
@@ -150,6 +152,51 @@ def test_tensorboard_drops_what_is_written_again(folder: Path) -> None:
     part([3, 2, 1, 0], TensorBoard("tb"), BackupAndRestore("bk"))
     events = EventAccumulator("tb/validation").Reload().Scalars("epoch_loss")
     assert [(event.step, event.value) for event in events] == [(0, 3), (1, 2), (2, 1), (3, 0)]
+
+
+def test_a_kill_between_the_stop_and_the_end_loses_no_epoch_and_restores_once(folder: Path) -> None:
+    series, stopped = (
+        [1, 2, 2, 2, 2],
+        [(0, "improved"), (1, "waited"), (2, "stopped"), (2, "restored")],
+    )
+
+    def die(logs: Any) -> None:
+        raise Killed
+
+    def callbacks(*hooks: Any) -> list[Any]:
+        return [
+            ModelCheckpoint("ck/{epoch}.pt"),
+            *hooks,
+            EarlyStopping(patience=2, restore_best_weights=True),
+        ]
+
+    part(series, *callbacks(LambdaCallback(on_train_end=die)))
+    for resume in ("resumed-1", "resumed-1"):
+        part(series, *callbacks(), resume=resume)
+        assert ask("SELECT epoch FROM epoch WHERE NOT superseded") == [(0,), (1,), (2,)]
+        assert decisions("EarlyStopping") == stopped
+    assert ask("SELECT status, epochs FROM run") == [("stopped_early", 3)]
+
+
+def test_a_file_that_was_condemned_before_a_kill_goes_after_it(
+    folder: Path, monkeypatch: Any
+) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.Run, "prune_checkpoints", die)
+        part([2, 1], ModelCheckpoint("ck/{epoch}.pt", keep=1))
+    assert len(list(Path("ck").iterdir())) == 2
+    part([2, 1, 3], ModelCheckpoint("ck/{epoch}.pt", keep=1))
+    assert [path.name for path in Path("ck").iterdir()] == ["2.pt"]
+    assert decisions("ModelCheckpoint") == [
+        (0, "saved"),
+        (1, "saved"),
+        (1, "pruned"),
+        (2, "skipped"),
+    ]
+    assert ask("SELECT epoch FROM epoch WHERE NOT superseded") == [(0,), (1,), (2,)]
 
 
 # BackupAndRestore
@@ -285,6 +332,12 @@ def test_a_kill_before_the_first_backup_begins_again(wine: Problem) -> None:
         train(wine, 2, BackupAndRestore("bk"), experiment="k")
     model, training = train(wine, 2, BackupAndRestore("bk"), experiment="k", resume="auto")
     assert weights(model) == weights(whole) and training.history.epoch == [0, 1]
+
+
+def test_a_run_that_has_all_its_epochs_says_so(wine: Problem) -> None:
+    train(wine, 2, BackupAndRestore("bk", delete_checkpoint=False))
+    with pytest.warns(UserWarning, match="nothing is left to train"):
+        train(wine, 2, BackupAndRestore("bk"), resume="default-1")
 
 
 def test_training_can_be_loaded_from_a_checkpoint(wine: Problem) -> None:
