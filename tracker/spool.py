@@ -32,6 +32,7 @@ class Spool:
         self.unwritten: list[Entry] = []
         """Entries that not even the spool could take (a full disk): kept in memory, tried again."""
         self._lock = threading.RLock()
+        self._clearing = False
 
     @property
     def empty(self) -> bool:
@@ -44,7 +45,7 @@ class Spool:
         with self._lock:
             self.count += len(entries)
             self.unwritten.extend(entries)
-            if not self.unwritten:
+            if not self.unwritten or self._clearing:  # a signal handler in the middle of `clear`
                 return None
             try:
                 self._write("".join(map(_line, self.unwritten)).encode())
@@ -79,17 +80,22 @@ class Spool:
         A kill in here, or a disk that refuses, leaves entries that will be applied twice, and loses none.
         """
         with self._lock:
-            on_disk = read_file(self.path)
-            rest = on_disk[applied:]
+            self._clearing = True
             try:
-                if rest:
-                    self._replace(rest)
-                else:
-                    self.path.unlink(missing_ok=True)
-            except OSError:
-                rest = on_disk
-            self.unwritten = self.unwritten[max(0, applied - len(on_disk)) :]
+                on_disk = read_file(self.path)
+                rest = on_disk[applied:]
+                try:
+                    if rest:
+                        self._replace(rest)
+                    else:
+                        self.path.unlink(missing_ok=True)
+                except OSError:
+                    rest = on_disk
+                del self.unwritten[: max(0, applied - len(on_disk))]
+            finally:
+                self._clearing = False
             self.count = len(rest) + len(self.unwritten)
+            self.append([])
 
     def _replace(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
