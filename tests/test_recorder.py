@@ -1,0 +1,210 @@
+"""What the database cannot take waits, in order; what it refuses holds up nothing; strict raises."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracker
+from tracker.errors import StoreError
+
+DATABASE = Path(".tracker/tracker.db")
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Somebody else holds the database."""
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def epochs(sql: Any) -> list[int]:
+    return [row[0] for row in sql("SELECT epoch FROM epoch ORDER BY id")]
+
+
+def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
+    sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracker.start_run()
+    with locked():
+        begun = time.monotonic()
+        for epoch in range(20):
+            run.log_epoch(epoch, {"loss": float(epoch)})
+            run.log({"step": 1.0})
+        assert time.monotonic() - begun < 10  # once 1.5 s, and not 20 times
+        waiting = list(Path(".tracker/spool").iterdir())
+        assert len(waiting) == 1
+    run.finish()
+    assert epochs(sql) == list(range(20))
+    assert sql("SELECT epochs FROM run") == [(20,)]
+    assert sql("SELECT spooled > 0, dropped FROM attempt") == [(1, 0)]
+    assert list(Path(".tracker/spool").iterdir()) == []
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 1 <= len(told) <= 2
+    assert str(DATABASE) in caplog.text
+
+
+def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any) -> None:
+    run = tracker.start_run()
+    with locked():
+        run.log_epoch(0, {})
+    give_up = time.monotonic() + 60
+    while not epochs(sql):
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    run.log_epoch(1, {})
+    assert epochs(sql) == [0, 1]
+
+
+def test_strict_raises_what_cannot_be_recorded() -> None:
+    run = tracker.start_run(strict=True)
+    with locked(), pytest.raises(StoreError, match="locked"):
+        run.log_epoch(0, {})
+    run.log_epoch(1, {})
+
+
+def test_a_query_that_cannot_be_answered_is_no_error() -> None:
+    run = tracker.start_run()
+    with locked():
+        assert run.history() == {}
+        assert run.checkpoints() == []
+
+
+def test_what_the_database_refuses_is_set_aside_and_holds_up_nothing(
+    sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracker.start_run()
+    for entry in (
+        {"kind": "of another release"},
+        {"kind": "tags", "rows": [{"run_id": "no such", "name": "n", "value": ""}]},
+    ):
+        run.writer.record(entry)
+        run.log_epoch(len(epochs(sql)), {})
+    run.finish()
+    assert epochs(sql) == [0, 1]
+    assert sql("SELECT status FROM run") == [("finished",)]
+    assert len(list(Path(".tracker/spool").glob("*.refused"))) == 1
+    assert "refused 1" in caplog.text
+
+
+def test_a_run_that_was_deleted_meanwhile_disturbs_no_training(sql: Any) -> None:
+    run = tracker.start_run()
+    with closing(sqlite3.connect(DATABASE)) as other:
+        other.execute("PRAGMA foreign_keys=ON")
+        other.execute("DELETE FROM run")
+        other.commit()
+    run.log_epoch(0, {"loss": 1.0})
+    run.log({"step": 1.0})
+    run.finish()
+    assert epochs(sql) == []
+
+
+def test_a_bad_spool_does_not_keep_the_next_run_from_starting(
+    script: Any, sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = """
+import os, tracker
+run = tracker.start_run(name="dead")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+run.log_epoch(0, {"loss": 1.0})
+spool.append([{"kind": "of another release"}])
+run.log_epoch(1, {"loss": 2.0})
+spool.append([{"kind": "epoch"}])
+run.log_epoch(2, {"loss": 3.0})
+lines = spool.path.read_bytes().splitlines(keepends=True)
+lines[2] = lines[2].replace(b"loss", b"lost")
+spool.path.write_bytes(b"".join(lines) + b"torn")
+os._exit(9)
+"""
+    script(code).wait()
+    tracker.start_run(name="next").finish()
+    assert epochs(sql) == [0, 2]
+    assert sql("SELECT status, epochs FROM run WHERE name = 'dead'") == [("lost", 2)]
+    left = sorted(path.suffix for path in Path(".tracker/spool").iterdir())
+    assert left == [".damaged", ".refused"]
+    assert "2 waiting records were refused" in caplog.text
+    assert "1 waiting records cannot be read" in caplog.text
+
+
+def test_an_import_can_be_repeated_without_doubles(script: Any, sql: Any) -> None:
+    """The kill comes between the commit of an import and the removal of its file."""
+    code = """
+import os, tracker
+run = tracker.start_run(name="dead")
+policy = run.add_policy("EarlyStopping")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+for epoch in range(3):
+    run.log_epoch(epoch, {"loss": float(epoch)}, seconds=1)
+    policy.decide("waited", epoch=epoch, reason="no better")
+    run.save_checkpoint("ckpt/best", lambda path: path.write_text(str(epoch)), epoch=epoch)
+run.log_params({"lr": 1})
+os._exit(9)
+"""
+    script(code).wait()
+    (spool,) = Path(".tracker/spool").iterdir()
+    data = spool.read_bytes()
+    for _ in range(3):
+        spool.write_bytes(data)
+        tracker.start_run(name="next").finish()
+        assert epochs(sql) == [0, 1, 2]
+        assert sql("SELECT epochs, seconds FROM run WHERE name = 'dead'") == [(3, 3.0)]
+        assert sql("SELECT count(*) FROM decision") == [(3,)]
+        assert sql("SELECT state, count(*) FROM checkpoint GROUP BY 1") == [
+            ("available", 1),
+            ("pruned", 2),
+        ]
+
+
+def test_the_spool_of_a_living_process_is_left_alone(script: Any) -> None:
+    code = """
+import tracker
+run = tracker.start_run(name="alive")
+spool = run.writer.spool
+run.log_epoch(0, {})
+run.rewind(0)  # the attempt that the spool is named after has ended; its process has not
+run.writer.record = lambda *entries: spool.append(entries)
+run.writer.flush = lambda: None
+run.log_epoch(1, {})
+print(".", flush=True); input()
+"""
+    alive = script(code, stdin=-1)
+    alive.stdout.readline()
+    tracker.start_run().finish()
+    assert len(list(Path(".tracker/spool").iterdir())) == 1
+
+
+def test_a_run_whose_end_could_not_be_written_ends_at_the_next_start(sql: Any) -> None:
+    """In a notebook the process lives on; its own closed runs are imported all the same."""
+    run = tracker.start_run(name="mine")
+    with locked():
+        run.finish("failed", "a reason")
+    assert sql("SELECT status FROM run") == [("running",)]
+    tracker.start_run(name="next").finish()
+    assert sql("SELECT status, reason FROM run WHERE name = 'mine'") == [("failed", "a reason")]
+    assert list(Path(".tracker/spool").iterdir()) == []
+
+
+def test_without_a_thread_everything_is_written_too(script: Any, sql: Any) -> None:
+    """No thread can start while the interpreter ends."""
+    code = """
+import atexit, tracker
+def last():
+    with tracker.start_run() as run:
+        run.log({"a": 1.0})
+        run.log_epoch(0, {})
+atexit.register(last)
+"""
+    _, errors = script(code).communicate()
+    assert errors == ""
+    assert epochs(sql) == [0]
+    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
