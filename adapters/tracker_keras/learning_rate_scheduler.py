@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from tracker.policies import words
-from tracker_keras.readings import learning_rate, set_learning_rate
+from tracker_keras.readings import learning_rate
 from tracker_keras.recorded import Logs, Recorded
 
 
@@ -36,9 +36,3 @@ class LearningRateScheduler(Recorded, keras.callbacks.LearningRateScheduler):
             lr_after=after,
             state={"lr": after},
         )
-
-    def resume(self, epoch: int) -> None:
-        """Go on with the learning rate of the attempt before."""
-        saved = self.saved_state
-        if saved is not None:
-            set_learning_rate(self.model, saved.get("lr"))

@@ -112,8 +112,13 @@ class Recorded(keras.callbacks.Callback):
         """Record a decision, with the state after it."""
         if self._policy is None or self._session is None or not self._session.open:
             return
+        turn = self._session.turn()
         self._policy.decide(
-            verdict, epoch=epoch, reason=reason, state={"epoch": epoch, **state}, **facts
+            verdict,
+            epoch=epoch,
+            reason=reason,
+            state={"epoch": epoch, "turn": turn, **state},
+            **facts,
         )
 
     @property

@@ -11,7 +11,7 @@ from tracker.policies import words
 from tracker_keras.capture import facts, size
 from tracker_keras.epochs import Epochs
 from tracker_keras.fitting import Call, call_of, calls
-from tracker_keras.readings import steps_taken
+from tracker_keras.readings import set_learning_rate, steps_taken
 
 if TYPE_CHECKING:
     from tracker_keras.recorded import Recorded
@@ -66,6 +66,7 @@ class Session:
         self._expected = [weakref.ref(one) for one in _expected(key, call) or [first]]
         self._members: list[weakref.ref[Recorded]] = []
         self._left = 0
+        self._turns = 0
         self._stopped = False
         self._ended = False
         self._folders: list[str] = []
@@ -178,8 +179,22 @@ class Session:
         if self.run not in _last_epochs and epoch != self.run.first_epoch:
             self.run.rewind(epoch)
         if self.resuming:
+            self._restore_rate()
             for one in self.members:
                 one.resume(epoch)
+
+    def _restore_rate(self) -> None:
+        """Set the learning rate that the last decision of all left: several may have a say in it."""
+        saved = [one.saved_state for one in self.members]
+        rated = [one for one in saved if one is not None and one.get("lr") is not None]
+        if rated:
+            last = max(rated, key=lambda one: (one["epoch"], one["turn"]))
+            set_learning_rate(self.model, last["lr"])
+
+    def turn(self) -> list[int]:
+        """Number the decisions, later attempts after earlier ones."""
+        self._turns += 1
+        return [self.run.attempt, self._turns]
 
     def _make_room(self, epoch: int) -> None:
         """Let a second `fit` of one run supersede the epochs it repeats, rather than add to them."""

@@ -6,7 +6,7 @@ import keras
 
 from tracker.policies import PlateauState, words
 from tracker_keras.monitoring import Monitoring
-from tracker_keras.readings import learning_rate, number, set_learning_rate
+from tracker_keras.readings import learning_rate, number
 from tracker_keras.recorded import Logs
 
 
@@ -95,12 +95,11 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         )
 
     def resume(self, epoch: int) -> None:
-        """Go on with the counts, the best value and the learning rate of the attempt before."""
+        """Go on with the counts and the best value of the attempt before."""
         saved = self.saved_state
         if saved is None:
             return
         state = PlateauState.from_dict(saved)
         self.wait, self.best, self._best_epoch = state.wait, state.best, state.best_epoch
         self.cooldown_counter = state.cooldown_counter
-        set_learning_rate(self.model, saved.get("lr"))
         self.catch_up(epoch)

@@ -275,3 +275,21 @@ def test_tensorboard_goes_on_counting(attempt, model):
     board = TensorBoard("board")
     attempt(model, [board], epochs=3)
     assert board._global_train_batch == 9
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_the_last_of_two_that_set_the_rate_counts(swap, attempt, build, record):
+    """A plateau's reduction is not undone by a schedule's earlier word, whatever stands first."""
+
+    def callbacks():
+        found = [
+            LearningRateScheduler(lambda epoch, lr: lr * 0.9),
+            ReduceLROnPlateau("score", 0.5, 1, mode="min"),
+        ]
+        return found[::-1] if swap else found
+
+    attempt(build(), callbacks(), fails_at=3)
+    with pytest.warns(UserWarning, match="taken no step"):
+        attempt(build(), callbacks(), epochs=4)
+    rates = [one["learning_rate"] for one in record.epochs()]
+    assert rates == pytest.approx([0.09, 0.081, 0.0729, 0.0729 * 0.45])
