@@ -1,0 +1,98 @@
+"""Many at once: nothing is lost, nothing is there twice, and no call waits for long."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import tracker
+
+WRITERS, EPOCHS = 8, 50
+
+
+def test_eight_processes_record_at_once_while_somebody_reads(script: Any, oracle: Any) -> None:
+    code = f"""
+import sys, tracker
+run = tracker.start_run("many", strict=False)
+print("ready", flush=True); sys.stdin.readline()
+for epoch in range({EPOCHS}):
+    run.log({{"step_loss": 1.0}})
+    run.log_epoch(epoch, {{"loss": float(epoch)}})
+run.finish()
+"""
+    writers = [script(code, stdin=subprocess.PIPE) for _ in range(WRITERS)]
+    for writer in writers:
+        writer.stdout.readline()
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        assert len(tracker.runs()) == WRITERS
+        reads += 1
+    assert reads > 0
+    oracle.check_database()
+    oracle.check_nothing_runs()
+    assert oracle.rows("SELECT count(*), sum(epochs) FROM run") == [(WRITERS, WRITERS * EPOCHS)]
+    assert oracle.rows("SELECT count(*) FROM epoch") == [(WRITERS * EPOCHS,)]
+    assert oracle.rows("SELECT sum(calls) FROM clock") == [(WRITERS * EPOCHS,)]
+
+
+def test_sixteen_first_starts_at_once_make_one_database(script: Any, oracle: Any) -> None:
+    code = """
+import sys, tracker.start
+print("ready", flush=True); sys.stdin.readline()
+with tracker.start_run("first") as run:
+    run.log_epoch(0, {"loss": 1.0})
+"""
+    starting = [script(code, stdin=subprocess.PIPE) for _ in range(16)]
+    for one in starting:
+        one.stdout.readline()
+    for one in starting:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    for one in starting:
+        one.communicate()
+        assert one.returncode == 0
+    tracker.start_run("after").finish()
+    oracle.check_database()
+    names = "SELECT count(*), count(DISTINCT name), sum(epochs) FROM run WHERE experiment = 'first'"
+    assert oracle.rows(names) == [(16, 16, 16)]
+    assert list(Path(".tracker").glob("*.backup*")) == []
+
+
+def test_sixteen_threads_share_a_run(oracle: Any) -> None:
+    with tracker.start_run() as run:
+
+        def work(first: int) -> None:
+            for epoch in range(first, first + 10):
+                run.log({"step_loss": 1.0})
+                run.log_epoch(epoch, {"loss": float(epoch)})
+
+        threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 160, 10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert oracle.rows("SELECT count(*) FROM epoch") == [(160,)]
+    assert oracle.rows("SELECT sum(calls) FROM clock") == [(160,)]
+    assert oracle.rows("SELECT min, max FROM summary") == [(0.0, 159.0)]
+
+
+def test_a_locked_database_delays_no_call_for_long_and_loses_nothing(oracle: Any) -> None:
+    run = tracker.start_run()
+    longest = 0.0
+    with closing(sqlite3.connect(oracle.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for epoch in range(30):
+            begun = time.monotonic()
+            run.log_epoch(epoch, {"loss": float(epoch)})
+            longest = max(longest, time.monotonic() - begun)
+    run.finish()
+    assert longest < 6  # 2 on a machine that has nothing else to do
+    assert [row[0] for row in oracle.rows("SELECT epoch FROM epoch ORDER BY id")] == list(range(30))
