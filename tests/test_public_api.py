@@ -1,58 +1,47 @@
-"""The public API is one sorted list; whatever is in it loads, is told apart from the rest, and says what it is."""
+"""The public API is one sorted list; what is imported costs next to nothing."""
 
 from __future__ import annotations
 
-import inspect
-import types
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import tracker
 
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "torch", "pandas", "alembic", "sqlalchemy", "numpy")
 
-def test_the_list_is_sorted_and_complete() -> None:
+
+def test_the_list_is_sorted_and_whole() -> None:
     assert tracker.__all__ == sorted(tracker.__all__)
     assert set(tracker.__all__) == set(tracker._HOMES)
-    assert len(tracker.__all__) == len(set(tracker.__all__))
 
 
 @pytest.mark.parametrize("name", tracker.__all__)
-def test_every_name_loads_and_has_a_docstring(name: str) -> None:
-    found = getattr(tracker, name)
-    assert inspect.getdoc(found)
-    assert not isinstance(found, types.ModuleType) or name == "policies"
-    assert name in dir(tracker)
-
-
-@pytest.mark.parametrize("name", ["Run", "Policy", "Checkpoint", "SavedFile"])
-def test_every_public_method_has_a_docstring(name: str) -> None:
-    for method, found in inspect.getmembers(getattr(tracker, name)):
-        if not method.startswith("_") and callable(found):
-            assert inspect.getdoc(found), method
-
-
-def test_every_function_is_annotated() -> None:
-    for name in tracker.__all__:
-        found = getattr(tracker, name)
-        if inspect.isfunction(found):
-            given = set(inspect.signature(found).parameters) | {"return"}
-            assert given <= set(found.__annotations__) | {"self"}, name
-
-
-def test_the_errors_are_one_tree() -> None:
-    for name in tracker.__all__:
-        found = getattr(tracker, name)
-        if inspect.isclass(found) and issubclass(found, Exception):
-            assert issubclass(found, tracker.TrackerError), name
-            assert found.exit_code == (2 if issubclass(found, tracker.UsageError) else 1)
+def test_a_public_name_loads_and_says_what_it_is(name: str) -> None:
+    assert getattr(tracker, name).__doc__
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="start_runn"):
-        tracker.start_runn  # noqa: B018
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = tracker.nonsense
 
 
-def test_a_star_import_brings_the_list() -> None:
-    found: dict[str, object] = {}
-    exec("from tracker import *", found)
-    assert set(tracker.__all__) <= set(found)
+@pytest.mark.parametrize("name", ["tracker_keras", "tracker_torch"])
+def test_both_adapters_offer_the_same_callbacks(name: str) -> None:
+    text = (ROOT / "adapters" / name / "__init__.py").read_text()
+    for callback in (
+        "BackupAndRestore", "BaseLogger", "CSVLogger", "EarlyStopping", "History", "LambdaCallback",
+        "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
+    ):  # fmt: skip
+        assert f'"{callback}"' in text
+
+
+def test_importing_tracker_loads_nothing_heavy() -> None:
+    code = f"import sys, tracker; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
