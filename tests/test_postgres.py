@@ -1,0 +1,113 @@
+"""The same runs on PostgreSQL: a cluster of its own on loopback, made for the test session."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracker
+
+
+def binary(name: str) -> str | None:
+    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    return str(places[0]) if places else shutil.which(name)
+
+
+pytestmark = [
+    pytest.mark.skipif(binary("initdb") is None, reason="PostgreSQL is not installed"),
+    pytest.mark.xdist_group("postgres"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Start a cluster; as another user where root runs the tests, which PostgreSQL refuses."""
+    user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="tracker-pg-"))
+    if user:
+        shutil.chown(folder, **user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = str(folder / "data")
+    quiet: dict[str, Any] = {"check": True, "capture_output": True, "cwd": folder, **user}
+    subprocess.run([binary("initdb"), "-D", data, "-U", "tester", "-A", "trust", "-N"], **quiet)
+    options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
+    log = str(folder / "log")
+    start = [binary("pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start"]
+    subprocess.run(start, **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL})
+    yield f"postgresql://tester@127.0.0.1:{port}"
+    subprocess.run([binary("pg_ctl"), "-D", data, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def url(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database of the test's own."""
+    psycopg = pytest.importorskip("psycopg")
+    name = f"t{abs(hash(request.node.name)) % 10**10}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    monkeypatch.setenv("TRACKER_DATABASE_URL", f"{server}/{name}")
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path.cwd() / "state"))
+    return f"{server}/{name}"
+
+
+def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
+    values = {"nan": math.nan, "up": math.inf, "down": -math.inf, "zero": -0.0, "tiny": 5e-324}
+    with tracker.start_run(name="a\0b", params={"big": 2**70, "text": "x\0y\ud800"}) as run:
+        run.log_epoch(0, {**values, "n\0ul": 1.0})
+        run.log({"step": 1.0})
+        back = run.recorded_epoch(0)
+        run.log_params({"big": 3})
+    assert back is not None
+    assert {name: repr(back[name]) for name in values} == {n: repr(v) for n, v in values.items()}
+    assert back["n\\x00ul"] == 1.0
+    assert list(tracker.runs()["status"]) == ["finished"]
+    assert len(tracker.metrics(run.id)) == 1
+
+
+def test_resume_decisions_and_checkpoints(url: str) -> None:
+    with tracker.start_run("x", name="a") as run:
+        policy = run.add_policy("EarlyStopping", monitor="loss")
+        for epoch in range(3):
+            run.log_epoch(epoch, {"loss": float(epoch)})
+            policy.decide(
+                "waited", epoch=epoch, reason="r", state={"wait": epoch, "best": math.nan}
+            )
+            run.save_checkpoint("ckpt/best", lambda to, n=epoch: to.write_text(str(n)), epoch=epoch)
+    with tracker.start_run(resume="a") as run:
+        assert (run.attempt, run.first_epoch) == (2, 3)
+        assert [one.epoch for one in run.checkpoints()] == [2]
+        run.rewind(2)
+        assert (
+            str(run.add_policy("EarlyStopping", monitor="loss").saved_state)
+            == "{'wait': 1, 'best': nan}"
+        )
+        run.log_epoch(2, {"loss": 9.0})
+        assert run.checkpoints()[0].path.read_text() == "2"
+    assert list(tracker.epochs("a")["loss"]) == [0.0, 1.0, 9.0]
+
+
+def test_a_killed_run_is_lost_and_goes_on(url: str, script: Any) -> None:
+    code = "import os, tracker; run = tracker.start_run('x', name='a'); run.log_epoch(0, {'loss': 1.0}); os._exit(9)"
+    script(code).wait()
+    assert list(tracker.runs()["status"]) == ["lost"]
+    with tracker.start_run("x", resume="auto") as run:
+        assert (run.name, run.attempt, run.first_epoch) == ("a", 2, 1)
+
+
+def test_first_starts_at_once_make_one_database(url: str, script: Any) -> None:
+    code = "import tracker; tracker.start_run('x').finish()"
+    for one in [script(code) for _ in range(6)]:
+        assert one.communicate()[1] == ""
+    assert sorted(tracker.runs()["name"]) == [f"x-{number}" for number in range(1, 7)]
