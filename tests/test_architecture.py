@@ -58,7 +58,11 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize("rule", dict.fromkeys(rule for rule, _, _ in PLANTED), ids=str)
+@pytest.mark.parametrize(
+    "rule",
+    dict.fromkeys(rule for rule, _, _ in PLANTED),
+    ids=lambda rule: getattr(rule, "__name__", "adapters_use_public_names"),
+)
 def test_a_rule_holds(rule: Callable[[Path], list[str]]) -> None:
     assert rule(ROOT) == []
 

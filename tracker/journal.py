@@ -163,7 +163,8 @@ def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
 def _decision(connection: Connection, entry: Entry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
-    claim(connection, *place)
+    if entry.get("claims", True):
+        claim(connection, *place)
     row = {**row, "superseded": _overtaken(connection, *place)}
     upsert(connection, DECISION, [row], ("run_id", "attempt", "number"), ())
 

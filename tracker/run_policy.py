@@ -115,6 +115,8 @@ class Policy:
         self._run.writer.record(
             {
                 "kind": "decision",
+                "claims": int(epoch)
+                >= self._run.first_epoch,  # a lower one belongs to what was done
                 "row": {
                     "run_id": self._run.id,
                     "attempt": self._run.attempt,

@@ -118,12 +118,8 @@ class Callback:
         return dict(recorded or carried.get("state") or {}), carried
 
     def decide(self, verdict: str, *, reason: str, epoch: int, **facts: Any) -> None:
-        """Record a verdict with the step at which it was taken.
-
-        What a killed attempt left undone at its last epoch is done without a row: the first row of
-        an attempt says where it begins, and would supersede that epoch.
-        """
-        if self.policy is not None and epoch >= self.run.first_epoch:
+        """Record a verdict with the step at which it was taken."""
+        if self.policy is not None:
             self.policy.decide(verdict, reason=reason, epoch=epoch, step=self.loop.step, **facts)
 
     def watched(self, monitor: str | None, logs: Mapping[str, Any], epoch: int) -> float | None:

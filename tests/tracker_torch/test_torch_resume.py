@@ -169,7 +169,7 @@ def test_a_kill_between_the_stop_and_the_end_loses_no_epoch(folder: Path) -> Non
     for resume in ("resumed-1", "resumed-1"):
         part(series, *callbacks(), resume=resume)
         assert ask("SELECT epoch FROM epoch WHERE NOT superseded") == [(0,), (1,), (2,)]
-        assert decisions("EarlyStopping") == stopped
+        assert decisions("EarlyStopping") == [*stopped, (2, "restored")]
     assert ask("SELECT status, epochs FROM run") == [("stopped_early", 3)]
 
 
@@ -188,6 +188,7 @@ def test_a_file_that_was_condemned_before_a_kill_goes_after_it(
     assert decisions("ModelCheckpoint") == [
         (0, "saved"),
         (1, "saved"),
+        (1, "pruned"),
         (2, "skipped"),
     ]
     assert ask("SELECT epoch FROM epoch WHERE NOT superseded") == [(0,), (1,), (2,)]
