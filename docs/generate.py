@@ -79,23 +79,24 @@ def cli() -> str:
     from tracker.cli import program
 
     parts = [CLI_HEAD]
-    for path, command in _commands(program, ["tracker"]):
-        context = click.Context(
-            command, info_name=" ".join(path), max_content_width=100, terminal_width=100
-        )
-        parts.append(f"\n## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+    root = click.Context(program, info_name="tracker", **program.context_settings)
+    for context in _commands(root):
+        text = context.command.get_help(context)
+        parts.append(f"\n## {context.command_path}\n\n```text\n{text}\n```\n")
     return "".join(parts)
 
 
-def _commands(command: click.Command, path: list[str]) -> Iterator[tuple[list[str], click.Command]]:
+def _commands(context: click.Context) -> Iterator[click.Context]:
+    """Give the context of each command, as it is when somebody asks for its help."""
+    command = context.command
     if not isinstance(command, click.Group):
-        yield path, command
+        yield context
         return
-    context = click.Context(command)
     for name in command.list_commands(context):
         found = command.get_command(context, name)
         if found is not None and not found.hidden:
-            yield from _commands(found, [*path, name])
+            settings = {**found.context_settings, "terminal_width": 100, "max_content_width": 100}
+            yield from _commands(click.Context(found, info_name=name, parent=context, **settings))
 
 
 PAGES = {"schema.md": schema, "cli.md": cli}

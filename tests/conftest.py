@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         run.finish()
 
 
-def obey_permissions() -> None:
-    """Let a new process of root's be bound by file permissions, like everybody's (for ``preexec_fn``)."""
+def prepare(unprivileged: bool) -> None:
+    """In a new process: Ctrl-C ends it, also where the tests run in the background, which ignores it.
+
+    ``unprivileged`` binds a process of root's by file permissions, like everybody's.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not unprivileged:
+        return
     drop = ctypes.CDLL(None).prctl
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         drop(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
@@ -53,8 +61,8 @@ def script(folder: Path) -> Iterator[Script]:
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         options["env"] = {**os.environ, "PYTHONPATH": paths, **options.get("env", {})}
-        if options.pop("unprivileged", False):
-            options["preexec_fn"] = obey_permissions
+        unprivileged = options.pop("unprivileged", False)
+        options["preexec_fn"] = partial(prepare, unprivileged=unprivileged)
         command = [sys.executable, "-c", code, *map(str, arguments)]
         process = subprocess.Popen(command, text=True, **options)
         started.append(process)

@@ -110,19 +110,19 @@ class Policy:
             raise BadValue(f"verdict is {verdict!r}: possible are {', '.join(VERDICTS)}.")
         if not self._run.recording or self._run.finished:
             return
+        at = values.whole(epoch, "epoch", most=_MOST)
         kept, kept_kind = values.split(_number(value, "value"))
         top, top_kind = values.split(_number(best, "best"))
         self._run.writer.record(
             {
                 "kind": "decision",
-                "claims": int(epoch)
-                >= self._run.first_epoch,  # a lower one belongs to what was done
+                "claims": at >= self._run.first_epoch,  # a lower one belongs to what was done
                 "row": {
                     "run_id": self._run.id,
                     "attempt": self._run.attempt,
                     "number": self._run.next_number("decision"),
                     "policy_id": self.id,
-                    "epoch": values.whole(epoch, "epoch", most=_MOST),
+                    "epoch": at,
                     "step": None if step is None else values.whole(step, "step"),
                     "monitor": self.monitor,
                     "value": kept,

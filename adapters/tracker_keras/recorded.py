@@ -112,8 +112,6 @@ class Recorded(keras.callbacks.Callback):
         """Record a decision, with the state after it."""
         if self._policy is None or self._session is None or not self._session.open:
             return
-        if self._session.resuming and epoch < self._session.run.first_epoch:
-            return  # caught up: a row of this attempt would supersede the epoch of the one before
         turn = self._session.turn()
         self._policy.decide(
             verdict,
