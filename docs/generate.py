@@ -6,8 +6,10 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+from sqlalchemy import Column
 
 DOCS = Path(__file__).parent
 
@@ -55,15 +57,15 @@ def schema() -> str:
     return "".join(parts)
 
 
-def _column(column: object) -> str:
-    kind = str(column.type).lower().replace("varchar", "text").replace("autostring", "text")  # type: ignore[attr-defined]
+def _column(column: Column[Any]) -> str:
+    kind = str(column.type).lower().replace("varchar", "text").replace("autostring", "text")
     notes = []
-    if column.primary_key:  # type: ignore[attr-defined]
+    if column.primary_key:
         notes.append("key")
-    notes += [f"→ {key.target_fullname}" for key in column.foreign_keys]  # type: ignore[attr-defined]
-    if column.nullable:  # type: ignore[attr-defined]
+    notes += [f"→ {key.target_fullname}" for key in column.foreign_keys]
+    if column.nullable:
         notes.append("may be NULL")
-    return f"| {column.name} | {kind} | {', '.join(notes)} |"  # type: ignore[attr-defined]
+    return f"| {column.name} | {kind} | {', '.join(notes)} |"
 
 
 CLI_HEAD = """# Command line

@@ -22,7 +22,6 @@ from tracker.silence import Silence
 if TYPE_CHECKING:
     from tracker.recorder import Recorder
 
-STATUSES = ("running", "finished", "stopped_early", "failed", "interrupted", "lost")
 ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
 
 
