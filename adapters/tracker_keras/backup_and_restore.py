@@ -24,7 +24,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     Arguments, attributes and file names are those of ``keras.callbacks.BackupAndRestore``. Keras
     writes weights and epoch in place, one after the other; here both are new files with a hash that
     ties them together, so that a kill or a power loss leaves the old pair or the new one, and a
-    damaged file is noticed. The best weights that ``EarlyStopping(restore_best_weights=True)``
+    damaged file is noticed. An epoch is backed up once the last of our callbacks has judged it, so
+    that the order of the list does not matter. The best weights that ``EarlyStopping(restore_best_weights=True)``
     holds in memory are backed up as well. With ``delete_checkpoint`` the folder goes when the run
     has its final status: inside ``with tracker.start_run()`` at the end of that block.
     """
@@ -121,6 +122,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         best_weights.sweep(folder, needed)
 
     def _judge(self, epoch: int, logs: Logs) -> None:
+        if self._session is None:
+            self._back_up(epoch, logs)
+        else:  # what a resume goes on from has passed all of our callbacks, wherever this one stands
+            self._session.epochs.when_complete(lambda: self._back_up(epoch, logs))
+
+    def _back_up(self, epoch: int, logs: Logs) -> None:
         self._at_epoch_end = True
         try:
             super()._judge(epoch, logs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tracker
@@ -28,6 +29,7 @@ class Epochs:
         self._rate: float | None = None
         self._probe: Probe | None = None
         self._written: tuple[int, Any, dict[str, float], float | None] | None = None
+        self._waiting: list[Callable[[], object]] = []
 
     def begin(self, epoch: int) -> None:
         """Start the clock."""
@@ -69,6 +71,16 @@ class Epochs:
         if late:
             self.run.log_epoch(epoch, late, learning_rate=rate)
             metrics.update(late)
+
+    def when_complete(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once all of our callbacks have judged this epoch."""
+        self._waiting.append(call)
+
+    def complete(self) -> None:
+        """After the last of our callbacks: add what they put into the logs, do what waited for it."""
+        self.amend()
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def close(self) -> None:
         """Take our batch hook away, should it still be there."""

@@ -11,6 +11,7 @@ from tracker.policies import words
 from tracker_keras.capture import facts, size
 from tracker_keras.epochs import Epochs
 from tracker_keras.fitting import Call, call_of, calls
+from tracker_keras.joining import hand_over
 from tracker_keras.readings import set_learning_rate, steps_taken
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Session:
         if active is not None and not any(
             one.owned and one.run is active for one in _open.values()
         ):
-            _add_to(active, start)
+            hand_over(active, start)
             return active, False
         around = [_open.get(id(call.model)) for call in calls() if call is not self.call]
         parent = next((one.run for one in reversed(around) if one is not None), None)
@@ -206,7 +207,7 @@ class Session:
     def epoch_begins(self, epoch: int, callback: Recorded) -> None:
         """Before a callback's ``on_epoch_begin``; the first one to come starts the epoch."""
         if epoch != self.epochs.current:
-            self.epochs.amend()
+            self.epochs.complete()
             if self.epochs.current is None and epoch != self.first_epoch:
                 self._settle(epoch)
             self.epochs.begin(epoch)
@@ -219,9 +220,9 @@ class Session:
             self._capture_what_is_built()
 
     def epoch_passed(self, callback: Recorded) -> None:
-        """After a callback's ``on_epoch_end``: the last of ours adds what they put into the logs."""
+        """After a callback's ``on_epoch_end``: the last of ours completes the epoch."""
         if self.members and self.members[-1] is callback:
-            self.epochs.amend()
+            self.epochs.complete()
 
     def stopped(self, reason: str) -> None:
         """Note that a callback has stopped training, and why."""
@@ -238,7 +239,10 @@ class Session:
         """End the recording: ``error`` is what `fit` raised."""
         if self._ended:
             return
-        self.epochs.amend()
+        if error is None:
+            self.epochs.complete()
+        else:
+            self.epochs.amend()
         if error is None and not self._stopped and getattr(self.model, "stop_training", False):
             by = "a callback that is not recorded"
             self.run.note_stop(words.stop_was_set(by, self.epochs.current))
@@ -278,20 +282,6 @@ def _expected(key: Any, call: Call | None) -> list[Recorded]:
         if one is not None and not any(one is other for other in found):
             found.append(one)
     return found
-
-
-def _add_to(run: tracker.Run, start: dict[str, Any]) -> None:
-    if start.get("params"):
-        run.log_params(start["params"])
-    if start.get("tags"):
-        run.set_tags(start["tags"])
-    for name in ("experiment", "name", "database", "resume"):
-        if start.get(name) not in (None, getattr(run, name, None)):
-            warnings.warn(
-                f"TrackerCallback({name}={start[name]!r}) is not used: run {run.name} is active, "
-                f"and the callback joins it. Give {name} to tracker.start_run, or leave it out.",
-                stacklevel=2,
-            )
 
 
 def _dropped(run: tracker.Run, owned: bool) -> None:

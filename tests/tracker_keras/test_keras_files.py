@@ -241,6 +241,26 @@ def test_the_backup_of_an_ended_training_is_not_restored(fit, build):
             assert len(fit(build(), [BackupAndRestore("b")]).epoch) == 3
 
 
+def test_an_epoch_is_backed_up_once_all_of_ours_have_judged_it(fit, build):
+    """Cut short before that, it is trained again as a whole, wherever the callback stands."""
+
+    def fail(epoch, logs):
+        if epoch == 2 and not Path("failed").exists():
+            Path("failed").touch()
+            raise RuntimeError("killed")
+
+    def attempt():
+        listed = [BackupAndRestore("b"), LambdaCallback(on_epoch_end=fail), CSVLogger("log.csv")]
+        return fit(build(), [TrackerCallback(name="r", resume="auto"), *listed], epochs=4).epoch
+
+    with pytest.raises(RuntimeError, match="killed"):
+        attempt()
+    assert attempt() == [2, 3]
+    assert [line.split(",")[0] for line in Path("log.csv").read_text().split()] == [
+        "epoch", "0", "1", "2", "3",
+    ]  # fmt: skip
+
+
 def test_best_weights_survive_in_the_backup(fit, build, record):
     """EarlyStopping holds them in memory only; a resumed run restores them all the same."""
     scores = {"score": numbered(0.1, 0.5, 0.6, 0.7)}
