@@ -19,6 +19,8 @@ from tracker.database import prepare, reading
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotWritable, StoreError
 from tracker.location import Location, locate
 
+SCHEMAS = Path(__file__).parent / "schemas"
+
 
 @pytest.fixture
 def location(folder: Path) -> Location:
@@ -129,6 +131,37 @@ def test_an_upgrade_keeps_every_row_and_its_children(
     assert sql("SELECT count(*) FROM param UNION ALL SELECT count(*) FROM metric") == [(1,), (1,)]
     assert sql("PRAGMA foreign_key_check") == []
     assert sql("SELECT version_num FROM tracker_schema_version") == [("9998",)]
+
+
+@pytest.mark.parametrize("release", schema.HISTORY[:-1])
+def test_a_database_of_an_earlier_schema_keeps_every_row(folder: Path, release: str) -> None:
+    """Filled by the program that had it: NaN, -0.0, a checkpoint, decisions, a sweep, two attempts."""
+    old = locate("old.db")
+    with closing(sqlite3.connect("old.db")) as connection:
+        connection.executescript((SCHEMAS / f"{release}.sql").read_text())
+        rows = {name: rows_of(connection, name) for name in tables_of(connection)}
+    with pytest.raises(DatabaseTooOld, match="tracker db upgrade"):
+        tracker.runs(database="old.db")
+    assert migrate.upgrade(old) is not None
+    with closing(sqlite3.connect("old.db")) as connection:
+        for name, before in rows.items():
+            assert [row[: len(before[0])] for row in rows_of(connection, name)] == before, name
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("SELECT waited FROM attempt").fetchall() == [(0.0,)] * 3
+    assert tracker.epochs("whole", database="old.db")["val_loss"].tolist()[0] == 0.25
+    assert (
+        tracker.metrics("whole", names=["grad"], database="old.db")["value"].tolist() == [0.0] * 3
+    )
+    tracker.start_run(resume="child", database="old.db").finish()
+
+
+def tables_of(connection: sqlite3.Connection) -> list[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return [name for (name,) in found if name != schema.VERSION_TABLE]
+
+
+def rows_of(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
 
 
 def test_a_backup_is_a_database_of_its_own_and_never_overwrites(

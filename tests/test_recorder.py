@@ -52,6 +52,20 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
     assert str(DATABASE) in caplog.text
 
 
+def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any) -> None:
+    """A call waits for room once, then the newest points go; both are kept with the attempt."""
+    run = tracker.start_run()
+    wide = {f"m{number}": float(number) for number in range(500)}
+    with locked():
+        for _ in range(6000):  # three million numbers; a million may wait
+            run.log(wide)
+    run.finish()
+    ((dropped, waited),) = sql("SELECT dropped, waited FROM attempt")
+    assert 1_000_000 < dropped < 2_500_000
+    assert 0.5 < waited < 30
+    assert len(tracker.metrics(run.id)) + dropped == 3_000_000
+
+
 def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any) -> None:
     run = tracker.start_run()
     with locked():

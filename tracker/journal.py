@@ -264,6 +264,7 @@ def _follow(connection: Connection, entry: Entry) -> None:
         "first_epoch": None,
         "spooled": 0,
         "dropped": 0,
+        "waited": 0.0,
     }
     new = {
         **row,

@@ -60,6 +60,7 @@ class Attempt(Table, table=True):
     captured: str = "{}"
     spooled: int = 0
     dropped: int = 0
+    waited: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class Param(Table, table=True):

@@ -68,7 +68,7 @@ class Recorder:
         self._closing = threading.Event()
         self._failing = False
         self._heard = time.monotonic()
-        self._counts = (0, 0)
+        self._counts = self._counted()
         self._thread = self._started()
 
     def _started(self) -> threading.Thread | None:
@@ -166,11 +166,15 @@ class Recorder:
     def _streamed(self, blocks: list[CallBlock]) -> list[Entry]:
         return [series_entry(self.run_id, self.attempt, block) for block in blocks]
 
-    def _heartbeat(self) -> tuple[list[Entry], tuple[int, int]]:
-        counts = (self.spooled, self.buffer.dropped + self.buffer.bad)
+    def _counted(self) -> dict[str, float]:
+        lost = self.buffer.dropped + self.buffer.bad
+        return {"spooled": self.spooled, "dropped": lost, "waited": self.buffer.waited}
+
+    def _heartbeat(self) -> tuple[list[Entry], dict[str, float]]:
+        counts = self._counted()
         if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
             return [], counts
-        change = {"heartbeat": now(), "spooled": counts[0], "dropped": counts[1]}
+        change = {"heartbeat": now(), **counts}
         return [{"kind": "attempt", "id": self.attempt_id, "values": change}], counts
 
     def _work(self) -> None:
@@ -226,7 +230,7 @@ class Recorder:
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
-        self._counts = (-1, -1)
+        self._counts = {}  # a last heartbeat is due
         if not self._lock.acquire(timeout=_CLOSE_SECONDS):
             self._keep(entries, None)
             return

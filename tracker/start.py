@@ -247,6 +247,7 @@ def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None
             captured=captured,
             spooled=0,
             dropped=0,
+            waited=0.0,
             **process.me().as_dict(),
         )
     )

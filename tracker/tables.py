@@ -23,7 +23,7 @@ RUN = _table(
 ATTEMPT = _table(
     "attempt",
     "id run_id number status reason error started heartbeat ended first_epoch host boot_id "
-    "pid_namespace pid process_started captured spooled dropped",
+    "pid_namespace pid process_started captured spooled dropped waited",
 )
 PARAM = _table("param", "run_id name kind text number")
 TAG = _table("tag", "run_id name value")

@@ -163,10 +163,11 @@ def test_show_counts_what_was_dropped_or_waited(cli: Any, sql: Any) -> None:
     from tracker.database import locate, writing
 
     with writing(locate()) as connection:
-        connection.exec_driver_sql("UPDATE attempt SET spooled = 3, dropped = 5")
+        connection.exec_driver_sql("UPDATE attempt SET spooled = 3, dropped = 5, waited = 2.25")
     said = cli("runs", "show").stdout
     assert "3 entries waited outside the database" in said
     assert "5 points of step metrics could not be kept" in said
+    assert "2.2 seconds that calls of log waited for the disk" in said
 
 
 def test_compare_shows_params_that_differ_and_each_metric(cli: Any) -> None:

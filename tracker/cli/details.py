@@ -18,7 +18,7 @@ from tracker.queries.listing import columns
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
 _ATTEMPT_COLUMNS = columns(
-    "attempt# status. epochs. started! seconds host. pid~ reason. spooled~ dropped~"
+    "attempt# status. epochs. started! seconds host. pid~ reason. spooled~ dropped~ waited~"
 )
 _POLICY_COLUMNS = columns("policy. monitor. rules. config.")
 _CHECKPOINT_NAMES = [
@@ -122,13 +122,14 @@ def _about(found: Details) -> dict[str, str]:
         "children": ", ".join(map(visible, found.children.values())) or None,
         "spooled": _lost(found, "spooled", "entries waited outside the database for a while"),
         "dropped": _lost(found, "dropped", "points of step metrics could not be kept"),
+        "waited": _lost(found, "waited", "seconds that calls of log waited for the disk"),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _lost(found: Details, name: str, said: str) -> str | None:
     count = sum(attempt[name] for attempt in found.attempts)
-    return f"{count} {said}" if count else None
+    return f"{round(count, 1)} {said}" if count else None
 
 
 def _metric(name: str, one: dict[str, Any]) -> list[Any]:
@@ -158,6 +159,7 @@ def _attempts(found: Details) -> list[list[Any]]:
             one["number"], one["status"], f"from {start}", one["started"],
             max(0.0, (end - one["started"]) / 1e6), one["host"], one["pid"],
             one["error"] or one["reason"], one["spooled"] or None, one["dropped"] or None,
+            one["waited"] or None,
         ])  # fmt: skip
     return rows
 
