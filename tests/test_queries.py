@@ -44,12 +44,12 @@ def test_the_light_tables_have_the_models_columns() -> None:
 
 def test_a_run_is_named_by_id_name_prefix_or_name_at_prefix() -> None:
     first, second = record("a"), record("a")
-    other = record("b")
+    other = record("other")  # no id begins so
     with reading() as reader:
         assert queries.find_run(reader, first) == first
-        assert queries.find_run(reader, "b") == other
+        assert queries.find_run(reader, "other") == other
         assert queries.find_run(reader, f"a@{second[:9]}") == second
-        assert queries.find_runs(reader, ["b", other, first]) == [other, first]
+        assert queries.find_runs(reader, ["other", other, first]) == [other, first]
         assert queries.newest_run(reader) == other
         unique = next(
             n for n in range(1, 13) if not (first[:n] == second[:n] or first[:n] == other[:n])
