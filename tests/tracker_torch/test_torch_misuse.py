@@ -7,49 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
-from torch_problems import Problem, step
+from torch_problems import Problem, everything, train
 
 import tracker
 from tracker_torch import (
-    BackupAndRestore,
-    Callback,
-    CSVLogger,
     EarlyStopping,
-    LambdaCallback,
     LearningRateScheduler,
     LRSchedulerCallback,
-    ModelCheckpoint,
     ReduceLROnPlateau,
-    TerminateOnNaN,
     Training,
 )
-
-
-def everything() -> list[Callback]:
-    return [
-        EarlyStopping(patience=2, restore_best_weights=True),
-        ModelCheckpoint("ck/{epoch}.pt", keep=2, save_last=True),
-        ModelCheckpoint("best.safetensors", save_best_only=True),
-        CSVLogger("log.csv"),
-        BackupAndRestore("backup"),
-        TerminateOnNaN(),
-        LambdaCallback(on_epoch_begin=lambda epoch, logs: None),
-    ]
-
-
-def train(
-    problem: Problem, epochs: int, *callbacks: Callback, **options: Any
-) -> tuple[nn.Module, Training]:
-    model = problem.net()
-    optimizer = torch.optim.Adam(model.parameters(), 0.02)
-    with Training(model, optimizer, epochs, callbacks=callbacks, **options) as training:
-        for _ in training.epochs():
-            for x, y in training.batches(problem.loader()):
-                training.log(loss=step(model, optimizer, x, y), batch_size=len(x))
-            training.log_epoch(val_loss=problem.val_loss(model))
-    return model, training
-
 
 MISUSE = {
     "log_epoch outside of the loop": (lambda t: t.log_epoch(a=1), tracker.RunError, "belongs into `for"),

@@ -7,18 +7,14 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import IterableDataset
-from torch_problems import Problem, ask, step
+from torch_problems import Problem, ask, everything, step, train
 
 import tracker
 from tracker_torch import (
     BackupAndRestore,
     BaseLogger,
-    Callback,
-    CSVLogger,
     EarlyStopping,
     LambdaCallback,
-    ModelCheckpoint,
-    TerminateOnNaN,
     Training,
 )
 
@@ -33,31 +29,6 @@ def bare_loop(problem: Problem, epochs: int) -> list[list[torch.Tensor]]:
             step(model, optimizer, x, y)
         history.append([p.detach().clone() for p in model.parameters()])
     return history
-
-
-def everything() -> list[Callback]:
-    return [
-        EarlyStopping(patience=2, restore_best_weights=True),
-        ModelCheckpoint("ck/{epoch}.pt", keep=2, save_last=True),
-        ModelCheckpoint("best.safetensors", save_best_only=True),
-        CSVLogger("log.csv"),
-        BackupAndRestore("backup"),
-        TerminateOnNaN(),
-        LambdaCallback(on_epoch_begin=lambda epoch, logs: None),
-    ]
-
-
-def train(
-    problem: Problem, epochs: int, *callbacks: Callback, **options: Any
-) -> tuple[nn.Module, Training]:
-    model = problem.net()
-    optimizer = torch.optim.Adam(model.parameters(), 0.02)
-    with Training(model, optimizer, epochs, callbacks=callbacks, **options) as training:
-        for _ in training.epochs():
-            for x, y in training.batches(problem.loader()):
-                training.log(loss=step(model, optimizer, x, y), batch_size=len(x))
-            training.log_epoch(val_loss=problem.val_loss(model))
-    return model, training
 
 
 def same(model: nn.Module, weights: list[torch.Tensor]) -> bool:

@@ -11,6 +11,17 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tracker_torch import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    TerminateOnNaN,
+    Training,
+)
+
 torch.set_num_threads(1)
 
 
@@ -63,6 +74,33 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Any, y: Any) -> 
     loss.backward()
     optimizer.step()
     return loss
+
+
+def everything() -> list[Callback]:
+    """Return one of nearly every callback."""
+    return [
+        EarlyStopping(patience=2, restore_best_weights=True),
+        ModelCheckpoint("ck/{epoch}.pt", keep=2, save_last=True),
+        ModelCheckpoint("best.safetensors", save_best_only=True),
+        CSVLogger("log.csv"),
+        BackupAndRestore("backup"),
+        TerminateOnNaN(),
+        LambdaCallback(on_epoch_begin=lambda epoch, logs: None),
+    ]
+
+
+def train(
+    problem: Problem, epochs: int, *callbacks: Callback, **options: Any
+) -> tuple[nn.Module, Training]:
+    """Train the net of ``problem`` and return it."""
+    model = problem.net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    with Training(model, optimizer, epochs, callbacks=callbacks, **options) as training:
+        for _ in training.epochs():
+            for x, y in training.batches(problem.loader()):
+                training.log(loss=step(model, optimizer, x, y), batch_size=len(x))
+            training.log_epoch(val_loss=problem.val_loss(model))
+    return model, training
 
 
 def ask(sql: str, *values: Any, database: str = ".tracker/tracker.db") -> list[tuple[Any, ...]]:
