@@ -19,6 +19,7 @@ from tracker.database import peek, translated
 from tracker.engine import Lock, begin_with, set_durable
 from tracker.errors import NotWritable, StoreError
 from tracker.location import Location
+from tracker.spool import sync_folder
 
 _ADVISORY_LOCK = 7236254117  # any number, the same in every release
 _PATIENCE = 60.0
@@ -86,14 +87,32 @@ def backup(location: Location, target: Path | None = None) -> Path | None:
 
 
 def _create_file(location: Location) -> None:
-    if location.path is not None:
-        try:
-            os.close(os.open(location.path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise NotWritable(
-                f"The database {location} cannot be written: {error.strerror}. Choose another place "
-                f"with database=, --database or TRACKER_DATABASE_URL."
-            ) from error
+    """Put an empty database in WAL mode there; call it with the lock held.
+
+    It gets its name when it is whole: a kill while SQLite changes a file to WAL leaves a journal
+    that no reader can roll back.
+    """
+    path = location.path
+    if path is None:
+        return
+    try:
+        if location.exists():
+            os.close(os.open(path, os.O_RDWR))
+            return
+        fresh = path.with_name(f"{path.name}.new")
+        for left in ("", "-journal", "-wal", "-shm"):  # by a process that was killed here
+            Path(f"{fresh}{left}").unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+            set_durable(connection, _PATIENCE)
+        fresh.replace(path)
+        sync_folder(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise NotWritable(
+            f"The database {location} cannot be written: "
+            f"{getattr(error, 'strerror', None) or error}. Choose another place "
+            f"with database=, --database or TRACKER_DATABASE_URL."
+        ) from error
 
 
 @contextmanager
@@ -111,10 +130,7 @@ def _exclusive(location: Location) -> Iterator[Connection]:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
-        if (
-            not location.exists()
-        ):  # WAL from the first byte on: readers would block the change later
-            set_durable(connection, _PATIENCE)
+        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=OFF")
         return connection
 

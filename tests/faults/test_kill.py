@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 import tracker
+from tracker import queries
+from tracker.database import prepare, reading
+from tracker.location import locate
 
 LOOP = """
 import random, signal, sys
@@ -97,6 +100,40 @@ def test_a_kill_while_a_run_starts_leaves_a_database_that_the_next_start_can_use
     assert (said, errors) == ("", "")
     oracle.check_database()
     oracle.check_nothing_runs()
+
+
+FIRST_START = """
+import os, signal, sys, time
+from tracker import migrate
+from tracker.database import prepare
+from tracker.location import locate
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    if (child := os.fork()) == 0:
+        prepare(locate(line.strip()))
+        time.sleep(60)
+    print(child, flush=True)
+"""
+
+
+def test_a_kill_at_any_moment_of_the_first_start_leaves_what_can_be_read_and_started(
+    folder: Path, script: Any
+) -> None:
+    """Also while SQLite changes the new file to WAL, when a journal is left that no reader can roll back."""
+    rng = random.Random(0)
+    launcher = script(FIRST_START, stdin=subprocess.PIPE, stderr=None)
+    for number in range(120):
+        database = folder / f"{number}/tracker.db"
+        launcher.stdin.write(f"{database}\n")
+        launcher.stdin.flush()
+        pid = int(launcher.stdout.readline())
+        time.sleep(rng.uniform(0, 0.03))
+        kill_hard(pid)
+        with reading(database) as reader:
+            assert reader.empty or queries.overview(reader).rows == []
+        prepare(locate(database))
+        assert {path.name for path in database.parent.glob("tracker.db.*")} <= {"tracker.db.lock"}
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "after the rename", "before the deletion"])

@@ -47,5 +47,5 @@ def train(folder: str, seed: int, save_freq: str | int = "epoch") -> None:
                 noisy = x + 0.3 * torch.randn_like(x)
                 training.log(loss=step(model, optimizer, noisy, y), batch_size=len(x))
             training.log_epoch(val_loss=wine.val_loss(model))
-    torch.save(model.state_dict(), "final.pt")
-    Path("done").write_text(str(training.history.history["val_loss"]))
+        torch.save(model.state_dict(), "final.pt")
+        Path("done").write_text(str(training.history.history["val_loss"]))

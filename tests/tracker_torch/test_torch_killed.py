@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 from torch_problems import Problem, ask
 from torch_processes import SPAWN
 
+from tracker import queries
+from tracker.database import reading
+
 SEEDS = int(os.environ.get("KILLED_SEEDS", "2"))
 
 
@@ -55,8 +58,16 @@ def run_to_end(folder: Path, seed: int, kills: list[float], save_freq: str | int
             os.kill(child.pid, signal.SIGKILL)
         child.join()
         if child.exitcode != -signal.SIGKILL:
+            assert child.exitcode == 0
             break
-    assert child.exitcode == 0
+        if has_ended(folder):  # killed on its way out: "auto" would begin another run
+            break
+
+
+def has_ended(folder: Path) -> bool:
+    with reading(folder / ".tracker/tracker.db") as reader:
+        rows = [] if reader.empty else list(queries.overview(reader).dicts())
+    return any(row["status"] in ("finished", "stopped_early") for row in rows)
 
 
 @pytest.mark.usefixtures("started_processes_find_us")
