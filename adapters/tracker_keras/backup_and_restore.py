@@ -30,52 +30,52 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     has its final status: inside ``with tracker.start_run()`` at the end of that block.
     """
 
-    restores = True
-    _at_epoch_end = False
+    tracker_restores = True
+    _tracker_at_epoch_end = False
 
     @property
-    def _local(self) -> bool:
+    def _tracker_local(self) -> bool:
         return "://" not in str(self.backup_dir)
 
     @property
-    def _next_weights_path(self) -> str:
+    def _tracker_next_weights_path(self) -> str:
         return str(Path(self.backup_dir) / "next.weights.h5")
 
     @property
-    def _next_metadata_path(self) -> str:
+    def _tracker_next_metadata_path(self) -> str:
         return f"{self._training_metadata_path}.next"
 
-    def _begin(self, logs: Logs) -> None:
-        self._kept: dict[str, Any] = {}
-        if self._local:
+    def _tracker_begin(self, logs: Logs) -> None:
+        self._tracker_kept: dict[str, Any] = {}
+        if self._tracker_local:
             folder = Path(self.backup_dir)
             for left in folder.parent.glob(f".{folder.name}.*.deleted"):
                 shutil.rmtree(left, ignore_errors=True)
-        super()._begin(logs)
+        super()._tracker_begin(logs)
 
     def _load_model(self) -> None:
-        if self._local:
-            self._settle()
-            self._pass_over_ended()
+        if self._tracker_local:
+            self._tracker_settle()
+            self._tracker_pass_over_ended()
         super()._load_model()
 
-    def _pass_over_ended(self) -> None:
+    def _tracker_pass_over_ended(self) -> None:
         """Delete the backup of a training that came to its end, unless its own run goes on."""
         ended = _read(Path(self._training_metadata_path)).get("ended")
-        session = self._session
+        session = self._tracker_session
         goes_on = session is not None and session.resuming and session.run.id == ended
         if ended is not None and not goes_on:
-            self._remove()
+            self._tracker_remove()
 
-    def _settle(self) -> None:
+    def _tracker_settle(self) -> None:
         """Put a pair of weights and metadata that belong together in their places.
 
         Raises:
             OSError: there are weights, but damaged ones. Keras then takes the copies that
                 ``double_checkpoint`` has left.
         """
-        weights = [Path(self._weights_path), Path(self._next_weights_path)]
-        records = [Path(self._training_metadata_path), Path(self._next_metadata_path)]
+        weights = [Path(self._weights_path), Path(self._tracker_next_weights_path)]
+        records = [Path(self._training_metadata_path), Path(self._tracker_next_metadata_path)]
         hashes = {path: _read(path).get("sha256") for path in records}
         if not any(hashes.values()):
             return  # nothing there, or a backup that Keras' own callback has written
@@ -94,19 +94,19 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             path.unlink(missing_ok=True)
 
     def _save_model(self) -> None:
-        if not self._local:
+        if not self._tracker_local:
             super()._save_model()
             return
         folder = Path(self.backup_dir)
         needed: set[str] = set()
-        if self._session is not None:
-            done = self._current_epoch - 1 if self._at_epoch_end else None
-            needed = best_weights.keep(folder, self._session, self._kept, done)
+        if self._tracker_session is not None:
+            done = self._current_epoch - 1 if self._tracker_at_epoch_end else None
+            needed = best_weights.keep(folder, self._tracker_session, self._tracker_kept, done)
         if self.double_checkpoint:
             _copy(self._weights_path, self._prev_weights_path)
             _copy(self._training_metadata_path, self._prev_training_metadata_path)
         saved = tracker.save_file(
-            self._next_weights_path,
+            self._tracker_next_weights_path,
             lambda path: self.model.save_weights(filepath=path, overwrite=True),
         )
         metadata = json.dumps(
@@ -116,36 +116,36 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
                 "sha256": saved.sha256,
             }
         )
-        tracker.save_file(self._next_metadata_path, lambda path: path.write_text(metadata))
-        _move(self._next_weights_path, self._weights_path)
-        _move(self._next_metadata_path, self._training_metadata_path)
+        tracker.save_file(self._tracker_next_metadata_path, lambda path: path.write_text(metadata))
+        _move(self._tracker_next_weights_path, self._weights_path)
+        _move(self._tracker_next_metadata_path, self._training_metadata_path)
         best_weights.sweep(folder, needed)
 
-    def _judge(self, epoch: int, logs: Logs) -> None:
-        if self._session is None:
-            self._back_up(epoch, logs)
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
+        if self._tracker_session is None:
+            self._tracker_back_up(epoch, logs)
         else:  # what a resume goes on from has passed all of our callbacks, wherever this one stands
-            self._session.epochs.when_complete(lambda: self._back_up(epoch, logs))
+            self._tracker_session.epochs.when_complete(lambda: self._tracker_back_up(epoch, logs))
 
-    def _back_up(self, epoch: int, logs: Logs) -> None:
-        self._at_epoch_end = True
+    def _tracker_back_up(self, epoch: int, logs: Logs) -> None:
+        self._tracker_at_epoch_end = True
         try:
-            super()._judge(epoch, logs)
+            super()._tracker_judge(epoch, logs)
         finally:
-            self._at_epoch_end = False
+            self._tracker_at_epoch_end = False
 
-    def _wind_up(self, logs: Logs) -> None:
-        session, path = self._session, Path(self._training_metadata_path)
+    def _tracker_wind_up(self, logs: Logs) -> None:
+        session, path = self._tracker_session, Path(self._training_metadata_path)
         metadata = _read(path)
-        if session is None or not self.delete_checkpoint or not metadata or not self._local:
-            super()._wind_up(logs)
+        if session is None or not self.delete_checkpoint or not metadata or not self._tracker_local:
+            super()._tracker_wind_up(logs)
             return
         metadata["ended"] = session.run.id
         tracker.save_file(path, lambda file: file.write_text(json.dumps(metadata)))
         run = session.run
-        run.on_finish(lambda: self._remove() if run.status in COMPLETE else None)
+        run.on_finish(lambda: self._tracker_remove() if run.status in COMPLETE else None)
 
-    def _remove(self) -> None:
+    def _tracker_remove(self) -> None:
         """Delete the folder; a kill on the way leaves it whole, or under a name that is not read."""
         folder = Path(self.backup_dir).absolute()
         gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.deleted")

@@ -52,11 +52,11 @@ class BaseLogger(Recorded):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Put the averages into the logs, for the callbacks that come after."""
         if logs is not None and self.seen:
-            self._average(logs)
+            self._tracker_average(logs)
         super().on_epoch_end(epoch, logs)
 
-    def _average(self, logs: dict[str, Any]) -> None:
-        averaged_by_keras = self._own_metrics()
+    def _tracker_average(self, logs: dict[str, Any]) -> None:
+        averaged_by_keras = self._tracker_own_metrics()
         named = (self.params or {}).get("metrics")
         for name in self.totals if named is None else named:
             if name in self.stateful_metrics and name in self.totals:
@@ -64,6 +64,6 @@ class BaseLogger(Recorded):
             elif name in self.totals and name not in averaged_by_keras:
                 logs[name] = self.totals[name] / self.seen
 
-    def _own_metrics(self) -> set[str]:
+    def _tracker_own_metrics(self) -> set[str]:
         read = getattr(self.model, "get_metrics_result", None)
         return set() if read is None else set(read())

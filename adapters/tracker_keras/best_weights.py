@@ -92,7 +92,7 @@ def digest(path: Path) -> str | None:
 
 
 def _stoppers(session: Session) -> list[Any]:
-    return [one for one in session.expected if one.kind == "EarlyStopping"]
+    return [one for one in session.expected if one.tracker_kind == "EarlyStopping"]
 
 
 def _place(session: Session, callback: Recorded) -> int:

@@ -27,42 +27,42 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         tracker.UsageError: at train begin, with ``append=True``, for a file that is no CSVLogger's.
     """
 
-    kind = "CSVLogger"
-    settings = ("filename", "sep", "append")
+    tracker_kind = "CSVLogger"
+    tracker_settings = ("filename", "sep", "append")
     filename: str
     append: bool
     csv_file: Any
 
-    def _begin(self, logs: Logs) -> None:
-        goes_on = self._goes_on()
+    def _tracker_begin(self, logs: Logs) -> None:
+        goes_on = self._tracker_goes_on()
         appends, columns = self.append, list[str]()
         if "://" not in self.filename and (appends or goes_on):
-            columns = self._columns()
+            columns = self._tracker_columns()
         if not appends and not goes_on:
             self.append_header = True
         self.append = appends or goes_on
         try:
-            super()._begin(logs)
+            super()._tracker_begin(logs)
         finally:
             self.append = appends
         if columns:
             self.keys = columns
 
-    def _judge(self, epoch: int, logs: Logs) -> None:
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         late = sorted(name for name in logs or {} if name not in (self.keys or [name]))
         if late and "://" not in self.filename:
-            header, rows = self._read()
+            header, rows = self._tracker_read()
             filled = [row + [MISSING] * (len(header) - len(row) + len(late)) for row in rows]
-            self._write([*header, *late], filled)
-        super()._judge(epoch, logs)
+            self._tracker_write([*header, *late], filled)
+        super()._tracker_judge(epoch, logs)
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on in the file of the attempt before: without rows to be repeated, with those lost."""
-        session = self._session
-        if session is None or not self._goes_on():
+        session = self._tracker_session
+        if session is None or not self._tracker_goes_on():
             return
-        header, rows = self._read(whole=True)
-        own = self._own_from(rows) if self.append else 0
+        header, rows = self._tracker_read(whole=True)
+        own = self._tracker_own_from(rows) if self.append else 0
         kept = {int(row[0]): row for row in rows[own:] if row and int(row[0]) < epoch}
         for done in session.run.epochs_done():
             metrics = session.run.recorded_epoch(done) or {}
@@ -71,33 +71,33 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
                 found = [str(metrics.get(name, MISSING)) for name in header[1:]]
                 kept[done] = [str(done), *found]
         if header:
-            self._write(header, [*rows[:own], *(kept[done] for done in sorted(kept))])
+            self._tracker_write(header, [*rows[:own], *(kept[done] for done in sorted(kept))])
 
-    def _goes_on(self) -> bool:
-        session, policy = self._session, self._policy
+    def _tracker_goes_on(self) -> bool:
+        session, policy = self._tracker_session, self._tracker_policy
         if session is None or policy is None or not session.resuming or "://" in self.filename:
             return False
         return bool((policy.saved_config or {}).get("filename") == self.filename)
 
-    def _own_from(self, rows: list[list[str]]) -> int:
+    def _tracker_own_from(self, rows: list[list[str]]) -> int:
         """Return where the rows of this run begin, behind those that were there: by their values."""
         start = len(rows)
-        while start > 0 and self._is_own(rows[start - 1]):
+        while start > 0 and self._tracker_is_own(rows[start - 1]):
             if start < len(rows) and int(rows[start - 1][0]) >= int(rows[start][0]):
                 break
             start -= 1
         return start
 
-    def _is_own(self, row: list[str]) -> bool:
-        if self._session is None or not row or not row[0].isdigit():
+    def _tracker_is_own(self, row: list[str]) -> bool:
+        if self._tracker_session is None or not row or not row[0].isdigit():
             return False
-        metrics = self._session.run.recorded_epoch(int(row[0])) or {}
+        metrics = self._tracker_session.run.recorded_epoch(int(row[0])) or {}
         shared = [(cell, str(metrics[name])) for name, cell in zip(self.keys, row[1:], strict=False)
                   if name in metrics]  # fmt: skip
         return bool(shared) and all(cell == value for cell, value in shared)
 
-    def _columns(self) -> list[str]:
-        header, _ = self._read()
+    def _tracker_columns(self) -> list[str]:
+        header, _ = self._tracker_read()
         if header and header[0] != "epoch":
             raise tracker.UsageError(
                 f"{self.filename} was not written by a CSVLogger with separator {self.sep!r}: it "
@@ -106,7 +106,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
             )
         return header[1:]
 
-    def _read(self, *, whole: bool = False) -> tuple[list[str], list[list[str]]]:
+    def _tracker_read(self, *, whole: bool = False) -> tuple[list[str], list[list[str]]]:
         """Read header and rows; ``whole``: without a last row that a kill has cut short."""
         path = Path(self.filename)
         if not path.exists():
@@ -118,7 +118,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.sep))
         return (rows[0], rows[1:]) if rows else ([], [])
 
-    def _write(self, header: list[str], rows: list[list[str]]) -> None:
+    def _tracker_write(self, header: list[str], rows: list[list[str]]) -> None:
         """Replace the file, whole, and go on behind its last row."""
         text = io.StringIO(newline="")
         csv.writer(text, delimiter=self.sep).writerows([header, *rows])

@@ -26,8 +26,8 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
     ``BackupAndRestore`` or from a checkpoint of that epoch.
     """
 
-    kind = "EarlyStopping"
-    settings = (
+    tracker_kind = "EarlyStopping"
+    tracker_settings = (
         "monitor",
         "min_delta",
         "patience",
@@ -36,47 +36,49 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         "restore_best_weights",
         "start_from_epoch",
     )
-    _why = ""
-    _restored = False
+    _tracker_why = ""
+    _tracker_restored = False
 
-    def _begin(self, logs: Logs) -> None:
-        self._why, self._restored = "", False
-        super()._begin(logs)
+    def _tracker_begin(self, logs: Logs) -> None:
+        self._tracker_why, self._tracker_restored = "", False
+        super()._tracker_begin(logs)
 
-    def _judge(self, epoch: int, logs: Logs) -> None:
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         best, best_epoch, stopped = number(self.best), self.best_epoch, self.stopped_epoch
-        super()._judge(epoch, logs)
+        super()._tracker_judge(epoch, logs)
         value = number((logs or {}).get(self.monitor))
-        if self.improvement is None:
-            verdict, reason = "skipped", self._why_skipped(epoch, logs)
-        elif self.improvement:
-            verdict, reason = "improved", self._why_improved(value, best, best_epoch)
+        if self.tracker_improvement is None:
+            verdict, reason = "skipped", self._tracker_why_skipped(epoch, logs)
+        elif self.tracker_improvement:
+            verdict, reason = "improved", self._tracker_why_improved(value, best, best_epoch)
         else:
             verdict = "waited" if self.stopped_epoch == stopped else "stopped"
-            reason = self._why_not(epoch, self.blame(value, best, best_epoch))
+            reason = self._tracker_why_not(epoch, self.tracker_blame(value, best, best_epoch))
         if verdict == "stopped":
-            self._why = reason
-            if self._session is not None:
-                self._session.stopped(reason)
-        self._write(verdict, epoch, reason, value)
+            self._tracker_why = reason
+            if self._tracker_session is not None:
+                self._tracker_session.stopped(reason)
+        self._tracker_write(verdict, epoch, reason, value)
 
-    def _why_skipped(self, epoch: int, logs: Logs) -> str:
+    def _tracker_why_skipped(self, epoch: int, logs: Logs) -> str:
         if (logs or {}).get(self.monitor) is None:
             return words.missing(self.monitor, logs or {})
         return words.warm_up(epoch, self.start_from_epoch)
 
-    def _why_improved(self, value: float | None, best: float | None, best_epoch: int) -> str:
-        reason = self.praise(value, best, best_epoch)
+    def _tracker_why_improved(
+        self, value: float | None, best: float | None, best_epoch: int
+    ) -> str:
+        reason = self.tracker_praise(value, best, best_epoch)
         if self.baseline is None or self.wait == 0:
             return reason
         return f"{reason}, {words.behind_baseline(float(self.baseline), self.wait, self.patience)}"
 
-    def _why_not(self, epoch: int, blame: str) -> str:
+    def _tracker_why_not(self, epoch: int, blame: str) -> str:
         reason = f"{blame}; {words.waits(self.wait, self.patience)}"
         held = epoch <= 0 and self.wait >= self.patience
         return f"{reason}; {words.held_by_first_epoch()}" if held else reason
 
-    def _write(self, verdict: str, epoch: int, reason: str, value: float | None) -> None:
+    def _tracker_write(self, verdict: str, epoch: int, reason: str, value: float | None) -> None:
         best = number(self.best)
         state = EarlyStoppingState(
             wait=self.wait,
@@ -85,7 +87,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
             stopped_epoch=self.stopped_epoch or None,
             stopped_by="patience" if self.stopped_epoch else None,
         )
-        self.decided(
+        self.tracker_decided(
             verdict,
             epoch=epoch,
             reason=reason,
@@ -93,20 +95,20 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
             best=best,
             best_epoch=state.best_epoch,
             wait=self.wait,
-            state={**state.as_dict(), "why": self._why, "restored": verdict == "restored"},
+            state={**state.as_dict(), "why": self._tracker_why, "restored": verdict == "restored"},
         )
 
-    def _wind_up(self, logs: Logs) -> None:
-        super()._wind_up(logs)
-        epoch = None if self._session is None else self._session.last_epoch
+    def _tracker_wind_up(self, logs: Logs) -> None:
+        super()._tracker_wind_up(logs)
+        epoch = None if self._tracker_session is None else self._tracker_session.last_epoch
         restored = self.restore_best_weights and self.best_weights is not None
-        if restored and epoch is not None and not self._restored:
+        if restored and epoch is not None and not self._tracker_restored:
             reason = words.restored(self.monitor, number(self.best), self.best_epoch)
-            self._write("restored", epoch, reason, None)
+            self._tracker_write("restored", epoch, reason, None)
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on with the count and the best value of the attempt before."""
-        saved = self.saved_state
+        saved = self.tracker_saved_state
         if saved is None:
             return
         state = EarlyStoppingState.from_dict(saved)
@@ -114,22 +116,26 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         self.best_epoch = state.best_epoch or 0
         stays = state.stopped_epoch == epoch - 1 and self.wait >= self.patience
         self.stopped_epoch = epoch - 1 if stays else 0
-        self._why = str(saved.get("why") or "") if stays else ""
-        self._restored = stays and bool(saved.get("restored"))
+        self._tracker_why = str(saved.get("why") or "") if stays else ""
+        self._tracker_restored = stays and bool(saved.get("restored"))
         if self.restore_best_weights and state.best_epoch is not None:
-            self.best_weights = self._earlier_weights(state.best_epoch, epoch)
-        if stays and self._session is not None:
-            self._session.stopped(self._why)
-        self.catch_up(epoch)
+            self.best_weights = self._tracker_earlier_weights(state.best_epoch, epoch)
+        if stays and self._tracker_session is not None:
+            self._tracker_session.stopped(self._tracker_why)
+        self.tracker_catch_up(epoch)
 
-    def has_stopped(self) -> bool:
+    def tracker_has_stopped(self) -> bool:
         """Whether it had already ended the training that is resumed."""
         return bool(self.stopped_epoch)
 
-    def _earlier_weights(self, best_epoch: int, epoch: int) -> Any:
+    def _tracker_earlier_weights(self, best_epoch: int, epoch: int) -> Any:
         if best_epoch == epoch - 1:
             return self.model.get_weights()
-        found = None if self._session is None else find_weights(self._session, self, best_epoch)
+        found = (
+            None
+            if self._tracker_session is None
+            else find_weights(self._tracker_session, self, best_epoch)
+        )
         if found is None:
             warnings.warn(
                 f"EarlyStopping cannot bring back the weights of epoch {best_epoch}, the best so "

@@ -26,7 +26,7 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
     and is no hook is warned of; Keras passes it over in silence.
     """
 
-    kind = "LambdaCallback"
+    tracker_kind = "LambdaCallback"
 
     def __init__(
         self,
@@ -57,30 +57,34 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
                 )
         for name in OURS:
             if name in self.__dict__:
-                self.__dict__[name] = functools.partial(self._both, name, self.__dict__[name])
+                self.__dict__[name] = functools.partial(
+                    self._tracker_both, name, self.__dict__[name]
+                )
 
-    def _both(self, hook: str, given: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def _tracker_both(
+        self, hook: str, given: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
         if hook == "on_train_end":
             given(*args, **kwargs)
             super().on_train_end(*args, **kwargs)
             return
         getattr(super(), hook)(*args, **kwargs)
-        before, stopped = learning_rate(self.model), self._stops()
+        before, stopped = learning_rate(self.model), self._tracker_stops()
         given(*args, **kwargs)
-        session = self._session
+        session = self._tracker_session
         if session is None or session.epochs.current is None:
             return
         after = learning_rate(self.model)
         if before is not None and after is not None and before != after:
-            self._write_rate(hook, session.epochs.current, before, after)
-        if self._stops() and not stopped:
+            self._tracker_write_rate(hook, session.epochs.current, before, after)
+        if self._tracker_stops() and not stopped:
             reason = words.stop_was_set("a LambdaCallback", session.epochs.current)
             session.stopped(reason)
-            self.decided("stopped", epoch=session.epochs.current, reason=reason, state={})
+            self.tracker_decided("stopped", epoch=session.epochs.current, reason=reason, state={})
 
-    def _write_rate(self, hook: str, epoch: int, before: float, after: float) -> None:
+    def _tracker_write_rate(self, hook: str, epoch: int, before: float, after: float) -> None:
         since = epoch if hook == "on_epoch_begin" else epoch + 1
-        self.decided(
+        self.tracker_decided(
             "scheduled",
             epoch=epoch,
             reason=words.scheduled(since, before, after),
@@ -89,5 +93,5 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
             state={"lr": after},
         )
 
-    def _stops(self) -> bool:
+    def _tracker_stops(self) -> bool:
         return bool(getattr(self.model, "stop_training", False))

@@ -17,7 +17,7 @@ class LearningRateScheduler(Recorded, keras.callbacks.LearningRateScheduler):
     it had set last.
     """
 
-    kind = "LearningRateScheduler"
+    tracker_kind = "LearningRateScheduler"
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the learning rate of this epoch."""
@@ -28,7 +28,7 @@ class LearningRateScheduler(Recorded, keras.callbacks.LearningRateScheduler):
             before is None or after is None
         ):  # several optimizers: the epoch's metrics have their rates
             return
-        self.decided(
+        self.tracker_decided(
             "scheduled",
             epoch=epoch,
             reason=words.scheduled(epoch, before, after),

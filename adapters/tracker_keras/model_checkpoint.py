@@ -33,8 +33,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             one and pinned ones stay as well. None keeps all, as Keras does.
     """
 
-    kind = "ModelCheckpoint"
-    settings = (
+    tracker_kind = "ModelCheckpoint"
+    tracker_settings = (
         "filepath",
         "monitor",
         "save_best_only",
@@ -44,8 +44,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         "initial_value_threshold",
         "keep",
     )
-    _saver: Saver | None = None
-    _due: bool | None = None
+    _tracker_saver: Saver | None = None
+    _tracker_due: bool | None = None
 
     def __init__(
         self,
@@ -72,57 +72,59 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         )
         self.keep = TopK(keep=keep).keep
         self.initial_value_threshold = initial_value_threshold
-        self._best_epoch: int | None = None
-        self._kept: list[tracker.Checkpoint] = []
+        self._tracker_best_epoch: int | None = None
+        self._tracker_kept: list[tracker.Checkpoint] = []
 
     @property
     def model(self) -> Any:
         """The model; while Keras saves it, what stands in for it."""
-        return self._saver or super().model
+        return self._tracker_saver or super().model
 
     def _should_save_model(self, epoch: int, batch: Any, logs: Logs, filepath: str) -> bool:
-        self._due = bool(super()._should_save_model(epoch, batch, logs, filepath))
-        return self._due
+        self._tracker_due = bool(super()._should_save_model(epoch, batch, logs, filepath))
+        return self._tracker_due
 
     def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
-        best, best_epoch = number(self.best), self._best_epoch
-        self.improvement, self._due = None, None
-        saver = Saver(super().model, lambda path, save: self._write(path, save, epoch, logs))
-        self._saver = saver
+        best, best_epoch = number(self.best), self._tracker_best_epoch
+        self.tracker_improvement, self._tracker_due = None, None
+        saver = Saver(
+            super().model, lambda path, save: self._tracker_write(path, save, epoch, logs)
+        )
+        self._tracker_saver = saver
         try:
             super()._save_model(epoch, batch, logs)
         finally:
-            self._saver = None
-        if self.improvement:
-            self._best_epoch = epoch
-        if self._due is None:
+            self._tracker_saver = None
+        if self.tracker_improvement:
+            self._tracker_best_epoch = epoch
+        if self._tracker_due is None:
             return
-        step = self._batches(epoch, batch)
-        reason = saver.refused or self._why(logs, best, best_epoch)
+        step = self._tracker_batches(epoch, batch)
+        reason = saver.refused or self._tracker_why(logs, best, best_epoch)
         verdict = "saved" if saver.path is not None else "skipped"
-        self._decide(verdict, epoch, reason, logs, saver.path, step)
+        self._tracker_decide(verdict, epoch, reason, logs, saver.path, step)
         if self.keep is not None and saver.path is not None:
-            self._prune(epoch, logs, step)
+            self._tracker_prune(epoch, logs, step)
 
-    def _why(self, logs: Logs, best: float | None, best_epoch: int | None) -> str:
+    def _tracker_why(self, logs: Logs, best: float | None, best_epoch: int | None) -> str:
         value = number((logs or {}).get(self.monitor))
-        if self.improvement is None:
+        if self.tracker_improvement is None:
             if not self.save_best_only:
                 return words.every_save()
             return words.saved_unjudged(self.monitor, logs or {})
-        word = self.praise if self.improvement else self.blame
+        word = self.tracker_praise if self.tracker_improvement else self.tracker_blame
         return word(value, best, best_epoch)
 
-    def _write(
+    def _tracker_write(
         self, path: Path, save: Callable[[Path], object], epoch: int, logs: Logs
     ) -> str | None:
         """Save one file; returns why not, where a better one of an earlier attempt is in its place."""
-        session, metrics = self._session, numbers(logs)
+        session, metrics = self._tracker_session, numbers(logs)
         if session is None or not session.open:
             tracker.save_file(path, save)
             return None
         value = metrics.get(self.monitor)
-        better = self._better_there(path, value) if self.save_best_only else None
+        better = self._tracker_better_there(path, value) if self.save_best_only else None
         if better is not None:
             return words.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
         made = session.run.save_checkpoint(
@@ -133,25 +135,25 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             metrics=metrics,
             monitor=self.monitor if value is not None else None,
             value=value,
-            policy=self._policy,
+            policy=self._tracker_policy,
         )
-        self._kept = [one for one in self._kept if one.path != made.path] + [made]
+        self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
         return None
 
-    def _better_there(self, path: Path, value: float | None) -> tracker.Checkpoint | None:
-        session = self._session
+    def _tracker_better_there(self, path: Path, value: float | None) -> tracker.Checkpoint | None:
+        session = self._tracker_session
         if session is None or not session.resuming or value is None:
             return None
         for one in session.run.checkpoints():
             same = one.path == path.absolute() and one.monitor == self.monitor
-            if same and one.value is not None and self._is_better(one.value, value):
+            if same and one.value is not None and self._tracker_is_better(one.value, value):
                 return one
         return None
 
-    def _is_better(self, one: float, other: float) -> bool:
-        return one > other if self._direction() == "max" else one < other
+    def _tracker_is_better(self, one: float, other: float) -> bool:
+        return one > other if self._tracker_direction() == "max" else one < other
 
-    def _decide(
+    def _tracker_decide(
         self,
         verdict: str,
         epoch: int,
@@ -160,69 +162,69 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         path: Path | None,
         step: int | None,
     ) -> None:
-        self.decided(
+        self.tracker_decided(
             verdict,
             epoch=epoch,
             reason=reason,
             step=step,
             value=number((logs or {}).get(self.monitor)),
             best=number(self.best),
-            best_epoch=self._best_epoch,
+            best_epoch=self._tracker_best_epoch,
             path=path,
-            state=self._state(step),
+            state=self._tracker_state(step),
         )
 
-    def _state(self, step: int | None) -> dict[str, Any]:
+    def _tracker_state(self, step: int | None) -> dict[str, Any]:
         return {
             "best": number(self.best),
-            "best_epoch": self._best_epoch,
+            "best_epoch": self._tracker_best_epoch,
             "batches": step,
-            "kept": [_noted(one) for one in self._kept] if self.keep is not None else [],
+            "kept": [_noted(one) for one in self._tracker_kept] if self.keep is not None else [],
         }
 
-    def _prune(self, epoch: int, logs: Logs, step: int | None) -> None:
-        session = self._session
+    def _tracker_prune(self, epoch: int, logs: Logs, step: int | None) -> None:
+        session = self._tracker_session
         if session is None or not session.open:
             return
-        named = any(one.monitor for one in self._kept)
+        named = any(one.monitor for one in self._tracker_kept)
         rule = TopK(
             keep=self.keep,
             monitor=self.monitor if named else None,
-            mode=self._direction() or self.mode,
+            mode=self._tracker_direction() or self.mode,
         )
-        chosen = rule.choose((one.id, one.value, one.epoch) for one in self._kept)
+        chosen = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
         reasons = dict(zip(chosen.drop, chosen.reasons, strict=True))
-        going = [one for one in self._kept if one.id in reasons]
+        going = [one for one in self._tracker_kept if one.id in reasons]
         there = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
         gone = {one.id for one in pruned} | {one.id for one in going if one.id not in there}
         for one in going:
             if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
-                self._kept = [other for other in self._kept if other.id != one.id]
-                self._decide("pruned", epoch, reasons[one.id], logs, one.path, step)
+                self._tracker_kept = [other for other in self._tracker_kept if other.id != one.id]
+                self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
-    def _batches(self, epoch: int, batch: int | None) -> int | None:
+    def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:
         steps = (self.params or {}).get("steps")
         if steps is None:
             return None
         return int(epoch * steps + (steps if batch is None else batch + 1))
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on with the best value, the count of batches and the files of the attempt before."""
-        saved, session = self.saved_state, self._session
+        saved, session = self.tracker_saved_state, self._tracker_session
         if saved is None or session is None:
             return
         threshold = (
-            (self._policy.saved_config or {}).get("initial_value_threshold")
-            if self._policy
+            (self._tracker_policy.saved_config or {}).get("initial_value_threshold")
+            if self._tracker_policy
             else None
         )
         if threshold == self.initial_value_threshold:
-            self.best, self._best_epoch = saved["best"], saved["best_epoch"]
-        self._kept = [_noted_before(one) for one in saved["kept"]]
+            self.best, self._tracker_best_epoch = saved["best"], saved["best_epoch"]
+        self._tracker_kept = [_noted_before(one) for one in saved["kept"]]
         steps = (self.params or {}).get("steps")
         if self.save_freq == "epoch":
-            self.catch_up(epoch)
+            self.tracker_catch_up(epoch)
         elif steps is not None and saved["batches"] is not None:
             self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
             self._last_batch_seen = steps - 1

@@ -23,17 +23,17 @@ class Recorded(keras.callbacks.Callback):
     a copy joins the run of the training that it is given to.
     """
 
-    kind: ClassVar[str] = ""
+    tracker_kind: ClassVar[str] = ""
     """Name of its policy in the record; none where the callback decides nothing."""
-    settings: ClassVar[tuple[str, ...]] = ()
+    tracker_settings: ClassVar[tuple[str, ...]] = ()
     """Attributes that are recorded as the policy's configuration."""
-    restores: ClassVar[bool] = False
+    tracker_restores: ClassVar[bool] = False
     """Whether it brings back weights, and so the epoch at which training goes on."""
-    start: dict[str, Any] | None = None
+    tracker_start: dict[str, Any] | None = None
     """Arguments of ``tracker.start_run``, where the callback knows any."""
 
-    _session: Session | None = None
-    _policy: tracker.Policy | None = None
+    _tracker_session: Session | None = None
+    _tracker_policy: tracker.Policy | None = None
 
     def set_model(self, model: Any) -> None:
         """Take the model, and say so to the others of this training."""
@@ -43,77 +43,81 @@ class Recorded(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Join the active run, or start one for this training."""
         session = recording.join(self)
-        self._begin(logs)
+        self._tracker_begin(logs)
         session.ready()
 
-    def _begin(self, logs: Logs) -> None:
+    def _tracker_begin(self, logs: Logs) -> None:
         """Let Keras begin; subclasses look at it before and after."""
         super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock."""
-        if self._session is not None:
-            self._session.epoch_begins(epoch, self)
+        if self._tracker_session is not None:
+            self._tracker_session.epoch_begins(epoch, self)
         super().on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record the epoch before anything is decided on it."""
-        session = self._session
+        session = self._tracker_session
         if session is None:
             super().on_epoch_end(epoch, logs)
             return
         session.epoch_ends(epoch, logs)
-        self._judge(epoch, logs)
+        self._tracker_judge(epoch, logs)
         session.epoch_passed(self)
 
-    def _judge(self, epoch: int, logs: Logs) -> None:
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         """Let Keras decide; subclasses look at it before and after."""
         super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Leave the run."""
-        self._wind_up(logs)
-        if self._session is not None:
-            self._session.leave()
+        self._tracker_wind_up(logs)
+        if self._tracker_session is not None:
+            self._tracker_session.leave()
 
-    def _wind_up(self, logs: Logs) -> None:
+    def _tracker_wind_up(self, logs: Logs) -> None:
         """Let Keras end its part; subclasses look at it before and after."""
         super().on_train_end(logs)
 
-    def joined(self, session: Session) -> None:
+    def tracker_joined(self, session: Session) -> None:
         """Take part in a recording."""
-        self._session = session
-        self._policy = None
-        if self.kind:
+        self._tracker_session = session
+        self._tracker_policy = None
+        if self.tracker_kind:
             monitor = getattr(self, "monitor", None)
-            self._policy = session.run.add_policy(
-                self.kind, monitor=monitor, config=self.config(), rules=RULES
+            self._tracker_policy = session.run.add_policy(
+                self.tracker_kind, monitor=monitor, config=self.tracker_config(), rules=RULES
             )
 
-    def left(self) -> None:
+    def tracker_left(self) -> None:
         """Take no part any more."""
-        self._session = None
-        self._policy = None
+        self._tracker_session = None
+        self._tracker_policy = None
 
-    def config(self) -> dict[str, Any]:
+    def tracker_config(self) -> dict[str, Any]:
         """Return the callback's settings as they are recorded."""
-        return {name: getattr(self, name) for name in self.settings}
+        return {name: getattr(self, name) for name in self.tracker_settings}
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on at ``epoch`` as if there had been no interruption; only in a resumed run."""
 
-    def has_stopped(self) -> bool:
+    def tracker_has_stopped(self) -> bool:
         """Whether it had already ended the training that is resumed."""
         return False
 
-    def decided(
+    def tracker_decided(
         self, verdict: str, *, epoch: int, reason: str, state: Mapping[str, Any], **facts: Any
     ) -> None:
         """Record a decision, with the state after it."""
-        if self._policy is None or self._session is None or not self._session.open:
+        if (
+            self._tracker_policy is None
+            or self._tracker_session is None
+            or not self._tracker_session.open
+        ):
             return
-        turn = self._session.turn()
-        self._policy.decide(
+        turn = self._tracker_session.turn()
+        self._tracker_policy.decide(
             verdict,
             epoch=epoch,
             reason=reason,
@@ -122,25 +126,25 @@ class Recorded(keras.callbacks.Callback):
         )
 
     @property
-    def saved_state(self) -> dict[str, Any] | None:
+    def tracker_saved_state(self) -> dict[str, Any] | None:
         """What an earlier attempt of this run remembered before the epoch at which it goes on."""
-        return None if self._policy is None else self._policy.saved_state
+        return None if self._tracker_policy is None else self._tracker_policy.saved_state
 
-    def catch_up(self, epoch: int) -> None:
+    def tracker_catch_up(self, epoch: int) -> None:
         """Decide on epochs before ``epoch`` that were recorded, but not decided on before the kill."""
-        saved, session = self.saved_state, self._session
+        saved, session = self.tracker_saved_state, self._tracker_session
         if saved is None or session is None:
             return
         for missed in range(int(saved["epoch"]) + 1, epoch):
             metrics = session.run.recorded_epoch(missed)
             if metrics is not None:
-                self._judge(missed, metrics)
+                self._tracker_judge(missed, metrics)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run, its connection and our own hooks."""
         state = {
             name: value for name, value in self.__dict__.items() if not isinstance(value, Probe)
         }
-        state.pop("_session", None)
-        state.pop("_policy", None)
+        state.pop("_tracker_session", None)
+        state.pop("_tracker_policy", None)
         return state

@@ -86,7 +86,9 @@ class Session:
         _open[id(key)] = self
 
     def _find_run(self) -> tuple[tracker.Run, bool]:
-        start = next((one.start for one in self.expected if one.start is not None), {})
+        start = next(
+            (one.tracker_start for one in self.expected if one.tracker_start is not None), {}
+        )
         active = tracker.active_run()
         if active is not None and not any(
             one.owned and one.run is active for one in _open.values()
@@ -129,7 +131,7 @@ class Session:
         """Let a callback in; it may add its policy."""
         if not self.has(callback):
             self._members.append(weakref.ref(callback))
-            callback.joined(self)
+            callback.tracker_joined(self)
 
     def _capture_what_is_built(self) -> None:
         """Capture the size of a model that had not been built when the training began."""
@@ -148,11 +150,11 @@ class Session:
         if self.call is None or waiting or self.call.keras_restores:
             return
         self._settle(self._starting_epoch(self.call))
-        if self.resuming and any(one.has_stopped() for one in self.members):
+        if self.resuming and any(one.tracker_has_stopped() for one in self.members):
             self._start_at((self.members[0].params or {}).get("epochs") or 0)
 
     def _starting_epoch(self, call: Call) -> int:
-        restores = any(one.restores for one in self.expected)
+        restores = any(one.tracker_restores for one in self.expected)
         if self.resuming and not restores and "initial_epoch" not in call.arguments:
             self._start_at(self.run.first_epoch)
             if self.run.first_epoch > 0 and steps_taken(self.model) == 0:
@@ -182,11 +184,11 @@ class Session:
         if self.resuming:
             self._restore_rate()
             for one in self.members:
-                one.resume(epoch)
+                one.tracker_resume(epoch)
 
     def _restore_rate(self) -> None:
         """Set the learning rate that the last decision of all left: several may have a say in it."""
-        saved = [one.saved_state for one in self.members]
+        saved = [one.tracker_saved_state for one in self.members]
         rated = [one for one in saved if one is not None and one.get("lr") is not None]
         if rated:
             last = max(rated, key=lambda one: (one["epoch"], one["turn"]))
@@ -266,7 +268,7 @@ class Session:
         if self._initial_epochs:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
-            one.left()
+            one.tracker_left()
 
 
 def _expected(key: Any, call: Call | None) -> list[Recorded]:

@@ -19,8 +19,8 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
     learning rate go on where they were.
     """
 
-    kind = "ReduceLROnPlateau"
-    settings = (
+    tracker_kind = "ReduceLROnPlateau"
+    tracker_settings = (
         "monitor",
         "factor",
         "patience",
@@ -29,31 +29,31 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         "cooldown",
         "min_lr",
     )
-    _best_epoch: int | None = None
+    _tracker_best_epoch: int | None = None
 
-    def _begin(self, logs: Logs) -> None:
-        self._best_epoch = None
-        super()._begin(logs)
+    def _tracker_begin(self, logs: Logs) -> None:
+        self._tracker_best_epoch = None
+        super()._tracker_begin(logs)
 
-    def _judge(self, epoch: int, logs: Logs) -> None:
-        best, best_epoch = number(self.best), self._best_epoch
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
+        best, best_epoch = number(self.best), self._tracker_best_epoch
         wait, cooling = self.wait, self.cooldown_counter
         before = learning_rate(self.model)
-        super()._judge(epoch, logs)
+        super()._tracker_judge(epoch, logs)
         after = learning_rate(self.model)
         value = number((logs or {}).get(self.monitor))
-        if self.improvement is None:
+        if self.tracker_improvement is None:
             verdict, reason = "skipped", words.missing(self.monitor, logs or {})
-        elif self.improvement:
-            self._best_epoch = epoch
-            verdict, reason = "improved", self.praise(value, best, best_epoch)
+        elif self.tracker_improvement:
+            self._tracker_best_epoch = epoch
+            verdict, reason = "improved", self.tracker_praise(value, best, best_epoch)
         else:
-            blame = self.blame(value, best, best_epoch)
-            verdict, why = self._counted(0 if cooling else wait, cooling - 1, before, after)
+            blame = self.tracker_blame(value, best, best_epoch)
+            verdict, why = self._tracker_counted(0 if cooling else wait, cooling - 1, before, after)
             reason = f"{blame}; {why}"
-        self._write(verdict, epoch, reason, value, before, after)
+        self._tracker_write(verdict, epoch, reason, value, before, after)
 
-    def _counted(
+    def _tracker_counted(
         self, wait: int, cooling: int, before: float | None, after: float | None
     ) -> tuple[str, str]:
         """Tell what an epoch without improvement came to, by what Keras has left of the counts."""
@@ -66,7 +66,7 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
             return "reduced", f"{reason}; {words.reduced(before, after)}"
         return "waited", f"{reason}; {words.at_min_lr(after, self.min_lr)}"
 
-    def _write(
+    def _tracker_write(
         self,
         verdict: str,
         epoch: int,
@@ -78,10 +78,10 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         state = PlateauState(
             wait=self.wait,
             best=number(self.best),
-            best_epoch=self._best_epoch,
+            best_epoch=self._tracker_best_epoch,
             cooldown_counter=self.cooldown_counter,
         )
-        self.decided(
+        self.tracker_decided(
             verdict,
             epoch=epoch,
             reason=reason,
@@ -94,12 +94,12 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
             state={**state.as_dict(), "lr": after},
         )
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on with the counts and the best value of the attempt before."""
-        saved = self.saved_state
+        saved = self.tracker_saved_state
         if saved is None:
             return
         state = PlateauState.from_dict(saved)
-        self.wait, self.best, self._best_epoch = state.wait, state.best, state.best_epoch
+        self.wait, self.best, self._tracker_best_epoch = state.wait, state.best, state.best_epoch
         self.cooldown_counter = state.cooldown_counter
-        self.catch_up(epoch)
+        self.tracker_catch_up(epoch)

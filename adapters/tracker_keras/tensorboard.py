@@ -18,12 +18,12 @@ class TensorBoard(Recorded, keras.callbacks.TensorBoard):
     backend. In a resumed run the batch counter goes on, rather than from 0 over the old curve.
     """
 
-    def joined(self, session: Session) -> None:
+    def tracker_joined(self, session: Session) -> None:
         """Take part in a recording."""
-        super().joined(session)
+        super().tracker_joined(session)
         folder = self.log_dir if "://" in self.log_dir else str(Path(self.log_dir).absolute())
         session.note_folder(folder)
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on counting batches where the optimizer is."""
         self._global_train_batch = steps_taken(self.model) or 0

@@ -16,26 +16,28 @@ class TerminateOnNaN(Recorded, keras.callbacks.TerminateOnNaN):
     with ``raise_error=True`` the run fails with the error's text.
     """
 
-    kind = "TerminateOnNaN"
+    tracker_kind = "TerminateOnNaN"
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Look at the loss of one batch."""
-        had_stopped = self._stops()
+        had_stopped = self._tracker_stops()
         try:
             super().on_batch_end(batch, logs)
         except RuntimeError:
-            self._write(batch, logs)
+            self._tracker_write(batch, logs)
             raise
-        if self._stops() and not had_stopped:
-            self._write(batch, logs)
+        if self._tracker_stops() and not had_stopped:
+            self._tracker_write(batch, logs)
 
-    def _stops(self) -> bool:
+    def _tracker_stops(self) -> bool:
         return bool(getattr(self._model, "stop_training", False))
 
-    def _write(self, batch: int, logs: Logs) -> None:
-        value, session = number((logs or {}).get("loss")), self._session
+    def _tracker_write(self, batch: int, logs: Logs) -> None:
+        value, session = number((logs or {}).get("loss")), self._tracker_session
         if session is None or session.epochs.current is None or value is None:
             return
         reason = words.loss_not_finite("loss", value, batch)
         session.stopped(reason)
-        self.decided("stopped", epoch=session.epochs.current, reason=reason, value=value, state={})
+        self.tracker_decided(
+            "stopped", epoch=session.epochs.current, reason=reason, value=value, state={}
+        )

@@ -55,7 +55,7 @@ class TrackerCallback(Recorded):
                 f"log_every is {log_every!r}: it must be a whole number of at least 1, the steps "
                 f"from one streamed point to the next, or None to stream nothing."
             )
-        self.start = {
+        self.tracker_start = {
             "experiment": experiment,
             "name": name,
             "params": params,
@@ -65,49 +65,52 @@ class TrackerCallback(Recorded):
             "strict": strict,
         }
         self.log_every = log_every
-        self._run: tracker.Run | None = None
-        self._before = 0
-        self._steps = 0
-        self._hook()
+        self._tracker_run: tracker.Run | None = None
+        self._tracker_before = 0
+        self._tracker_steps = 0
+        self._tracker_hook()
 
     @property
     def run(self) -> tracker.Run | None:
         """The run of this training, or of the last one; None before the first."""
-        return self._run
+        return self._tracker_run
 
-    def joined(self, session: Session) -> None:
+    def tracker_joined(self, session: Session) -> None:
         """Take part in a recording."""
-        super().joined(session)
-        self._run = session.run
-        self._before = self._steps = 0
+        super().tracker_joined(session)
+        self._tracker_run = session.run
+        self._tracker_before = self._tracker_steps = 0
 
-    def resume(self, epoch: int) -> None:
+    def tracker_resume(self, epoch: int) -> None:
         """Go on counting steps where the optimizer is."""
-        self._before = self._steps = steps_taken(self.model) or 0
+        self._tracker_before = self._tracker_steps = steps_taken(self.model) or 0
 
-    def _hook(self) -> None:
+    def _tracker_hook(self) -> None:
         if self.log_every is not None:
-            self.on_train_batch_end = self._log_batch
+            self.on_train_batch_end = self._tracker_log_batch
 
-    def _log_batch(self, batch: int, logs: Logs = None) -> None:
-        step = self._before + batch + 1
-        due = self.log_every is not None and step // self.log_every > self._steps // self.log_every
-        self._steps = step
-        if due and self._session is not None and self._session.open:
-            self._session.run.log(numbers(logs), step=step)
+    def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
+        step = self._tracker_before + batch + 1
+        due = (
+            self.log_every is not None
+            and step // self.log_every > self._tracker_steps // self.log_every
+        )
+        self._tracker_steps = step
+        if due and self._tracker_session is not None and self._tracker_session.open:
+            self._tracker_session.run.log(numbers(logs), step=step)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock and its count of steps."""
-        self._before = self._steps
+        self._tracker_before = self._tracker_steps
         super().on_epoch_begin(epoch, logs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run and the batch hook."""
         state = super().__getstate__()
         state.pop("on_train_batch_end", None)
-        return {**state, "_run": None}
+        return {**state, "_tracker_run": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state back, and the batch hook with it."""
         self.__dict__.update(state)
-        self._hook()
+        self._tracker_hook()

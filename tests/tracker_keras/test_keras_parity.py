@@ -159,9 +159,7 @@ def _files(folder: Path) -> dict[str, Any]:
 def _attributes(callback: Any) -> dict[str, str]:
     """Take what Keras' own instance has of plain values; ours may have more, which is not asked."""
     return {
-        name: repr(value)
-        for name, value in vars(callback).items()
-        if isinstance(value, SIMPLE) and name not in ("_kept", "_best_epoch", "_why", "_restored")
+        name: repr(value) for name, value in vars(callback).items() if isinstance(value, SIMPLE)
     }
 
 

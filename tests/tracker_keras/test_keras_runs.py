@@ -48,6 +48,26 @@ def test_every_class_is_tried_alone():
     assert set(ALONE) == set(tracker_keras.__all__)
 
 
+OURS = {
+    "BaseLogger": {"seen", "stateful_metrics", "totals"},  # Keras 2 had them
+    "History": {"from_run"},
+    "ModelCheckpoint": {"initial_value_threshold", "keep"},
+    "TrackerCallback": {"log_every", "run"},
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_names_that_keras_does_not_have_begin_with_tracker(name, fit, model):
+    """People subclass these and set attributes of their own, which must not meet ours."""
+    ours = getattr(tracker_keras, name)(*ALONE[name])
+    known = getattr(keras.callbacks, name, None)
+    theirs = keras.callbacks.Callback() if known is None else known(*ALONE[name])
+    fit(model, [ours, theirs], epochs=1)
+    added = set(dir(ours)) - set(dir(theirs)) - OURS.get(name, set())
+    plain = {one for one in added if not one.startswith("__")}
+    assert {one for one in plain if not one.lstrip("_").startswith("tracker_")} == set()
+
+
 def test_beside_a_tracker_callback(fit, model, record):
     """Wherever it stands in the list, its arguments start the run, and all record into that one."""
     cb = TrackerCallback("digits", name="mine", params={"lr": 0.1}, tags=["a"])
