@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from zlib import crc32
 
 from tracker import process
@@ -66,13 +66,36 @@ def prepared(
         raise NotWritable(
             f"The folder {target.parent} cannot be made: {error.strerror}."
         ) from error
+    mode = _mode_of(target)
     temporary = target.with_name(_temporary_name(target.name))
     try:
         save(temporary)
         size, digest = _settle(temporary, target)
+        if mode is not None:
+            temporary.chmod(mode)
         yield PreparedFile(target, size, digest, temporary)
     finally:
         _discard(temporary)
+
+
+def _mode_of(target: Path) -> int | None:
+    """Return the permissions of the file that is to be replaced; None where there is none.
+
+    Raises:
+        CheckpointError: a device or a pipe would be replaced by a file.
+    """
+    try:
+        mode = target.stat(follow_symlinks=False).st_mode
+    except OSError:
+        return None
+    if S_ISREG(mode):
+        return S_IMODE(mode)
+    if S_ISLNK(mode) or S_ISDIR(mode):  # a link is replaced; a folder refuses by itself
+        return None
+    raise CheckpointError(
+        f"{target} is a device, a pipe or a socket: saving would put a file in its place. "
+        f"Choose another path."
+    )
 
 
 def _discard(temporary: Path) -> None:

@@ -107,7 +107,7 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             _copy(self._training_metadata_path, self._prev_training_metadata_path)
         saved = tracker.save_file(
             self._tracker_next_weights_path,
-            lambda path: self.model.save_weights(filepath=path, overwrite=True),
+            lambda path: self.model.save_weights(filepath=str(path), overwrite=True),
         )
         metadata = json.dumps(
             {
@@ -153,7 +153,10 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             folder.rename(gone)
         except OSError:
             gone = folder
-        shutil.rmtree(gone, ignore_errors=True)
+        if gone.is_symlink():
+            gone.unlink()
+        else:
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

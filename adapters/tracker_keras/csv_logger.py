@@ -50,7 +50,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         late = sorted(name for name in logs or {} if name not in (self.keys or [name]))
-        if late and "://" not in self.filename:
+        if late and Path(self.filename).is_file():  # neither a bucket nor /dev/stdout
             header, rows = self._tracker_read()
             filled = [row + [MISSING] * (len(header) - len(row) + len(late)) for row in rows]
             self._tracker_write([*header, *late], filled)
@@ -112,7 +112,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         if not path.exists():
             return [], []
         with path.open(newline="") as file:
-            text = file.read()
+            text = file.read().removeprefix("\ufeff")  # the mark that spreadsheets put first
         if whole and not text.endswith("\n"):
             text = text[: text.rfind("\n") + 1]
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.sep))
@@ -124,7 +124,9 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         csv.writer(text, delimiter=self.sep).writerows([header, *rows])
         if self.csv_file is not None:
             self.csv_file.close()
-        tracker.save_file(self.filename, lambda path: path.write_text(text.getvalue(), newline=""))
+        tracker.save_file(  # a link stays one, and goes on pointing there
+            Path(self.filename).resolve(), lambda path: path.write_text(text.getvalue(), newline="")
+        )
         self.csv_file = Path(self.filename).open("a")  # noqa: SIM115 - Keras closes it
         self.keys = header[1:]
         self.writer = None

@@ -66,9 +66,9 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
     ) -> None:
         if hook == "on_train_end":
             given(*args, **kwargs)
-            super().on_train_end(*args, **kwargs)
+            super().on_train_end(*args, *kwargs.values())
             return
-        getattr(super(), hook)(*args, **kwargs)
+        getattr(super(), hook)(*args, *kwargs.values())
         before, stopped = learning_rate(self.model), self._tracker_stops()
         given(*args, **kwargs)
         session = self._tracker_session

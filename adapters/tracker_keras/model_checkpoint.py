@@ -88,7 +88,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         best, best_epoch = number(self.best), self._tracker_best_epoch
         self.tracker_improvement, self._tracker_due = None, None
         saver = Saver(
-            super().model, lambda path, save: self._tracker_write(path, save, epoch, logs)
+            super().model,
+            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, logs),
         )
         self._tracker_saver = saver
         try:
@@ -116,27 +117,38 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         return word(value, best, best_epoch)
 
     def _tracker_write(
-        self, path: Path, save: Callable[[Path], object], epoch: int, logs: Logs
+        self, path: Path, save: Callable[[Path], object], whole: bool, epoch: int, logs: Logs
     ) -> str | None:
-        """Save one file; returns why not, where a better one of an earlier attempt is in its place."""
+        """Save one file; returns why not, where a better one of an earlier attempt is in its place.
+
+        ``whole``: under a temporary name first; else in place, and known to the run if it is a file.
+        """
         session, metrics = self._tracker_session, numbers(logs)
         if session is None or not session.open:
-            tracker.save_file(path, save)
+            if whole:
+                tracker.save_file(path, save)
+            else:
+                save(path)
             return None
         value = metrics.get(self.monitor)
         better = self._tracker_better_there(path, value) if self.save_best_only else None
         if better is not None:
             return words.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
-        made = session.run.save_checkpoint(
-            path,
-            save,
-            epoch=epoch,
-            step=steps_taken(session.model),
-            metrics=metrics,
-            monitor=self.monitor if value is not None else None,
-            value=value,
-            policy=self._tracker_policy,
-        )
+        facts: dict[str, Any] = {
+            "epoch": epoch,
+            "step": steps_taken(session.model),
+            "metrics": metrics,
+            "monitor": self.monitor if value is not None else None,
+            "value": value,
+            "policy": self._tracker_policy,
+        }
+        if whole:
+            made = session.run.save_checkpoint(path, save, **facts)
+        else:
+            save(path)
+            if not path.is_file():
+                return None
+            made = session.run.log_checkpoint(path, **facts)
         self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
         return None
 
@@ -243,7 +255,7 @@ class Saver:
     """Stands in for the model while Keras saves it: the same calls, but the file appears whole."""
 
     def __init__(
-        self, model: Any, write: Callable[[Path, Callable[[Path], object]], str | None]
+        self, model: Any, write: Callable[[Path, Callable[[Path], object], bool], str | None]
     ) -> None:
         self._model = model
         self._write = write
@@ -255,18 +267,25 @@ class Saver:
 
     def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the model."""
-        self._put(filepath, lambda path: self._model.save(path, overwrite=True, **kwargs))
+        self._put(filepath, "save", kwargs)
 
     def save_weights(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights."""
-        self._put(filepath, lambda path: self._model.save_weights(path, overwrite=True, **kwargs))
+        self._put(filepath, "save_weights", kwargs)
 
-    def _put(self, filepath: str, save: Callable[[Any], object]) -> None:
+    def _put(self, filepath: str, how: str, kwargs: dict[str, Any]) -> None:
+        def save(path: str | Path) -> None:
+            getattr(self._model, how)(str(path), overwrite=True, **kwargs)
+
         if "://" in filepath:  # a bucket: it has no folder to rename in
             save(filepath)
             return
         path = Path(filepath)
-        if path.is_dir():
+        if path.is_symlink():  # the link stays, as when Keras writes in place
+            path = path.resolve()
+        # A model with a method of its own may write more files, named after the one it is given.
+        whole = getattr(type(self._model), how, None) is getattr(keras.Model, how)
+        if whole and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory", filepath)
-        self.refused = self._write(path, save)
+        self.refused = self._write(path, save, whole)
         self.path = path if self.refused is None else None

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 
 def number(value: Any) -> float | None:
     """Return a scalar, or an array or tensor of one element, as a float; None for anything else."""
@@ -40,7 +38,7 @@ def optimizer_rate(optimizer: Any) -> float | None:
     if optimizer is None or hasattr(optimizer, "optimizers"):
         return None
     try:
-        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        return float(optimizer.learning_rate)
     except (AttributeError, TypeError, ValueError):
         return None
 
@@ -62,6 +60,6 @@ def steps_taken(model: Any) -> int | None:
     if iterations is None:
         return None
     try:
-        return int(keras.ops.convert_to_numpy(iterations))
+        return int(iterations)
     except (TypeError, ValueError):
         return None

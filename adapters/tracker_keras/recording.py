@@ -241,18 +241,26 @@ class Session:
         """End the recording: ``error`` is what `fit` raised."""
         if self._ended:
             return
-        if error is None:
-            self.epochs.complete()
-        else:
-            self.epochs.amend()
-        if error is None and not self._stopped and getattr(self.model, "stop_training", False):
+        try:
+            if error is None:
+                self.epochs.complete()
+                self._note_unexplained_stop()
+            else:
+                self.epochs.amend()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._close()
+            if self.owned and error is not None:
+                self.run.fail(error)
+            elif self.owned:
+                self.run.finish()
+
+    def _note_unexplained_stop(self) -> None:
+        if not self._stopped and getattr(self.model, "stop_training", False):
             by = "a callback that is not recorded"
             self.run.note_stop(words.stop_was_set(by, self.epochs.current))
-        self._close()
-        if self.owned and error is not None:
-            self.run.fail(error)
-        elif self.owned:
-            self.run.finish()
 
     def abandon(self, reason: str) -> None:
         """End the recording of a training of which nobody knows how it ended."""
