@@ -44,6 +44,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         super()._tracker_begin(logs)
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
+        self._tracker_restored = False
         best, best_epoch, stopped = number(self.best), self.best_epoch, self.stopped_epoch
         super()._tracker_judge(epoch, logs)
         value = number((logs or {}).get(self.monitor))
@@ -117,7 +118,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         stays = state.stopped_epoch == epoch - 1 and self.wait >= self.patience
         self.stopped_epoch = epoch - 1 if stays else 0
         self._tracker_why = str(saved.get("why") or "") if stays else ""
-        self._tracker_restored = stays and bool(saved.get("restored"))
+        self._tracker_restored = bool(saved.get("restored"))
         if self.restore_best_weights and state.best_epoch is not None:
             self.best_weights = self._tracker_earlier_weights(state.best_epoch, epoch)
         if stays and self._tracker_session is not None:

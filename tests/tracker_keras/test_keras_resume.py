@@ -22,7 +22,6 @@ from tracker_keras import (
     LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
-    TensorBoard,
     TrackerCallback,
 )
 
@@ -267,14 +266,6 @@ def test_rows_of_others_stay_in_an_appended_file(attempt, model):
     attempt(model, [CSVLogger("log.csv", append=True)], initial_epoch=2)
     epochs = [line.split(",")[0] for line in Path("log.csv").read_text().splitlines()]
     assert epochs == ["epoch", "0", "5", "0", "1", "2", "3", "4", "5", "6"]
-
-
-def test_tensorboard_goes_on_counting(attempt, model):
-    """The batch counter does not start at 0 again."""
-    attempt(model, [TensorBoard("board")], fails_at=2)
-    board = TensorBoard("board")
-    attempt(model, [board], epochs=3)
-    assert board._global_train_batch == 9
 
 
 @pytest.mark.parametrize("swap", [False, True])
