@@ -121,7 +121,7 @@ class BackupAndRestore(Callback):
         if batch is not None and payload["position"]["began"] is None:
             saved.pop("BaseLogger", None)  # a loop of one's own begins the epoch again
         for callback in loop.callbacks:
-            waiting = saved.get(type(callback).__name__)
+            waiting = saved.get(_key(callback))
             if waiting and (remembered := waiting.pop(0)) is not None:
                 callback.set_state(remembered)
         ranks = payload["rng"]
@@ -161,5 +161,11 @@ class BackupAndRestore(Callback):
     def _remembered(self) -> dict[str, list[Any]]:
         remembered: dict[str, list[Any]] = {}
         for callback in self.loop.callbacks:
-            remembered.setdefault(type(callback).__name__, []).append(callback.get_state())
+            remembered.setdefault(_key(callback), []).append(callback.get_state())
         return remembered
+
+
+def _key(callback: Callback) -> str:
+    """What a run finds a policy again by: kind and monitor; equals are told apart by their place."""
+    monitor = getattr(callback, "monitor", None)
+    return f"{callback.kind} {monitor}" if isinstance(monitor, str) else callback.kind

@@ -93,7 +93,8 @@ class EarlyStopping(Callback):
         }
         saved, carried = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.EarlyStoppingState.from_dict(saved)
-        self.best_weights = carried.get("best_weights")
+        same = (carried.get("state") or {}).get("best_epoch") == self.best_epoch
+        self.best_weights = carried.get("best_weights") if same else None
         self._restored, self._why = bool(saved.get("restored")), saved.get("why")
         if self.stopped_epoch is not None:
             self._stop_again_or_go_on()
