@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracker import BadValue, CheckpointError, RunError, save_file
+from tracker import BadValue, CheckpointError, RunError, TrackerError, save_file
 from tracker_torch import distributed, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.triggers import Trigger
@@ -32,6 +32,8 @@ class BackupAndRestore(Callback):
 
     Raises:
         BadValue: for an empty ``backup_dir`` or another ``save_freq``.
+        RunError, CheckpointError: when training begins: a resumed run has epochs, but its backup is
+            gone, damaged or of other models. The run then keeps the status that it had.
     """
 
     order = 3
@@ -58,10 +60,14 @@ class BackupAndRestore(Callback):
         self.loop.position.watch_batches = self.trigger.by_step
         for path in self._cut_off() if self.loop.main else ():
             path.unlink(missing_ok=True)
-        if distributed.share(self.path.is_file() or self.previous.is_file()):
-            self._restore(self._read())
-        elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
-            self._begin_again()
+        try:
+            if distributed.share(self.path.is_file() or self.previous.is_file()):
+                self._restore(self._read())
+            elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+                self._begin_again()
+        except TrackerError as error:
+            self.run.withdraw(error)  # nothing was trained: the run stays what it was
+            raise
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Back up in the middle of an epoch."""

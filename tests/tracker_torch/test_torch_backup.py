@@ -144,9 +144,19 @@ def test_the_backup_of_another_run_is_gone_on_with_and_said(wine: Problem) -> No
 
 
 def test_a_run_with_epochs_but_without_its_backup_is_refused(wine: Problem) -> None:
+    """Nothing was trained by that: the run stays finished."""
     train(wine, 4, BackupAndRestore("bk"))
+    ending = "SELECT status, reason, error, ended, epochs FROM run"
+    before = ask(ending)
     with pytest.raises(tracker.RunError, match=r"has 4 epochs, but there is no backup"):
         train(wine, 6, BackupAndRestore("bk"), resume="default-1")
+    assert ask(ending) == before and before[0][0] == "finished"
+    with (
+        pytest.raises(tracker.RunError, match="there is no backup"),
+        tracker.start_run(resume="default-1"),
+    ):
+        train(wine, 6, BackupAndRestore("bk"))
+    assert ask(ending) == before
 
 
 def test_a_kill_before_the_first_backup_begins_again(wine: Problem) -> None:
