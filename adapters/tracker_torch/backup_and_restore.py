@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracker import BadValue, CheckpointError, RunError, TrackerError, save_file
 from tracker_torch import distributed, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.triggers import Trigger
+
+if TYPE_CHECKING:
+    from tracker_torch.callback_list import CallbackList
 
 
 class BackupAndRestore(Callback):
@@ -169,6 +172,19 @@ class BackupAndRestore(Callback):
         for callback in self.loop.callbacks:
             remembered.setdefault(_key(callback), []).append(callback.get_state())
         return remembered
+
+
+def warn_of_fresh_weights(loop: CallbackList) -> None:
+    """Warn where a resumed run is about to train on with the weights of a new model."""
+    left = loop.params.get("epochs")
+    if loop.restored or loop.first_epoch == 0 or loop.stop_training or not state.named(loop.model):
+        return
+    if left is None or left > loop.first_epoch:
+        loop.warn(
+            f"Run {loop.run.name} goes on at epoch {loop.first_epoch}, but nothing brought its weights "
+            f"back: call training.load(path) before epochs(), or add BackupAndRestore. In a loop of "
+            f"your own that loaded them itself, set callbacks.restored = True before on_train_begin."
+        )
 
 
 def _key(callback: Callback) -> str:

@@ -186,6 +186,24 @@ def test_training_can_be_loaded_from_a_checkpoint(wine: Problem) -> None:
     assert optimizer.param_groups[0]["lr"] < 0.011
 
 
+def test_a_resumed_run_with_fresh_weights_says_so(wine: Problem, recwarn: Any) -> None:
+    """Neither a backup, nor `load`, nor a loop that says it loaded them itself is warned."""
+    train(wine, 4, ModelCheckpoint("ck/{epoch}.pt"), experiment="k", die=(2, 0))
+    with pytest.warns(
+        UserWarning, match="Run k-1 goes on at epoch 2, but nothing brought its weights"
+    ):
+        train(wine, 4, experiment="k", resume="auto", die=(2, 0))
+    recwarn.clear()
+    loop = CallbackList(model=wine.net(), start=lambda **_: tracker.start_run("k", resume="auto"))
+    loop.restored = True
+    loop.on_train_begin()
+    loop.on_train_end()
+    with Training(wine.net(), None, 3, resume="k-1") as training:
+        training.load("ck/1.pt")
+        list(training.epochs())
+    assert not [one for one in recwarn if "brought" in str(one.message)]
+
+
 def test_a_scheduler_goes_on_without_a_backup(wine: Problem) -> None:
     def lone(end: int | None) -> float:
         optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), 1.0)
