@@ -232,6 +232,8 @@ class Training:
         """
         self._need("new", "load() must come before epochs().")
         loop = self.callbacks
+        for callback in loop.callbacks:
+            callback.set_loop(loop)  # their schedulers come back as well
         rng = rng and not str(getattr(checkpoint, "path", checkpoint)).endswith(".safetensors")
         found = load_checkpoint(
             checkpoint, loop.model, loop.optimizer, loop.scheduler, loop.scaler, rng=rng
