@@ -107,11 +107,11 @@ class BackupAndRestore(Callback):
                 raise
             self.loop.warn(f"{error} Going on from the backup before it, {self.previous}.")
             payload = state.read(self.previous)
-        if not isinstance(payload, dict) or "callbacks" not in payload:
+        if not state.is_whole(payload, self.path) or "callbacks" not in payload:
             raise CheckpointError(
                 f"{self.path} is no backup of this callback: give backup_dir a folder of its own."
             )
-        return payload
+        return dict(payload)
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run

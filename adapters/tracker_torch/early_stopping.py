@@ -157,16 +157,18 @@ class EarlyStopping(Callback):
         found = [
             one for one in distributed.share(self.run.checkpoints()) if one.epoch == self.best_epoch
         ]
+        why = "there is no checkpoint of that epoch"
         try:
-            load_checkpoint(found[-1], self.model)
-        except (IndexError, CheckpointError) as error:
-            self.loop.warn(
-                f"EarlyStopping cannot restore the weights of epoch {self.best_epoch}: an earlier "
-                f"attempt had them, and no checkpoint of that epoch can be loaded ({error}). "
-                f"BackupAndRestore keeps them for the next time."
-            )
-            return False
-        return True
+            if found:
+                load_checkpoint(found[-1], self.model)
+                return True
+        except CheckpointError as error:
+            why = f"its checkpoint cannot be loaded: {error}"
+        self.loop.warn(
+            f"EarlyStopping cannot restore the weights of epoch {self.best_epoch}: an earlier attempt "
+            f"had them, and {why.removesuffix('.')}. BackupAndRestore keeps them for the next time."
+        )
+        return False
 
     def _saved(self) -> dict[str, Any]:
         return self.state.as_dict() | {"restored": self._restored, "why": self._why}
