@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torch_problems import Problem, ask, step
 
 import tracker
@@ -31,13 +32,15 @@ def train(
     epochs: int,
     *callbacks: Any,
     die: tuple[int, int] | None = None,
+    loader: Any = None,
     **options: Any,
 ) -> tuple[nn.Module, Training]:
     """A shuffling, noisy training that dies in one batch of one epoch."""
     model = problem.net()
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    loader = problem.loader(16, generator=torch.Generator().manual_seed(5))
+    if loader is None:
+        loader = problem.loader(16, generator=torch.Generator().manual_seed(5))
     training = Training(
         model, optimizer, epochs, callbacks=callbacks, scheduler=scheduler, **options
     )
@@ -73,6 +76,21 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
     assert again.history.history == first.history.history
     assert again.step == first.step and again.run.attempt == 2
     assert tracker.epochs(again.run.id)["loss"].tolist() == first.history.history["loss"]
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 3])
+def test_a_batch_sampler_with_a_generator_of_its_own_goes_on_as_well(
+    wine: Problem, save_freq: Any
+) -> None:
+    def loader() -> DataLoader[Any]:
+        order = RandomSampler(wine.train, generator=torch.Generator().manual_seed(5))
+        return DataLoader(wine.train, batch_sampler=BatchSampler(order, 16, drop_last=False))
+
+    whole, _ = train(wine, 4, loader=loader())
+    train(wine, 4, BackupAndRestore("bk", save_freq), experiment="k", die=(2, 5), loader=loader())
+    again = {"experiment": "k", "resume": "auto", "loader": loader()}
+    model, _ = train(wine, 4, BackupAndRestore("bk", save_freq), **again)
+    assert weights(model) == weights(whole)
 
 
 def test_the_best_weights_survive_in_the_backup(wine: Problem) -> None:
