@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from tracker import Checkpoint, CheckpointError
+from tracker import Checkpoint, CheckpointError, UsageError
 from tracker_torch import state
 
 ABOUT = ("epoch", "step", "complete")
@@ -160,4 +160,31 @@ def _load_safetensors(path: Path, model: Any) -> None:
 
 def _whole(model: Any) -> nn.Module:
     modules = {name: state.unwrap(module) for name, module in state.named(model).items()}
-    return modules[""] if "" in modules else nn.ModuleDict(modules)
+    return modules[""] if "" in modules else _Several(modules)
+
+
+class _Several(nn.Module):
+    """Several modules in one file; unlike `nn.ModuleDict` it takes any names, ``net.g`` and ``keys`` too."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._modules.update(modules)
+        if len(self.state_dict()) < sum(len(one.state_dict()) for one in modules.values()):
+            raise UsageError(
+                f"the models are named {', '.join(map(repr, modules))}, and two of their tensors would "
+                f"have the same name in a .safetensors file: name them otherwise, or save a .pt file."
+            )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        metadata: Any,
+        strict: bool,
+        missing: Any,
+        unexpected: list[str],
+        errors: Any,
+    ) -> None:
+        """Note what belongs to none of them; torch would split the names at their dots."""
+        known = tuple(f"{name}." for name in self._modules)
+        unexpected += [key for key in state_dict if not key.startswith(known)]

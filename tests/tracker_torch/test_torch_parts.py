@@ -110,3 +110,31 @@ def test_that_there_is_no_checkpoint_of_the_best_epoch_is_said(feed: Any) -> Non
     resumed = {"start": lambda **_: tracker.start_run(resume="default-1")}
     with pytest.warns(UserWarning, match="of epoch 0: .* there is no checkpoint of that epoch"):
         feed([1, 2, 3], EarlyStopping(patience=9, restore_best_weights=True), **resumed)
+
+
+def test_several_models_in_a_file_of_weights_may_have_any_names(folder: Any) -> None:
+    """A tensor that two of them share is written once."""
+    made = {"net.g": nn.Linear(2, 2), "keys": nn.Linear(2, 2), "a": nn.BatchNorm1d(2)}
+    made["keys"].weight = made["net.g"].weight
+    loop = CallbackList([ModelCheckpoint("w.safetensors", monitor=None)], made)
+    loop.on_train_begin()
+    loop.on_epoch_end(0, {})
+    loop.on_train_end()
+    other = {"net.g": nn.Linear(2, 2), "keys": nn.Linear(2, 2), "a": nn.BatchNorm1d(2)}
+    other["keys"].weight = other["net.g"].weight
+    load_checkpoint("w.safetensors", other)
+    assert all(
+        torch.equal(tensor, other[name].state_dict()[key])
+        for name, model in made.items()
+        for key, tensor in model.state_dict().items()
+    )
+    with pytest.raises(tracker.CheckpointError, match="Unexpected key"):
+        load_checkpoint("w.safetensors", {"net.g": other["net.g"], "keys": other["keys"]})
+
+
+def test_models_whose_tensors_would_have_one_name_are_refused(folder: Any) -> None:
+    models = {"net": nn.ModuleDict({"g": nn.Linear(1, 1)}), "net.g": nn.Linear(1, 1)}
+    loop = CallbackList([ModelCheckpoint("w.safetensors", monitor=None)], models)
+    loop.on_train_begin()
+    with pytest.raises(tracker.UsageError, match=r"the models are named 'net', 'net\.g', and two"):
+        loop.on_epoch_end(0, {})
