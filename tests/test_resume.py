@@ -146,3 +146,20 @@ def test_checkpoints_of_all_attempts_are_there(sql: Any) -> None:
     with tracker.start_run(resume="a") as run:
         run.save_checkpoint("ckpt/1", lambda path: path.write_text("1"), epoch=1)
         assert [one.epoch for one in run.checkpoints()] == [0, 1]
+
+
+def test_an_attempt_that_is_withdrawn_leaves_the_run_as_it_was(sql: Any) -> None:
+    """A resume that is refused before anything was trained is no failure of the run."""
+    with tracker.start_run(name="good") as run:
+        run.log_epoch(0, {"loss": 1.0})
+        run.note_stop("enough")
+    ended = sql("SELECT status, reason, error, ended, epochs FROM run")
+    tracker.start_run(resume="good").withdraw(RuntimeError("no backup"))
+    assert sql("SELECT status, reason, error, ended, epochs FROM run") == ended
+    (last,) = sql("SELECT status, error FROM attempt WHERE number = 2")
+    assert last == ("failed", "RuntimeError: no backup")
+
+
+def test_a_new_run_that_is_withdrawn_has_failed(sql: Any) -> None:
+    tracker.start_run().withdraw(RuntimeError("no backup"))
+    assert sql("SELECT status FROM run") == [("failed",)]

@@ -216,7 +216,7 @@ def _end(connection: Connection, entry: Entry) -> None:
     connection.execute(
         update(RUN)
         .where(RUN.c.id == entry["run"], newest.scalar_subquery() == entry["attempt"])
-        .values(**values)
+        .values(**entry.get("kept", values))
     )
 
 

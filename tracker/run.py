@@ -48,6 +48,7 @@ class Run(RunPast):
         first_epoch: int = 0,
         writer: Recorder | Silence | None = None,
         captured: dict[str, Any] | None = None,
+        ending: dict[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -58,6 +59,8 @@ class Run(RunPast):
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Recorder | Silence = Silence() if writer is None else writer
         self._stop_reason: str | None = None
+        self._ending = ending
+        self._withdrawn = False
         self._epochs = EpochClock()
         self._captured = dict(captured or {})
         self._keeper = CheckpointKeeper(self)
@@ -233,6 +236,8 @@ class Run(RunPast):
         lifecycle.leave(self)
         del self.log  # what comes later meets `Run.log`, which refuses
         ending = rows.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
+        if self._withdrawn and self._ending:
+            ending["kept"] = self._ending
         try:
             self.writer.close(ending)
         except KeyboardInterrupt:  # a second Ctrl-C must not cost the status
@@ -249,6 +254,11 @@ class Run(RunPast):
         leaving = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
         status = "interrupted" if leaving else "failed"
         self.finish(status, f"training raised {type(error).__name__}", error)
+
+    def withdraw(self, error: BaseException) -> None:
+        """End a resumed attempt that was refused before it trained: it failed, the run stays as it was."""
+        self._withdrawn = True
+        self.fail(error)
 
     def next_number(self, what: str) -> int:
         """Count decisions and policies of this attempt."""

@@ -82,6 +82,7 @@ def start_run(
         first_epoch=opened.first_epoch,
         writer=recorder,
         captured=captured,
+        ending=opened.ending,
     )
     lifecycle.enter(run)
     return run
@@ -97,6 +98,7 @@ class _Opened:
     attempt: int = 1
     first_epoch: int = 0
     next_step: int = 0
+    ending: dict[str, Any] | None = None
 
 
 def _open(
@@ -229,6 +231,7 @@ def _resumed(connection: Connection, run: Any) -> _Opened:
     opened.first_epoch = earlier.next_epoch(connection, run.id)
     opened.next_step = earlier.next_step(connection, run.id)
     again = {"status": "running", "reason": None, "error": None, "ended": None}
+    opened.ending = {name: getattr(run, name) for name in again}
     connection.execute(update(RUN).where(RUN.c.id == run.id).values(**again))
     return opened
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracker import BadValue, CheckpointError, RunError, save_file
+from tracker import BadValue, CheckpointError, RunError, TrackerError, save_file
 from tracker_torch import distributed, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.triggers import Trigger
+
+if TYPE_CHECKING:
+    from tracker_torch.callback_list import CallbackList
 
 
 class BackupAndRestore(Callback):
@@ -32,6 +35,8 @@ class BackupAndRestore(Callback):
 
     Raises:
         BadValue: for an empty ``backup_dir`` or another ``save_freq``.
+        RunError, CheckpointError: when training begins: a resumed run has epochs, but its backup is
+            gone, damaged or of other models. The run then keeps the status that it had.
     """
 
     order = 3
@@ -58,10 +63,14 @@ class BackupAndRestore(Callback):
         self.loop.position.watch_batches = self.trigger.by_step
         for path in self._cut_off() if self.loop.main else ():
             path.unlink(missing_ok=True)
-        if distributed.share(self.path.is_file() or self.previous.is_file()):
-            self._restore(self._read())
-        elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
-            self._begin_again()
+        try:
+            if distributed.share(self.path.is_file() or self.previous.is_file()):
+                self._restore(self._read())
+            elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+                self._begin_again()
+        except TrackerError as error:
+            self.run.withdraw(error)  # nothing was trained: the run stays what it was
+            raise
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Back up in the middle of an epoch."""
@@ -98,11 +107,11 @@ class BackupAndRestore(Callback):
                 raise
             self.loop.warn(f"{error} Going on from the backup before it, {self.previous}.")
             payload = state.read(self.previous)
-        if not isinstance(payload, dict) or "callbacks" not in payload:
+        if not state.is_whole(payload, self.path) or "callbacks" not in payload:
             raise CheckpointError(
                 f"{self.path} is no backup of this callback: give backup_dir a folder of its own."
             )
-        return payload
+        return dict(payload)
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
@@ -121,7 +130,7 @@ class BackupAndRestore(Callback):
         if batch is not None and payload["position"]["began"] is None:
             saved.pop("BaseLogger", None)  # a loop of one's own begins the epoch again
         for callback in loop.callbacks:
-            waiting = saved.get(type(callback).__name__)
+            waiting = saved.get(_key(callback))
             if waiting and (remembered := waiting.pop(0)) is not None:
                 callback.set_state(remembered)
         ranks = payload["rng"]
@@ -161,5 +170,24 @@ class BackupAndRestore(Callback):
     def _remembered(self) -> dict[str, list[Any]]:
         remembered: dict[str, list[Any]] = {}
         for callback in self.loop.callbacks:
-            remembered.setdefault(type(callback).__name__, []).append(callback.get_state())
+            remembered.setdefault(_key(callback), []).append(callback.get_state())
         return remembered
+
+
+def warn_of_fresh_weights(loop: CallbackList) -> None:
+    """Warn where a resumed run is about to train on with the weights of a new model."""
+    left = loop.params.get("epochs")
+    if loop.restored or loop.first_epoch == 0 or loop.stop_training or not state.named(loop.model):
+        return
+    if left is None or left > loop.first_epoch:
+        loop.warn(
+            f"Run {loop.run.name} goes on at epoch {loop.first_epoch}, but nothing brought its weights "
+            f"back: call training.load(path) before epochs(), or add BackupAndRestore. In a loop of "
+            f"your own that loaded them itself, set callbacks.restored = True before on_train_begin."
+        )
+
+
+def _key(callback: Callback) -> str:
+    """What a run finds a policy again by: kind and monitor; equals are told apart by their place."""
+    monitor = getattr(callback, "monitor", None)
+    return f"{callback.kind} {monitor}" if isinstance(monitor, str) else callback.kind

@@ -63,6 +63,16 @@ class Callback:
         return self._loop
 
     @property
+    def kind(self) -> str:
+        """The name it is recorded by: that of our class which it is, or derives from; else its own."""
+        ours = (
+            base.__name__
+            for base in type(self).__mro__
+            if base.__module__.startswith("tracker_torch.") and base is not Callback
+        )
+        return next(ours, type(self).__name__)
+
+    @property
     def run(self) -> Run:
         """The run that is recorded."""
         return self.loop.run
@@ -93,10 +103,9 @@ class Callback:
         self._carried = saved
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave the loop and its run behind."""
-        return {
-            name: value for name, value in vars(self).items() if name not in ("_loop", "policy")
-        }
+        """Copies and pickles leave the training behind: the loop, its run and the model."""
+        left = ("_loop", "policy", "model", "params")
+        return {name: value for name, value in vars(self).items() if name not in left}
 
     def join(
         self, *, monitor: str | None = None, rules: str | None = None, config: Mapping[str, Any]
@@ -106,12 +115,7 @@ class Callback:
         Both are empty in a new training. The state is the one that was recorded with the last
         decision before ``run.first_epoch``, else the one in the backup.
         """
-        kind = next(
-            base.__name__
-            for base in type(self).__mro__
-            if base.__module__.startswith("tracker_torch.")
-        )
-        self.policy = self.run.add_policy(kind, monitor=monitor, rules=rules, config=config)
+        self.policy = self.run.add_policy(self.kind, monitor=monitor, rules=rules, config=config)
         recorded = distributed.share(self.policy.saved_state)
         carried, self._carried = dict(self._carried or {}), None
         self._seen, self._missed = False, None

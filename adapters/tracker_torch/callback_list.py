@@ -9,6 +9,7 @@ from typing import Any
 import tracker
 from tracker import Run, UsageError, policies
 from tracker_torch import capture, distributed
+from tracker_torch.backup_and_restore import warn_of_fresh_weights
 from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.history import History
@@ -94,6 +95,7 @@ class CallbackList(Loop):
         for callback in sorted(self.callbacks, key=lambda one: not one.restores):
             callback.on_train_begin(fetch(logs or {}))
         self.first_epoch = distributed.share(self.run.first_epoch)
+        warn_of_fresh_weights(self)
         self._began = perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from tracker import Checkpoint, CheckpointError
+from tracker import Checkpoint, CheckpointError, UsageError
 from tracker_torch import state
 
+ABOUT = ("epoch", "step", "complete")
 SUFFIXES = (".pt", ".pth", ".safetensors")
 
 
@@ -24,7 +25,7 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int]) -> None:
         about: whole numbers that are kept in the header of a safetensors file.
     """
     if path.suffix != ".safetensors":
-        state.write(state.state_of(model) or {}, path)
+        state.write(state.state_of(model), path)
         return
     from safetensors import SafetensorError
     from safetensors.torch import save_model
@@ -61,21 +62,63 @@ def load_checkpoint(
         ``complete``: whether that epoch was over.
 
     Raises:
-        CheckpointError: the file is missing, changed, incomplete, of other models, or has no such part.
+        CheckpointError: the file is missing, changed, incomplete, of other models, made by a newer
+            version, or has no such part; nothing is loaded then.
+    """
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+    about, _ = load_parts(source, parts, rng=rng, need_all=True)
+    return {name: about[name] for name in ("epoch", "step", "complete")}
+
+
+def load_parts(
+    source: str | Path | Checkpoint, parts: Mapping[str, Any], *, rng: bool, need_all: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Load what a checkpoint has of ``parts``.
+
+    Returns:
+        What `load_checkpoint` returns, and the names of those parts that the file does not have.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`; for missing parts with ``need_all`` only.
     """
     path = _verified(source)
-    if path.suffix == ".safetensors":
-        return _load_safetensors(path, model)
-    payload = state.read(path)
-    if not (isinstance(payload, dict) and state.FORMAT in payload):
-        state.load_state(model, payload)
-        return {"epoch": None, "step": None, "complete": True}
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
-    for part, target in parts.items():
-        state.load_state(target, payload.get(part), part)
-    if rng:
+    payload = _payload(path)
+    wanted = {part: target for part, target in parts.items() if state.named(target)}
+    missing = [part for part in wanted if not _has(payload, part, wanted[part])]
+    if rng and payload.get("rng") is None:
+        missing.append("random generators")
+    if missing and need_all:
+        held = [part for part in (*state.PARTS, "rng") if payload.get(part) is not None]
+        raise CheckpointError(
+            f"{path} holds no {' and no '.join(missing)}: it holds {', '.join(held)}. Leave out what "
+            f"it does not hold, or load a .pt file saved without save_weights_only."
+        )
+    if path.suffix != ".safetensors":
+        for part in wanted.keys() - set(missing):
+            state.load_state(wanted[part], payload[part], part)
+    elif "model" in wanted:
+        _load_safetensors(path, wanted["model"])
+    if rng and payload.get("rng") is not None:
         state.set_rng_state(payload["rng"])
-    return {name: payload[name] for name in ("epoch", "step", "complete")}
+    return payload, missing
+
+
+def _has(payload: Mapping[str, Any], part: str, target: Any) -> bool:
+    """A scaler that was switched off has an empty state, which says nothing to one that is not."""
+    found = payload.get(part)
+    return found is not None and (bool(found) or not state.state_of(target))
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    """Read a file as what `state.collect` returns, as far as it goes."""
+    if path.suffix == ".safetensors":
+        about = _header(path)
+        complete = bool(about.get("complete", 1))
+        return {"epoch": None, "step": None, **about, "model": path, "complete": complete}
+    payload = state.read(path)
+    if not state.is_whole(payload, path):
+        return {"model": payload, "epoch": None, "step": None, "complete": True}
+    return {"complete": payload.get("batch") is None, **payload}
 
 
 def _verified(source: str | Path | Checkpoint) -> Path:
@@ -94,25 +137,54 @@ def _verified(source: str | Path | Checkpoint) -> Path:
     return path
 
 
-def _load_safetensors(path: Path, model: Any) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, int]:
     from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_model
 
     try:
         with safe_open(str(path), framework="pt") as file:
             about = file.metadata() or {}
-        if model is not None:
-            load_model(_whole(model), str(path))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+    return {name: int(about[name]) for name in ABOUT if name in about and about[name].isdecimal()}
+
+
+def _load_safetensors(path: Path, model: Any) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    try:
+        load_model(_whole(model), str(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(f"{path} cannot be loaded: {error}") from error
-    found = {name: int(text) for name, text in about.items() if text.isdecimal()}
-    return {
-        "epoch": found.get("epoch"),
-        "step": found.get("step"),
-        "complete": bool(found.get("complete", 1)),
-    }
 
 
 def _whole(model: Any) -> nn.Module:
     modules = {name: state.unwrap(module) for name, module in state.named(model).items()}
-    return modules[""] if "" in modules else nn.ModuleDict(modules)
+    return modules[""] if "" in modules else _Several(modules)
+
+
+class _Several(nn.Module):
+    """Several modules in one file; unlike `nn.ModuleDict` it takes any names, ``net.g`` and ``keys`` too."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._modules.update(modules)
+        if len(self.state_dict()) < sum(len(one.state_dict()) for one in modules.values()):
+            raise UsageError(
+                f"the models are named {', '.join(map(repr, modules))}, and two of their tensors would "
+                f"have the same name in a .safetensors file: name them otherwise, or save a .pt file."
+            )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        metadata: Any,
+        strict: bool,
+        missing: Any,
+        unexpected: list[str],
+        errors: Any,
+    ) -> None:
+        """Note what belongs to none of them; torch would split the names at their dots."""
+        known = tuple(f"{name}." for name in self._modules)
+        unexpected += [key for key in state_dict if not key.startswith(known)]

@@ -93,7 +93,8 @@ class EarlyStopping(Callback):
         }
         saved, carried = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.EarlyStoppingState.from_dict(saved)
-        self.best_weights = carried.get("best_weights")
+        same = (carried.get("state") or {}).get("best_epoch") == self.best_epoch
+        self.best_weights = carried.get("best_weights") if same else None
         self._restored, self._why = bool(saved.get("restored")), saved.get("why")
         if self.stopped_epoch is not None:
             self._stop_again_or_go_on()
@@ -156,16 +157,18 @@ class EarlyStopping(Callback):
         found = [
             one for one in distributed.share(self.run.checkpoints()) if one.epoch == self.best_epoch
         ]
+        why = "there is no checkpoint of that epoch"
         try:
-            load_checkpoint(found[-1], self.model)
-        except (IndexError, CheckpointError) as error:
-            self.loop.warn(
-                f"EarlyStopping cannot restore the weights of epoch {self.best_epoch}: an earlier "
-                f"attempt had them, and no checkpoint of that epoch can be loaded ({error}). "
-                f"BackupAndRestore keeps them for the next time."
-            )
-            return False
-        return True
+            if found:
+                load_checkpoint(found[-1], self.model)
+                return True
+        except CheckpointError as error:
+            why = f"its checkpoint cannot be loaded: {error}"
+        self.loop.warn(
+            f"EarlyStopping cannot restore the weights of epoch {self.best_epoch}: an earlier attempt "
+            f"had them, and {why.removesuffix('.')}. BackupAndRestore keeps them for the next time."
+        )
+        return False
 
     def _saved(self) -> dict[str, Any]:
         return self.state.as_dict() | {"restored": self._restored, "why": self._why}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tracker import BadValue, policies
+from tracker_torch import distributed, scheduler_state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.learning_rate import set_all_rates
-from tracker_torch.state import state_of
+from tracker_torch.state import named
 
 if TYPE_CHECKING:
     from tracker_torch.callback_list import CallbackList
@@ -28,8 +30,11 @@ class LRSchedulerCallback(Callback):
         monitor: for ReduceLROnPlateau the metric to hand to it; ``"val_loss"`` by default.
         verbose: 1 prints every change.
 
+    A resumed run goes on from what had moved; settings that changed in between, such as
+    ReduceLROnPlateau's patience, are those of the new scheduler.
+
     Raises:
-        BadValue: for another ``per``, or ReduceLROnPlateau per batch.
+        BadValue: for what is no scheduler, another ``per``, or ReduceLROnPlateau per batch.
     """
 
     logs_rates = True
@@ -41,6 +46,11 @@ class LRSchedulerCallback(Callback):
         monitor: str | None = None,
         verbose: int = 0,
     ) -> None:
+        if not all(hasattr(scheduler, one) for one in ("step", "state_dict", "optimizer")):
+            raise BadValue(
+                f"scheduler is {scheduler!r}: it must be one of torch.optim.lr_scheduler, made for "
+                f"the optimizer: LRSchedulerCallback(CosineAnnealingLR(optimizer, T_max=50))."
+            )
         self.plateau = isinstance(scheduler, ReduceLROnPlateau)
         if per not in ("epoch", "batch") or (self.plateau and per == "batch"):
             raise BadValue(
@@ -49,25 +59,55 @@ class LRSchedulerCallback(Callback):
         self.scheduler, self.per, self.verbose = scheduler, per, verbose
         self.monitor = (monitor or "val_loss") if self.plateau else None
         self.batch_hooks = per == "batch"
+        self._initial = scheduler_state.snapshot(scheduler.state_dict())
         self._before: float | None = None
         self._best_epoch: int | None = None
 
     def set_loop(self, loop: CallbackList) -> None:
-        """Have the scheduler saved with checkpoints, unless the loop has another."""
+        """Have the scheduler saved with checkpoints, beside those that the loop has."""
         super().set_loop(loop)
-        if loop.scheduler is None:
-            loop.scheduler = self.scheduler
+        known = named(loop.scheduler)
+        if any(one is self.scheduler for one in known.values()):
+            return
+        if "" in known:
+            known = {"0": known[""]}
+        loop.scheduler = {**known, str(len(known)): self.scheduler} if known else self.scheduler
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin; a resumed run without a backup gets the counters and rates that were recorded."""
-        config = {"scheduler": type(self.scheduler).__name__, "per": self.per}
+        config = {
+            "scheduler": type(self.scheduler).__name__,
+            "per": self.per,
+            **scheduler_state.settings(self._initial),
+        }
         saved, carried = self.join(monitor=self.monitor, config=config)
         self._best_epoch = saved.get("best_epoch")
-        if carried.get("scheduler") and self.loop.scheduler is not self.scheduler:
-            self.scheduler.load_state_dict(carried["scheduler"])
-        elif not self.loop.restored:
-            vars(self.scheduler).update(saved.get("counters", {}))
-            set_all_rates(self.scheduler.optimizer, {"": saved.get("rates", [])})
+        if "moved" in carried:
+            self._go_on(self._initial, carried["moved"])
+        elif self.loop.restored:
+            self._keep_changed_settings()
+        elif saved:
+            self._go_on_without_a_backup(saved)
+
+    def _go_on(self, state: Any, change: Any) -> None:
+        self.scheduler.load_state_dict(scheduler_state.merged(state, change))
+
+    def _keep_changed_settings(self) -> None:
+        """A checkpoint brought back the scheduler whole, with the settings it had then."""
+        changed = distributed.share(list(self.policy.changed) if self.policy else [])
+        mine = {name: self._initial[name] for name in changed if name in self._initial}
+        if mine:
+            self._go_on(self.scheduler.state_dict(), mine)
+
+    def _go_on_without_a_backup(self, saved: Mapping[str, Any]) -> None:
+        if saved.get("moved") is None:
+            self.loop.warn(
+                f"{type(self.scheduler).__name__} begins anew: its state is more than numbers and "
+                f"text, and comes back with BackupAndRestore or training.load(path) only."
+            )
+            return
+        self._go_on(self._initial, saved["moved"])
+        set_all_rates(self.scheduler.optimizer, {"": saved.get("rates", [])})
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the rate that the epoch begins with."""
@@ -120,11 +160,6 @@ class LRSchedulerCallback(Callback):
     def _record(
         self, verdict: str, reason: str, epoch: int, before: float, after: float, **facts: Any
     ) -> None:
-        counters = {
-            name: value
-            for name, value in self.scheduler.state_dict().items()
-            if isinstance(value, (int, float))
-        }
         rates = [float(group["lr"]) for group in self.scheduler.optimizer.param_groups]
         self.decide(
             verdict,
@@ -134,9 +169,18 @@ class LRSchedulerCallback(Callback):
             best_epoch=self._best_epoch,
             lr_before=before,
             lr_after=after,
-            state={"counters": counters, "rates": rates, "best_epoch": self._best_epoch},
+            state={"moved": self._recordable(), "rates": rates, "best_epoch": self._best_epoch},
             **facts,
         )
+
+    def _moved(self) -> Any:
+        return scheduler_state.moved(self._initial, self.scheduler.state_dict())
+
+    def _recordable(self) -> Any:
+        try:
+            return scheduler_state.recordable(self._moved())
+        except TypeError:
+            return None
 
     def _rate(self) -> float:
         return float(self.scheduler.optimizer.param_groups[0]["lr"])
@@ -146,9 +190,5 @@ class LRSchedulerCallback(Callback):
         return best if best is not None and math.isfinite(best) else None
 
     def get_state(self) -> dict[str, Any]:
-        """Return the scheduler's state, where the loop saves another one."""
-        alone = self.loop.scheduler is not self.scheduler
-        return {
-            "scheduler": state_of(self.scheduler) if alone else None,
-            "state": {"best_epoch": self._best_epoch},
-        }
+        """Return what of the scheduler has moved."""
+        return {"moved": self._moved(), "state": {"best_epoch": self._best_epoch}}

@@ -14,10 +14,11 @@ from tracker_torch import state
 class Position:
     """Lets a resumed training see the same batches in the same order.
 
-    A loader that shuffles by a generator of its own (``DataLoader(generator=…)``) goes on where that
-    one was; others draw from torch's global generator, which a backup keeps anyway. After a backup
-    in the middle of an epoch, the batches that were done are read and passed over, with the
-    generators as they were when that epoch began.
+    A loader that shuffles by a generator of its own (``DataLoader(generator=…)``, or that of its
+    sampler, batch sampler or the sampler within that) goes on where that one was; others draw from
+    torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
+    the batches that were done are read and passed over, with the generators as they were when that
+    epoch began.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,9 @@ class Position:
 
     def _meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""
-        for owner in (loader, getattr(loader, "sampler", None)):
+        batches = getattr(loader, "batch_sampler", None)
+        samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+        for owner in (loader, *samplers):
             generator = getattr(owner, "generator", None)
             if isinstance(generator, torch.Generator) and not any(
                 generator is known for known in self._generators

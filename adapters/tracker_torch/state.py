@@ -54,9 +54,12 @@ def named(things: T | Mapping[str, T] | Iterable[T] | None) -> dict[str, T]:
 
 
 def state_of(things: Any) -> Any:
-    """Return the ``state_dict()`` of one thing, or a dict of them for several; None for none."""
+    """Return the ``state_dict()`` of one thing, or a dict of them for several; None for none.
+
+    A scaler that is switched off has an empty one, ``{}``.
+    """
     states = {name: _state_dict(thing) for name, thing in named(things).items()}
-    return (states.get("", states) or None) if states else None
+    return states.get("", states) if states else None
 
 
 def _state_dict(thing: Any) -> Any:
@@ -70,8 +73,12 @@ def load_state(things: Any, state: Any, part: str = "model") -> None:
         CheckpointError: the state belongs to other things than these.
     """
     targets = named(things)
-    if state is None or not targets:
+    if state is None or not targets or (part == "scaler" and not state):
         return
+    if not isinstance(state, Mapping):
+        raise CheckpointError(
+            f"the saved {part} state is a {type(state).__name__}: it must be what state_dict() returns."
+        )
     states = _with_counters({"": state} if "" in targets else state)
     if set(states) != set(targets):
         raise CheckpointError(
@@ -81,7 +88,7 @@ def load_state(things: Any, state: Any, part: str = "model") -> None:
     for name, thing in targets.items():
         try:
             (unwrap(thing) if isinstance(thing, nn.Module) else thing).load_state_dict(states[name])
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the saved {part} state does not fit {type(thing).__name__}: {error}"
             ) from error
@@ -117,6 +124,11 @@ def weights_on_cpu(model: Any, into: dict[str, Any] | None = None) -> dict[str, 
 def _on_cpu(value: Any, spare: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return plain(value, "the model's extra state")
+    if value.is_meta:
+        raise UsageError(
+            "the model's weights are on the meta device, where they have no values to keep: "
+            "give it some before training, as with model.to_empty(device='cpu')."
+        )
     if isinstance(spare, torch.Tensor) and (spare.shape, spare.dtype) == (value.shape, value.dtype):
         return spare.copy_(value)
     return value.detach().to("cpu", copy=True)
@@ -194,9 +206,13 @@ def plain(value: Any, where: str = "state") -> Any:
         kind = next(kind for kind in _SEQUENCES if isinstance(value, kind))
         return kind(plain(item, f"{where}[{number}]") for number, item in enumerate(value))
     raise UsageError(
-        f"{where} holds a {type(value).__name__}: checkpoints take tensors, numbers, text and "
+        f"{where} holds {_article(type(value).__name__)}: checkpoints take tensors, numbers, text and "
         f"containers of them, so that loading one never runs code. Leave it out of state_dict()."
     )
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _like(state: Mapping[Any, Any], items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -216,6 +232,32 @@ def write(payload: Mapping[str, Any], path: Path) -> None:
     """
     with path.open("wb") as file:  # given a path, torch turns a full disk into a RuntimeError
         torch.save(plain(payload), file)
+
+
+def is_whole(payload: Any, path: Path) -> bool:
+    """Say whether a file that was read holds what `collect` returned; False: weights alone.
+
+    Raises:
+        CheckpointError: it holds something else, too little, or what only a newer version can read.
+    """
+    if not isinstance(payload, Mapping):
+        raise CheckpointError(
+            f"{path} holds {_article(type(payload).__name__)}: a checkpoint is a state_dict(), or "
+            f"what ModelCheckpoint saves."
+        )
+    if FORMAT not in payload:
+        return False
+    if payload[FORMAT] != VERSION:
+        raise CheckpointError(
+            f"{path} has format {payload[FORMAT]!r}, and this version of local-tracker reads format "
+            f"{VERSION}: upgrade local-tracker to load it."
+        )
+    lacking = [name for name in (*PARTS, "rng", "epoch", "step") if name not in payload]
+    if lacking:
+        raise CheckpointError(
+            f"{path} is incomplete: it has no {', '.join(lacking)}. Load another checkpoint."
+        )
+    return True
 
 
 def read(path: str | Path) -> Any:

@@ -14,10 +14,11 @@ from tracker_torch import joining
 from tracker_torch.base_logger import BaseLogger
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
-from tracker_torch.checkpoint_file import load_checkpoint
+from tracker_torch.checkpoint_file import load_parts
 from tracker_torch.distributed import several
 from tracker_torch.history import History
 from tracker_torch.progress import Progress, length
+from tracker_torch.state import PARTS
 
 
 class Training:
@@ -227,15 +228,27 @@ class Training:
     def load(self, checkpoint: str | Path | Checkpoint, *, rng: bool = True) -> None:
         """Go on from a checkpoint of `ModelCheckpoint`: call it before ``epochs()``.
 
-        Everything in the file comes back, and training goes on with the epoch after it. For
-        weights to begin a new training with, use `load_checkpoint`.
+        Everything in the file comes back, and training goes on with the epoch after it; a warning
+        names the parts that the file lacks. For weights to begin a new training with, use
+        `load_checkpoint`.
+
+        Args:
+            checkpoint: a path, or an entry of ``run.checkpoints()``, whose hash is compared first.
+            rng: whether the random generators go on as well.
+
+        Raises:
+            CheckpointError: see `load_checkpoint`.
+            RunError: after ``epochs()``.
         """
         self._need("new", "load() must come before epochs().")
         loop = self.callbacks
-        rng = rng and not str(getattr(checkpoint, "path", checkpoint)).endswith(".safetensors")
-        found = load_checkpoint(
-            checkpoint, loop.model, loop.optimizer, loop.scheduler, loop.scaler, rng=rng
-        )
+        for callback in loop.callbacks:
+            callback.set_loop(loop)  # their schedulers come back as well
+        parts = {part: getattr(loop, part) for part in PARTS}
+        found, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
+        if missing:
+            path = getattr(checkpoint, "path", checkpoint)
+            loop.warn(f"{path} holds no {' and no '.join(missing)}: what it lacks begins anew.")
         loop.restored = True
         if found["epoch"] is not None:
             loop.step = found["step"] or 0

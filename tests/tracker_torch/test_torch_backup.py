@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torch_problems import Problem, ask, step
 
 import tracker
@@ -31,13 +32,15 @@ def train(
     epochs: int,
     *callbacks: Any,
     die: tuple[int, int] | None = None,
+    loader: Any = None,
     **options: Any,
 ) -> tuple[nn.Module, Training]:
     """A shuffling, noisy training that dies in one batch of one epoch."""
     model = problem.net()
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    loader = problem.loader(16, generator=torch.Generator().manual_seed(5))
+    if loader is None:
+        loader = problem.loader(16, generator=torch.Generator().manual_seed(5))
     training = Training(
         model, optimizer, epochs, callbacks=callbacks, scheduler=scheduler, **options
     )
@@ -73,6 +76,21 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
     assert again.history.history == first.history.history
     assert again.step == first.step and again.run.attempt == 2
     assert tracker.epochs(again.run.id)["loss"].tolist() == first.history.history["loss"]
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 3])
+def test_a_batch_sampler_with_a_generator_of_its_own_goes_on_as_well(
+    wine: Problem, save_freq: Any
+) -> None:
+    def loader() -> DataLoader[Any]:
+        order = RandomSampler(wine.train, generator=torch.Generator().manual_seed(5))
+        return DataLoader(wine.train, batch_sampler=BatchSampler(order, 16, drop_last=False))
+
+    whole, _ = train(wine, 4, loader=loader())
+    train(wine, 4, BackupAndRestore("bk", save_freq), experiment="k", die=(2, 5), loader=loader())
+    again = {"experiment": "k", "resume": "auto", "loader": loader()}
+    model, _ = train(wine, 4, BackupAndRestore("bk", save_freq), **again)
+    assert weights(model) == weights(whole)
 
 
 def test_the_best_weights_survive_in_the_backup(wine: Problem) -> None:
@@ -144,9 +162,19 @@ def test_the_backup_of_another_run_is_gone_on_with_and_said(wine: Problem) -> No
 
 
 def test_a_run_with_epochs_but_without_its_backup_is_refused(wine: Problem) -> None:
+    """Nothing was trained by that: the run stays finished."""
     train(wine, 4, BackupAndRestore("bk"))
+    ending = "SELECT status, reason, error, ended, epochs FROM run"
+    before = ask(ending)
     with pytest.raises(tracker.RunError, match=r"has 4 epochs, but there is no backup"):
         train(wine, 6, BackupAndRestore("bk"), resume="default-1")
+    assert ask(ending) == before and before[0][0] == "finished"
+    with (
+        pytest.raises(tracker.RunError, match="there is no backup"),
+        tracker.start_run(resume="default-1"),
+    ):
+        train(wine, 6, BackupAndRestore("bk"))
+    assert ask(ending) == before
 
 
 def test_a_kill_before_the_first_backup_begins_again(wine: Problem) -> None:
@@ -174,6 +202,24 @@ def test_training_can_be_loaded_from_a_checkpoint(wine: Problem) -> None:
         assert list(training.epochs()) == [2, 3]
     assert training.history.epoch == [0, 1, 2, 3]
     assert optimizer.param_groups[0]["lr"] < 0.011
+
+
+def test_a_resumed_run_with_fresh_weights_says_so(wine: Problem, recwarn: Any) -> None:
+    """Neither a backup, nor `load`, nor a loop that says it loaded them itself is warned."""
+    train(wine, 4, ModelCheckpoint("ck/{epoch}.pt"), experiment="k", die=(2, 0))
+    with pytest.warns(
+        UserWarning, match="Run k-1 goes on at epoch 2, but nothing brought its weights"
+    ):
+        train(wine, 4, experiment="k", resume="auto", die=(2, 0))
+    recwarn.clear()
+    loop = CallbackList(model=wine.net(), start=lambda **_: tracker.start_run("k", resume="auto"))
+    loop.restored = True
+    loop.on_train_begin()
+    loop.on_train_end()
+    with Training(wine.net(), None, 3, resume="k-1") as training:
+        training.load("ck/1.pt")
+        list(training.epochs())
+    assert not [one for one in recwarn if "brought" in str(one.message)]
 
 
 def test_a_scheduler_goes_on_without_a_backup(wine: Problem) -> None:

@@ -1,0 +1,96 @@
+"""What of a learning rate scheduler moves while it trains; the rest are settings, and those may change."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+_COUNTERS = (
+    "best", "cooldown_counter", "last_epoch", "mode_worse", "num_bad_epochs", "T_cur", "T_i",
+)  # fmt: skip
+_SCALARS = (bool, int, float, str, type(None))
+
+
+def snapshot(value: Any) -> Any:
+    """Copy the containers and tensors of a ``state_dict()``; other objects stay what they are."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # MultiStepLR's Counter stays one
+        for key, item in value.items():
+            copied[key] = snapshot(item)
+        return copied
+    if type(value) in (list, tuple):
+        return type(value)(snapshot(item) for item in value)
+    return value
+
+
+def settings(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments in a scheduler's ``state_dict()`` that are numbers and text."""
+    return {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, _SCALARS) and not name.startswith("_") and name not in _COUNTERS
+    }
+
+
+def moved(before: Any, now: Any) -> Any:
+    """Return what of the state ``now`` is not as ``before``, nested states of schedulers included."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return {
+            key: moved(before.get(key), item)
+            for key, item in now.items()
+            if key not in before or not _same(before[key], item)
+        }
+    if _nested(before) and _nested(now) and len(before) == len(now):
+        return [moved(old, new) for old, new in zip(before, now, strict=True)]
+    return snapshot(now)
+
+
+def merged(before: Any, change: Any) -> Any:
+    """Return a copy of the state ``before`` with a ``change`` that `moved` returned."""
+    if isinstance(before, dict) and isinstance(change, Mapping):
+        result = snapshot(before)
+        for key, item in change.items():
+            result[key] = merged(before.get(key), item)
+        return result
+    if _nested(before) and _nested(change) and len(before) == len(change):
+        return [merged(old, new) for old, new in zip(before, change, strict=True)]
+    return snapshot(change)
+
+
+def recordable(value: Any) -> Any:
+    """Return ``value`` as data that a database keeps.
+
+    Raises:
+        TypeError: something in it is neither a number, text, a tensor nor a container of them.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: recordable(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return [recordable(item) for item in value]
+    raise TypeError(f"a {type(value).__name__} is no plain data")
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor):
+        both = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
+        return both and torch.equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one is other or (
+        isinstance(one, _SCALARS) and isinstance(other, _SCALARS) and one == other
+    )
