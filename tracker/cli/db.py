@@ -135,7 +135,7 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
         physician.mend(location)
     found = physician.examine(location)
     for one in found:
-        click.echo(f"{one.subject:<16} {visible(one.problem or 'ok')}")
+        click.echo(f"{one.subject:<16} {visible(one.problem or one.note or 'ok')}")
         if one.problem is not None:
             click.echo(f"{'':<16} → {one.remedy}")
     wrong = [one.subject for one in found if one.problem is not None]

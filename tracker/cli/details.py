@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from tracker.exports.cells import json_cell
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
+from tracker.words import counted
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
 _ATTEMPT_COLUMNS = columns(
@@ -43,6 +45,8 @@ def print_details(found: Details) -> None:
     run = found.run
     click.echo(f"{visible(run['name'])}  {run['id']}")
     click.echo(ending(found))
+    for one in found.waiting:
+        click.echo(waits(one.path, one.records))
     if held := holding(found):
         click.echo(held)
     _pairs("run", _about(found))
@@ -62,14 +66,24 @@ def print_json(found: Details) -> None:
     """Print a run as one JSON object."""
     plain = asdict(found)
     plain["checkpoints"] = list(found.checkpoints.dicts())
+    plain["waiting"] = [{"path": str(one.path), "records": one.records} for one in found.waiting]
     any_ = Column("", "any")
     click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def waits(where: Path, records: int) -> str:
+    """Say how many records a file has that the database could not take."""
+    are, them = ("waits", "it is") if records == 1 else ("wait", "they are")
+    return (
+        f"{counted(records, 'record')} {are} in {visible(str(where))}: {them} imported when a run "
+        f"starts, or by tracker db doctor --fix."
+    )
 
 
 def ending(found: Details) -> str:
     """Say in one sentence how, and why, the training ended."""
     run, status = found.run, found.run["status"]
-    trained = f"{run['epochs']} epoch{'' if run['epochs'] == 1 else 's'}"
+    trained = counted(run["epochs"], "epoch")
     why = visible(str(run["reason"] or ""))
     error = visible(str(run["error"] or ""))
     if status == "running":

@@ -77,6 +77,7 @@ def list_(
         show(listing, form, _overview_table(listing) if form == "table" else None)
         if form == "table":
             _say_what_is_missing(reader, listing, where, short)
+            _say_what_waits(reader)
 
 
 def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cut: bool) -> None:
@@ -91,6 +92,18 @@ def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cu
             )
     elif cut and len(listing.rows) == _ON_SCREEN and (there := count(reader, where)) > _ON_SCREEN:
         click.echo(f"{_ON_SCREEN} of {there} runs; -n 0 shows all.", err=True)
+
+
+def _say_what_waits(reader: Reader) -> None:
+    from tracker.queries.waiting import waiting
+
+    if records := sum(one.records for one in waiting(reader)):
+        text = "1 record that is" if records == 1 else f"{records} records that are"
+        click.echo(
+            f"Not shown: {text} waiting for the database. tracker runs show says of which run; "
+            f"tracker db doctor --fix imports what a process that is gone left.",
+            err=True,
+        )
 
 
 def _overview_table(listing: Listing) -> Table:

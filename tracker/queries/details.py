@@ -13,6 +13,8 @@ from tracker.queries.compare import compare
 from tracker.queries.listing import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
+from tracker.queries.waiting import Waiting
+from tracker.queries.waiting import waiting as waiting_records
 from tracker.tables import ATTEMPT, BLOCK, DECISION, EPOCH, PARAM, POLICY, RUN, SERIES, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
@@ -34,6 +36,7 @@ class Details:
         parent: the name of the run that it belongs to.
         stop: the decision that stopped the training, as a dict, or None.
         held_epoch: the epoch whose weights the model held at the end.
+        waiting: records that the database could not take so far, and in which files they are.
     """
 
     run: dict[str, Any]
@@ -49,6 +52,7 @@ class Details:
     parent: str | None
     stop: dict[str, Any] | None
     held_epoch: int | None
+    waiting: list[Waiting]
 
 
 def details(reader: Reader, run: str) -> Details:
@@ -72,6 +76,7 @@ def details(reader: Reader, run: str) -> Details:
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=_stop(reader, run),
         held_epoch=last if restored is None else restored,
+        waiting=waiting_records(reader, run),
     )
 
 
