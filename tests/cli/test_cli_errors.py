@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -128,3 +129,35 @@ def test_the_plain_locale_still_prints(run: tracker.Run, folder: Path) -> None:
         )  # fmt: skip
         assert process.returncode == 0, process.stderr
         assert b"digits-1" in process.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("words", ["runs list", "runs show", "export", "export --json"])
+def test_a_disk_that_is_full_is_told_in_a_sentence(run: tracker.Run, words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "tracker", *words.split()], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert process.stderr == "Error: The output cannot be written: No space left on device.\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_csv_and_json_are_valid_whatever_the_locale(folder: Path, encoding: str) -> None:
+    with tracker.start_run("digits", "größe→1") as run:
+        run.log_epoch(0, {"loss": 1.0})
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "tracker", *words], capture_output=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        ).stdout.decode("utf-8")  # fmt: skip
+
+    assert json.loads(said("runs", "show", "--format", "json"))["run"]["name"] == "größe→1"
+    for words in (("export", "--what", "runs"), ("runs", "list")):
+        csv, array = (
+            ("--csv", "--json") if words[0] == "export" else ("--format=csv", "--format=json")
+        )
+        assert json.loads(said(*words, array))[0]["name"] == "größe→1"
+        assert "größe→1," in said(*words, csv)

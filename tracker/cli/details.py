@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from tracker.cli.render import Table, print_table
 from tracker.cli.text import duration, local, parameter, visible
 from tracker.exports.cells import json_cell
+from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
@@ -68,7 +70,8 @@ def print_json(found: Details) -> None:
     plain["checkpoints"] = list(found.checkpoints.dicts())
     plain["waiting"] = [{"path": str(one.path), "records": one.records} for one in found.waiting]
     any_ = Column("", "any")
-    click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=False, indent=2, allow_nan=False))
+    escaped = not takes_unicode(sys.stdout)
+    click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=escaped, indent=2, allow_nan=False))
 
 
 def waits(where: Path, records: int) -> str:

@@ -12,6 +12,7 @@ import click
 
 from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument
+from tracker.cli.render import data_out
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries.runs import chosen_ids
@@ -59,7 +60,7 @@ def export(
         ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)[::-1]
         if form == "csv" and what == "epochs" and len(names) == 1:
             history = queries.history(reader, ids[0])
-            _write(output, lambda file: _keras(history, file, raw))
+            _write(output, form, lambda file: _keras(history, file, raw))
             return
         with _progress(output) as track:
             _export(reader, what, ids, form, output, raw, track)
@@ -84,11 +85,11 @@ def _export(
     elif form == "json":
         from tracker.exports.json import write_json
 
-        _write(output, lambda file: write_json(stream, file, step=step))
+        _write(output, form, lambda file: write_json(stream, file, step=step))
     else:
         from tracker.exports.csv import write_csv
 
-        _write(output, lambda file: write_csv(stream, file, raw=raw, step=step))
+        _write(output, form, lambda file: write_csv(stream, file, raw=raw, step=step))
 
 
 def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
@@ -97,9 +98,9 @@ def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
     write_keras_csv(history, file, raw=raw)
 
 
-def _write(output: Path | None, write: Callable[[IO[str]], object]) -> None:
+def _write(output: Path | None, form: str, write: Callable[[IO[str]], object]) -> None:
     if output is None:
-        write(sys.stdout)
+        write(sys.stdout if form == "json" else data_out())
         return
 
     def to(path: Path) -> None:

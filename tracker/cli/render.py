@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from typing import IO
 
 import click
 
@@ -85,13 +87,20 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def data_out() -> IO[str]:
+    """Return stdout for CSV: UTF-8 in a file or pipe, whatever the locale says."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not on_terminal():
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
+
+
 def show(listing: Listing, form: str, table: Table | None = None) -> None:
     """Print a listing as table, csv or json; ``table`` is how the table is to look."""
     if form == "csv":
         from tracker.exports.csv import write_csv
         from tracker.exports.stream import of_listing
 
-        write_csv(of_listing(_quiet(listing)), sys.stdout)
+        write_csv(of_listing(_quiet(listing)), data_out())
     elif form == "json":
         from tracker.exports.json import write_json
         from tracker.exports.stream import of_listing
