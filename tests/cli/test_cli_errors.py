@@ -47,7 +47,16 @@ WRONG = [
         2,
         "possible are sqlite and postgresql",
     ),
-    (["db", "backup", "--database", "none.db"], 1, "There is no database"),
+    (["db", "backup", "--database", "none.db"], 2, "There is no database at"),
+    (["runs", "list", "--database", "othr.db"], 2, "othr.db: did you mean other.db or"),
+    (["db", "doctor", "--database", "no/x.db"], 2, "/no does not exist."),
+    (["runs", "show", ""], 2, "'' names no run: give an id"),
+    (["runs", "watch", " "], 2, "' ' names no run"),
+    (["epochs", "list", ""], 2, "'' names no run"),
+    (["checkpoints", "pin", ""], 2, "'' names no run"),
+    (["runs", "compare", "zzz", "digits-1"], 2, "There is no run 'zzz': there are digits-1."),
+    (["checkpoints", "prune", "digits-1", "--where", "epochs > 1"], 2, "not both"),
+    (["export", "--csv", "--json"], 2, "--csv and --json exclude each other"),
     (["db", "backup", "-o", "file"], 1, "exists already"),
 ]
 

@@ -188,6 +188,8 @@ def prune(
 
     if not names and where is None:
         raise BadValue("Name runs, or choose them with --where.")
+    if names and where is not None:
+        raise BadValue("Name runs or give --where, not both.")
     location = locate(database)
     with reading(location) as reader:
         ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)

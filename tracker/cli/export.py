@@ -22,9 +22,9 @@ Step = Callable[[], object]
 
 @click.command()
 @runs_argument()
-@click.option("--csv", "form", flag_value="csv", default=True, help="Comma-separated (default).")
-@click.option("--json", "form", flag_value="json", help="An array of objects.")
-@click.option("--parquet", "form", flag_value="parquet", help="Parquet; needs -o and pyarrow.")
+@click.option("--csv", is_flag=True, help="Comma-separated (default).")
+@click.option("--json", is_flag=True, help="An array of objects.")
+@click.option("--parquet", is_flag=True, help="Parquet; needs -o and pyarrow.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; else the screen.")
 @click.option(
     "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
@@ -35,12 +35,12 @@ Step = Callable[[], object]
 @database_option
 def export(
     names: tuple[str, ...],
-    form: str,
     output: Path | None,
     what: str,
     where: str | None,
     raw: bool,
     database: str | None,
+    **forms: bool,
 ) -> None:
     """Write what was recorded of runs; without RUN, of all of them.
 
@@ -52,6 +52,7 @@ def export(
       tracker export digits-3 --csv -o digits-3.csv
       tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
     """
+    form = _form(forms)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is no text: name a file with -o FILE.")
     if names and where is not None:
@@ -64,6 +65,13 @@ def export(
             return
         with _progress(output) as track:
             _export(reader, what, ids, form, output, raw, track)
+
+
+def _form(forms: dict[str, bool]) -> str:
+    given = [form for form in ("csv", "json", "parquet") if forms[form]]
+    if len(given) > 1:
+        raise BadValue(f"--{' and --'.join(given)} exclude each other: give one of them.")
+    return given[0] if given else "csv"
 
 
 def _export(

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from tracker.database import reading
+from tracker.database import locate, reading
+from tracker.errors import BadValue, nearest
 from tracker.queries.find import names_like
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -23,11 +24,38 @@ def complete_runs(context: click.Context, parameter: click.Parameter, start: str
 
 
 def database_option(command: Command) -> Command:
-    """Add ``--database``."""
+    """Add ``--database``; one that is named must exist."""
+    return _database(command, _existing)
+
+
+def new_database_option(command: Command) -> Command:
+    """Add ``--database`` to a command that may name one that does not exist yet."""
+    return _database(command, None)
+
+
+def _existing(context: click.Context, parameter: click.Parameter, named: str | None) -> str | None:
+    """Refuse a misspelt name, which would look like a database without runs."""
+    if named is None:
+        return None
+    location = locate(named)
+    path = location.path
+    if path is not None and not location.exists() and not path.exists():
+        hint = f"the folder {path.parent} does not exist."
+        if path.parent.is_dir():
+            hint = nearest(path.name, sorted(one.name for one in path.parent.glob("*.db")))
+        raise BadValue(
+            f"There is no database at {path}: {hint} A run that is started with it makes one, and "
+            f"so does tracker db upgrade."
+        )
+    return named
+
+
+def _database(command: Command, check: Callable[..., str | None] | None) -> Command:
     return click.option(
         "--database",
         metavar="PATH|URL",
         is_eager=True,
+        callback=check,
         help="The database: a file, a folder, or a URL such as postgresql://host/name. "
         "By default $TRACKER_DATABASE_URL, else the nearest .tracker/ upward.",
     )(command)

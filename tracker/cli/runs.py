@@ -25,6 +25,7 @@ from tracker.database import Reader, reading
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
 from tracker.queries.family import as_tree, family
+from tracker.queries.find import named_or_newest
 from tracker.queries.runs import count
 
 _ON_SCREEN = 50  # rows that a terminal gets when no -n is given
@@ -157,7 +158,7 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     from tracker.queries.details import details
 
     with reading(database) as reader:
-        run = queries.find_run(reader, name) if name else queries.newest_run(reader)
+        run = named_or_newest(reader, name)
         found = details(reader, run)
     if form == "json":
         print_json(found)
@@ -221,7 +222,7 @@ def watch(name: str | None, every: float, database: str | None) -> None:
     seen, run = -1, None
     while True:
         with reading(database) as reader:
-            run = run or (queries.find_run(reader, name) if name else queries.newest_run(reader))
+            run = run or named_or_newest(reader, name)
             fresh = [one for one in queries.history(reader, run) if one["epoch"] > seen]
             status = next(queries.overview(reader, ids=[run]).dicts())["status"]
             found = None if status == "running" else details(reader, run)
