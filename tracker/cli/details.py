@@ -39,6 +39,9 @@ _CHECKPOINT_NAMES = [
     "policy",
     "created",
 ]
+_SPARE = (
+    "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
+)  # fmt: skip
 _POINT_COLUMNS = columns("metric. points#")
 
 
@@ -195,7 +198,7 @@ def _picked(listing: Listing, names: list[str]) -> Listing:
 def _section(title: str, listing: Listing) -> None:
     if listing.rows:
         click.echo(f"\n{title}")
-        print_table(Table(listing))
+        print_table(Table(listing, spare=() if title == "policies" else _SPARE))
 
 
 def _pairs(title: str, facts: dict[str, str]) -> None:
