@@ -15,6 +15,7 @@ from tracker.queries.places import (
     TEXT,
     TIME,
     Expression,
+    ParentPlace,
     Place,
     metric_place,
     param_place,
@@ -181,6 +182,6 @@ def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
         "epochs": Place(NUMBER, columns.epochs, certain=True),
         "reason": Place(TEXT, columns.reason),
         "error": Place(TEXT, columns.error),
-        "parent": Place(TEXT, columns.parent_id),
+        "parent": ParentPlace(TEXT, columns.parent_id),
         "note": Place(TEXT, columns.note),
     }
