@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def counted(count: float, one: str, many: str | None = None) -> str:
     """Write ``1 epoch``, ``3 epochs``; ``many`` is the plural where it is not ``one`` and an s."""
     return f"{count} {one if count == 1 else many or one + 's'}"

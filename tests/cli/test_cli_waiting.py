@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import tracker
+
 HELD = """
 import os, sys, tracker
 run = tracker.start_run(name="held")
@@ -67,3 +69,29 @@ def test_once_it_is_imported_nothing_waits(held: Any, cli: Any, lock: sqlite3.Co
     assert "Lost after 3 epochs" in said
     assert "wait in" not in said
     assert cli("runs", "list").stderr == ""
+
+
+def test_an_attempt_lasted_until_its_last_epoch_when_nobody_noted_its_end(
+    cli: Any, script: Callable[..., Any], sql: Any
+) -> None:
+    code = """
+import os, tracker
+run = tracker.start_run(name="long")
+run.log_epoch(0, {"loss": 1.0}, seconds=0)
+os._exit(9)
+"""
+    script(code).wait()
+    with closing(sqlite3.connect(".tracker/tracker.db")) as connection, connection:
+        connection.execute("UPDATE epoch SET started = (SELECT started + 70000000 FROM attempt)")
+    assert "1 min 10 s" in cli("runs", "show").stdout
+    cli("runs", "reap")
+    assert "1 min 10 s" in cli("runs", "show").stdout
+
+
+def test_one_of_a_thing_is_singular(cli: Any) -> None:
+    tracker.start_run(name="one").finish()
+    with closing(sqlite3.connect(".tracker/tracker.db")) as connection, connection:
+        connection.execute("UPDATE attempt SET spooled = 1, dropped = 1, waited = 1")
+    said = cli("runs", "show").stdout
+    for part in ("1 record waited", "1 point of step metrics", "1 second that"):
+        assert part in said

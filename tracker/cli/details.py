@@ -135,21 +135,29 @@ def _about(found: Details) -> dict[str, str]:
         "ended": None if run["ended"] is None else local(run["ended"]),
         "seconds": duration(run["seconds"]),
         "epochs": str(run["epochs"]),
-        "superseded": f"{found.superseded} epochs were repeated by a later attempt" if found.superseded else None,
+        "superseded": _repeated(found.superseded),
         "error": None if run["error"] is None else visible(run["error"]),
         "note": None if run["note"] is None else visible(run["note"]),
         "parent": None if found.parent is None else visible(found.parent),
         "children": ", ".join(map(visible, found.children.values())) or None,
-        "spooled": _lost(found, "spooled", "entries waited outside the database for a while"),
-        "dropped": _lost(found, "dropped", "points of step metrics could not be kept"),
-        "waited": _lost(found, "waited", "seconds that calls of log waited for the disk"),
+        "spooled": _lost(found, "spooled", "record", "records", "waited outside the database for a while"),
+        "dropped": _lost(found, "dropped", "point", "points", "of step metrics could not be kept"),
+        "waited": _lost(found, "waited", "second", "seconds", "that calls of log waited for the disk"),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _lost(found: Details, name: str, said: str) -> str | None:
-    count = sum(attempt[name] for attempt in found.attempts)
-    return f"{round(count, 1)} {said}" if count else None
+def _repeated(epochs: int) -> str | None:
+    if epochs == 0:
+        return None
+    were = "was" if epochs == 1 else "were"
+    return f"{counted(epochs, 'epoch')} {were} repeated by a later attempt"
+
+
+def _lost(found: Details, name: str, one: str, many: str, said: str) -> str | None:
+    count = round(sum(attempt[name] for attempt in found.attempts), 1)
+    shown = int(count) if count == int(count) else count
+    return f"{counted(shown, one, many)} {said}" if count else None
 
 
 def _metric(name: str, one: dict[str, Any]) -> list[Any]:
@@ -173,11 +181,10 @@ def _at(value: float | None, epoch: int | None) -> str | None:
 def _attempts(found: Details) -> list[list[Any]]:
     rows = []
     for one in found.attempts:
-        end = one["ended"] or one["heartbeat"]
         start = 0 if one["first_epoch"] is None else one["first_epoch"]
         rows.append([
             one["number"], one["status"], f"from {start}", one["started"],
-            max(0.0, (end - one["started"]) / 1e6), one["host"], one["pid"],
+            one["seconds"], one["host"], one["pid"],
             one["error"] or one["reason"], one["spooled"] or None, one["dropped"] or None,
             one["waited"] or None,
         ])  # fmt: skip

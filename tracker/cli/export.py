@@ -44,8 +44,9 @@ def export(
 ) -> None:
     """Write what was recorded of runs; without RUN, of all of them.
 
-    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. In all
-    other cases the run's columns stand in front: its name, id, experiment, status, tags and params.
+    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. Other
+    epochs have the run's columns in front: its name, id, experiment, status, tags and params. Step
+    metrics, checkpoints and decisions have its name.
 
     \b
     Example:

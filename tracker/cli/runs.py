@@ -28,6 +28,7 @@ from tracker.queries.family import as_tree, family
 from tracker.queries.find import named_or_newest
 from tracker.queries.runs import count
 
+_DAY = 86400
 _ON_SCREEN = 50  # rows that a terminal gets when no -n is given
 _SPARE = ("seconds", "experiment", "monitor", "id", "started", "restored_epoch", "last", "epochs")
 
@@ -219,6 +220,8 @@ def watch(name: str | None, every: float, database: str | None) -> None:
     from tracker.cli.details import ending
     from tracker.queries.details import details
 
+    if not 0 < every <= _DAY:  # NaN is neither
+        raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
     seen, run = -1, None
     while True:
         with reading(database) as reader:

@@ -27,7 +27,8 @@ class Details:
         run: its row of `tracker.queries.runs.COLUMNS`.
         params, tags: by name.
         metrics: name → last, last_epoch, min, min_epoch, max, max_epoch, best, best_epoch, restored.
-        attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now.
+        attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now, ``seconds`` up to the
+            end, else to the last that was heard of it.
         policies: of the newest attempt that has some: kind, monitor, rules, config.
         checkpoints: as `tracker.queries.checkpoints`.
         superseded: how many epochs a later attempt repeated.
@@ -118,14 +119,27 @@ def _metrics(reader: Reader, rows: _Rows, run: str) -> dict[str, dict[str, Any]]
 
 def _attempts(reader: Reader, rows: _Rows, run: str) -> list[dict[str, Any]]:
     dead = dead_runs(reader.connection).get(run)
+    epochs = _last_moments(reader, run)
     found = []
     for one in rows.of(ATTEMPT, ATTEMPT.c.number):
         attempt = dict(one._mapping)
         attempt["captured"] = from_json(one.captured) or {}
         if dead is not None and dead.id == one.id:
             attempt["status"] = "lost"
+        end = one.ended or one.heartbeat
+        if attempt["status"] in {"running", "lost"}:  # of which nobody noted the end
+            end = max(end, epochs.get(one.number, end))
+        attempt["seconds"] = max(0.0, (end - one.started) / 1e6)
         found.append(attempt)
     return found
+
+
+def _last_moments(reader: Reader, run: str) -> dict[int, float]:
+    """Return when the last epoch of each attempt ended, in µs since 1970."""
+    ended = func.max(EPOCH.c.started + EPOCH.c.seconds * 1e6)
+    statement = select(EPOCH.c.attempt, ended).where(EPOCH.c.run_id == run)
+    rows = reader.connection.execute(statement.group_by(EPOCH.c.attempt))
+    return {attempt: moment for attempt, moment in rows if moment is not None}
 
 
 def _policies(rows: _Rows) -> list[dict[str, Any]]:
