@@ -42,7 +42,7 @@ _CHECKPOINT_NAMES = [
 _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
-_POINT_COLUMNS = columns("metric. points#")
+_POINT_COLUMNS = columns("metric. points# last")
 
 
 def print_details(found: Details) -> None:
@@ -61,7 +61,7 @@ def print_details(found: Details) -> None:
     _section("attempts", Listing(_ATTEMPT_COLUMNS, _attempts(found)))
     _section("policies", Listing(_POLICY_COLUMNS, [_policy(one) for one in found.policies]))
     _section("checkpoints", _picked(found.checkpoints, _CHECKPOINT_NAMES))
-    points = [[name, count] for name, count in found.points.items()]
+    points = [[name, count, found.last_points.get(name)] for name, count in found.points.items()]
     _section("step metrics", Listing(_POINT_COLUMNS, points))
     captured = found.attempts[-1]["captured"] if found.attempts else {}
     _pairs("captured", dict(_flat(captured)))
@@ -192,8 +192,11 @@ def _attempts(found: Details) -> list[list[Any]]:
 
 
 def _policy(one: dict[str, Any]) -> list[Any]:
-    said = ", ".join(f"{name}={parameter(value)}" for name, value in one["config"].items())
-    return [one["policy"], one["monitor"], one["rules"], said]
+    was = {name: f" (was {parameter(value)})" for name, value in one["was"].items()}
+    said = (
+        f"{name}={parameter(value)}{was.get(name, '')}" for name, value in one["config"].items()
+    )
+    return [one["policy"], one["monitor"], one["rules"], ", ".join(said)]
 
 
 def _picked(listing: Listing, names: list[str]) -> Listing:
