@@ -111,14 +111,21 @@ def test_numpy_integers_are_steps():
     assert [step for step, _ in drained(buffer)["loss"]] == [7, 8]
 
 
-def test_a_step_beyond_64_bits_is_counted_not_raised():
-    """No database holds it; its values are counted as bad, the other calls stay."""
+@pytest.mark.parametrize("step", [2**63, -(2**63), 10**30])
+def test_a_step_beyond_64_bits_is_refused_at_the_door(step):
+    """No database holds it; the other calls stay."""
     buffer = Buffer()
-    buffer.log({"loss": 1.0, "lr": 1.0}, 2**63)
-    buffer.log({"loss": 2.0}, 1)
-    assert drained(buffer) == {"loss": [(1, 2.0)]}
-    assert buffer.bad == 2
-    assert f"step {2**63} does not fit into 64 bits" in buffer.warning
+    buffer.log({"loss": 1.0}, 2**63 - 1)
+    with pytest.raises(BadValue, match=f"step is {step}: it must fit into 64 bits"):
+        buffer.log({"loss": 2.0}, step)
+    assert drained(buffer) == {"loss": [(2**63 - 1, 1.0)]}
+
+
+@pytest.mark.parametrize("metrics", [None, [("a", 1)], "loss", 0.5, np.zeros(2)])
+def test_metrics_without_names_are_refused_in_a_sentence(metrics):
+    """Whatever was passed is shown."""
+    with pytest.raises(BadValue, match=r"metrics is .*: pass a dict of names and numbers"):
+        Buffer().log(metrics)
 
 
 @given(st.lists(st.integers(1, 4), max_size=8), st.integers(0, 4000))

@@ -219,3 +219,15 @@ def test_moments_are_dates_times_and_distances() -> None:
     assert moment("2 hours ago") is not None
     for text in ("soon", "", "3 fortnights ago", "999999 weeks ago", "2026-13-01"):
         assert moment(text) is None
+
+
+def test_a_parent_is_meant_by_its_name_or_its_id() -> None:
+    with tracker.start_run("digits", "busy") as parent:
+        for name in ("one", "two"):
+            tracker.start_run("digits", name, parent=parent).finish()
+    tracker.start_run("digits", "single").finish()
+    with reading() as reader:
+        for where in ("parent = 'busy'", f"parent = '{parent.id}'", "parent like 'bus%'"):
+            assert left(reader, where) == "onetwo"
+        assert left(reader, "parent != 'busy'") == "busysingle"
+        assert left(reader, "parent = 'single'") == ""

@@ -43,12 +43,12 @@ def test_the_light_tables_have_the_models_columns() -> None:
 
 
 def test_a_run_is_named_by_id_name_prefix_or_name_at_prefix() -> None:
-    first, second = record("a"), record("a")
-    other = record("other")  # no id begins so
+    first, second = record("same"), record("same")
+    other = record("other")  # no id begins like one of these names
     with reading() as reader:
         assert queries.find_run(reader, first) == first
         assert queries.find_run(reader, "other") == other
-        assert queries.find_run(reader, f"a@{second[:9]}") == second
+        assert queries.find_run(reader, f"same@{second[:9]}") == second
         assert queries.find_runs(reader, ["other", other, first]) == [other, first]
         assert queries.newest_run(reader) == other
         unique = next(

@@ -208,6 +208,20 @@ def test_a_run_whose_end_could_not_be_written_ends_at_the_next_start(sql: Any) -
     assert list(Path(".tracker/spool").iterdir()) == []
 
 
+def test_a_value_that_cannot_be_read_is_warned_of_once_and_counted(
+    sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tensor without storage stands for a device that is gone."""
+    torch = pytest.importorskip("torch")
+    run = tracker.start_run()
+    for epoch in range(3):
+        run.log({"noise": torch.empty((), device="meta"), "loss": 1.0})
+        run.log_epoch(epoch, {"loss": 1.0})
+    run.finish()
+    assert caplog.text.count("noise could not be read from its device") == 1
+    assert sql("SELECT dropped FROM attempt") == [(3,)]
+
+
 def test_without_a_thread_everything_is_written_too(script: Any, sql: Any) -> None:
     """No thread can start while the interpreter ends."""
     code = """

@@ -278,3 +278,9 @@ def test_the_active_run_is_the_innermost_one() -> None:
             assert tracker.active_run() is inner
         assert tracker.active_run() is outer
     assert tracker.active_run() is None
+
+
+@pytest.mark.parametrize("metrics", [None, [("loss", 1.0)], 0.5])
+def test_metrics_of_an_epoch_without_names_are_refused(metrics: Any) -> None:
+    with tracker.start_run() as run, pytest.raises(BadValue, match="pass a dict of names"):
+        run.log_epoch(0, metrics)

@@ -22,6 +22,7 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.packing import LAST_STEP, Batch, Calls, pack
 from tracker.tensors import Deferred, snapshot
+from tracker.values import no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
@@ -69,15 +70,22 @@ class Buffer:
         ``step`` defaults to the last call's step + 1; steps may repeat, go back or jump.
 
         Raises:
-            BadValue: for a value that is not one number, or a step that is not a 64-bit integer.
+            BadValue: for metrics that are no mapping, a value that is not one number, or a step
+                that is not a 64-bit integer.
         """
-        for value in metrics.values():
+        try:
+            given = metrics.values()
+        except (AttributeError, TypeError) as error:
+            raise no_mapping(metrics) from error
+        for value in given:
             if value.__class__ is not float:
                 values = {name: _settled(value, name) for name, value in metrics.items()}
                 break
         else:
             values = dict(metrics)
-        if step.__class__ is not int and step is not None:
+        if step is not None and (
+            step.__class__ is not int or step >> 62
+        ):  # quicker than two limits
             step = _whole(step)
         calls = self._calls  # one list for good: no thread can append to one already taken
         calls += (step, now(), values)  # one operation, flat: the collector has no tuple to track
@@ -160,7 +168,7 @@ class Buffer:
         batch, lost = pack(calls)
         if lost.points:
             self.bad += lost.points
-            self.warning = f"{self.bad} values were not recorded: {lost.why}."
+            self.warning = self.warning or f"A value was not recorded: {lost.why}."
         return batch
 
 

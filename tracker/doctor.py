@@ -17,16 +17,18 @@ from typing import Any
 from psutil import pid_exists
 from sqlalchemy import Connection, func, select
 
-from tracker import files, spool
+from tracker import files
 from tracker.database import Location, Reader, reading, writing
 from tracker.errors import StoreError
 from tracker.process import is_alive
 from tracker.queries import checkpoints
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
+from tracker.queries.waiting import waiting
 from tracker.reap import settle
 from tracker.summaries import summarize
 from tracker.tables import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
+from tracker.words import counted
 
 _TEMPORARY = re.compile(re.escape(files.PREFIX) + r"[0-9a-f]{8}-(\d+)-")
 _MOST = 20  # lines of integrity_check that are read
@@ -34,11 +36,12 @@ _MOST = 20  # lines of integrity_check that are read
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what is wrong with it (None: nothing), and what helps."""
+    """One thing that was looked at: what is wrong with it (None: nothing), what helps, what else to know."""
 
     subject: str
     problem: str | None = None
     remedy: str = "tracker db doctor --fix"
+    note: str | None = None
 
 
 def examine(location: Location) -> list[Finding]:
@@ -52,16 +55,14 @@ def examine(location: Location) -> list[Finding]:
             return found
         connection = reader.connection
         found.append(_said("runs", _lost(connection)))
-        found.append(_said("waiting records", _waiting(connection, location)))
+        found.append(_waiting(reader))
         found.append(_said("checkpoints", _pending(connection)))
         found.append(
             Finding("files", _files(reader), "tracker checkpoints verify records what they are")
         )
         found.append(_said("temporary files", _temporary(reader)))
         wrong = runs_with_wrong_summaries(connection)
-        found.append(
-            _said("summaries", f"{len(wrong)} runs differ from their epochs" if wrong else None)
-        )
+        found.append(_said("summaries", _differ(len(wrong))))
         found.append(Finding("step metrics", _series(reader), "their other blocks can be read"))
     return found
 
@@ -121,21 +122,41 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
     )
 
 
+def _differ(count: int) -> str | None:
+    if count == 0:
+        return None
+    return (
+        "1 run differs from its epochs" if count == 1 else f"{count} runs differ from their epochs"
+    )
+
+
 def _said(subject: str, problem: str | None) -> Finding:
     return Finding(subject, problem)
 
 
 def _lost(connection: Connection) -> str | None:
     dead = dead_runs(connection)
-    return f"{len(dead)} are called running, but their process is gone" if dead else None
+    called = (
+        "1 is called running, but its"
+        if len(dead) == 1
+        else f"{len(dead)} are called running, but their"
+    )
+    return f"{called} process is gone" if dead else None
 
 
-def _waiting(connection: Connection, location: Location) -> str | None:
-    there = {path.stem: path for path in spool.waiting(location)}
-    attempts = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id.in_(list(there))))
-    alive = {one.id for one in attempts if one.status == "running" and is_alive(one)}
-    left = [path for name, path in there.items() if name not in alive]
-    return f"{len(left)} files in {left[0].parent} have not been imported" if left else None
+def _waiting(reader: Reader) -> Finding:
+    """Records whose writer lives are imported by it; what others left is for us."""
+    there = waiting(reader)
+    left = [one for one in there if not one.alive]
+    name, folder = "waiting records", there[0].path.parent if there else None
+    if left:
+        said = counted(sum(one.records for one in left), "record")
+        files_ = counted(len(left), "file")
+        return Finding(name, f"{said} in {files_} of {folder} not imported yet")
+    count = sum(one.records for one in there)
+    them = "it imports it" if count == 1 else "it imports them"
+    said = f"{counted(count, 'record')} in {folder}, whose process lives: {them} by itself"
+    return Finding(name, note=said if there else None)
 
 
 def _pending(connection: Connection) -> str | None:
@@ -153,7 +174,8 @@ def _pending(connection: Connection) -> str | None:
         for one in connection.execute(statement)
         if not (one.status == "running" and is_alive(one))
     ]
-    return f"{len(left)} were being saved or deleted when their process ended" if left else None
+    were = "1 was" if len(left) == 1 else f"{len(left)} were"
+    return f"{were} being saved or deleted when the process ended" if left else None
 
 
 def _files(reader: Reader) -> str | None:
@@ -167,7 +189,8 @@ def _files(reader: Reader) -> str | None:
             wrong.append(row["path"])
     if not wrong:
         return None
-    return f"{len(wrong)} are missing or of another size, such as {wrong[0]}"
+    are = "1 is" if len(wrong) == 1 else f"{len(wrong)} are"
+    return f"{are} missing or of another size, such as {wrong[0]}"
 
 
 def _temporary(reader: Reader) -> str | None:
@@ -203,4 +226,5 @@ def _series(reader: Reader) -> str | None:
     if not damaged:
         return None
     name = reader.connection.execute(select(RUN.c.name).where(RUN.c.id == damaged[0][0])).scalar()
-    return f"{len(damaged)} runs have blocks that cannot be read, such as {name}: {damaged[0][1]}"
+    have = "1 run has" if len(damaged) == 1 else f"{len(damaged)} runs have"
+    return f"{have} blocks that cannot be read, such as {name}: {damaged[0][1]}"

@@ -69,16 +69,12 @@ def pack(calls: Calls) -> tuple[Batch, Lost]:
     The dicts are the packer's own: values that waited are replaced by numbers in them.
     """
     lost = Lost(0, None)
-    try:
-        steps = np.array(calls.steps, dtype=np.int64)
-    except OverflowError:
-        calls, lost = _within_64_bits(calls)
-        steps = np.array(calls.steps, dtype=np.int64)
+    steps = np.array(calls.steps, dtype=np.int64)
     seconds = np.fromiter(calls.seconds, np.float64, len(calls.seconds))
     try:
         columns = _columns(calls.values)
     except TypeError:  # a Deferred is no number
-        lost = _read(calls.values, lost)
+        lost = _read(calls.values)
         columns = _columns(calls.values)
     return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), columns), lost
 
@@ -131,7 +127,7 @@ def _merged(parts: list[Column]) -> Column:
     return Column(parts[0].name, rows[order], values[order])
 
 
-def _read(values: Sequence[dict[str, Any]], lost: Lost) -> Lost:
+def _read(values: Sequence[dict[str, Any]]) -> Lost:
     """Put numbers in the place of all that waits on a device; leave out what cannot be read."""
     places = [
         (call, name)
@@ -139,6 +135,7 @@ def _read(values: Sequence[dict[str, Any]], lost: Lost) -> Lost:
         for name, value in call.items()
         if isinstance(value, Deferred)
     ]
+    lost = Lost(0, None)
     for (call, name), value in zip(places, fetch([c[n] for c, n in places]), strict=True):
         if value is not None:
             call[name] = value
@@ -146,16 +143,3 @@ def _read(values: Sequence[dict[str, Any]], lost: Lost) -> Lost:
         del call[name]
         lost = Lost(lost.points + 1, lost.why or f"{name} could not be read from its device")
     return lost
-
-
-def _within_64_bits(calls: Calls) -> tuple[Calls, Lost]:
-    kept = [row for row, step in enumerate(calls.steps) if -LAST_STEP <= step <= LAST_STEP]
-    left_out = sorted(set(range(len(calls.steps))).difference(kept))
-    points = sum(len(calls.values[row]) for row in left_out)
-    why = f"step {calls.steps[left_out[0]]} does not fit into 64 bits"
-    kept_calls = Calls(
-        [calls.steps[row] for row in kept],
-        [calls.seconds[row] for row in kept],
-        [calls.values[row] for row in kept],
-    )
-    return kept_calls, Lost(points, why)

@@ -25,6 +25,7 @@ from tracker.database import PATIENCE, Database
 from tracker.errors import StoreError
 from tracker.journal import Entry
 from tracker.location import Location
+from tracker.packing import Batch
 from tracker.process import HEARTBEAT_SECONDS
 from tracker.spool import Spool, set_aside, spool_path
 
@@ -66,7 +67,7 @@ class Recorder:
         self._series = SeriesWriter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._failing = False
+        self._failing = self._warned = False
         self._heard = time.monotonic()
         self._counts = self._counted()
         self._thread = self._started()
@@ -129,7 +130,7 @@ class Recorder:
 
     def _commit(self, entries: tuple[Entry, ...] = (), patience: float = PATIENCE) -> None:
         if not self._failing or self._closing.is_set():
-            self._series.add(self.buffer.drain())  # else they wait in the buffer, which is bounded
+            self._series.add(self._drained())  # else they wait in the buffer, which is bounded
         blocks = self._series.pending()
         beat, counts = self._heartbeat()
         if not (entries or blocks or beat or not self.spool.empty):
@@ -149,6 +150,16 @@ class Recorder:
         if beat:
             self._heard, self._counts = time.monotonic(), counts
         self._failing = False
+
+    def _drained(self) -> list[Batch]:
+        batches = self.buffer.drain()
+        if self.buffer.warning is not None and not self._warned:
+            self._warned = True
+            log.warning(
+                "local-tracker: %s The training goes on; tracker runs show counts such values.",
+                self.buffer.warning,
+            )
+        return batches
 
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever."""
@@ -216,7 +227,7 @@ class Recorder:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self.flush()
         with self._lock:
-            self._series.add(self.buffer.drain())
+            self._series.add(self._drained())
             left = self._streamed(self._series.pending())
             earlier, self.attempt_id = self.attempt_id, secrets.token_hex(6)
             self.attempt = number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,19 @@ def _earlier(
     if not same:
         return Earlier()
     return Earlier(tuple(row.id for row in same), values.from_json(same[0].config))
+
+
+def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the arguments that differ: name → (then, now); not where ``auto`` was only found out."""
+    return {
+        name: (then[name], value)
+        for name, value in now.items()
+        if name in then and then[name] != value and not _answers(name, then[name], value)
+    }
+
+
+def _answers(name: str, then: Any, now: Any) -> bool:
+    return name == "mode" and "auto" in (then, now)
 
 
 def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:

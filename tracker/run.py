@@ -95,7 +95,7 @@ class Run(RunPast):
             step: any integer; the last step + 1 by default. Steps may repeat, go back or jump.
 
         Raises:
-            BadValue: for text, None, or more than one element.
+            BadValue: for text, None, or more than one element; for a step beyond 64 bits.
             RunClosed: when the run has finished.
         """
         self._check_open()
@@ -117,13 +117,17 @@ class Run(RunPast):
             learning_rate: the one that the epoch was trained with, when known.
 
         Raises:
-            BadValue: for an epoch that is no whole number ≥ 0, or a metric that is not one number.
+            BadValue: for an epoch that is no whole number ≥ 0, a metric that is not one number, or no dict.
         """
         self._check_open()
         number = _epoch_number(epoch)
+        try:
+            given = metrics.items()
+        except (AttributeError, TypeError) as error:
+            raise values.no_mapping(metrics) from error
         plain = [
             (values.clean_text(str(name)), *values.split(values.number(value, str(name))))
-            for name, value in metrics.items()
+            for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
         started, took = self._epochs.take(number, seconds)

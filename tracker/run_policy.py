@@ -56,12 +56,7 @@ class Policy:
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
         """Arguments that differ from those of the attempt before: name → (then, now)."""
-        then = self.saved_config or {}
-        return {
-            name: (then[name], value)
-            for name, value in self.config.items()
-            if name in then and then[name] != value and not _answers(name, then[name], value)
-        }
+        return resume.changed(self.saved_config or {}, self.config)
 
     def configure(self, **settings: Any) -> None:
         """Record the arguments, with some that were not known before, such as what ``mode="auto"`` means."""
@@ -153,11 +148,6 @@ def _number(value: Any, name: str) -> float | None:
 
 def _whole(value: Any, name: str) -> int | None:
     return None if value is None else values.whole(value, name, most=_MOST)
-
-
-def _answers(name: str, then: Any, now: Any) -> bool:
-    """Say whether a difference is only that ``auto`` has been found out."""
-    return name == "mode" and "auto" in (then, now)
 
 
 def add_policy(

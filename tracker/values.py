@@ -79,6 +79,11 @@ def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63
     return found
 
 
+def no_mapping(metrics: object) -> BadValue:
+    """Return the error for metrics that have no names."""
+    return BadValue(f"metrics is {_shown(metrics)}: pass a dict of names and numbers.")
+
+
 def element_count(value: Any) -> int | None:
     """How many elements an array or tensor has, or None when it does not say."""
     numel = getattr(value, "numel", None)

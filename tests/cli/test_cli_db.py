@@ -116,7 +116,7 @@ def test_the_doctor_sees_files_that_changed_and_summaries_that_lie(
         connection.execute("UPDATE summary SET min = -1")
     said = cli("db", "doctor")
     assert "such as w.pt" in said.stdout
-    assert "1 runs differ from their epochs" in said.stdout
+    assert "1 run differs from its epochs" in said.stdout
     cli("db", "doctor", "--fix")
     assert sql("SELECT min FROM summary") == [(1 / 3,)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -46,7 +47,19 @@ WRONG = [
         2,
         "possible are sqlite and postgresql",
     ),
-    (["db", "backup", "--database", "none.db"], 1, "There is no database"),
+    (["db", "backup", "--database", "none.db"], 2, "There is no database at"),
+    (["runs", "list", "--database", "othr.db"], 2, "othr.db: did you mean other.db or"),
+    (["db", "doctor", "--database", "no/x.db"], 2, "/no does not exist."),
+    (["runs", "show", ""], 2, "'' names no run: give an id"),
+    (["runs", "watch", " "], 2, "' ' names no run"),
+    (["runs", "watch", "--every", "0"], 2, "--every is 0: it must be more than 0 seconds"),
+    (["runs", "watch", "--every", "-1"], 2, "--every is -1"),
+    (["runs", "watch", "--every", "nan"], 2, "--every is nan"),
+    (["epochs", "list", ""], 2, "'' names no run"),
+    (["checkpoints", "pin", ""], 2, "'' names no run"),
+    (["runs", "compare", "zzz", "digits-1"], 2, "There is no run 'zzz': there are digits-1."),
+    (["checkpoints", "prune", "digits-1", "--where", "epochs > 1"], 2, "not both"),
+    (["export", "--csv", "--json"], 2, "--csv and --json exclude each other"),
     (["db", "backup", "-o", "file"], 1, "exists already"),
 ]
 
@@ -128,3 +141,35 @@ def test_the_plain_locale_still_prints(run: tracker.Run, folder: Path) -> None:
         )  # fmt: skip
         assert process.returncode == 0, process.stderr
         assert b"digits-1" in process.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("words", ["runs list", "runs show", "export", "export --json"])
+def test_a_disk_that_is_full_is_told_in_a_sentence(run: tracker.Run, words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "tracker", *words.split()], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert process.stderr == "Error: The output cannot be written: No space left on device.\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_csv_and_json_are_valid_whatever_the_locale(folder: Path, encoding: str) -> None:
+    with tracker.start_run("digits", "größe→1") as run:
+        run.log_epoch(0, {"loss": 1.0})
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "tracker", *words], capture_output=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        ).stdout.decode("utf-8")  # fmt: skip
+
+    assert json.loads(said("runs", "show", "--format", "json"))["run"]["name"] == "größe→1"
+    for words in (("export", "--what", "runs"), ("runs", "list")):
+        csv, array = (
+            ("--csv", "--json") if words[0] == "export" else ("--format=csv", "--format=json")
+        )
+        assert json.loads(said(*words, array))[0]["name"] == "größe→1"
+        assert "größe→1," in said(*words, csv)

@@ -125,13 +125,30 @@ def test_completion_prints_a_script(cli: Any, shell: str) -> None:
     assert "_TRACKER_COMPLETE" in cli("completion", shell).stdout
 
 
-def test_names_of_runs_are_completed(folder: Path) -> None:
-    for name in ("digits-1", "digits-2", "wine"):
-        tracker.start_run("x", name).finish()
+def completed(*words: str) -> list[str]:
+    """Return what is offered in place of the last word."""
     done = subprocess.run(
         [sys.executable, "-m", "tracker"], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "_TRACKER_COMPLETE": "bash_complete",
              "_PYTHON__M_TRACKER_COMPLETE": "bash_complete",
-             "COMP_WORDS": "tracker runs show dig", "COMP_CWORD": "3"},
+             "COMP_WORDS": " ".join(("tracker", *words)), "COMP_CWORD": str(len(words))},
     )  # fmt: skip
-    assert done.stdout.split() == ["plain,digits-1", "plain,digits-2"], done.stderr
+    assert done.stderr == ""
+    return [line.removeprefix("plain,") for line in done.stdout.split()]
+
+
+def test_names_of_runs_are_completed(folder: Path) -> None:
+    for name in ("digits-1", "digits-2", "wine"):
+        tracker.start_run("x", name).finish()
+    assert completed("runs", "show", "dig") == ["digits-1", "digits-2"]
+
+
+def test_sort_keys_and_policies_are_completed() -> None:
+    with tracker.start_run("x", "a", {"lr": 1}) as run:
+        run.log_epoch(0, {"val_loss": 0.5})
+        for kind in ("EarlyStopping", "ModelCheckpoint"):
+            run.add_policy(kind)
+    assert completed("runs", "list", "--sort", "val") == ["val_loss"]
+    assert completed("runs", "list", "--sort", "name,-params") == ["name,-params.lr"]
+    assert completed("epochs", "list", "--sort", "sup") == ["superseded"]
+    assert completed("decisions", "list", "--policy", "Ear") == ["EarlyStopping"]

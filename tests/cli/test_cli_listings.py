@@ -155,7 +155,7 @@ def test_prune_keeps_best_last_pinned_changed_and_the_newest(
     (folder / "0.pt").write_bytes(b"edited")
     assert "its file is modified" in cli("checkpoints", "prune", "a", "-y").stdout
     (folder / "0.pt").write_bytes(bytes(100))
-    assert "1 files, 100 B deleted" in cli("checkpoints", "prune", "a", "-y").stdout
+    assert "1 file, 100 B deleted" in cli("checkpoints", "prune", "a", "-y").stdout
     assert sorted(path.name for path in folder.glob("*.pt")) == ["1.pt", "2.pt"]
     assert tracker.checkpoints()["state"].tolist() == ["pruned", "available", "available"]
 
@@ -185,3 +185,11 @@ def test_export_without_a_database_is_a_header(cli: Any, folder: Path) -> None:
     for what in ("runs", "metrics", "checkpoints", "decisions"):
         assert cli("export", "--what", what).exit_code == 0
     assert not any(folder.iterdir())
+
+
+def test_seconds_have_their_unit_everywhere(cli: Any) -> None:
+    with tracker.start_run("digits", "a") as run:
+        for epoch, loss in enumerate([0.1, 0.2]):
+            run.log_epoch(epoch, {"val_loss": loss}, seconds=0.906697)
+    row = cli("decisions", "waste").stdout.splitlines()[1]
+    assert (row.count("0.907 s"), row.count("1.81 s"), "0.906697" in row) == (1, 1, False)

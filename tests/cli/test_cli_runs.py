@@ -165,7 +165,7 @@ def test_show_counts_what_was_dropped_or_waited(cli: Any, sql: Any) -> None:
     with writing(locate()) as connection:
         connection.exec_driver_sql("UPDATE attempt SET spooled = 3, dropped = 5, waited = 2.25")
     said = cli("runs", "show").stdout
-    assert "3 entries waited outside the database" in said
+    assert "3 records waited outside the database" in said
     assert "5 points of step metrics could not be kept" in said
     assert "2.2 seconds that calls of log waited for the disk" in said
 

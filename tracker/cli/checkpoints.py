@@ -19,6 +19,7 @@ from tracker.errors import BadValue, CheckpointError
 from tracker.queries import Listing
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.listing import columns
+from tracker.words import counted
 
 _HIDDEN = ("file", "attempt")
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
@@ -103,7 +104,7 @@ def verify(names: tuple[str, ...], database: str | None) -> None:
     wrong = [one for one in found if one.state != "available"]
     if wrong:
         raise CheckpointError(
-            f"{len(wrong)} of {len(found)} files are not as they were saved: "
+            f"{len(wrong)} of {counted(len(found), 'file')} {_are(len(wrong))} saved: "
             + ", ".join(f"{one.checkpoint['path']} is {one.state}" for one in wrong[:5])
             + (" …" if len(wrong) > 5 else ".")
         )
@@ -188,6 +189,8 @@ def prune(
 
     if not names and where is None:
         raise BadValue("Name runs, or choose them with --where.")
+    if names and where is not None:
+        raise BadValue("Name runs or give --where, not both.")
     location = locate(database)
     with reading(location) as reader:
         ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)
@@ -195,7 +198,7 @@ def prune(
     going = [one for plan in plans for one in plan.going]
     for one in going:
         click.echo(f"{'would go' if dry_run else 'goes'}: {visible(str(one.path))}")
-    amount = f"{len(going)} files, {size(sum(one.bytes for one in going))}"
+    amount = f"{counted(len(going), 'file')}, {size(sum(one.bytes for one in going))}"
     if dry_run or not going:
         click.echo(f"{amount} to delete.")
         return
@@ -203,9 +206,13 @@ def prune(
         click.confirm(f"Delete {amount}?", abort=True, err=True)
     results = [keeping.prune(location, plan) for plan in plans if plan.going]
     gone = [one for some, _ in results for one in some]
-    click.echo(f"{len(gone)} files, {size(sum(one.bytes for one in gone))} deleted.")
+    click.echo(f"{counted(len(gone), 'file')}, {size(sum(one.bytes for one in gone))} deleted.")
     for path, why in (pair for _, refused in results for pair in refused.items()):
         click.echo(f"Kept {visible(str(path))}: {why}.")
+
+
+def _are(count: int) -> str:
+    return "is not as it was" if count == 1 else "are not as they were"
 
 
 @contextmanager

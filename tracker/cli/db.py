@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tracker.cli.options import database_option
+from tracker.cli.options import database_option, new_database_option
 from tracker.cli.program import Group
 from tracker.cli.text import size, visible
 from tracker.database import locate, reading
@@ -24,7 +24,7 @@ def db() -> None:
 
 
 @db.command()
-@database_option
+@new_database_option
 def status(database: str | None) -> None:
     """Say where the database is, which schema it has, and how much is in it.
 
@@ -61,7 +61,7 @@ def _size(path: Path) -> int:
 
 
 @db.command()
-@database_option
+@new_database_option
 def upgrade(database: str | None) -> None:
     """Bring the database to this release's schema, after a backup; or make a new one.
 
@@ -135,7 +135,7 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
         physician.mend(location)
     found = physician.examine(location)
     for one in found:
-        click.echo(f"{one.subject:<16} {visible(one.problem or 'ok')}")
+        click.echo(f"{one.subject:<16} {visible(one.problem or one.note or 'ok')}")
         if one.problem is not None:
             click.echo(f"{'':<16} → {one.remedy}")
     wrong = [one.subject for one in found if one.problem is not None]

@@ -6,7 +6,7 @@ import click
 
 from tracker import queries
 from tracker.cli.listing import print_listing
-from tracker.cli.options import listing_options, runs_argument
+from tracker.cli.options import complete_policies, listing_options, runs_argument
 from tracker.cli.program import Group
 from tracker.cli.replay import replay, waste
 from tracker.database import reading
@@ -27,7 +27,10 @@ def decisions() -> None:
 
 @decisions.command("list")
 @runs_argument()
-@click.option("--policy", metavar="CLASS", help="Of this callback only, such as EarlyStopping.")
+@click.option(
+    "--policy", metavar="CLASS", shell_complete=complete_policies,
+    help="Of this callback only, such as EarlyStopping.",
+)  # fmt: skip
 @click.option("--superseded", is_flag=True, help="Also of epochs that a later attempt repeated.")
 @listing_options
 def list_(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,9 +14,11 @@ import click
 from tracker.cli.render import Table, print_table
 from tracker.cli.text import duration, local, parameter, visible
 from tracker.exports.cells import json_cell
+from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
+from tracker.words import counted
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
 _ATTEMPT_COLUMNS = columns(
@@ -35,7 +39,10 @@ _CHECKPOINT_NAMES = [
     "policy",
     "created",
 ]
-_POINT_COLUMNS = columns("metric. points#")
+_SPARE = (
+    "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
+)  # fmt: skip
+_POINT_COLUMNS = columns("metric. points# last")
 
 
 def print_details(found: Details) -> None:
@@ -43,6 +50,8 @@ def print_details(found: Details) -> None:
     run = found.run
     click.echo(f"{visible(run['name'])}  {run['id']}")
     click.echo(ending(found))
+    for one in found.waiting:
+        click.echo(waits(one.path, one.records))
     if held := holding(found):
         click.echo(held)
     _pairs("run", _about(found))
@@ -52,7 +61,7 @@ def print_details(found: Details) -> None:
     _section("attempts", Listing(_ATTEMPT_COLUMNS, _attempts(found)))
     _section("policies", Listing(_POLICY_COLUMNS, [_policy(one) for one in found.policies]))
     _section("checkpoints", _picked(found.checkpoints, _CHECKPOINT_NAMES))
-    points = [[name, count] for name, count in found.points.items()]
+    points = [[name, count, found.last_points.get(name)] for name, count in found.points.items()]
     _section("step metrics", Listing(_POINT_COLUMNS, points))
     captured = found.attempts[-1]["captured"] if found.attempts else {}
     _pairs("captured", dict(_flat(captured)))
@@ -62,14 +71,25 @@ def print_json(found: Details) -> None:
     """Print a run as one JSON object."""
     plain = asdict(found)
     plain["checkpoints"] = list(found.checkpoints.dicts())
+    plain["waiting"] = [{"path": str(one.path), "records": one.records} for one in found.waiting]
     any_ = Column("", "any")
-    click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=False, indent=2, allow_nan=False))
+    escaped = not takes_unicode(sys.stdout)
+    click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=escaped, indent=2, allow_nan=False))
+
+
+def waits(where: Path, records: int) -> str:
+    """Say how many records a file has that the database could not take."""
+    are, them = ("waits", "it is") if records == 1 else ("wait", "they are")
+    return (
+        f"{counted(records, 'record')} {are} in {visible(str(where))}: {them} imported when a run "
+        f"starts, or by tracker db doctor --fix."
+    )
 
 
 def ending(found: Details) -> str:
     """Say in one sentence how, and why, the training ended."""
     run, status = found.run, found.run["status"]
-    trained = f"{run['epochs']} epoch{'' if run['epochs'] == 1 else 's'}"
+    trained = counted(run["epochs"], "epoch")
     why = visible(str(run["reason"] or ""))
     error = visible(str(run["error"] or ""))
     if status == "running":
@@ -115,21 +135,29 @@ def _about(found: Details) -> dict[str, str]:
         "ended": None if run["ended"] is None else local(run["ended"]),
         "seconds": duration(run["seconds"]),
         "epochs": str(run["epochs"]),
-        "superseded": f"{found.superseded} epochs were repeated by a later attempt" if found.superseded else None,
+        "superseded": _repeated(found.superseded),
         "error": None if run["error"] is None else visible(run["error"]),
         "note": None if run["note"] is None else visible(run["note"]),
         "parent": None if found.parent is None else visible(found.parent),
         "children": ", ".join(map(visible, found.children.values())) or None,
-        "spooled": _lost(found, "spooled", "entries waited outside the database for a while"),
-        "dropped": _lost(found, "dropped", "points of step metrics could not be kept"),
-        "waited": _lost(found, "waited", "seconds that calls of log waited for the disk"),
+        "spooled": _lost(found, "spooled", "record", "records", "waited outside the database for a while"),
+        "dropped": _lost(found, "dropped", "point", "points", "of step metrics could not be kept"),
+        "waited": _lost(found, "waited", "second", "seconds", "that calls of log waited for the disk"),
     }  # fmt: skip
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _lost(found: Details, name: str, said: str) -> str | None:
-    count = sum(attempt[name] for attempt in found.attempts)
-    return f"{round(count, 1)} {said}" if count else None
+def _repeated(epochs: int) -> str | None:
+    if epochs == 0:
+        return None
+    were = "was" if epochs == 1 else "were"
+    return f"{counted(epochs, 'epoch')} {were} repeated by a later attempt"
+
+
+def _lost(found: Details, name: str, one: str, many: str, said: str) -> str | None:
+    count = round(sum(attempt[name] for attempt in found.attempts), 1)
+    shown = int(count) if count == int(count) else count
+    return f"{counted(shown, one, many)} {said}" if count else None
 
 
 def _metric(name: str, one: dict[str, Any]) -> list[Any]:
@@ -153,11 +181,10 @@ def _at(value: float | None, epoch: int | None) -> str | None:
 def _attempts(found: Details) -> list[list[Any]]:
     rows = []
     for one in found.attempts:
-        end = one["ended"] or one["heartbeat"]
         start = 0 if one["first_epoch"] is None else one["first_epoch"]
         rows.append([
             one["number"], one["status"], f"from {start}", one["started"],
-            max(0.0, (end - one["started"]) / 1e6), one["host"], one["pid"],
+            one["seconds"], one["host"], one["pid"],
             one["error"] or one["reason"], one["spooled"] or None, one["dropped"] or None,
             one["waited"] or None,
         ])  # fmt: skip
@@ -165,8 +192,11 @@ def _attempts(found: Details) -> list[list[Any]]:
 
 
 def _policy(one: dict[str, Any]) -> list[Any]:
-    said = ", ".join(f"{name}={parameter(value)}" for name, value in one["config"].items())
-    return [one["policy"], one["monitor"], one["rules"], said]
+    was = {name: f" (was {parameter(value)})" for name, value in one["was"].items()}
+    said = (
+        f"{name}={parameter(value)}{was.get(name, '')}" for name, value in one["config"].items()
+    )
+    return [one["policy"], one["monitor"], one["rules"], ", ".join(said)]
 
 
 def _picked(listing: Listing, names: list[str]) -> Listing:
@@ -178,7 +208,7 @@ def _picked(listing: Listing, names: list[str]) -> Listing:
 def _section(title: str, listing: Listing) -> None:
     if listing.rows:
         click.echo(f"\n{title}")
-        print_table(Table(listing))
+        print_table(Table(listing, spare=() if title == "policies" else _SPARE))
 
 
 def _pairs(title: str, facts: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ import click
 
 from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument
+from tracker.cli.render import data_out
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries.runs import chosen_ids
@@ -21,9 +22,9 @@ Step = Callable[[], object]
 
 @click.command()
 @runs_argument()
-@click.option("--csv", "form", flag_value="csv", default=True, help="Comma-separated (default).")
-@click.option("--json", "form", flag_value="json", help="An array of objects.")
-@click.option("--parquet", "form", flag_value="parquet", help="Parquet; needs -o and pyarrow.")
+@click.option("--csv", is_flag=True, help="Comma-separated (default).")
+@click.option("--json", is_flag=True, help="An array of objects.")
+@click.option("--parquet", is_flag=True, help="Parquet; needs -o and pyarrow.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; else the screen.")
 @click.option(
     "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
@@ -34,23 +35,25 @@ Step = Callable[[], object]
 @database_option
 def export(
     names: tuple[str, ...],
-    form: str,
     output: Path | None,
     what: str,
     where: str | None,
     raw: bool,
     database: str | None,
+    **forms: bool,
 ) -> None:
     """Write what was recorded of runs; without RUN, of all of them.
 
-    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. In all
-    other cases the run's columns stand in front: its name, id, experiment, status, tags and params.
+    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. Other
+    epochs have the run's columns in front: its name, id, experiment, status, tags and params. Step
+    metrics, checkpoints and decisions have its name.
 
     \b
     Example:
       tracker export digits-3 --csv -o digits-3.csv
       tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
     """
+    form = _form(forms)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is no text: name a file with -o FILE.")
     if names and where is not None:
@@ -59,10 +62,17 @@ def export(
         ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)[::-1]
         if form == "csv" and what == "epochs" and len(names) == 1:
             history = queries.history(reader, ids[0])
-            _write(output, lambda file: _keras(history, file, raw))
+            _write(output, form, lambda file: _keras(history, file, raw))
             return
         with _progress(output) as track:
             _export(reader, what, ids, form, output, raw, track)
+
+
+def _form(forms: dict[str, bool]) -> str:
+    given = [form for form in ("csv", "json", "parquet") if forms[form]]
+    if len(given) > 1:
+        raise BadValue(f"--{' and --'.join(given)} exclude each other: give one of them.")
+    return given[0] if given else "csv"
 
 
 def _export(
@@ -84,11 +94,11 @@ def _export(
     elif form == "json":
         from tracker.exports.json import write_json
 
-        _write(output, lambda file: write_json(stream, file, step=step))
+        _write(output, form, lambda file: write_json(stream, file, step=step))
     else:
         from tracker.exports.csv import write_csv
 
-        _write(output, lambda file: write_csv(stream, file, raw=raw, step=step))
+        _write(output, form, lambda file: write_csv(stream, file, raw=raw, step=step))
 
 
 def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
@@ -97,9 +107,9 @@ def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
     write_keras_csv(history, file, raw=raw)
 
 
-def _write(output: Path | None, write: Callable[[IO[str]], object]) -> None:
+def _write(output: Path | None, form: str, write: Callable[[IO[str]], object]) -> None:
     if output is None:
-        write(sys.stdout)
+        write(sys.stdout if form == "json" else data_out())
         return
 
     def to(path: Path) -> None:

@@ -16,7 +16,7 @@ def print_listing(
     what: str,
     *,
     hidden: Collection[str] = (),
-    spare: Sequence[str] = (),
+    spare: Sequence[str] = ("experiment", "monitor"),
 ) -> None:
     """Print a listing; of a table without the columns in ``hidden``. Says so when there are no rows."""
     show(listing, form, Table(without(listing, hidden), spare=spare))

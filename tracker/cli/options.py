@@ -7,27 +7,78 @@ from typing import Any, TypeVar
 
 import click
 
-from tracker.database import reading
+from tracker.database import Reader, locate, reading
+from tracker.errors import BadValue, nearest
 from tracker.queries.find import names_like
+from tracker.queries.names import policy_kinds, sort_keys
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
     """Return names of runs that begin so; nothing where the database cannot be read."""
+    return _asked(context, lambda reader: names_like(reader, start))
+
+
+def complete_sort(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    """Return sort keys that go on like the last one in ``start``, with the keys before it and its sign."""
+    before, comma, last = start.rpartition(",")
+    sign = "-" if last.startswith("-") else ""
+    group = context.parent.info_name if context.parent is not None else None
+    what = "" if context.info_name == "waste" else group or ""
+    return [
+        f"{before}{comma}{sign}{name}"
+        for name in _asked(context, lambda reader: sort_keys(reader, what))
+        if name.startswith(last.removeprefix("-"))
+    ]
+
+
+def complete_policies(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    """Return the class names of callbacks that begin so."""
+    return [one for one in _asked(context, policy_kinds) if one.startswith(start)]
+
+
+def _asked(context: click.Context, ask: Callable[[Reader], list[str]]) -> list[str]:
     try:
         with reading(context.params.get("database")) as reader:
-            return names_like(reader, start)
+            return ask(reader)
     except Exception:  # a completion that fails must not print into the prompt
         return []
 
 
 def database_option(command: Command) -> Command:
-    """Add ``--database``."""
+    """Add ``--database``; one that is named must exist."""
+    return _database(command, _existing)
+
+
+def new_database_option(command: Command) -> Command:
+    """Add ``--database`` to a command that may name one that does not exist yet."""
+    return _database(command, None)
+
+
+def _existing(context: click.Context, parameter: click.Parameter, named: str | None) -> str | None:
+    """Refuse a misspelt name, which would look like a database without runs."""
+    if named is None:
+        return None
+    location = locate(named)
+    path = location.path
+    if path is not None and not location.exists() and not path.exists():
+        hint = f"the folder {path.parent} does not exist."
+        if path.parent.is_dir():
+            hint = nearest(path.name, sorted(one.name for one in path.parent.glob("*.db")))
+        raise BadValue(
+            f"There is no database at {path}: {hint} A run that is started with it makes one, and "
+            f"so does tracker db upgrade."
+        )
+    return named
+
+
+def _database(command: Command, check: Callable[..., str | None] | None) -> Command:
     return click.option(
         "--database",
         metavar="PATH|URL",
         is_eager=True,
+        callback=check,
         help="The database: a file, a folder, or a URL such as postgresql://host/name. "
         "By default $TRACKER_DATABASE_URL, else the nearest .tracker/ upward.",
     )(command)
@@ -47,6 +98,7 @@ def listing_options(command: Command) -> Command:
         ),
         click.option(
             "--sort",
+            shell_complete=complete_sort,
             metavar="KEY[,KEY…]",
             help="A column, a metric (best first), last(METRIC), params.NAME … "
             "-KEY turns it round; KEY:asc and KEY:desc are literal.",

@@ -25,8 +25,10 @@ from tracker.database import Reader, reading
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
 from tracker.queries.family import as_tree, family
+from tracker.queries.find import named_or_newest
 from tracker.queries.runs import count
 
+_DAY = 86400
 _ON_SCREEN = 50  # rows that a terminal gets when no -n is given
 _SPARE = ("seconds", "experiment", "monitor", "id", "started", "restored_epoch", "last", "epochs")
 
@@ -77,6 +79,7 @@ def list_(
         show(listing, form, _overview_table(listing) if form == "table" else None)
         if form == "table":
             _say_what_is_missing(reader, listing, where, short)
+            _say_what_waits(reader)
 
 
 def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cut: bool) -> None:
@@ -91,6 +94,18 @@ def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cu
             )
     elif cut and len(listing.rows) == _ON_SCREEN and (there := count(reader, where)) > _ON_SCREEN:
         click.echo(f"{_ON_SCREEN} of {there} runs; -n 0 shows all.", err=True)
+
+
+def _say_what_waits(reader: Reader) -> None:
+    from tracker.queries.waiting import waiting
+
+    if records := sum(one.records for one in waiting(reader)):
+        text = "1 record that is" if records == 1 else f"{records} records that are"
+        click.echo(
+            f"Not shown: {text} waiting for the database. tracker runs show says of which run; "
+            f"tracker db doctor --fix imports what a process that is gone left.",
+            err=True,
+        )
 
 
 def _overview_table(listing: Listing) -> Table:
@@ -144,7 +159,7 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     from tracker.queries.details import details
 
     with reading(database) as reader:
-        run = queries.find_run(reader, name) if name else queries.newest_run(reader)
+        run = named_or_newest(reader, name)
         found = details(reader, run)
     if form == "json":
         print_json(found)
@@ -205,10 +220,12 @@ def watch(name: str | None, every: float, database: str | None) -> None:
     from tracker.cli.details import ending
     from tracker.queries.details import details
 
+    if not 0 < every <= _DAY:  # NaN is neither
+        raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
     seen, run = -1, None
     while True:
         with reading(database) as reader:
-            run = run or (queries.find_run(reader, name) if name else queries.newest_run(reader))
+            run = run or named_or_newest(reader, name)
             fresh = [one for one in queries.history(reader, run) if one["epoch"] > seen]
             status = next(queries.overview(reader, ids=[run]).dicts())["status"]
             found = None if status == "running" else details(reader, run)

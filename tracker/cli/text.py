@@ -50,7 +50,7 @@ def cell(value: Any, column: Column) -> str:
         return local(value)
     if column.name == "bytes":
         return size(value)
-    if column.name == "seconds":
+    if column.name == "seconds" or column.name.startswith("seconds_"):
         return duration(value)
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -9,6 +9,7 @@ from tracker.cli.options import database_option, run_argument, runs_argument
 from tracker.cli.text import size, visible
 from tracker.database import Reader, compact, locate, reading
 from tracker.errors import BadValue
+from tracker.words import counted
 
 
 @click.command()
@@ -99,7 +100,7 @@ def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None)
     freed = compact(locate(database))
     click.echo(f"Deleted the {what} {called}{f'; {size(freed)} freed' if freed else ''}.")
     if files:
-        click.echo(f"{len(gone.files)} files deleted.")
+        click.echo(f"{counted(len(gone.files), 'file')} deleted.")
         for path, why in gone.kept.items():
             click.echo(f"Kept {visible(str(path))}: {why}.")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from tracker.database import Reader
 from tracker.queries.checkpoints import checkpoints
@@ -13,6 +14,9 @@ from tracker.queries.compare import compare
 from tracker.queries.listing import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
+from tracker.queries.waiting import Waiting
+from tracker.queries.waiting import waiting as waiting_records
+from tracker.resume import changed
 from tracker.tables import ATTEMPT, BLOCK, DECISION, EPOCH, PARAM, POLICY, RUN, SERIES, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
@@ -25,15 +29,19 @@ class Details:
         run: its row of `tracker.queries.runs.COLUMNS`.
         params, tags: by name.
         metrics: name → last, last_epoch, min, min_epoch, max, max_epoch, best, best_epoch, restored.
-        attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now.
-        policies: of the newest attempt that has some: kind, monitor, rules, config.
+        attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now, ``seconds`` up to the
+            end, else to the last that was heard of it.
+        policies: of the newest attempt that has some: kind, monitor, rules, config, and of the arguments
+            that were others in the attempt before, those (``was``).
         checkpoints: as `tracker.queries.checkpoints`.
         superseded: how many epochs a later attempt repeated.
         points: how many points of step metrics there are, by name.
+        last_points: the value of the last point of each, None where its block is damaged.
         children: ids and names of the runs that belong to it.
         parent: the name of the run that it belongs to.
         stop: the decision that stopped the training, as a dict, or None.
         held_epoch: the epoch whose weights the model held at the end.
+        waiting: records that the database could not take so far, and in which files they are.
     """
 
     run: dict[str, Any]
@@ -45,10 +53,12 @@ class Details:
     checkpoints: Listing
     superseded: int
     points: dict[str, int]
+    last_points: dict[str, float | None]
     children: dict[str, str]
     parent: str | None
     stop: dict[str, Any] | None
     held_epoch: int | None
+    waiting: list[Waiting]
 
 
 def details(reader: Reader, run: str) -> Details:
@@ -68,10 +78,12 @@ def details(reader: Reader, run: str) -> Details:
         checkpoints=checkpoints(reader, [run]),
         superseded=rows.count(EPOCH, EPOCH.c.superseded.is_(True)),
         points=_points(reader, run),
+        last_points=_last_points(reader, run),
         children=rows.names(RUN.c.parent_id == run),
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=_stop(reader, run),
         held_epoch=last if restored is None else restored,
+        waiting=waiting_records(reader, run),
     )
 
 
@@ -113,29 +125,52 @@ def _metrics(reader: Reader, rows: _Rows, run: str) -> dict[str, dict[str, Any]]
 
 def _attempts(reader: Reader, rows: _Rows, run: str) -> list[dict[str, Any]]:
     dead = dead_runs(reader.connection).get(run)
+    epochs = _last_moments(reader, run)
     found = []
     for one in rows.of(ATTEMPT, ATTEMPT.c.number):
         attempt = dict(one._mapping)
         attempt["captured"] = from_json(one.captured) or {}
         if dead is not None and dead.id == one.id:
             attempt["status"] = "lost"
+        end = one.ended or one.heartbeat
+        if attempt["status"] in {"running", "lost"}:  # of which nobody noted the end
+            end = max(end, epochs.get(one.number, end))
+        attempt["seconds"] = max(0.0, (end - one.started) / 1e6)
         found.append(attempt)
     return found
+
+
+def _last_moments(reader: Reader, run: str) -> dict[int, float]:
+    """Return when the last epoch of each attempt ended, in µs since 1970."""
+    ended = func.max(EPOCH.c.started + EPOCH.c.seconds * 1e6)
+    statement = select(EPOCH.c.attempt, ended).where(EPOCH.c.run_id == run)
+    rows = reader.connection.execute(statement.group_by(EPOCH.c.attempt))
+    return {attempt: moment for attempt, moment in rows if moment is not None}
 
 
 def _policies(rows: _Rows) -> list[dict[str, Any]]:
     found = rows.of(POLICY, POLICY.c.number)
     newest = max((one.attempt for one in found), default=None)
-    return [
-        {
-            "policy": one.kind,
-            "monitor": one.monitor,
-            "rules": one.rules,
-            "config": from_json(one.config) or {},
-        }
-        for one in found
-        if one.attempt == newest
-    ]
+    places: Counter[tuple[int, str, str | None]] = Counter()
+    before: dict[tuple[str, str | None, int], dict[str, Any]] = {}
+    newest_ones = []
+    for one in sorted(found, key=lambda row: row.attempt):
+        config = from_json(one.config) or {}
+        same = one.kind, one.monitor, places[one.attempt, one.kind, one.monitor]
+        places[one.attempt, one.kind, one.monitor] += 1
+        was = {name: then for name, (then, _) in changed(before.get(same, {}), config).items()}
+        before[same] = config
+        if one.attempt == newest:
+            newest_ones.append(
+                {
+                    "policy": one.kind,
+                    "monitor": one.monitor,
+                    "rules": one.rules,
+                    "config": config,
+                    "was": was,
+                }
+            )
+    return newest_ones
 
 
 def _points(reader: Reader, run: str) -> dict[str, int]:
@@ -147,6 +182,33 @@ def _points(reader: Reader, run: str) -> dict[str, int]:
         .order_by(SERIES.c.id)
     )
     return {one.name: int(one.points) for one in reader.connection.execute(statement)}
+
+
+def _last_points(reader: Reader, run: str) -> dict[str, float | None]:
+    """Decode the newest block of each series only."""
+    newest = func.row_number().over(
+        partition_by=BLOCK.c.series_id, order_by=[BLOCK.c.attempt.desc(), BLOCK.c.number.desc()]
+    )
+    of_run = BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run))
+    keys = (BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number)
+    ranked = select(*keys, newest.label("place")).where(of_run).subquery()
+    statement = (
+        select(SERIES.c.name, BLOCK.c.payload)
+        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
+        .join(ranked, and_(*(ranked.c[key.name] == key for key in keys)))
+        .where(ranked.c.place == 1)
+    )
+    return {one.name: _last(one.payload) for one in reader.connection.execute(statement)}
+
+
+def _last(payload: bytes) -> float | None:
+    from tracker.series import decode_values
+
+    try:
+        _, values = decode_values(payload)
+    except ValueError:
+        return None
+    return float(values[-1]) if len(values) else None
 
 
 def _stop(reader: Reader, run: str) -> dict[str, Any] | None:

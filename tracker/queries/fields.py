@@ -15,6 +15,7 @@ from tracker.queries.places import (
     TEXT,
     TIME,
     Expression,
+    ParentPlace,
     Place,
     metric_place,
     param_place,
@@ -97,13 +98,19 @@ class Fields:
                 f"{field.name} is another metric's from run to run: name the metric, such as "
                 f"{metric}, last({metric}) or best_epoch({metric})."
             )
-        labels = [f"params.{name}" for name in self._names(PARAM)]
-        labels += [f"tags.{name}" for name in self._names(TAG)]
-        metrics = self._names(SUMMARY)
-        known = [*metrics, *([] if field.function else [*self.columns, *labels])]
+        labels = self._labels()
+        known = self._names(SUMMARY) if field.function else self.names()
         same = [name for name in labels if name.partition(".")[2] == field.name]
         hint = f"did you mean {' or '.join(same)}?" if same else nearest(field.name, known, most=20)
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
+
+    def names(self) -> list[str]:
+        """Return the names there are: metrics, columns, params and tags."""
+        return [*self._names(SUMMARY), *self.columns, *self._labels()]
+
+    def _labels(self) -> list[str]:
+        scopes = {"params": PARAM, "tags": TAG}
+        return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
 
     def _names(self, table: TableClause) -> list[str]:
         found = select(table.c.name).distinct().order_by(table.c.name).limit(_MOST_NAMES)
@@ -181,6 +188,6 @@ def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
         "epochs": Place(NUMBER, columns.epochs, certain=True),
         "reason": Place(TEXT, columns.reason),
         "error": Place(TEXT, columns.error),
-        "parent": Place(TEXT, columns.parent_id),
+        "parent": ParentPlace(TEXT, columns.parent_id),
         "note": Place(TEXT, columns.note),
     }

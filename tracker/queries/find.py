@@ -27,10 +27,12 @@ def find_run(reader: Reader, text: str) -> str:
         text: an id, a name, a prefix of an id that only one run has, or a name, @ and such a prefix.
 
     Raises:
-        UnknownRun: with the nearest names.
+        UnknownRun: with the nearest names; for a text without a letter.
         AmbiguousRun: with the candidates.
     """
     text = clean_text(str(text))
+    if not text.strip():
+        raise UnknownRun(f"{text!r} names no run: give an id, the beginning of one, or a name.")
     if reader.empty:
         raise UnknownRun(f"There is no run {text!r}: no database at {reader.location} yet.")
     connection = reader.connection
@@ -67,6 +69,11 @@ def newest_run(reader: Reader) -> str:
     raise UnknownRun(f"There are no runs in {reader.location} yet.")
 
 
+def named_or_newest(reader: Reader, text: str | None) -> str:
+    """Return the id of the run that ``text`` names; None stands for the newest."""
+    return newest_run(reader) if text is None else find_run(reader, text)
+
+
 def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
     """Return names, and ids, that begin so; for completion."""
     if reader.empty:
@@ -95,6 +102,5 @@ def _tests(text: str) -> list[ColumnElement[bool]]:
     name, at, prefix = text.rpartition("@")
     if at and prefix:
         tests.append(and_(RUN.c.name == name, RUN.c.id.startswith(prefix, autoescape=True)))
-    if text:
-        tests.append(RUN.c.id.startswith(text, autoescape=True))
+    tests.append(RUN.c.id.startswith(text, autoescape=True))
     return tests

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import TableClause, and_, case, exists, false, func, select
+from sqlalchemy import TableClause, and_, case, exists, false, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.tables import METRIC, PARAM, SUMMARY, TAG
+from tracker.tables import METRIC, PARAM, RUN, SUMMARY, TAG
 
 Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]
@@ -55,6 +55,17 @@ class Place:
         """Return what to sort by; rows without a value come last."""
         value = self.column
         return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
+
+
+@dataclass(frozen=True)
+class ParentPlace(Place):
+    """The run that a run belongs to: its id or its name."""
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Let either pass."""
+        parents = RUN.alias()
+        named = self.column.in_(select(parents.c.id).where(test(parents.c.name)))
+        return func.coalesce(or_(test(self.column), named), false())
 
 
 @dataclass(frozen=True)

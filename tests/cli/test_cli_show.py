@@ -1,0 +1,37 @@
+"""``tracker runs show``: what later attempts and step metrics add."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import tracker
+
+
+def test_arguments_that_a_resume_changed_are_told(cli: Any) -> None:
+    for patience in (3, 5):
+        with tracker.start_run("digits", "a", resume="auto") as run:
+            run.add_policy("EarlyStopping", monitor="loss", config={"patience": 1})
+            for place in range(2):
+                config = {"patience": patience + place, "mode": ("auto", "min")[patience == 5]}
+                run.add_policy("EarlyStopping", monitor="val_loss", config=config)
+            run.finish("interrupted")
+    said = cli("runs", "show").stdout
+    assert "patience=5 (was 3), mode=min\n" in said
+    assert "patience=6 (was 4)" in said
+    assert "patience=1\n" in said
+    found = json.loads(cli("runs", "show", "--format", "json").stdout)
+    assert [one["was"] for one in found["policies"]] == [{}, {"patience": 3}, {"patience": 4}]
+
+
+def test_step_metrics_show_their_last_value(cli: Any, sql: Any) -> None:
+    for last in (0.5, 0.25):
+        with tracker.start_run("digits", "a", resume="auto") as run:
+            for step in range(9000):
+                run.log({"batch_loss": last if step == 8999 else 9.0})
+            run.log({"seldom": 1 / last})
+            run.finish("interrupted")
+    assert sql("SELECT count(*) > 2 FROM block") == [(1,)]
+    rows = [line.split() for line in cli("runs", "show").stdout.splitlines()]
+    assert ["batch_loss", "18000", "0.25"] in rows
+    assert ["seldom", "2", "4"] in rows

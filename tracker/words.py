@@ -1,0 +1,8 @@
+"""Sentences that count."""
+
+from __future__ import annotations
+
+
+def counted(count: float, one: str, many: str | None = None) -> str:
+    """Write ``1 epoch``, ``3 epochs``; ``many`` is the plural where it is not ``one`` and an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
