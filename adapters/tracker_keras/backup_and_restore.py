@@ -52,6 +52,30 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             for left in folder.parent.glob(f".{folder.name}.*.deleted"):
                 shutil.rmtree(left, ignore_errors=True)
         super()._tracker_begin(logs)
+        self._tracker_refuse_to_begin_anew()
+
+    def _tracker_refuse_to_begin_anew(self) -> None:
+        """Train no resumed run from nothing: with its backup gone, every epoch would be superseded.
+
+        Raises:
+            tracker.RunError: the run stays as it was.
+        """
+        session = self._tracker_session
+        if session is None or session.call is None or not session.resuming:
+            return
+        chosen = "initial_epoch" in session.call.arguments or self.model._initial_epoch
+        done = session.run.first_epoch
+        if (
+            chosen or done < 2 or self.save_freq != "epoch"
+        ):  # a kill may come before the first backup
+            return
+        error = tracker.RunError(
+            f"Run {session.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
+            f"(one is deleted when a run ends well, unless delete_checkpoint=False). Load a checkpoint "
+            f"and pass initial_epoch={done} to fit, or start another run."
+        )
+        session.run.withdraw(error)
+        raise error
 
     def _load_model(self) -> None:
         if self._tracker_local:

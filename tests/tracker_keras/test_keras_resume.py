@@ -94,7 +94,7 @@ def test_it_goes_on_where_the_backup_is(attempt, build, record):
 
 def test_it_starts_afresh_where_there_is_no_backup(attempt, build, record):
     """Killed before the first backup: the weights are new, so the epochs are too."""
-    attempt(build(), [], fails_at=2)
+    attempt(build(), [], fails_at=1)
     assert attempt(build(), [BackupAndRestore("b")]).epoch[0] == 0
     assert {one["attempt"] for one in record.epochs()} == {2}
 
