@@ -71,7 +71,7 @@ def _column(column: Column[Any]) -> str:
 CLI_HEAD = """# Command line
 
 Every listing takes `--format table|csv|json`, `--where`, `--sort` and `-n`: a table on a terminal, plain text in
-a pipe.
+a pipe. On a narrow terminal spare columns are left out, and named below; numbers are never cut.
 A run is named by its id, a unique beginning of the id, or its name. Exit codes: 0 done, 1 failed, 2 wrong call.
 """
 

@@ -220,6 +220,19 @@ def test_memory_stays_bounded_when_nobody_drains():
     assert held < 8 * 100_000 + 3_000_000
 
 
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]])
+def test_the_numbers_that_count_toward_the_limit_are_those_that_are_held(names):
+    """Steps, times and values, and which call each is of where names differ."""
+    buffer = Buffer()
+    for step in range(100):
+        buffer.log({names[step % len(names)]: 1.0})
+    (batch,) = buffer.drain()
+    parts = [batch.steps, batch.times]
+    for column in batch.columns:
+        parts += [column.values] if column.rows is None else [column.values, column.rows]
+    assert batch.numbers == sum(part.nbytes for part in parts) / 8
+
+
 def test_an_interrupted_drain_is_repeated_by_the_next(monkeypatch):
     """Ctrl-C in the middle of a drain takes nothing away and gives nothing twice."""
     buffer = Buffer()

@@ -33,7 +33,8 @@ class Buffer:
 
     Args:
         next_step: the step of the first call that names none.
-        limit: how many numbers may wait as arrays (a call costs two, and one for each metric).
+        limit: how many numbers may wait as arrays (a call costs two, and one for each metric; two for
+            each where names differ from call to call).
         wake: called by a logging thread, at most once between drains, when a quarter of ``limit``
             waits; it must only signal.
         patience: seconds that a call waits for a drain once ``limit`` is reached.
@@ -129,7 +130,7 @@ class Buffer:
             batch = self._pack(calls)
             self._packed.append(batch)
             del self._calls[: 3 * len(calls.steps)]
-            self._size += batch.points + 2 * batch.calls
+            self._size += batch.numbers
             width = max(1, batch.points // max(1, batch.calls))
             self._high = 3 * min(max(PACK_POINTS // width, FEWEST_CALLS), MOST_CALLS)
             return self._signal()

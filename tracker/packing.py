@@ -47,6 +47,12 @@ class Batch:
         """How many values there are."""
         return sum(len(column.values) for column in self.columns)
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers of 8 bytes it holds: values, steps and times, and rows where names differ."""
+        rows = sum(len(column.rows) for column in self.columns if column.rows is not None)
+        return self.points + rows + 2 * self.calls
+
 
 class Calls(NamedTuple):
     """Calls as they were made: their steps, their times in seconds since 1970, their values."""
