@@ -156,7 +156,7 @@ def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]
     A metric that an epoch has not is not in its ``metrics``; a NaN is. Needs no pandas.
     """
     with reading(database) as reader:
-        return queries.history(reader, queries.find_run(reader, _named(run)))
+        return queries.history(reader, queries.find_run(reader, named(run)))
 
 
 def frame(listing: Listing) -> pd.DataFrame:
@@ -172,11 +172,15 @@ def frame(listing: Listing) -> pd.DataFrame:
 
 
 def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
-    return queries.find_runs(reader, map(_named, runs)) if runs else None
+    return queries.find_runs(reader, map(named, runs)) if runs else None
 
 
-def _named(run: str | Run) -> str:
-    return run if isinstance(run, str) else run.id
+def named(run: str | Run) -> str:
+    """Return how a run is named: as it is, or by the id of what has one."""
+    found = run if isinstance(run, str) else getattr(run, "id", None)
+    if not isinstance(found, str):
+        raise BadValue(f"{run!r} is no run: give its id, a prefix of it, its name, or a Run.")
+    return found
 
 
 def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> Columns:
