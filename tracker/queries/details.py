@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from tracker.database import Reader
+from tracker.queries.blocks import point_counts
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import compare
 from tracker.queries.listing import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
-from tracker.tables import ATTEMPT, BLOCK, DECISION, EPOCH, PARAM, POLICY, RUN, SERIES, SUMMARY, TAG
+from tracker.tables import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
 
@@ -29,7 +30,7 @@ class Details:
         policies: of the newest attempt that has some: kind, monitor, rules, config.
         checkpoints: as `tracker.queries.checkpoints`.
         superseded: how many epochs a later attempt repeated.
-        points: how many points of step metrics there are, by name.
+        points: how many effective points of step metrics there are, by name.
         children: ids and names of the runs that belong to it.
         parent: the name of the run that it belongs to.
         stop: the decision that stopped the training, as a dict, or None.
@@ -67,7 +68,7 @@ def details(reader: Reader, run: str) -> Details:
         policies=_policies(rows),
         checkpoints=checkpoints(reader, [run]),
         superseded=rows.count(EPOCH, EPOCH.c.superseded.is_(True)),
-        points=_points(reader, run),
+        points=point_counts(reader, run),
         children=rows.names(RUN.c.parent_id == run),
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=_stop(reader, run),
@@ -136,17 +137,6 @@ def _policies(rows: _Rows) -> list[dict[str, Any]]:
         for one in found
         if one.attempt == newest
     ]
-
-
-def _points(reader: Reader, run: str) -> dict[str, int]:
-    statement = (
-        select(SERIES.c.name, func.sum(BLOCK.c.points).label("points"))
-        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
-        .where(SERIES.c.run_id == run)
-        .group_by(SERIES.c.id, SERIES.c.name)
-        .order_by(SERIES.c.id)
-    )
-    return {one.name: int(one.points) for one in reader.connection.execute(statement)}
 
 
 def _stop(reader: Reader, run: str) -> dict[str, Any] | None:
