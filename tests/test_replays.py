@@ -118,3 +118,11 @@ def test_waste_is_summed_up_before_it_is_cut() -> None:
         record(name)
     found = rows("waste", "--by-experiment", "-n", "1")
     assert [(row["runs"], row["epochs_after"]) for row in found] == [(3, 9)]
+
+
+def test_a_reduction_before_there_is_a_best_value_has_no_best_epoch() -> None:
+    with tracker.start_run("replays", name="nan") as run:
+        for epoch in range(3):
+            run.log_epoch(epoch, {"val_loss": float("nan")}, learning_rate=0.1)
+    row = tracker.replay("nan", policy="ReduceLROnPlateau", patience=2).iloc[0]
+    assert (row["epoch"], row["lr_before"]) == (1, 0.1) and row.isna()["best_epoch"]

@@ -13,7 +13,7 @@ from tracker.queries.listing import columns
 from tracker.whatif_settings import arguments, each_callback, require_metric
 
 REDUCTIONS = columns(
-    "run. epoch# monitor. value best best_epoch# wait# factor lr_before lr_after reason."
+    "run. epoch# monitor. value best best_epoch~ wait# factor lr_before lr_after reason."
 )
 _UNKNOWN = "; no learning rate was recorded, 1 stands for the first one"
 
