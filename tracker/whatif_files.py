@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import Formatter
@@ -199,6 +200,7 @@ def _dropped(there: Sequence[int], checks: Sequence[Check], rules: Rules) -> dic
     chosen = top.choose(ranked)
     dropped = dict(zip(chosen.drop, chosen.reasons, strict=True))
     if rules.last_stays:
-        best = TopK(1, top.monitor, top.mode, top.rules).choose(ranked).keep
+        judged = [file for file in ranked if file[1] is not None and not math.isnan(file[1])]
+        best = TopK(1, top.monitor, top.mode, top.rules).choose(judged).keep
         dropped = {one: why for one, why in dropped.items() if one not in (*best, there[-1])}
     return dropped

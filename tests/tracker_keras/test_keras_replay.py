@@ -54,6 +54,16 @@ def test_model_checkpoint(fit, model, values, settings, stay):
         assert files.loc[files["verdict"] == "saved", "epoch"].tolist() == stay
 
 
+def test_a_nan_is_not_the_best_file(fit, model):
+    """With keep=0 only the best and the last stay, and a NaN is neither for long."""
+    settings = {"save_weights_only": True, "mode": "min", "keep": 0}
+    callback = ModelCheckpoint("{epoch}.weights.h5", "score", **settings)
+    train(fit, model, [float("nan"), 2.0, 1.0, 3.0], callback)
+    files = tracker.replay("own", policy="ModelCheckpoint").set_index("epoch")
+    told = tracker.decisions("own").query("verdict == 'pruned'")
+    assert files["gone_epoch"].dropna().tolist() == told["epoch"].tolist() == [1, 2]
+
+
 def test_reduce_lr_on_plateau(fit, model):
     """It starts at the recorded learning rate, ends at min_lr, and cools down in between."""
     settings = {"mode": "min", "factor": 0.5, "patience": 1, "cooldown": 1, "min_lr": 0.03}
