@@ -46,3 +46,6 @@ def test_a_replay_of_the_demo_with_its_own_settings_gives_its_decisions(demo: Mo
     assert replayed["stop_epoch"].dropna().astype(int).to_dict() == stopped
     best = told.groupby("run")["best_epoch"].last()
     assert replayed["best_epoch"].astype(int).to_dict() == best.astype(int).to_dict()
+    files = tracker.replay(policy="ModelCheckpoint").groupby("run")["epoch"].agg(list)
+    saved = tracker.decisions().query("verdict == 'saved' and policy == 'ModelCheckpoint'")
+    assert files.to_dict() == saved.groupby("run")["epoch"].agg(list).to_dict()

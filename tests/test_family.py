@@ -47,6 +47,7 @@ def test_a_table_shows_them_under_it() -> None:
 def test_a_group_is_replayed_by_its_parent() -> None:
     call = ("decisions", "replay", "sweep", "--children", "--patience", "2", "--format", "json")
     assert [(row["run"], row["stop_epoch"]) for row in json.loads(ask(*call))] == [
+        ("sweep", None),
         ("child-0", 4),
         ("child-1", 4),
     ]

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from tracker.lifecycle import active_run
     from tracker.ranks import enabled
     from tracker.registry import Checkpoint
+    from tracker.replays import replay
     from tracker.run import Run
     from tracker.run_policy import Policy
     from tracker.start import start_run
     from tracker.values import number
-    from tracker.whatif import replay
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,7 @@ _HOMES = {
     "metrics": "frames",
     "number": "values",
     "policies": None,
-    "replay": "whatif",
+    "replay": "replays",
     "runs": "frames",
     "save_file": "files",
     "start_run": "start",

@@ -11,6 +11,11 @@ from tracker.clock import now
 from tracker.errors import BadValue
 
 
+def epoch_number(epoch: Any) -> int:
+    """Return a 0-based epoch as an int, or raise BadValue."""
+    return values.whole(epoch, "epoch", least=0, most=2**31 - 1)
+
+
 class EpochClock:
     """Times epochs that are logged one after the other; ``last`` is the highest number so far."""
 

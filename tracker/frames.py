@@ -16,6 +16,7 @@ from tracker import queries
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries import Listing
+from tracker.values import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,12 +73,14 @@ def metrics(
     stop: int | None = None,
     every: int | None = None,
     points: int | None = None,
+    superseded: bool = False,
     database: Database = None,
 ) -> pd.DataFrame:
     """Return step metrics, a row a point: run, name, step, time, value.
 
     The order is that of the runs, the names, the attempts, and the calls of ``log``; steps may repeat or go
-    back. ``run`` and ``name`` are categories.
+    back. ``run`` and ``name`` are categories. Where a resumed run (or a second ``fit``) has gone back, the
+    points of earlier attempts from the metric's first step there on are left out: they are superseded.
 
     Args:
         *runs: which ones; none for all.
@@ -85,10 +88,12 @@ def metrics(
         start, stop: steps from ``start`` on and below ``stop``; only their blocks are read.
         every: about one point in so many, for plots: lowest and highest values stay.
         points: at most so many points of each run's metric, in the same way.
+        superseded: also superseded points, with two columns more: attempt and superseded.
         database: a path or URL.
 
     Raises:
         UnknownMetric: for a name that none of the runs has as a step metric.
+        BadValue: for a number that is not whole, too low, or both ``every`` and ``points``.
     """
     import pandas as pd
 
@@ -96,14 +101,24 @@ def metrics(
 
     if every is not None and points is not None:
         raise BadValue("Give every= or points=, not both.")
+    every = None if every is None else whole(every, "every")
+    points = None if points is None else whole(points, "points")
     wanted = [names] if isinstance(names, str) else names
     with reading(database) as reader:
-        found = queries.points(reader, _ids(reader, runs), names=wanted, start=start, stop=stop)
+        found = queries.points(
+            reader,
+            _ids(reader, runs),
+            names=wanted,
+            start=start,
+            stop=stop,
+            superseded=superseded,
+        )
     columns = found.columns
     if every is not None:
         columns = _thinned(columns, lambda values: thinning.every(values, every))
     if points is not None:
         columns = _thinned(columns, lambda values: thinning.thin(values, points))
+    more = {"attempt": columns.attempt, "superseded": columns.superseded} if superseded else {}
     return pd.DataFrame(
         {
             "run": pd.Categorical.from_codes(columns.run, pd.Index(found.runs)),
@@ -111,6 +126,7 @@ def metrics(
             "step": columns.step,
             "time": pd.DatetimeIndex(columns.time.view("M8[us]")).tz_localize("UTC"),
             "value": columns.value,
+            **more,
         },
         copy=False,
     )
@@ -156,7 +172,7 @@ def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]
     A metric that an epoch has not is not in its ``metrics``; a NaN is. Needs no pandas.
     """
     with reading(database) as reader:
-        return queries.history(reader, queries.find_run(reader, _named(run)))
+        return queries.history(reader, queries.find_run(reader, named(run)))
 
 
 def frame(listing: Listing) -> pd.DataFrame:
@@ -172,18 +188,20 @@ def frame(listing: Listing) -> pd.DataFrame:
 
 
 def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
-    return queries.find_runs(reader, map(_named, runs)) if runs else None
+    return queries.find_runs(reader, map(named, runs)) if runs else None
 
 
-def _named(run: str | Run) -> str:
-    return run if isinstance(run, str) else run.id
+def named(run: str | Run) -> str:
+    """Return how a run is named: as it is, or by the id of what has one."""
+    found = run if isinstance(run, str) else getattr(run, "id", None)
+    if not isinstance(found, str):
+        raise BadValue(f"{run!r} is no run: give its id, a prefix of it, its name, or a Run.")
+    return found
 
 
 def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> Columns:
     """Thin each run's metric by itself."""
     import numpy as np
-
-    from tracker.stored import Columns
 
     changes = (np.diff(columns.run) != 0) | (np.diff(columns.name) != 0)
     bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(columns.value)]
@@ -191,13 +209,7 @@ def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> C
         keep(columns.value[first:last]) + first for first, last in pairwise(bounds) if last > first
     ]
     places = np.concatenate(kept) if kept else np.empty(0, np.intp)
-    return Columns(
-        columns.run[places],
-        columns.name[places],
-        columns.step[places],
-        columns.time[places],
-        columns.value[places],
-    )
+    return columns.at(places)
 
 
 def _text(values: list[Any]) -> pd.Series[Any]:

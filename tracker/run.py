@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from tracker import lifecycle, rows, values
-from tracker.epoch_clock import EpochClock
+from tracker.epoch_clock import EpochClock, epoch_number
 from tracker.errors import BadValue, RunClosed
 from tracker.redact import redact_data
 from tracker.registry import Checkpoint
@@ -120,7 +120,7 @@ class Run(RunPast):
             BadValue: for an epoch that is no whole number ≥ 0, a metric that is not one number, or no dict.
         """
         self._check_open()
-        number = _epoch_number(epoch)
+        number = epoch_number(epoch)
         try:
             given = metrics.items()
         except (AttributeError, TypeError) as error:
@@ -206,7 +206,7 @@ class Run(RunPast):
 
         Where this attempt has itself recorded such epochs (a second ``fit``), the next one begins.
         """
-        self.first_epoch = _epoch_number(epoch)
+        self.first_epoch = epoch_number(epoch)
         if self._epochs.last is not None and self._epochs.last >= self.first_epoch:
             self.attempt += 1
             self._epochs = EpochClock()
@@ -295,7 +295,3 @@ class Run(RunPast):
             self.finish()
         else:
             self.fail(error)
-
-
-def _epoch_number(epoch: Any) -> int:
-    return values.whole(epoch, "epoch", least=0, most=2**31 - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from tracker.series import decode_clock, decode_values
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
 
 
 class StoredClock(NamedTuple):
@@ -26,7 +27,10 @@ class StoredClock(NamedTuple):
 
 
 class StoredBlock(NamedTuple):
-    """A row of ``block``; ``run`` and ``name`` are the caller's numbers for them, from 0."""
+    """A row of ``block``; ``run`` and ``name`` are the caller's numbers for them, from 0.
+
+    From the step ``cut`` on a later attempt has points of its own; None for nowhere.
+    """
 
     run: int
     name: int
@@ -34,14 +38,16 @@ class StoredBlock(NamedTuple):
     number: int
     points: int
     payload: bytes
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Points as five columns of one length.
+    """Points as columns of one length.
 
     ``run`` and ``name`` are codes in the smallest signed integer that holds them, as
-    ``pandas.Categorical`` takes them; ``time`` is µs since 1970.
+    ``pandas.Categorical`` takes them; ``time`` is µs since 1970. ``attempt`` is in the smallest such
+    integer, too; ``superseded`` marks points that a later attempt repeated.
     """
 
     run: Codes
@@ -49,6 +55,12 @@ class Columns:
     step: Ints
     time: Ints
     value: Floats
+    attempt: Codes
+    superseded: Flags
+
+    def at(self, places: npt.NDArray[Any]) -> Columns:
+        """Return the points at these places, or where these flags are set."""
+        return Columns(*(getattr(self, field.name)[places] for field in fields(self)))
 
 
 def assemble(
@@ -57,6 +69,7 @@ def assemble(
     *,
     start: int | None = None,
     stop: int | None = None,
+    superseded: bool = False,
 ) -> Columns:
     """Decode ``blocks``, in their order; within a block points are in the order of the calls.
 
@@ -65,6 +78,7 @@ def assemble(
         clocks: at least those of the same run, attempt and number.
         start: leave out the points of lower steps.
         stop: leave out the points of this step and higher ones.
+        superseded: also those that a later attempt repeated, from a block's ``cut`` on.
 
     Raises:
         ValueError: for a payload that is damaged or of a newer version, or a clock that is missing.
@@ -76,6 +90,8 @@ def assemble(
         np.empty(total, np.int64),
         np.empty(total, np.int64),
         np.empty(total, np.float64),
+        _codes(max((block.attempt for block in blocks), default=0), total),
+        np.zeros(total, np.bool_),
     )
     encoded = {clock[:3]: clock.payload for clock in clocks}
     decoded: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
@@ -88,7 +104,10 @@ def assemble(
         here = slice(at, at + block.points)
         _fill(table, here, block, clock)
         at += block.points
-    return _between(table, start, stop)
+    keep = _between(table, start, stop)
+    if not superseded and any(block.cut is not None for block in blocks):
+        keep = ~table.superseded if keep is None else keep & ~table.superseded
+    return table if keep is None or keep.all() else table.at(keep)
 
 
 def _codes(highest: int, total: int) -> Codes:
@@ -114,19 +133,17 @@ def _fill(table: Columns, here: slice, block: StoredBlock, clock: tuple[Ints, In
     chosen = slice(len(values)) if rows is None else rows
     table.run[here], table.name[here] = block.run, block.name
     table.step[here], table.time[here] = clock[0][chosen], clock[1][chosen]
-    table.value[here] = values
+    table.value[here], table.attempt[here] = values, block.attempt
+    if block.cut is not None:
+        table.superseded[here] = table.step[here] >= block.cut
 
 
-def _between(table: Columns, start: int | None, stop: int | None) -> Columns:
+def _between(table: Columns, start: int | None, stop: int | None) -> Flags | None:
     if start is None and stop is None:
-        return table
+        return None
     keep = np.ones(len(table.step), np.bool_)
     if start is not None:
         keep &= table.step >= start
     if stop is not None:
         keep &= table.step < stop
-    if keep.all():
-        return table
-    return Columns(
-        table.run[keep], table.name[keep], table.step[keep], table.time[keep], table.value[keep]
-    )
+    return keep

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tracker.errors import BadValue
 from tracker.whatif import Outcome
 
 
@@ -39,7 +40,18 @@ class Point:
 
 
 def tradeoff(outcomes: Iterable[Outcome]) -> list[Point]:
-    """Return a point for each patience, the smallest first."""
+    """Return a point for each patience, the smallest first.
+
+    Raises:
+        BadValue: when the runs are judged by different metrics, whose losses cannot be added up.
+    """
+    outcomes = list(outcomes)
+    monitors = sorted({one.monitor for one in outcomes if one.epochs})
+    if len(monitors) > 1:
+        raise BadValue(
+            f"The runs are judged by different metrics ({', '.join(monitors)}), and a curve cannot add "
+            f"up what they lose: name one with --monitor, or leave some runs out with --where."
+        )
     by_patience: dict[int, list[Outcome]] = {}
     for outcome in outcomes:
         by_patience.setdefault(outcome.patience, []).append(outcome)

@@ -1,29 +1,20 @@
-"""What early stopping would have done with other settings, over runs that are recorded.
-
-A replay feeds the recorded values to `tracker.policies`, under the rules that the run was decided with.
-It can only shorten a run: an epoch that was never trained has no value.
-"""
+"""What early stopping would have done with other settings, over runs that are recorded."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracker.database import Reader, reading
-from tracker.errors import BadValue, UnknownMetric, nearest
-from tracker.policies import TRACKER, EarlyStopping, replay_early_stopping
+from tracker.database import Reader
+from tracker.policies import EarlyStopping, replay_early_stopping
 from tracker.queries import curves
-from tracker.queries.find import find_runs, labels
-from tracker.queries.runs import chosen_ids
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tracker.queries.callbacks import Callback, actors, callbacks
+from tracker.queries.find import labels
+from tracker.whatif_settings import arguments, require_metric, watching
 
 KIND = "EarlyStopping"
-_KNOWN = {field.name for field in fields(EarlyStopping)}
 
 
 @dataclass(frozen=True)
@@ -60,76 +51,6 @@ class Outcome:
 COLUMNS = tuple(field.name for field in fields(Outcome))
 
 
-def replay(
-    *runs: str,
-    patience: int | Iterable[int] | None = None,
-    min_delta: float | None = None,
-    monitor: str | None = None,
-    mode: str | None = None,
-    baseline: float | None = None,
-    start_from_epoch: int | None = None,
-    rules: str | None = None,
-    where: str | None = None,
-    database: str | os.PathLike[str] | None = None,
-) -> pd.DataFrame:
-    """Return what early stopping would have done, a row for each run and patience.
-
-    Args:
-        *runs: ids, prefixes or names; none: those that ``where`` leaves, or all.
-        patience: one or several. Like every other setting it is the run's own where it is not given:
-            that of its EarlyStopping callback, else Keras' default.
-        min_delta: what an improvement must exceed.
-        monitor: the metric; "val_loss" for a run without EarlyStopping, "loss" where it has no val_loss.
-        mode: "min", "max" or "auto".
-        baseline: what the first improvements must beat.
-        start_from_epoch: epochs before it are not judged.
-        rules: "tracker-1" or "keras-3.15"; those the run was decided with by default.
-        where: a filter over runs, such as ``"experiment = 'digits'"``.
-        database: a path or URL.
-
-    Returns:
-        A frame with the columns of `Outcome`.
-
-    Raises:
-        UnknownMetric: when a run has no such metric; UnknownRun, AmbiguousRun, BadValue.
-    """
-    import pandas as pd
-
-    asked = {
-        "min_delta": min_delta,
-        "monitor": monitor,
-        "mode": mode,
-        "baseline": baseline,
-        "start_from_epoch": start_from_epoch,
-        "rules": rules,
-    }
-    with reading(database) as reader:
-        chosen = choose(reader, runs, where)
-        found = outcomes(reader, chosen, as_patiences(patience), asked)
-    frame = pd.DataFrame(
-        [[getattr(one, name) for name in COLUMNS] for one in found], columns=list(COLUMNS)
-    )
-    whole = ["stop_epoch", "best_epoch", "own_best_epoch"]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
-
-
-def choose(reader: Reader, runs: Sequence[str], where: str | None = None) -> list[str]:
-    """Return the ids of the runs that are named, or that a filter leaves."""
-    if runs:
-        return find_runs(reader, runs)
-    return chosen_ids(reader, where)
-
-
-def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
-    """Return the patiences to try; None for each run's own."""
-    if patience is None:
-        return None
-    found = list(patience) if isinstance(patience, Iterable) else [patience]
-    if not found:
-        raise BadValue("patience is empty: give one, such as 5, or several, such as range(1, 21).")
-    return found
-
-
 def outcomes(
     reader: Reader, runs: Sequence[str], patiences: list[int] | None, asked: Mapping[str, Any]
 ) -> list[Outcome]:
@@ -152,31 +73,26 @@ def outcomes(
 def _configs(
     reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], names: Mapping[str, str]
 ) -> dict[str, EarlyStopping]:
-    given = {name: value for name, value in asked.items() if value is not None}
-    own = curves.settings(reader, runs, KIND)
+    own = callbacks(reader, runs, KIND)
+    several = [
+        name for group in own.values() if len(group) > 1 for one in group for name in one.ids
+    ]
+    acted = actors(reader.connection, several)
     has = curves.metrics_of(reader, runs)
     configs = {}
     for run in runs:
-        config: dict[str, Any] = {}
-        if run in own:
-            first = own[run][0]
-            config = {name: value for name, value in first.config.items() if name in _KNOWN}
-            config.update(rules=first.rules or TRACKER, monitor=first.monitor)
-        elif "val_loss" not in has[run]:
-            config["monitor"] = "loss"
-        config.update(given)
-        require_metric(config.get("monitor", "val_loss"), has[run], names[run])
+        callback = _judge(own.get(run, []), asked.get("monitor"), acted.get(run))
+        config = arguments(EarlyStopping, callback, asked, has[run])
+        require_metric(config["monitor"], has[run], names[run])
         configs[run] = EarlyStopping(**config)
     return configs
 
 
-def require_metric(monitor: str, there: set[str], run: str) -> None:
-    """Refuse a metric that a run with epochs does not have; names those there are."""
-    if there and monitor not in there:
-        raise UnknownMetric(
-            f"{run} has no metric {monitor!r}: {nearest(monitor, sorted(there))} "
-            f"Choose one with monitor= or --monitor."
-        )
+def _judge(group: Sequence[Callback], monitor: str | None, actor: str | None) -> Callback | None:
+    """Return whose settings count: of those that look at ``monitor`` the one that stopped it, else the first."""
+    candidates = watching(group, monitor)
+    stopped = [one for one in candidates if actor in one.ids]
+    return next(iter(stopped or candidates), None)
 
 
 def _replayed(

@@ -1,105 +1,96 @@
-"""Replays of ReduceLROnPlateau and ModelCheckpoint over recorded metrics."""
+"""Replays of ReduceLROnPlateau over recorded metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tracker.database import Reader
-from tracker.policies import TRACKER, Best, ReduceLROnPlateau, TopK
+from tracker.policies import ReduceLROnPlateau
 from tracker.queries import Listing, curves
-from tracker.queries.find import labels
+from tracker.queries.callbacks import Callback, decided
 from tracker.queries.listing import columns
-from tracker.whatif import require_metric
+from tracker.whatif_settings import arguments, each_callback, require_metric
 
-REDUCTIONS = columns("run. epoch# monitor. value best best_epoch# wait# factor reason.")
-FILES = columns("run. epoch# monitor. value verdict. reason.")
+REDUCTIONS = columns(
+    "run. epoch# monitor. value best best_epoch~ wait# factor lr_before lr_after reason."
+)
+_UNKNOWN = "; no learning rate was recorded, 1 stands for the first one"
 
 
 def reductions(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) -> Listing:
     """Return where the learning rate would have been lowered, a row a reduction.
 
-    ``factor`` is the product of all reductions up to there. What a lower rate would have done to the
-    metric nobody recorded: only the first reduction of a run is certain.
+    It starts at the first learning rate that was recorded, and follows what others (a schedule) made of
+    it. ``factor`` is the product of all reductions up to there. What a lower rate would have done to the
+    metric nobody recorded: only the first reduction of a run is certain. Of several such callbacks each
+    is replayed; ``monitor`` chooses.
+
+    Raises:
+        UnknownMetric: when a run has no such metric.
+        BadValue: for settings that cannot be.
     """
+    if reader.empty:
+        return Listing(REDUCTIONS)
     rows: list[tuple[Any, ...]] = []
-    for run, name, config in _configured(
-        reader, runs, "ReduceLROnPlateau", ReduceLROnPlateau, asked
+    for run, name, callback, there in each_callback(
+        reader, runs, "ReduceLROnPlateau", asked.get("monitor")
     ):
-        rule = ReduceLROnPlateau(**config)
-        state, rate = rule.initial(), 1.0
-        for epoch, value in _points(reader, run, name, rule.monitor):
-            state, verdict = rule.step(state, epoch, value, rate)
-            if verdict.verdict == "reduced" and verdict.lr_after is not None:
-                rate = verdict.lr_after
-                rows.append(
-                    (name, epoch, rule.monitor, value, verdict.best, verdict.best_epoch,
-                     verdict.wait, rate, verdict.reason)
-                )  # fmt: skip
+        rule = ReduceLROnPlateau(**arguments(ReduceLROnPlateau, callback, asked, there))
+        require_metric(rule.monitor, there, name)
+        line = curves.curves(reader, [run], rule.monitor)[run]
+        rates = _Rates(line, _recorded(reader, callback))
+        rows += [(name, *row) for row in _reduced(rule, line, rates)]
     return Listing(REDUCTIONS, rows)
 
 
-def kept_files(
-    reader: Reader, runs: Sequence[str], keep: int | None, asked: Mapping[str, Any]
-) -> Listing:
-    """Return which epochs ModelCheckpoint(save_best_only=True, keep=…) would have saved, and which stayed.
-
-    ``verdict`` is "saved" for a file that would be there at the end, "pruned" for one that would
-    have been saved and deleted since. Without ``keep`` each better file replaces the one before.
-    """
-    rows: list[tuple[Any, ...]] = []
-    for run, name, config in _configured(reader, runs, "ModelCheckpoint", Best, asked):
-        config["save_best_only"] = True
-        rule = Best(**config)
-        top = TopK(
-            keep=1 if keep is None else keep, monitor=rule.monitor, mode=rule.mode, rules=rule.rules
-        )
-        points = _points(reader, run, name, str(rule.monitor))
-        rows.extend(_files(rule, top, keep is None, points, name))
-    return Listing(FILES, rows)
+def _recorded(reader: Reader, callback: Callback | None) -> dict[int, tuple[float, float]]:
+    """Return the learning rate before and after each epoch's verdict."""
+    rows = [] if callback is None else decided(reader, callback)
+    return {
+        row.epoch: (row.lr_before, row.lr_after)
+        for row in rows
+        if row.lr_before is not None and row.lr_after is not None
+    }
 
 
-def _files(
-    rule: Best, top: TopK, only_best: bool, points: Sequence[tuple[int, float | None]], name: str
-) -> list[tuple[Any, ...]]:
-    state, said = rule.initial(), {}
-    there: list[tuple[int, float | None, int | None]] = []
-    for epoch, value in points:
-        state, verdict = rule.step(state, epoch, value)
-        wanted = verdict.verdict == "saved" if only_best else top.admits(there, value)
-        if value is None or not wanted:
+class _Rates:
+    """The learning rate of a replay: what it was first, and what others made of it since."""
+
+    def __init__(self, line: curves.Curve, recorded: Mapping[int, tuple[float, float]]) -> None:
+        known = [before for before, _ in recorded.values()] or [
+            rate for rate in line.rates if rate is not None
+        ]
+        self.known = bool(known)
+        self.now = known[0] if known else 1.0
+        self._recorded = recorded
+        self._after: float | None = None
+
+    def at(self, epoch: int) -> float:
+        """Return the rate at the end of an epoch, with what others did to it since the last one."""
+        if epoch in self._recorded:
+            before, after = self._recorded[epoch]
+            if self._after not in (None, before):
+                same = self.now == self._after
+                self.now = before if same or not self._after else self.now * before / self._after
+            self._after = after
+        return self.now
+
+
+def _reduced(
+    rule: ReduceLROnPlateau, line: curves.Curve, rates: _Rates
+) -> Iterator[tuple[Any, ...]]:
+    state, factor = rule.initial(), 1.0
+    for epoch, value in line.points:
+        before = rates.at(epoch)
+        state, verdict = rule.step(state, epoch, value, before)
+        if verdict.verdict != "reduced" or verdict.lr_after is None:
             continue
-        said[epoch] = (name, epoch, rule.monitor, value, "saved", verdict.reason)
-        there.append((epoch, value, epoch))
-        chosen = top.choose(there)
-        for dropped, reason in zip(chosen.drop, chosen.reasons, strict=True):
-            said[dropped] = (*said[dropped][:4], "pruned", reason)
-        there = [file for file in there if file[0] in chosen.keep]
-    return list(said.values())
-
-
-def _configured(
-    reader: Reader, runs: Sequence[str], kind: str, rule: Any, asked: Mapping[str, Any]
-) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return each run's id, name and arguments: those asked for over its own over the defaults."""
-    if reader.empty:
-        return []
-    known = {field.name for field in fields(rule)}
-    given = {key: value for key, value in asked.items() if value is not None and key in known}
-    own = curves.settings(reader, runs, kind)
-    names = labels(reader.connection, runs)
-    found = []
-    for run in runs:
-        config: dict[str, Any] = {"monitor": "val_loss"}
-        if run in own:
-            first = own[run][0]
-            config.update({key: value for key, value in first.config.items() if key in known})
-            config.update(monitor=first.monitor, rules=first.rules or TRACKER)
-        found.append((run, names[run], {**config, **given}))
-    return found
-
-
-def _points(reader: Reader, run: str, name: str, monitor: str) -> list[tuple[int, float | None]]:
-    require_metric(monitor, curves.metrics_of(reader, [run])[run], name)
-    return curves.curves(reader, [run], monitor)[run].points
+        rates.now = verdict.lr_after
+        factor *= rates.now / before
+        shown = (before, rates.now) if rates.known else (None, None)
+        reason = verdict.reason if rates.known else verdict.reason + _UNKNOWN
+        yield (
+            epoch, rule.monitor, value, verdict.best, verdict.best_epoch, verdict.wait,
+            factor, *shown, reason,
+        )  # fmt: skip

@@ -97,7 +97,8 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or with the best and the files of the resumed run."""
-        settings = {**self.rule.as_dict(), "keep": self.keep, "save_freq": self.save_freq}
+        settings = {**self.rule.as_dict(), "filepath": self.filepath, "keep": self.keep}
+        settings["save_freq"] = self.save_freq
         if self.monitor is not None:
             settings["mode"] = self.rule.direction
         saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)

@@ -18,9 +18,7 @@ from tracker.cli.options import (
 )
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
-from tracker.errors import BadValue
 from tracker.queries import Column, Listing
-from tracker.queries.family import family
 from tracker.queries.listing import columns
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
@@ -64,8 +62,10 @@ class Patiences(click.ParamType[list[int]]):
 @click.command()
 @runs_argument()
 @children_option
-@click.option("--where", metavar="FILTER", help="Replay the runs that this filter leaves.")
-@click.option("--patience", type=Patiences(), help="What to try; the run's own by default.")
+@click.option("--where", metavar="FILTER", help="Of the runs, those that this filter leaves.")
+@click.option(
+    "--patience", type=Patiences(), help="What to try; the run's own by default, 1..20 for a curve."
+)
 @click.option("--min-delta", type=float, help="What an improvement must exceed.")
 @click.option("--monitor", metavar="METRIC", help="Another metric than the run's callback had.")
 @click.option("--mode", type=click.Choice(["auto", "min", "max"]))
@@ -88,12 +88,13 @@ class Patiences(click.ParamType[list[int]]):
 @database_option
 def replay(
     names: tuple[str, ...], children: bool, where: str | None, policy: str, curve: bool, png: str | None,
-    form: str, database: str | None, patience: list[int] | None, keep: int | None, **asked: Any,
+    form: str, database: str | None, patience: list[int] | None, **asked: Any,
 ) -> None:  # fmt: skip
     """Say what a callback would have done with other settings, over what was recorded.
 
     A replay can only shorten a run: epochs that were never trained have no value. Every setting that
-    is not given is the run's own.
+    is not given is the run's own. Of several EarlyStoppings that is the one that looks at --monitor;
+    without it the one that stopped the run, else the first.
 
     \b
     Example:
@@ -101,20 +102,22 @@ def replay(
       tracker decisions replay --where "experiment = 'digits'" --patience 1..20 --curve
       tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
     """
-    from tracker import whatif, whatif_callbacks
+    from tracker import replays, whatif
+    from tracker.whatif_callbacks import reductions
+    from tracker.whatif_files import kept_files
 
-    if policy != "EarlyStopping" and patience is not None and len(patience) > 1:
-        raise BadValue(f"--patience takes one number for {policy}.")
+    given = {**asked, "patience": patience, "curve": curve, "png": png}
+    replays.check(policy, given, lambda name: "--" + name.replace("_", "-"))
+    if patience is None and (curve or png):
+        patience = list(range(1, 21))
     with reading(database) as reader:
-        ids = whatif.choose(reader, names, where)
-        if children and names:
-            ids = [run for run in family(reader, ids) if run not in ids] or ids
+        ids = replays.choose(reader, names, where, children=children)
         if policy == "ReduceLROnPlateau":
-            asked["patience"] = patience[0] if patience else None
-            print_listing(whatif_callbacks.reductions(reader, ids, asked), form, "reductions")
+            asked["patience"] = replays.only(patience, policy)
+            print_listing(reductions(reader, ids, asked), form, "reductions")
             return
         if policy == "ModelCheckpoint":
-            print_listing(whatif_callbacks.kept_files(reader, ids, keep, asked), form, "files")
+            print_listing(kept_files(reader, ids, asked), form, "files")
             return
         outcomes = whatif.outcomes(reader, ids, patience, asked)
     if curve or png:
@@ -188,5 +191,8 @@ def waste(
     """
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
-        listing = wasted(reader, where, sort, limit or None, ids)
-    print_listing(grouped(listing) if by_experiment else listing, form, "runs with a best epoch")
+        most = limit or None
+        listing = wasted(reader, where, sort, None if by_experiment else most, ids)
+    if by_experiment:
+        listing = grouped(listing, most)
+    print_listing(listing, form, "runs with a best epoch")

@@ -155,6 +155,11 @@ def pruned_by_age(keep: int) -> str:
     return "no checkpoint is kept (keep 0)" if keep == 0 else f"not among the {keep} last"
 
 
+def replaced(epoch: int) -> str:
+    """Word a file that a later one of the same name has taken the place of."""
+    return f"the file of epoch {epoch} has the same name and took its place"
+
+
 def loss_not_finite(name: str, value: float, batch: int) -> str:
     """Word a stop at a batch whose loss is NaN or infinite."""
     return f"{name} is {show(value)} at batch {batch}, and training stops at once"

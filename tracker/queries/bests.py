@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, literal, select
 
 from tracker.direction import direction
+from tracker.queries.callbacks import actors
 from tracker.queries.listing import in_chunks
 from tracker.tables import DECISION, POLICY, SUMMARY
 from tracker.values import from_json, join
@@ -79,9 +80,14 @@ def has_value(summary: Sequence[Any], mode: str | None = None) -> Best:
 def monitored(
     connection: Connection, keys: Sequence[str] | None
 ) -> dict[str, tuple[str, str | None]]:
-    """Return what the runs' callbacks monitor: id → (metric, mode); EarlyStopping's first, of the newest attempt."""
+    """Return what the runs' callbacks monitor: id → (metric, mode).
+
+    Of several EarlyStoppings it is the one that stopped the run, else that restored weights, else the
+    first of the newest attempt; without any, the first callback that monitors something.
+    """
     columns = POLICY.c
     statement = select(
+        columns.id,
         columns.run_id,
         columns.kind,
         columns.attempt,
@@ -90,13 +96,32 @@ def monitored(
         columns.config,
     ).where(columns.monitor.is_not(None))
     chosen: dict[str, tuple[tuple[bool, int, int], str, str]] = {}
-    for run, kind, attempt, number, monitor, config in in_chunks(
+    judges: dict[str, dict[str, tuple[str, str]]] = {}
+    for one, run, kind, attempt, number, monitor, config in in_chunks(
         connection, statement, columns.run_id, keys
     ):
         rank = (kind == "EarlyStopping", attempt, -number)
+        if rank[0]:
+            judges.setdefault(run, {})[one] = monitor, config
         if run not in chosen or rank > chosen[run][0]:
             chosen[run] = rank, monitor, config
-    return {run: (monitor, _mode(config)) for run, (_, monitor, config) in chosen.items()}
+    found = {run: (monitor, config) for run, (_, monitor, config) in chosen.items()}
+    found |= _acted(connection, judges)
+    return {run: (monitor, _mode(config)) for run, (monitor, config) in found.items()}
+
+
+def _acted(
+    connection: Connection, judges: Mapping[str, Mapping[str, tuple[str, str]]]
+) -> dict[str, tuple[str, str]]:
+    """Return, of runs whose EarlyStoppings differ in their metric, that of the one which acted."""
+    differ = {
+        run: group
+        for run, group in judges.items()
+        if len({monitor for monitor, _ in group.values()}) > 1
+    }
+    ids = [one for group in differ.values() for one in group]
+    acted = actors(connection, ids) if ids else {}
+    return {run: differ[run][one] for run, one in acted.items()}
 
 
 @lru_cache(maxsize=256)

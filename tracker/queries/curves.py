@@ -1,43 +1,40 @@
-"""One metric of many runs, epoch by epoch, and the settings a callback had: what a replay needs."""
+"""One metric of many runs, epoch by epoch: what a replay needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import and_, select
 
 from tracker import values
 from tracker.database import Reader
 from tracker.queries.listing import in_chunks
-from tracker.tables import EPOCH, METRIC, POLICY, SUMMARY
+from tracker.tables import EPOCH, METRIC, SUMMARY
 
 
 @dataclass
 class Curve:
-    """The effective epochs of one run: ``points`` as (epoch, value or None), and the seconds of each."""
+    """The effective epochs of one run: ``points`` as (epoch, value or None), seconds and learning rates of each."""
 
     run: str
     points: list[tuple[int, float | None]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A callback's configuration in a run's newest attempt that had it."""
-
-    id: str
-    monitor: str | None
-    rules: str | None
-    config: Mapping[str, Any]
+    rates: list[float | None] = field(default_factory=list)
 
 
 def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]:
     """Return a metric of each run, in the order of epochs; None where an epoch has none."""
     found = {run: Curve(run) for run in runs}
     statement = (
-        select(EPOCH.c.run_id, EPOCH.c.epoch, EPOCH.c.seconds, METRIC.c.value, METRIC.c.value_kind)
+        select(
+            EPOCH.c.run_id,
+            EPOCH.c.epoch,
+            EPOCH.c.seconds,
+            EPOCH.c.learning_rate,
+            METRIC.c.value,
+            METRIC.c.value_kind,
+        )
         .join_from(
             EPOCH,
             METRIC,
@@ -47,29 +44,15 @@ def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]
         .where(EPOCH.c.superseded.is_(False))
         .order_by(EPOCH.c.run_id, EPOCH.c.epoch)
     )
-    for run, epoch, seconds, value, kind in in_chunks(
+    for run, epoch, seconds, rate, value, kind in in_chunks(
         reader.connection, statement, EPOCH.c.run_id, runs
     ):
         curve = found[run]
         plain = value if kind == "finite" else values.join(value, kind)
         curve.points.append((epoch, plain))
         curve.seconds.append(seconds)
+        curve.rates.append(rate)
     return found
-
-
-def settings(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[Settings]]:
-    """Return the callbacks of a kind that each run's newest such attempt had, in their order."""
-    statement = (
-        select(POLICY).where(POLICY.c.kind == kind).order_by(POLICY.c.attempt, POLICY.c.number)
-    )
-    newest: dict[str, tuple[int, list[Settings]]] = {}
-    for row in in_chunks(reader.connection, statement, POLICY.c.run_id, runs):
-        attempt, group = newest.get(row.run_id, (row.attempt, []))
-        if attempt != row.attempt:
-            group = []
-        group.append(Settings(row.id, row.monitor, row.rules, values.from_json(row.config)))
-        newest[row.run_id] = (row.attempt, group)
-    return {run: group for run, (_, group) in newest.items()}
 
 
 def metrics_of(reader: Reader, runs: Sequence[str]) -> dict[str, set[str]]:

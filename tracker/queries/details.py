@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from tracker.database import Reader
+from tracker.queries.blocks import last_points, point_counts
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import compare
 from tracker.queries.listing import Listing
@@ -17,7 +18,7 @@ from tracker.queries.status import dead_runs
 from tracker.queries.waiting import Waiting
 from tracker.queries.waiting import waiting as waiting_records
 from tracker.resume import changed
-from tracker.tables import ATTEMPT, BLOCK, DECISION, EPOCH, PARAM, POLICY, RUN, SERIES, SUMMARY, TAG
+from tracker.tables import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
 
@@ -35,7 +36,7 @@ class Details:
             that were others in the attempt before, those (``was``).
         checkpoints: as `tracker.queries.checkpoints`.
         superseded: how many epochs a later attempt repeated.
-        points: how many points of step metrics there are, by name.
+        points: how many effective points of step metrics there are, by name.
         last_points: the value of the last point of each, None where its block is damaged.
         children: ids and names of the runs that belong to it.
         parent: the name of the run that it belongs to.
@@ -77,8 +78,8 @@ def details(reader: Reader, run: str) -> Details:
         policies=_policies(rows),
         checkpoints=checkpoints(reader, [run]),
         superseded=rows.count(EPOCH, EPOCH.c.superseded.is_(True)),
-        points=_points(reader, run),
-        last_points=_last_points(reader, run),
+        points=point_counts(reader, run),
+        last_points=last_points(reader, run),
         children=rows.names(RUN.c.parent_id == run),
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=_stop(reader, run),
@@ -171,44 +172,6 @@ def _policies(rows: _Rows) -> list[dict[str, Any]]:
                 }
             )
     return newest_ones
-
-
-def _points(reader: Reader, run: str) -> dict[str, int]:
-    statement = (
-        select(SERIES.c.name, func.sum(BLOCK.c.points).label("points"))
-        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
-        .where(SERIES.c.run_id == run)
-        .group_by(SERIES.c.id, SERIES.c.name)
-        .order_by(SERIES.c.id)
-    )
-    return {one.name: int(one.points) for one in reader.connection.execute(statement)}
-
-
-def _last_points(reader: Reader, run: str) -> dict[str, float | None]:
-    """Decode the newest block of each series only."""
-    newest = func.row_number().over(
-        partition_by=BLOCK.c.series_id, order_by=[BLOCK.c.attempt.desc(), BLOCK.c.number.desc()]
-    )
-    of_run = BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run))
-    keys = (BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number)
-    ranked = select(*keys, newest.label("place")).where(of_run).subquery()
-    statement = (
-        select(SERIES.c.name, BLOCK.c.payload)
-        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
-        .join(ranked, and_(*(ranked.c[key.name] == key for key in keys)))
-        .where(ranked.c.place == 1)
-    )
-    return {one.name: _last(one.payload) for one in reader.connection.execute(statement)}
-
-
-def _last(payload: bytes) -> float | None:
-    from tracker.series import decode_values
-
-    try:
-        _, values = decode_values(payload)
-    except ValueError:
-        return None
-    return float(values[-1]) if len(values) else None
 
 
 def _stop(reader: Reader, run: str) -> dict[str, Any] | None:

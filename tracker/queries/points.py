@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, select
 
+from tracker import values
 from tracker.database import Reader
-from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
+from tracker.errors import StoreError, UnknownMetric, nearest
+from tracker.queries.blocks import applying, cuts_of, live_blocks
 from tracker.queries.find import labels
 from tracker.queries.listing import in_chunks
 from tracker.tables import BLOCK, CLOCK, RUN, SERIES, SUMMARY
@@ -38,8 +40,12 @@ def points(
     names: Sequence[str] | None = None,
     start: int | None = None,
     stop: int | None = None,
+    superseded: bool = False,
 ) -> Points:
     """Return step metrics.
+
+    Where a later attempt has gone back to a step that an earlier one had passed, the earlier one's points
+    from there on are superseded: of each metric, from the lowest step that a later attempt logged it at.
 
     Args:
         reader: an open database.
@@ -47,14 +53,18 @@ def points(
         names: these metrics, in this order; None for all, as they were first logged.
         start: from this step on; blocks of lower steps are not read.
         stop: below this step.
+        superseded: also points that a later attempt repeated, marked.
 
     Raises:
         UnknownMetric: for a name that none of the runs has.
+        BadValue: for a start or stop that is no whole number.
         StoreError: for a block that is damaged.
     """
     from tracker.stored import StoredBlock, StoredClock, assemble
 
-    _check_steps(start, stop)
+    start = None if start is None else values.whole(start, "start")
+    stop = None if stop is None else values.whole(stop, "stop")
+    names = None if names is None else list(dict.fromkeys(names))
     if reader.empty:
         return Points([], list(names or ()), assemble([], []))
     connection = reader.connection
@@ -64,13 +74,14 @@ def points(
     run_of = {run: place for place, run in enumerate(runs)}
     name_of = {name: place for place, name in enumerate(titles)}
     codes = {one.id: (run_of[one.run_id], name_of[one.name]) for one in series}
-    found = in_chunks(
-        connection, _between(select(BLOCK), BLOCK, start, stop), BLOCK.c.series_id, codes
-    )
+    cuts = cuts_of(connection, series)
     blocks = sorted(
-        StoredBlock(*codes[one.series_id], one.attempt, one.number, one.points, one.payload)
-        for one in found
-    )
+        StoredBlock(
+            *codes[one.series_id], one.attempt, one.number, one.points, one.payload,
+            applying(cuts, one),
+        )
+        for one in live_blocks(connection, codes, cuts, _between(select(BLOCK), BLOCK, start, stop), superseded)
+    )  # fmt: skip
     clocks = in_chunks(
         connection, _between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
     )
@@ -83,6 +94,7 @@ def points(
             ],
             start=start,
             stop=stop,
+            superseded=superseded,
         )
     except ValueError as error:
         raise StoreError(
@@ -133,10 +145,3 @@ def _between(
     if stop is not None:
         statement = statement.where(table.c.first_step < stop)
     return statement
-
-
-def _check_steps(start: int | None, stop: int | None) -> None:
-    for name, value in (("start", start), ("stop", stop)):
-        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        if value is not None and not whole:
-            raise BadValue(f"{name} is {value!r}: it must be a step, a whole number of 63 bits.")

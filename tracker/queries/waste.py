@@ -47,8 +47,8 @@ def waste(
     return Listing(COLUMNS, list(found))
 
 
-def by_experiment(listing: Listing) -> Listing:
-    """Return the same, a row an experiment."""
+def by_experiment(listing: Listing, limit: int | None = None) -> Listing:
+    """Return the same, a row an experiment, the ``limit`` most wasteful ones."""
     groups: dict[str, list[Any]] = {}
     for row in listing.dicts():
         sums = groups.setdefault(row["experiment"], [0, 0, 0, 0.0, 0.0])
@@ -58,7 +58,7 @@ def by_experiment(listing: Listing) -> Listing:
             sums[place] += value
     ranked = sorted(groups.items(), key=lambda item: -item[1][4])
     rows = [(name, *sums, sums[4] / sums[3] if sums[3] else 0.0) for name, sums in ranked]
-    return Listing(BY_EXPERIMENT, list(rows))
+    return Listing(BY_EXPERIMENT, rows[:limit])
 
 
 def _later(reader: Reader, best: dict[str, int]) -> dict[str, tuple[int, float, float]]:

@@ -1,0 +1,128 @@
+"""What a replay is asked, by Python and by the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import tracker
+from tracker.cli import program
+
+
+def record(name: str, metric: str = "val_loss", parent: Any = None, **stopping: Any) -> Any:
+    """Record six epochs, the third of which is best by val_loss, and a callback if it has settings."""
+    with tracker.start_run("replays", name=name, parent=parent) as run:
+        if stopping:
+            run.add_policy("EarlyStopping", monitor=metric, config={"mode": "min", **stopping})
+        for epoch in range(6):
+            value = float(abs(epoch - 2))
+            run.log_epoch(epoch, {metric: value, "val_accuracy": 1 - value / 10}, seconds=1.0)
+    return run
+
+
+def call(*arguments: str) -> Result:
+    """Call a command of ``tracker decisions``."""
+    return CliRunner().invoke(program, ["decisions", *arguments])
+
+
+def rows(*arguments: str) -> list[dict[str, Any]]:
+    """Return what a command lists."""
+    result = call(*arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
+
+
+def test_a_metric_that_is_asked_for_has_its_own_direction_and_no_baseline() -> None:
+    record("own", patience=3, baseline=0.5)
+    row = tracker.replay("own", monitor="val_accuracy", patience=2).iloc[0]
+    assert (row["best_epoch"], row["best"], row["stop_epoch"]) == (2, 1.0, 4)
+    assert tracker.replay("own", monitor="val_loss", patience=1).iloc[0]["stop_epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--factor", "0.5"], "--factor belongs to ReduceLROnPlateau: add --policy ReduceLROnPlateau"),
+        (["--cooldown", "1"], "--cooldown belongs to ReduceLROnPlateau: add --policy"),
+        (["--keep", "1"], "--keep belongs to ModelCheckpoint: add --policy ModelCheckpoint"),
+        (["--policy", "ModelCheckpoint", "--patience", "2"], "--patience belongs to EarlyStopping"),
+        (["--policy", "ReduceLROnPlateau", "--curve"], "--curve belongs to EarlyStopping"),
+    ],
+)  # fmt: skip
+def test_an_option_of_another_callback_is_a_wrong_call(options: list[str], said: str) -> None:
+    record("own")
+    told = call("replay", "own", *options)
+    assert told.exit_code == 2 and said in told.stderr
+
+
+def test_in_python_it_is_named_as_it_was_written() -> None:
+    with pytest.raises(tracker.BadValue, match="factor= belongs to ReduceLROnPlateau: add policy="):
+        tracker.replay(factor=0.5)
+    with pytest.raises(tracker.BadValue, match="policy is 'Early'"):
+        tracker.replay(policy="Early")
+
+
+@pytest.mark.parametrize("rules", ["tracker-1", "keras-3.15"])
+def test_a_mode_that_there_is_none_of_is_refused_under_all_rules(rules: str) -> None:
+    record("own")
+    with pytest.raises(tracker.BadValue, match="mode is 'foo': it must be one of auto, min, max"):
+        tracker.replay("own", mode="foo", rules=rules)
+
+
+def test_runs_are_taken_as_they_are() -> None:
+    run = record("own")
+    assert tracker.replay(run, patience=1)["run"].tolist() == ["own"]
+    assert len(tracker.epochs(run)) == len(tracker.compare(run)) == 6
+    assert tracker.metrics(run).empty and tracker.checkpoints(run).empty
+    with pytest.raises(tracker.BadValue, match="3 is no run"):
+        tracker.decisions(3)  # type: ignore[arg-type]
+
+
+def test_children_come_with_their_parent_and_a_filter_holds_for_runs_that_are_named() -> None:
+    parent = record("parent")
+    record("child", parent=parent)
+    assert tracker.replay(parent, children=True)["run"].tolist() == ["parent", "child"]
+    both = ("replay", "parent", "child", "--where", "name = 'child'")
+    assert [row["run"] for row in rows(*both)] == ["child"]
+
+
+def test_a_curve_of_different_metrics_is_refused() -> None:
+    record("one", patience=2)
+    record("two", "val_error", patience=2)
+    told = call("replay", "--curve")
+    assert told.exit_code == 2 and "(val_error, val_loss)" in told.stderr
+    assert "--monitor" in told.stderr
+    assert rows("replay", "--curve", "--monitor", "val_accuracy")[0]["runs"] == 2
+
+
+def test_a_curve_tries_patiences_from_1_to_20() -> None:
+    record("own", patience=2)
+    assert [row["patience"] for row in rows("replay", "--curve")] == list(range(1, 21))
+
+
+def test_other_callbacks_are_replayed_from_python_too() -> None:
+    record("own")
+    lowered = tracker.replay("own", policy="ReduceLROnPlateau", patience=2, factor=0.5, cooldown=5)
+    assert lowered["epoch"].tolist() == [4] and lowered["factor"].tolist() == [0.5]
+    assert "no learning rate was recorded" in lowered["reason"].item()
+    files = tracker.replay("own", policy="ModelCheckpoint", keep=2)
+    assert files.loc[files["verdict"] == "saved", "epoch"].tolist() == [1, 2]
+
+
+def test_waste_is_summed_up_before_it_is_cut() -> None:
+    for name in ("one", "two", "three"):
+        record(name)
+    found = rows("waste", "--by-experiment", "-n", "1")
+    assert [(row["runs"], row["epochs_after"]) for row in found] == [(3, 9)]
+
+
+def test_a_reduction_before_there_is_a_best_value_has_no_best_epoch() -> None:
+    with tracker.start_run("replays", name="nan") as run:
+        for epoch in range(3):
+            run.log_epoch(epoch, {"val_loss": float("nan")}, learning_rate=0.1)
+    row = tracker.replay("nan", policy="ReduceLROnPlateau", patience=2).iloc[0]
+    assert (row["epoch"], row["lr_before"]) == (1, 0.1) and row.isna()["best_epoch"]

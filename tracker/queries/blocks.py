@@ -1,0 +1,123 @@
+"""Blocks of step metrics: which are still effective, where a resumed run has gone back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+
+from tracker.database import Reader
+from tracker.queries.listing import in_chunks
+from tracker.tables import ATTEMPT, BLOCK, CLOCK, SERIES
+
+Cuts = dict[int, dict[int, int]]
+"""By series and attempt: the step from which on a later attempt has points of its own."""
+
+
+def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
+    """Return where series of resumed runs are cut."""
+    runs = {one.run_id for one in series}
+    again = select(ATTEMPT.c.run_id).where(ATTEMPT.c.number > 1)
+    resumed = {one.run_id for one in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
+    keys = [one.id for one in series if one.run_id in resumed]
+    lowest = (
+        select(BLOCK.c.series_id, BLOCK.c.attempt, func.min(BLOCK.c.first_step).label("step"))
+        .group_by(BLOCK.c.series_id, BLOCK.c.attempt)
+        .order_by(BLOCK.c.attempt.desc())
+    )
+    cuts: Cuts = {}
+    least: dict[int, int] = {}
+    for one in in_chunks(connection, lowest, BLOCK.c.series_id, keys):
+        if one.series_id in least:
+            cuts.setdefault(one.series_id, {})[one.attempt] = least[one.series_id]
+        least[one.series_id] = min(one.step, least.get(one.series_id, one.step))
+    return cuts
+
+
+def applying(cuts: Cuts, block: Any) -> int | None:
+    """Return the step from which on a block is superseded; None where it is not."""
+    cut = cuts.get(block.series_id, {}).get(block.attempt)
+    return cut if cut is not None and cut <= block.last_step else None
+
+
+def live_blocks(
+    connection: Connection,
+    keys: Iterable[int],
+    cuts: Cuts,
+    statement: Select[Any],
+    superseded: bool,
+) -> Iterator[Any]:
+    """Yield the rows of series' blocks; without those that are superseded as a whole, unless wanted."""
+    whole = [key for key in keys if superseded or key not in cuts]
+    yield from in_chunks(connection, statement, BLOCK.c.series_id, whole)
+    for key in () if superseded else cuts:
+        live: list[ColumnElement[bool]] = [BLOCK.c.attempt.not_in(list(cuts[key]))]
+        live += [
+            and_(BLOCK.c.attempt == attempt, BLOCK.c.first_step < cut)
+            for attempt, cut in cuts[key].items()
+        ]
+        yield from connection.execute(statement.where(BLOCK.c.series_id == key, or_(*live)))
+
+
+def point_counts(reader: Reader, run: str) -> dict[str, int]:
+    """Return how many points of each step metric a run has, without superseded ones; reads few blocks."""
+    series = list(
+        reader.connection.execute(
+            select(SERIES).where(SERIES.c.run_id == run).order_by(SERIES.c.id)
+        )
+    )
+    cuts = cuts_of(reader.connection, series)
+    found = {one.id: 0 for one in series}
+    statement = select(
+        BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number, BLOCK.c.points, BLOCK.c.last_step
+    )
+    for one in live_blocks(reader.connection, found, cuts, statement, False):
+        cut = applying(cuts, one)
+        found[one.series_id] += (
+            one.points if cut is None else _below(reader.connection, run, one, cut)
+        )
+    return {one.name: found[one.id] for one in series}
+
+
+def _below(connection: Connection, run: str, block: Any, cut: int) -> int:
+    """Count a block's points below a step."""
+    from tracker.stored import StoredBlock, StoredClock, assemble
+
+    at = block.attempt, block.number
+    values = select(BLOCK.c.payload).where(
+        BLOCK.c.series_id == block.series_id, BLOCK.c.attempt == at[0], BLOCK.c.number == at[1]
+    )
+    clock = select(CLOCK.c.payload).where(
+        CLOCK.c.run_id == run, CLOCK.c.attempt == at[0], CLOCK.c.number == at[1]
+    )
+    stored = StoredBlock(0, 0, *at, block.points, connection.execute(values).scalar_one())
+    clocks = [StoredClock(0, *at, connection.execute(clock).scalar_one())]
+    return len(assemble([stored], clocks, stop=cut).step)
+
+
+def last_points(reader: Reader, run: str) -> dict[str, float | None]:
+    """Return the last value of each step metric, by name; only its newest block is decoded."""
+    newest = func.row_number().over(
+        partition_by=BLOCK.c.series_id, order_by=[BLOCK.c.attempt.desc(), BLOCK.c.number.desc()]
+    )
+    of_run = BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run))
+    keys = (BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number)
+    ranked = select(*keys, newest.label("place")).where(of_run).subquery()
+    statement = (
+        select(SERIES.c.name, BLOCK.c.payload)
+        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
+        .join(ranked, and_(*(ranked.c[key.name] == key for key in keys)))
+        .where(ranked.c.place == 1)
+    )
+    return {one.name: _last(one.payload) for one in reader.connection.execute(statement)}
+
+
+def _last(payload: bytes) -> float | None:
+    from tracker.series import decode_values
+
+    try:
+        _, values = decode_values(payload)
+    except ValueError:
+        return None
+    return float(values[-1]) if len(values) else None

@@ -1,0 +1,77 @@
+"""What a replay is run with: settings that were asked for, over the run's own, over the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from tracker.database import Reader
+from tracker.errors import UnknownMetric, nearest
+from tracker.policies import TRACKER
+from tracker.queries import curves
+from tracker.queries.callbacks import Callback, callbacks
+from tracker.queries.find import labels
+
+OF_ONE_METRIC = (
+    "mode", "baseline", "stopping_threshold", "divergence_threshold", "initial_value_threshold",
+)  # fmt: skip
+"""Settings that say something about the callback's own metric, and nothing about another one."""
+
+
+def arguments(
+    rule: Any, callback: Callback | None, asked: Mapping[str, Any], there: set[str]
+) -> dict[str, Any]:
+    """Return the arguments of a rule for one run.
+
+    Args:
+        rule: a policy's class.
+        callback: the run's own; None where it had none.
+        asked: settings to take instead; None for the run's own.
+        there: names of the run's metrics.
+
+    What belongs to the callback's metric (`OF_ONE_METRIC`) is not taken over when another is asked for.
+    """
+    known = {field.name for field in fields(rule)}
+    config: dict[str, Any] = {}
+    if callback is not None:
+        config = {name: value for name, value in callback.config.items() if name in known}
+        config.update(rules=callback.rules or TRACKER, monitor=callback.monitor)
+    else:
+        config["monitor"] = "val_loss" if "val_loss" in there or not there else "loss"
+    given = {name: value for name, value in asked.items() if value is not None and name in known}
+    if given.get("monitor", config["monitor"]) != config["monitor"]:
+        config = {name: value for name, value in config.items() if name not in OF_ONE_METRIC}
+    return {**config, **given}
+
+
+def watching(candidates: Sequence[Callback], monitor: str | None) -> list[Callback]:
+    """Return the callbacks that look at a metric; all of them where none does, or none is named."""
+    return [one for one in candidates if one.monitor == monitor] or list(candidates)
+
+
+def each_callback(
+    reader: Reader, runs: Sequence[str], kind: str, monitor: str | None
+) -> Iterator[tuple[str, str, Callback | None, set[str]]]:
+    """Yield run, name, callback and metric names, for each callback of a kind that looks at ``monitor``.
+
+    Where none does, the first one is to be tried with that metric; where a run has no such callback, None.
+    """
+    own = callbacks(reader, runs, kind)
+    called = labels(reader.connection, runs)
+    there = curves.metrics_of(reader, runs)
+    for run in runs:
+        chosen: list[Callback | None] = [*watching(own.get(run, []), monitor)]
+        if not chosen or (monitor is not None and chosen[0] and chosen[0].monitor != monitor):
+            chosen = chosen[:1] or [None]
+        for callback in chosen:
+            yield run, called[run], callback, there[run]
+
+
+def require_metric(monitor: str, there: set[str], run: str) -> None:
+    """Refuse a metric that a run with epochs does not have; names those there are."""
+    if there and monitor not in there:
+        raise UnknownMetric(
+            f"{run} has no metric {monitor!r}: {nearest(monitor, sorted(there))} "
+            f"Choose one with monitor= or --monitor."
+        )
