@@ -62,6 +62,9 @@ class CallbackList(Loop):
         if add_history and not any(isinstance(one, History) for one in self.callbacks):
             self.callbacks.append(History())
         self.params: dict[str, Any] = params
+        self.fed: Callback | None = (
+            None  # `Training.log` adds to it: batches have nothing more for it
+        )
         self._hooks: dict[str, list[Callable[..., None]]] = {}
         self._began = perf_counter()
         self._names: dict[str, None] = {}
@@ -110,7 +113,8 @@ class CallbackList(Loop):
         """Do what ``on_epoch_end`` does, save for the backup."""
         self.epoch = epoch
         seconds = perf_counter() - self._began
-        values = self._take_turns(epoch, {} if logs is None else logs, before_recording=True)
+        # What is not one number is refused before anybody has a turn.
+        values = self._take_turns(epoch, fetch(logs or {}), before_recording=True)
         # All ranks judge rank 0's numbers, and so decide alike.
         values = distributed.share(fetch(values))
         self.rates = logged(self.optimizer)
@@ -203,7 +207,9 @@ class CallbackList(Loop):
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
         found = self._hooks.get(hook)
         if found is None:
-            found = [getattr(one, hook) for one in self.callbacks if one.listens(hook)]
+            spared = self.fed if "_batch_" in hook else None
+            told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
+            found = [getattr(one, hook) for one in told]
             self._hooks[hook] = found
         return found
 
