@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import tracker
-from tracker import Run, policies
+from tracker import NotWritable, Run, policies
 from tracker_torch import distributed
 from tracker_torch.position import Position
 from tracker_torch.state import named, unwrap
+
+UNWRITABLE = (OSError, NotWritable)
+"""What a full disk, or a folder that cannot be made or written, raises."""
+_OURS = tuple(
+    f"{Path(file).parent}{os.sep}" for file in (__file__, tracker.__file__) if file is not None
+)
 
 
 class Loop:
@@ -48,6 +58,7 @@ class Loop:
         self._owned = False
         self._stop = False
         self._flags: list[dict[str, Any]] = []
+        self._forgiven: set[int] = set()
 
     @property
     def run(self) -> Run:
@@ -82,7 +93,7 @@ class Loop:
 
     def begin_anew(self) -> None:
         """Forget a stop, as Keras does before ``on_train_begin``, and a run of ours that has ended."""
-        self._stop = False
+        self._stop, self._forgiven = False, set()
         if self._owned and self._run is not None and self._run.finished:
             self._run, self._owned = None, False
             self.epoch = self.step = 0
@@ -98,7 +109,27 @@ class Loop:
     def warn(self, text: str) -> None:
         """Warn, on one process only."""
         if self.main:
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=1 + _depth())
+
+    def forgive(self, error: Exception, who: object, what: str) -> None:
+        """Go on without a file: warn, once for each ``who`` in a training.
+
+        Args:
+            error: one of `UNWRITABLE`.
+            who: the callback whose file it was.
+            what: the file and what did not happen to it: ``log.csv could not be written``.
+
+        Raises:
+            OSError, NotWritable: ``error``, where the run is strict.
+        """
+        if self.run.strict:
+            raise error
+        if id(who) not in self._forgiven:
+            self._forgiven.add(id(who))
+            self.warn(
+                f"{what} ({str(error).rstrip('.')}): training goes on without it. Make room, or make "
+                f"the folder writable: each further turn tries again, and this is not repeated."
+            )
 
     def close(self, error: BaseException | None = None) -> None:
         """End the run if it was started here: failed or interrupted where there is an error."""
@@ -107,3 +138,15 @@ class Loop:
                 self._run.finish()
             else:
                 self._run.fail(error)
+
+
+def _depth() -> int:
+    """Return how many frames of ours lie between the caller and the line of the user's."""
+    for depth in count(1):
+        try:
+            file = sys._getframe(depth).f_code.co_filename
+        except ValueError:
+            return 1
+        if not file.startswith(_OURS):
+            return depth - 1
+    raise AssertionError  # count() does not end

@@ -11,7 +11,8 @@ from tracker import BadValue, policies
 from tracker_torch import checkpoint_file, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.file_name import FileName
-from tracker_torch.kept_files import File, KeptFiles, link
+from tracker_torch.kept_files import File, KeptFiles
+from tracker_torch.loop import UNWRITABLE
 from tracker_torch.triggers import Trigger
 
 
@@ -156,10 +157,8 @@ class ModelCheckpoint(Callback):
         """Save; return where, or what was in the way."""
         try:
             return self._write(path, batch, **facts), None
-        except OSError as error:
-            if self.run.strict:
-                raise
-            self.loop.warn(f"{path} could not be saved ({error}): training goes on without it.")
+        except UNWRITABLE as error:
+            self.loop.forgive(error, self, f"{path} could not be saved")
             return None, f"could not be saved: {error}"
 
     def _write(self, path: Path, batch: int | None, **facts: Any) -> Path:
@@ -188,7 +187,10 @@ class ModelCheckpoint(Callback):
         if self.save_last != "link":
             self._try(path, batch)
         elif saved is not None:
-            link(saved.absolute(), path)
+            try:
+                self.kept.link(saved.absolute(), path, self.run, self.loop.warn)
+            except UNWRITABLE as error:
+                self.loop.forgive(error, self, f"the link {path} could not be made")
 
     def _pruned(self, path: Path, **facts: Any) -> None:
         self.decide("pruned", **facts, path=path, state=self._saved())
