@@ -36,7 +36,7 @@ class BackupAndRestore(Callback):
     """
 
     order = 3
-    restores = True
+    restores = needs_model = True
 
     def __init__(
         self,

@@ -42,6 +42,8 @@ class Callback:
     """Whether hooks for batches have anything to do; False spares the calls."""
     logs_rates = False
     """Whether it has learning rates logged with the epoch's metrics, as Keras' callbacks do."""
+    needs_model = False
+    """Whether it keeps weights, and so can do nothing without a model."""
     restores = False
     """Whether it brings back a training, and so begins before the others."""
     params: Mapping[str, Any] | None = None
@@ -60,6 +62,11 @@ class Callback:
                 f"{type(self).__name__} is in no loop yet: hand it to Training(callbacks=[…]) or to "
                 f"CallbackList([…]), whose hooks you then call."
             )
+        return self._loop
+
+    @property
+    def present_loop(self) -> CallbackList | None:
+        """What calls this callback, or called it last; None before the first."""
         return self._loop
 
     @property

@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Any
 
 import tracker
-from tracker import Run, UsageError, policies
-from tracker_torch import capture, distributed
+from tracker import Run, RunError, UsageError
+from tracker_torch import capture, distributed, joining
 from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.history import History
@@ -83,8 +83,23 @@ class CallbackList(Loop):
         return bool(self._listeners(hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Join or start the run, and let each callback take up its state."""
-        self.begin_anew()
+        """Join or start the run, and let each callback take up its state.
+
+        Raises:
+            UsageError: another training has the run or one of the callbacks, or a callback that
+                saves weights has no model.
+        """
+        try:
+            for callback in self.callbacks:
+                joining.check(callback, self)
+            self.begin_anew()
+            joining.take(self.run, self)
+            self._begin(fetch(logs or {}))
+        except BaseException:
+            self.let_go()
+            raise
+
+    def _begin(self, logs: dict[str, float]) -> None:
         self._hooks = {}
         for callback in self.callbacks:
             callback.set_params(self.params)
@@ -95,9 +110,10 @@ class CallbackList(Loop):
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
         for callback in sorted(self.callbacks, key=lambda one: not one.restores):
-            callback.on_train_begin(fetch(logs or {}))
+            callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
         self._began = perf_counter()
+        self._live = True
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
@@ -110,7 +126,13 @@ class CallbackList(Loop):
         self.on_epoch_close(epoch)
 
     def judge(self, epoch: int, logs: Logs | None = None) -> None:
-        """Do what ``on_epoch_end`` does, save for the backup."""
+        """Do what ``on_epoch_end`` does, save for the backup.
+
+        Raises:
+            RunError: training has not begun.
+            BadValue: for a value that is not one number; nobody has had a turn then.
+        """
+        self._need_begun("on_epoch_end")
         self.epoch = epoch
         seconds = perf_counter() - self._began
         # What is not one number is refused before anybody has a turn.
@@ -122,6 +144,7 @@ class CallbackList(Loop):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
         self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
+        self.recorded = True
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
@@ -130,10 +153,7 @@ class CallbackList(Loop):
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
-        if self.stop_training and not self._stop:
-            self.stop(policies.words.stop_was_set("the loop or the model", epoch))
-        if distributed.on_any(self.stop_training):
-            self._stop = True
+        self.agree_to_stop(epoch)
 
     def on_epoch_close(self, epoch: int) -> None:
         """Back up: nothing of this epoch is left to do."""
@@ -198,6 +218,8 @@ class CallbackList(Loop):
 
     def on_exception(self, error: BaseException) -> None:
         """Let callbacks rescue what they can; trouble with that is a warning, not an error."""
+        if not self._live:
+            return
         for hook in self._listeners("on_exception"):
             try:
                 hook(error)
@@ -207,11 +229,18 @@ class CallbackList(Loop):
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
         found = self._hooks.get(hook)
         if found is None:
+            self._need_begun(hook)
             spared = self.fed if "_batch_" in hook else None
             told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
             found = [getattr(one, hook) for one in told]
             self._hooks[hook] = found
         return found
+
+    def _need_begun(self, hook: str) -> None:
+        if not self._live and not (self._run is not None and self._run.finished):
+            raise RunError(
+                f"{hook} was called, but training has not begun, or is over: call on_train_begin() first."
+            )
 
     def _call(self, hook: str, number: int | None = None, logs: Logs | None = None) -> None:
         if hooks := self._listeners(hook):

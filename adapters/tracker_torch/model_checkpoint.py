@@ -51,6 +51,7 @@ class ModelCheckpoint(Callback):
     """
 
     order = 1
+    needs_model = True
 
     def __init__(
         self,

@@ -140,6 +140,7 @@ class Training:
             if self._stage == "epoch":
                 self.log_epoch()
             self.callbacks.on_epoch_close(epoch)
+            self.callbacks.agree_to_stop(epoch)
         self._end()
 
     def batches(self, loader: Iterable[Any], *, train: bool = True) -> Iterator[Any]:
@@ -222,16 +223,20 @@ class Training:
             self.callbacks.on_exception(error)
         elif self._stage in ("epoch", "between"):
             if not self.stop_training:
-                self.run.note_stop(f"the loop was left in epoch {self.epoch} of {self._epochs}")
+                where = "in" if self._stage == "epoch" else "after"
+                self.run.note_stop(
+                    f"the loop was left {where} epoch {self.epoch} (0-based) of {self._epochs}"
+                )
             self._end()
         self._stage = "closed"
         self.callbacks.close(error)
 
     def _join(self) -> None:
         if not self._joined:
-            joining.take(self.run)
+            run = self.run
             if not self.callbacks.owns_run:
-                joining.hand_over(self.run, *self._given)
+                joining.hand_over(run, *self._given)
+            joining.take(run, self.callbacks)
             self._joined = True
 
     def _end(self) -> None:
@@ -250,6 +255,8 @@ class Training:
         raise RunError(otherwise)
 
     def __enter__(self) -> Self:
+        if self._stage == "closed":
+            self._refuse("")
         self._in_block = True
         self._join()
         return self
