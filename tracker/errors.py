@@ -103,7 +103,7 @@ class CheckpointError(TrackerError):
 
 
 def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most: int = 5) -> str:
-    """Word which names come near ``wanted``: ``"did you mean a or b?"``, else the first of those there are."""
+    """End a sentence with the names near ``wanted``: ``"did you mean a or b?"``, else with the first there are."""
     names = list(dict.fromkeys(there))
     low = wanted.lower()
     close = [name for name in names if low and low in name.lower()]
@@ -112,6 +112,6 @@ def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most:
     if close:
         return f"did you mean {' or '.join(close)}?"
     if not names:
-        return f"{what} none"
+        return f"{what} none."
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{what} {', '.join(names[:most])}{more}"
+    return f"{what} {', '.join(names[:most])}{more}."

@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Any
 
 import tracker
-from tracker import Run, RunError, UsageError
-from tracker_torch import capture, distributed, joining
+from tracker import Run, RunError
+from tracker_torch import arguments, capture, distributed, joining
 from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.history import History
@@ -42,11 +42,14 @@ class CallbackList(Loop):
             and ``on_train_end`` ends it.
         start: starts that run, `tracker.start_run` by default.
         **params: what callbacks find in ``params``: ``epochs``, ``steps``.
+
+    Raises:
+        UsageError: a callback, model or optimizer is something else.
     """
 
     def __init__(
         self,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | Callback | None = (),
         model: Any = None,
         optimizer: Any = None,
         *,
@@ -58,7 +61,8 @@ class CallbackList(Loop):
         **params: Any,
     ) -> None:
         super().__init__(model, optimizer, scheduler, scaler, run, start)
-        self.callbacks = [_checked(callback) for callback in callbacks]
+        arguments.check_trained(model, optimizer)
+        self.callbacks = arguments.callbacks(callbacks)
         if add_history and not any(isinstance(one, History) for one in self.callbacks):
             self.callbacks.append(History())
         self.params: dict[str, Any] = params
@@ -76,7 +80,7 @@ class CallbackList(Loop):
 
     def append(self, callback: Callback) -> None:
         """Add a callback, before training begins."""
-        self.callbacks.append(_checked(callback))
+        self.callbacks.append(arguments.callback(callback))
 
     def hears(self, hook: str) -> bool:
         """Whether any callback has something to do at ``hook``."""
@@ -253,20 +257,3 @@ class CallbackList(Loop):
         for callback in sorted(turns, key=lambda one: one.order):
             callback.on_epoch_end(epoch, values)
         return values
-
-
-def _checked(callback: Any) -> Callback:
-    if isinstance(callback, Callback):
-        return callback
-    kind = callback if isinstance(callback, type) else type(callback)
-    made = (
-        "it is the class: write it with its arguments in brackets"
-        if isinstance(callback, type)
-        else (
-            "it is no tracker_torch.Callback: import the one of the same name from tracker_torch, "
-            "or derive yours from tracker_torch.Callback"
-        )
-    )
-    raise UsageError(
-        f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {made}."
-    )

@@ -80,6 +80,11 @@ class ModelCheckpoint(Callback):
                 f"keep is {keep}, but filepath {self.name.template!r} is the same for every save: "
                 f"put {{epoch:03d}} or {{step}} into it."
             )
+        if save_last not in (True, False, "link"):
+            raise BadValue(
+                f"save_last is {save_last!r}: it must be True for a file, 'link' for a link to the "
+                f"newest file, or False."
+            )
         self.filepath, self.monitor, self.verbose = str(filepath), monitor, verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.keep = save_freq, rank.keep

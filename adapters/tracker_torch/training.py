@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self
 
 import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
-from tracker_torch import joining
+from tracker_torch import arguments, joining
 from tracker_torch.base_logger import BaseLogger
 from tracker_torch.batches import Batches
 from tracker_torch.callback import Callback
@@ -50,6 +50,10 @@ class Training:
         run: what is recorded; for more than the loop logs, ``training.run.log(...)``.
         history: the `History`; ``training.history.history["val_loss"]`` is a list.
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
+
+    Raises:
+        BadValue: ``epochs`` or ``log_every`` is no such number.
+        UsageError: a callback, model or optimizer is something else.
     """
 
     def __init__(
@@ -64,7 +68,7 @@ class Training:
         tags: Mapping[str, Any] | Iterable[str] | None = None,
         database: str | Path | None = None,
         resume: str | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | Callback | None = (),
         run: Run | None = None,
         scheduler: Any = None,
         scaler: Any = None,
@@ -75,7 +79,8 @@ class Training:
         start = partial(
             tracker.start_run, experiment, name, params, tags, database, resume, strict=strict
         )
-        given = list(callbacks)
+        epochs, log_every = arguments.epochs(epochs), arguments.log_every(log_every)
+        given = arguments.callbacks(callbacks)
         self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
         self.callbacks = CallbackList(
             dict.fromkeys([self._means, *given]),
@@ -177,8 +182,8 @@ class Training:
             self._refuse(
                 "log() belongs into an epoch, before log_epoch(); elsewhere: training.run.log()."
             )
-        if metrics:
-            named = {**{str(name): value for name, value in metrics.items()}, **named}
+        if metrics is not None:
+            named = arguments.metrics("log", metrics, named)
         self._batches.note(self._means.add(named, batch_size))
 
     def log_epoch(self, metrics: Mapping[str, Any] | None = None, /, **named: Any) -> None:
@@ -191,7 +196,7 @@ class Training:
             "epoch",
             "log_epoch() belongs into `for epoch in training.epochs():`, once in each epoch.",
         )
-        logs = {**(metrics or {}), **named}
+        logs = arguments.metrics("log_epoch", metrics, named)
         self._batches.settle()
         self.callbacks.judge(self.epoch, logs)
         self._stage = "between"
