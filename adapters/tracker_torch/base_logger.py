@@ -42,14 +42,15 @@ class BaseLogger(Callback):
                 Nothing was counted then.
         """
         weight = 1.0 if size is None else _weight(size)
-        plain = {name: _plain(value, name) for name, value in values.items()}
+        plain = {name: _plain(values[name], name) for name in values}
         if not weight:
             return plain
+        means, stateful = self._means, self.stateful_metrics
         for name, value in plain.items():
-            mean = self._means.get(name)
+            mean = means.get(name)
             if mean is None:
-                mean = self._means[name] = _Mean()
-            if self.stateful_metrics and name in self.stateful_metrics:
+                mean = means[name] = _Mean()
+            if stateful and name in stateful:
                 mean.reset()
             if value.__class__ is float:
                 mean.total += value * weight
@@ -126,17 +127,17 @@ class _Mean:
 
 def _plain(value: Any, name: str) -> Any:
     """Return a float, or the tensor where reading it would wait for its device."""
-    if value.__class__ is float:
-        return value
-    if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
         if value.is_cpu:
-            return float(value.item())
-        if not value.is_meta:
+            value = value.item()
+        elif not value.is_meta and not value.is_complex():
             return value
-    return number(value, name)  # or it says what is wrong
+    return value if value.__class__ is float else number(value, name)  # or it says what is wrong
 
 
 def _weight(size: Any) -> float:
+    if size.__class__ is int and size >= 0:
+        return float(size)  # the usual case, in every batch
     weight = number(size, "batch_size")
     if not 0 <= weight < float("inf"):
         raise BadValue(f"batch_size is {size}: it must be a number of 0 or more.")

@@ -233,7 +233,8 @@ class CallbackList(Loop):
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
         found = self._hooks.get(hook)
         if found is None:
-            self._need_begun(hook)
+            if hook.startswith(("on_train_", "on_epoch_")):
+                self._need_begun(hook)
             spared = self.fed if "_batch_" in hook else None
             told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
             found = [getattr(one, hook) for one in told]

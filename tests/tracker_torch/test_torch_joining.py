@@ -86,6 +86,10 @@ def test_hooks_before_the_beginning_say_what_is_missing() -> None:
     for hook in (callbacks.on_epoch_begin, callbacks.on_epoch_end):
         with pytest.raises(tracker.RunError, match=r"call on_train_begin\(\) first"):
             hook(0, {})
+    with pytest.raises(tracker.RunError, match=r"on_train_end was called, but"):
+        callbacks.on_train_end()
+    callbacks.on_test_begin()  # evaluation needs no training
+    assert tracker.active_run() is None
 
 
 def test_an_error_before_the_loop_is_the_only_thing_said(wine: Problem) -> None:
