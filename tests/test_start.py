@@ -119,6 +119,14 @@ def test_a_failed_start_leaves_no_run(sql: Any) -> None:
     assert tracker.active_run() is None
 
 
+def test_the_names_there_are_end_a_sentence() -> None:
+    for there, words in ((None, "there are none. To go on"), ("xyz", "there are xyz. To go on")):
+        if there:
+            tracker.start_run(name=there).finish()
+        with pytest.raises(NothingToResume, match=words):
+            tracker.start_run(resume="nope")
+
+
 @pytest.mark.parametrize("resume", ["", "nothing like it"])
 def test_what_names_no_run_cannot_be_resumed(resume: str) -> None:
     tracker.start_run(name="only").finish()

@@ -103,7 +103,7 @@ class CheckpointError(TrackerError):
 
 
 def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most: int = 5) -> str:
-    """Word which names come near ``wanted``: ``"did you mean a or b?"``, else ``"there are a, b."``."""
+    """End a sentence with the names near ``wanted``: ``"did you mean a or b?"``, else with the first there are."""
     names = list(dict.fromkeys(there))
     low = wanted.lower()
     close = [name for name in names if low and low in name.lower()]

@@ -213,8 +213,8 @@ class Run(RunPast):
             self._numbers = {"decision": count(1), "policy": count(1)}
             self.writer.next_attempt(self.attempt)
 
-    def note_stop(self, reason: str) -> None:
-        """Remember that training was stopped early, and why; `finish` then says so."""
+    def note_stop(self, reason: str | None) -> None:
+        """Remember that training was stopped early, and why; `finish` then says so. None: it goes on."""
         self._stop_reason = reason
 
     def finish(

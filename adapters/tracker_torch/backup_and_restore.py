@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracker import BadValue, CheckpointError, RunError, TrackerError, save_file
 from tracker_torch import distributed, state
 from tracker_torch.callback import Callback, Logs
+from tracker_torch.loop import UNWRITABLE
 from tracker_torch.triggers import Trigger
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class BackupAndRestore(Callback):
     """
 
     order = 3
-    restores = True
+    restores = needs_model = True
 
     def __init__(
         self,
@@ -162,10 +163,8 @@ class BackupAndRestore(Callback):
             if self.double_checkpoint and self.path.is_file():
                 self.path.replace(self.previous)
             save_file(self.path, lambda file: state.write(payload, file))
-        except OSError as error:
-            if self.run.strict:
-                raise
-            self.loop.warn(f"{self.path} could not be saved ({error}): the older backup stands.")
+        except UNWRITABLE as error:
+            self.loop.forgive(error, self, f"{self.path} could not be saved")
 
     def _remembered(self) -> dict[str, list[Any]]:
         remembered: dict[str, list[Any]] = {}

@@ -31,31 +31,33 @@ class BaseLogger(Callback):
         self.stateful_metrics = set(stateful_metrics or ())
         self._means: dict[str, _Mean] = {}
 
-    def add(self, values: Mapping[str, Any], size: float | None = None) -> None:
-        """Count each value ``size`` times, once by default.
+    def add(self, values: Mapping[str, Any], size: float | None = None) -> dict[str, Any]:
+        """Count each value ``size`` times, once by default; with 0, not at all.
+
+        Returns:
+            The values as floats; a tensor on a device as it is.
 
         Raises:
-            BadValue: for a value that is not one number, or a negative size.
+            BadValue: for a value that is not one number, or a size that is none or negative.
+                Nothing was counted then.
         """
-        weight = 1.0 if size is None else size
-        if weight < 0:
-            raise BadValue(f"batch_size is {size}: it must be 0 or more.")
-        for name, value in values.items():
-            mean = self._means.get(name)
+        weight = 1.0 if size is None else _weight(size)
+        plain = {name: _plain(values[name], name) for name in values}
+        if not weight:
+            return plain
+        means, stateful = self._means, self.stateful_metrics
+        for name, value in plain.items():
+            mean = means.get(name)
             if mean is None:
-                mean = self._means[name] = _Mean()
-            if self.stateful_metrics and name in self.stateful_metrics:
+                mean = means[name] = _Mean()
+            if stateful and name in stateful:
                 mean.reset()
-            if isinstance(value, torch.Tensor):
-                if not value.is_cpu:
-                    mean.add_on_device(value, weight, name)
-                    mean.weight += weight
-                    continue
-                value = value.item() if value.numel() == 1 else value
-            if value.__class__ is not float:
-                value = number(value, name)
-            mean.total += value * weight
+            if value.__class__ is float:
+                mean.total += value * weight
+            else:
+                mean.add_on_device(value, weight)
             mean.weight += weight
+        return plain
 
     def averages(self) -> dict[str, float]:
         """Return the averages since `reset`; this is where the device is waited for, once."""
@@ -111,9 +113,7 @@ class _Mean:
     def reset(self) -> None:
         self.total, self.weight, self.on_device = 0.0, 0.0, None
 
-    def add_on_device(self, value: torch.Tensor, weight: float, name: str) -> None:
-        if value.numel() != 1 or value.is_complex():
-            number(value, name)  # says what is wrong with it
+    def add_on_device(self, value: torch.Tensor, weight: float) -> None:
         # A sum made in inference mode could not be added to outside of it.
         with torch.inference_mode(False), torch.no_grad():
             value = value.detach().reshape(())
@@ -123,6 +123,25 @@ class _Mean:
             if self.on_device is not None:
                 self.total += self.on_device.item()
             self.on_device = value.to(_widest(value.device), copy=True).mul_(weight)
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return a float, or the tensor where reading it would wait for its device."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        if value.is_cpu:
+            value = value.item()
+        elif not value.is_meta and not value.is_complex():
+            return value
+    return value if value.__class__ is float else number(value, name)  # or it says what is wrong
+
+
+def _weight(size: Any) -> float:
+    if size.__class__ is int and size >= 0:
+        return float(size)  # the usual case, in every batch
+    weight = number(size, "batch_size")
+    if not 0 <= weight < float("inf"):
+        raise BadValue(f"batch_size is {size}: it must be a number of 0 or more.")
+    return weight
 
 
 def _widest(device: torch.device) -> torch.dtype:
@@ -136,16 +155,15 @@ def fetch(logs: Mapping[str, Any]) -> dict[str, float]:
         BadValue: for a value that is not one number.
     """
     waiting: dict[torch.device, dict[str, torch.Tensor]] = {}
+    logs = {str(name): _plain(value, str(name)) for name, value in logs.items()}
     for name, value in logs.items():
-        if isinstance(value, torch.Tensor) and not value.is_cpu and value.numel() == 1:
+        if isinstance(value, torch.Tensor):
             waiting.setdefault(value.device, {})[name] = value.detach().reshape(())
     read: dict[str, float] = {}
     for device, group in waiting.items():
         wide = [value.to(_widest(device)) for value in group.values()]
         read.update(zip(group, torch.stack(wide).cpu().tolist(), strict=True))
-    return {
-        name: read[name] if name in read else number(value, name) for name, value in logs.items()
-    }
+    return {name: read.get(name, value) for name, value in logs.items()}
 
 
 class BatchLogs(Mapping[str, Any]):
@@ -154,7 +172,7 @@ class BatchLogs(Mapping[str, Any]):
     __slots__ = ("_read", "raw")
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.raw = raw
+        self.raw = {str(name): value for name, value in raw.items()}
         self._read: dict[str, float] = {}
 
     def __getitem__(self, name: str) -> float:

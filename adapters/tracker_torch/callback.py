@@ -42,6 +42,8 @@ class Callback:
     """Whether hooks for batches have anything to do; False spares the calls."""
     logs_rates = False
     """Whether it has learning rates logged with the epoch's metrics, as Keras' callbacks do."""
+    needs_model = False
+    """Whether it keeps weights, and so can do nothing without a model."""
     restores = False
     """Whether it brings back a training, and so begins before the others."""
     params: Mapping[str, Any] | None = None
@@ -71,6 +73,11 @@ class Callback:
             if base.__module__.startswith("tracker_torch.") and base is not Callback
         )
         return next(ours, type(self).__name__)
+
+    @property
+    def present_loop(self) -> CallbackList | None:
+        """What calls this callback, or called it last; None before the first."""
+        return self._loop
 
     @property
     def run(self) -> Run:

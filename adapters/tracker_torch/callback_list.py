@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Any
 
 import tracker
-from tracker import Run, UsageError, policies
-from tracker_torch import capture, distributed
+from tracker import Run, RunError
+from tracker_torch import arguments, capture, distributed, joining
 from tracker_torch.backup_and_restore import warn_of_fresh_weights
 from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
@@ -43,11 +43,14 @@ class CallbackList(Loop):
             and ``on_train_end`` ends it.
         start: starts that run, `tracker.start_run` by default.
         **params: what callbacks find in ``params``: ``epochs``, ``steps``.
+
+    Raises:
+        UsageError: a callback, model or optimizer is something else.
     """
 
     def __init__(
         self,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | Callback | None = (),
         model: Any = None,
         optimizer: Any = None,
         *,
@@ -59,10 +62,14 @@ class CallbackList(Loop):
         **params: Any,
     ) -> None:
         super().__init__(model, optimizer, scheduler, scaler, run, start)
-        self.callbacks = [_checked(callback) for callback in callbacks]
+        arguments.check_trained(model, optimizer)
+        self.callbacks = arguments.callbacks(callbacks)
         if add_history and not any(isinstance(one, History) for one in self.callbacks):
             self.callbacks.append(History())
         self.params: dict[str, Any] = params
+        self.fed: Callback | None = (
+            None  # `Training.log` adds to it: batches have nothing more for it
+        )
         self._hooks: dict[str, list[Callable[..., None]]] = {}
         self._began = perf_counter()
         self._names: dict[str, None] = {}
@@ -74,15 +81,30 @@ class CallbackList(Loop):
 
     def append(self, callback: Callback) -> None:
         """Add a callback, before training begins."""
-        self.callbacks.append(_checked(callback))
+        self.callbacks.append(arguments.callback(callback))
 
     def hears(self, hook: str) -> bool:
         """Whether any callback has something to do at ``hook``."""
         return bool(self._listeners(hook))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Join or start the run, and let each callback take up its state."""
-        self.begin_anew()
+        """Join or start the run, and let each callback take up its state.
+
+        Raises:
+            UsageError: another training has the run or one of the callbacks, or a callback that
+                saves weights has no model.
+        """
+        try:
+            for callback in self.callbacks:
+                joining.check(callback, self)
+            self.begin_anew()
+            joining.take(self.run, self)
+            self._begin(fetch(logs or {}))
+        except BaseException:
+            self.let_go()
+            raise
+
+    def _begin(self, logs: dict[str, float]) -> None:
         self._hooks = {}
         for callback in self.callbacks:
             callback.set_params(self.params)
@@ -93,10 +115,11 @@ class CallbackList(Loop):
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
         for callback in sorted(self.callbacks, key=lambda one: not one.restores):
-            callback.on_train_begin(fetch(logs or {}))
+            callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
         warn_of_fresh_weights(self)
         self._began = perf_counter()
+        self._live = True
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
@@ -109,10 +132,17 @@ class CallbackList(Loop):
         self.on_epoch_close(epoch)
 
     def judge(self, epoch: int, logs: Logs | None = None) -> None:
-        """Do what ``on_epoch_end`` does, save for the backup."""
+        """Do what ``on_epoch_end`` does, save for the backup.
+
+        Raises:
+            RunError: training has not begun.
+            BadValue: for a value that is not one number; nobody has had a turn then.
+        """
+        self._need_begun("on_epoch_end")
         self.epoch = epoch
         seconds = perf_counter() - self._began
-        values = self._take_turns(epoch, {} if logs is None else logs, before_recording=True)
+        # What is not one number is refused before anybody has a turn.
+        values = self._take_turns(epoch, fetch(logs or {}), before_recording=True)
         # All ranks judge rank 0's numbers, and so decide alike.
         values = distributed.share(fetch(values))
         self.rates = logged(self.optimizer)
@@ -120,6 +150,7 @@ class CallbackList(Loop):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
         self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
+        self.recorded = True
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
@@ -128,10 +159,7 @@ class CallbackList(Loop):
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
-        if self.stop_training and not self._stop:
-            self.stop(policies.words.stop_was_set("the loop or the model", epoch))
-        if distributed.on_any(self.stop_training):
-            self._stop = True
+        self.agree_to_stop(epoch)
 
     def on_epoch_close(self, epoch: int) -> None:
         """Back up: nothing of this epoch is left to do."""
@@ -196,6 +224,8 @@ class CallbackList(Loop):
 
     def on_exception(self, error: BaseException) -> None:
         """Let callbacks rescue what they can; trouble with that is a warning, not an error."""
+        if not self._live:
+            return
         for hook in self._listeners("on_exception"):
             try:
                 hook(error)
@@ -205,9 +235,19 @@ class CallbackList(Loop):
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
         found = self._hooks.get(hook)
         if found is None:
-            found = [getattr(one, hook) for one in self.callbacks if one.listens(hook)]
+            if hook.startswith(("on_train_", "on_epoch_")):
+                self._need_begun(hook)
+            spared = self.fed if "_batch_" in hook else None
+            told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
+            found = [getattr(one, hook) for one in told]
             self._hooks[hook] = found
         return found
+
+    def _need_begun(self, hook: str) -> None:
+        if not self._live and not (self._run is not None and self._run.finished):
+            raise RunError(
+                f"{hook} was called, but training has not begun, or is over: call on_train_begin() first."
+            )
 
     def _call(self, hook: str, number: int | None = None, logs: Logs | None = None) -> None:
         if hooks := self._listeners(hook):
@@ -220,20 +260,3 @@ class CallbackList(Loop):
         for callback in sorted(turns, key=lambda one: one.order):
             callback.on_epoch_end(epoch, values)
         return values
-
-
-def _checked(callback: Any) -> Callback:
-    if isinstance(callback, Callback):
-        return callback
-    kind = callback if isinstance(callback, type) else type(callback)
-    made = (
-        "it is the class: write it with its arguments in brackets"
-        if isinstance(callback, type)
-        else (
-            "it is no tracker_torch.Callback: import the one of the same name from tracker_torch, "
-            "or derive yours from tracker_torch.Callback"
-        )
-    )
-    raise UsageError(
-        f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {made}."
-    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tracker import save_file
 from tracker_torch import distributed
 from tracker_torch.callback import Callback, Logs
+from tracker_torch.loop import UNWRITABLE
 
 MISSING = "NA"
 
@@ -34,6 +36,8 @@ class CSVLogger(Callback):
         self.sep = separator
         self.append = append
         self.columns: list[str] = []
+        self._missed = self._warned = False
+        self._next = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin the file, or go on with the one that is there."""
@@ -41,49 +45,69 @@ class CSVLogger(Callback):
         if not self.loop.main:
             return
         self.filename.parent.mkdir(parents=True, exist_ok=True)
-        self.columns, rows = self._read() if self.append or first else ([], [])
+        self._missed, self._next = False, first
+        self.columns, rows = self._read(cut=first > 0) if self.append or first else ([], [])
         if first:
-            rows = self._with_lost(_before(rows, first), first)
+            rows = _before(rows, first)
+            rows = self._with_lost(rows, range(_epoch(rows[-1]) + 1 if rows else 0, first))
         self._write_all(rows)
 
-    def _with_lost(self, rows: list[dict[str, str]], first: int) -> list[dict[str, str]]:
-        """Add rows of epochs that were recorded when a kill came before they were written here."""
-        last = _epoch(rows[-1]) if rows else -1
-        for epoch in self.run.epochs_done():
-            if last < epoch < first:
-                metrics = self.run.recorded_epoch(epoch) or {}
-                row = {
-                    "epoch": str(epoch),
-                    **{name: str(metrics[name]) for name in sorted(metrics)},
-                }
-                self.columns += [name for name in row if name not in self.columns]
-                rows = [*rows, row]
+    def _with_lost(self, rows: list[dict[str, str]], epochs: range) -> list[dict[str, str]]:
+        """Add rows of ``epochs`` that were recorded but are not written here: a kill or a disk came first."""
+        for epoch in epochs:
+            if (metrics := self.run.recorded_epoch(epoch)) is not None:
+                rows = [*rows, self._row(epoch, {name: metrics[name] for name in sorted(metrics)})]
+                self.columns += [name for name in rows[-1] if name not in self.columns]
         return rows
+
+    def _row(self, epoch: int, metrics: Mapping[str, Any]) -> dict[str, str]:
+        row = {name: str(value) for name, value in metrics.items()}
+        if "epoch" in row and not self._warned:
+            self._warned = True
+            self.loop.warn(
+                f"the metric 'epoch' is not in {self.filename}: that column holds the number of the "
+                f"epoch. Log it under another name."
+            )
+        return {"epoch": str(epoch)} | row | {"epoch": str(epoch)}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add a row."""
         if not self.loop.main:
             return
-        row = {"epoch": str(epoch), **{name: str(value) for name, value in (logs or {}).items()}}
-        late = sorted(name for name in row if name not in self.columns and name != "epoch")
-        if late or not self.columns:
-            rows = self._read()[1]
-            self.columns = [*(self.columns or ["epoch"]), *late]
-            self._write_all([*rows, row])
-        else:
+        row = self._row(epoch, logs or {})
+        try:
+            self._add(row, epoch)
+            self._missed, self._next = False, epoch + 1
+        except UNWRITABLE as error:
+            self._missed = True
+            self.loop.forgive(error, self, f"{self.filename} could not be written")
+
+    def _add(self, row: dict[str, str], epoch: int) -> None:
+        late = sorted(row.keys() - set(self.columns), key=lambda name: (name != "epoch", name))
+        if not late and not self._missed:
             with self.filename.open("a", newline="", encoding="utf-8") as file:
                 file.write(self._text([row]))
+            return
+        there, rows = self._read()
+        self.columns = there or self.columns
+        if self._missed:
+            rows = self._with_lost(rows, range(self._next if rows else 0, epoch))
+        self.columns = [*self.columns, *(name for name in late if name not in self.columns)]
+        self._write_all([*rows, row])
 
-    def _read(self) -> tuple[list[str], list[dict[str, str]]]:
-        """Return columns and rows; a last line that a kill cut off is left out."""
+    def _read(self, *, cut: bool = False) -> tuple[list[str], list[dict[str, str]]]:
+        """Return columns and rows.
+
+        A last line without an end is left out where a kill may have ``cut`` it, or cells are missing.
+        """
         if not self.filename.is_file():
             return [], []
         text = self.filename.read_text(encoding="utf-8")
-        lines = csv.reader(
-            io.StringIO(text[: text.rfind("\n") + 1], newline=""), delimiter=self.sep
-        )
-        columns = next(lines, [])
-        return columns, [dict(zip(columns, cells, strict=False)) for cells in lines]
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.sep))
+        if lines and not text.endswith("\n") and (cut or len(lines[-1]) < len(lines[0])):
+            lines.pop()
+        columns = lines[0] if lines else []
+        return columns, [dict(zip(columns, cells, strict=False)) for cells in lines[1:]]
 
     def _write_all(self, rows: list[dict[str, str]]) -> None:
         header = [dict(zip(self.columns, self.columns, strict=True))] if self.columns else []

@@ -44,11 +44,6 @@ def gather(value: T) -> list[T]:
     return boxes
 
 
-def on_any(flag: bool) -> bool:
-    """Whether ``flag`` holds on at least one rank; the same answer on all of them."""
-    return any(gather(flag))
-
-
 def describe() -> dict[str, Any]:
     """Return the world this process is part of: its size, its backend and its rank."""
     if not (dist.is_available() and dist.is_initialized()):

@@ -78,6 +78,7 @@ class EarlyStopping(Callback):
         self._restored = False
         self._why: str | None = None
 
+    needs_model = property(lambda self: self.restore_best_weights)
     wait = property(lambda self: self.state.wait)
     best = property(lambda self: self.state.best)
     best_epoch = property(lambda self: self.state.best_epoch)

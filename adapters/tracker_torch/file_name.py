@@ -30,7 +30,8 @@ class FileName:
         folder: the absolute folder that does not change.
 
     Raises:
-        BadValue: it has no file name, another suffix, or braces that do not match.
+        BadValue: it has no file name, another suffix, or braces that do not match
+            or hold no name.
     """
 
     def __init__(self, template: str | Path) -> None:
@@ -51,6 +52,12 @@ class FileName:
         except ValueError as error:
             raise BadValue(f"filepath is {self.template!r}: {error}.") from error
         self.fields = {field for _, field, _, _ in parsed if field is not None}
+        for field in self.fields:
+            if not field or field.isdecimal():
+                raise BadValue(
+                    f"filepath is {self.template!r}: {{{field}}} names nothing. Put a name into the "
+                    f"braces: {{epoch}}, {{step}}, {{batch}}, {{run}} or a metric's."
+                )
         self.suffix = path.suffix
         self.folder = Path(self.template.partition("{")[0] + "x").parent.absolute()
 

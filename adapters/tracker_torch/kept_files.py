@@ -31,6 +31,7 @@ class KeptFiles:
         self.name, self.rank, self.overwrite = name, rank, overwrite
         self.files: list[File] = []
         self.going: list[dict[str, Any]] = []
+        self._links: set[Path] = set()
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on with the lists of a resumed run."""
@@ -43,12 +44,11 @@ class KeptFiles:
 
     def free(self, path: Path, run: Run, warn: Callable[[str], None]) -> Path:
         """Return ``path``, or the next version of it where the file there is not this run's."""
-        if self.overwrite or not run.recording or not (path.exists() or path.is_symlink()):
+        if self.overwrite or not run.recording or not _taken(path):
             return path
-        own = {one.path for one in run.checkpoints()}
+        own = {one.path for one in run.checkpoints()} | self._links
         for candidate in versions(path):
-            taken = candidate.exists() or candidate.is_symlink()
-            if candidate.absolute() in own or not taken:
+            if not _taken(candidate) or own & {candidate.absolute(), _target(candidate)}:
                 break
         if candidate != path:
             warn(
@@ -56,6 +56,16 @@ class KeptFiles:
                 f"ModelCheckpoint(overwrite=True) would replace it."
             )
         return candidate
+
+    def link(self, target: Path, path: Path, run: Run, warn: Callable[[str], None]) -> None:
+        """Let ``path``, or its next version where that is not this run's, point to ``target``.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        path = self.free(path, run, warn)
+        link(target, path)
+        self._links.add(path.absolute())
 
     def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
         """Say why a new file would not be kept; None where it would."""
@@ -88,6 +98,17 @@ class KeptFiles:
 
     def _others(self, short: str) -> list[File]:
         return [file for file in self.files if file[0] != short]
+
+
+def _taken(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _target(path: Path) -> Path | None:
+    """Return the absolute path that a link names; None for no link."""
+    if not path.is_symlink():
+        return None
+    return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100 - a link to a link stays
 
 
 def link(target: Path, name: Path) -> None:

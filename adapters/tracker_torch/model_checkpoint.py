@@ -11,7 +11,8 @@ from tracker import BadValue, policies
 from tracker_torch import checkpoint_file, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.file_name import FileName
-from tracker_torch.kept_files import File, KeptFiles, link
+from tracker_torch.kept_files import File, KeptFiles
+from tracker_torch.loop import UNWRITABLE
 from tracker_torch.triggers import Trigger
 
 
@@ -50,6 +51,7 @@ class ModelCheckpoint(Callback):
     """
 
     order = 1
+    needs_model = True
 
     def __init__(
         self,
@@ -77,6 +79,11 @@ class ModelCheckpoint(Callback):
             raise BadValue(
                 f"keep is {keep}, but filepath {self.name.template!r} is the same for every save: "
                 f"put {{epoch:03d}} or {{step}} into it."
+            )
+        if save_last not in (True, False, "link"):
+            raise BadValue(
+                f"save_last is {save_last!r}: it must be True for a file, 'link' for a link to the "
+                f"newest file, or False."
             )
         self.filepath, self.monitor, self.verbose = str(filepath), monitor, verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
@@ -157,10 +164,8 @@ class ModelCheckpoint(Callback):
         """Save; return where, or what was in the way."""
         try:
             return self._write(path, batch, **facts), None
-        except OSError as error:
-            if self.run.strict:
-                raise
-            self.loop.warn(f"{path} could not be saved ({error}): training goes on without it.")
+        except UNWRITABLE as error:
+            self.loop.forgive(error, self, f"{path} could not be saved")
             return None, f"could not be saved: {error}"
 
     def _write(self, path: Path, batch: int | None, **facts: Any) -> Path:
@@ -189,7 +194,10 @@ class ModelCheckpoint(Callback):
         if self.save_last != "link":
             self._try(path, batch)
         elif saved is not None:
-            link(saved.absolute(), path)
+            try:
+                self.kept.link(saved.absolute(), path, self.run, self.loop.warn)
+            except UNWRITABLE as error:
+                self.loop.forgive(error, self, f"the link {path} could not be made")
 
     def _pruned(self, path: Path, **facts: Any) -> None:
         self.decide("pruned", **facts, path=path, state=self._saved())

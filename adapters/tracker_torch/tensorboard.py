@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from tracker import BadValue
 from tracker_torch import distributed
 from tracker_torch.callback import Callback, Logs
+from tracker_torch.loop import UNWRITABLE
 from tracker_torch.state import named, unwrap
 from tracker_torch.triggers import Trigger
 
@@ -46,8 +49,8 @@ class TensorBoard(Callback):
         example: Any = None,
     ) -> None:
         self.log_dir = Path(log_dir)
-        self.trigger = Trigger(1 if update_freq == "batch" else update_freq)
-        self.histograms = Trigger("epoch", histogram_freq)
+        self.trigger = Trigger(1 if update_freq == "batch" else update_freq, name="update_freq")
+        self.histograms = Trigger("epoch", histogram_freq, epochs_name="histogram_freq")
         self.write_images, self.write_steps_per_second = write_images, write_steps_per_second
         if write_graph and example is None:
             raise BadValue("write_graph is True, but example is None: pass one input of the model.")
@@ -75,8 +78,9 @@ class TensorBoard(Callback):
         """Write a step's metrics."""
         step = self.loop.step
         if self.trigger.at_step(step) and self.loop.main:
-            for name, value in (logs or {}).items():
-                self._writer("batch").add_scalar(f"batch_{name}", value, step)
+            with self._forgiving():
+                for name, value in (logs or {}).items():
+                    self._writer("batch").add_scalar(f"batch_{name}", value, step)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write an epoch's metrics, and the weights where it is time."""
@@ -86,6 +90,10 @@ class TensorBoard(Callback):
         if self.write_steps_per_second:
             step, began = self._mark
             values["steps_per_second"] = (self.loop.step - step) / (perf_counter() - began)
+        with self._forgiving():
+            self._write(epoch, values)
+
+    def _write(self, epoch: int, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             where = "validation" if name.startswith("val_") else "train"
             self._writer(where).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
@@ -97,7 +105,8 @@ class TensorBoard(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the files."""
         while self._writers:
-            self._writers.popitem()[1].close()
+            with self._forgiving():
+                self._writers.popitem()[1].close()
 
     def on_exception(self, error: BaseException) -> None:
         """Close the files."""
@@ -113,6 +122,19 @@ class TensorBoard(Callback):
                     image = (values.squeeze() - low) / (high - low).clamp_min(1e-12)
                     image = image.reshape(1, -1, image.shape[-1])
                     self._writer("train").add_image(f"{name}/image", image, epoch)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Go on without files that cannot be written; the next turn opens others."""
+        try:
+            yield
+        except Exception as error:
+            # Where TensorFlow is installed it does the writing, and its errors are no OSErrors.
+            foreign = type(error).__module__.startswith("tensorflow.")
+            if not (foreign or isinstance(error, UNWRITABLE)):
+                raise
+            self._writers.clear()
+            self.loop.forgive(error, self, f"{self.log_dir} could not be written")
 
     def _writer(self, name: str) -> Any:
         if name not in self._writers:

@@ -10,14 +10,14 @@ from typing import Any, NoReturn, Self
 
 import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
-from tracker_torch import joining
+from tracker_torch import arguments, joining
 from tracker_torch.base_logger import BaseLogger
+from tracker_torch.batches import Batches
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
 from tracker_torch.checkpoint_file import load_parts
-from tracker_torch.distributed import several
 from tracker_torch.history import History
-from tracker_torch.progress import Progress, length
+from tracker_torch.progress import Progress
 from tracker_torch.state import PARTS
 
 
@@ -51,6 +51,10 @@ class Training:
         run: what is recorded; for more than the loop logs, ``training.run.log(...)``.
         history: the `History`; ``training.history.history["val_loss"]`` is a list.
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
+
+    Raises:
+        BadValue: ``epochs`` or ``log_every`` is no such number.
+        UsageError: a callback, model or optimizer is something else.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Training:
         tags: Mapping[str, Any] | Iterable[str] | None = None,
         database: str | Path | None = None,
         resume: str | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | Callback | None = (),
         run: Run | None = None,
         scheduler: Any = None,
         scaler: Any = None,
@@ -76,9 +80,9 @@ class Training:
         start = partial(
             tracker.start_run, experiment, name, params, tags, database, resume, strict=strict
         )
-        given = list(callbacks)
+        epochs, log_every = arguments.epochs(epochs), arguments.log_every(log_every)
+        given = arguments.callbacks(callbacks)
         self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
-        self._means.batch_hooks = False  # `log` adds to it
         self.callbacks = CallbackList(
             dict.fromkeys([self._means, *given]),
             model,
@@ -90,16 +94,17 @@ class Training:
             start=start,
             epochs=epochs,
         )
+        self.callbacks.fed = self._means
         self._given = params, tags, resume
-        self._epochs, self._log_every = epochs, log_every
+        self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
+        self._batches = Batches(self.callbacks, self._bar, log_every)
         self._stage = "new"
         self._in_block = self._joined = False
-        self._batch: dict[str, Any] | None = None
 
     run = property(lambda self: self.callbacks.run)
     epoch = property(lambda self: self.callbacks.epoch)
-    step = property(lambda self: self.callbacks.step)
+    step = property(lambda self: self._batches.step)
 
     @property
     def history(self) -> History:
@@ -141,6 +146,7 @@ class Training:
             if self._stage == "epoch":
                 self.log_epoch()
             self.callbacks.on_epoch_close(epoch)
+            self.callbacks.agree_to_stop(epoch)
         self._end()
 
     def batches(self, loader: Iterable[Any], *, train: bool = True) -> Iterator[Any]:
@@ -153,34 +159,7 @@ class Training:
         self._need(
             "epoch", "batches() belongs into `for epoch in training.epochs():`, before log_epoch()."
         )
-        callbacks = self.callbacks
-        if not train:
-            yield from self._test_batches(loader)
-            return
-        begins, every = callbacks.hears("on_train_batch_begin"), self._log_every
-        heard = every or callbacks.hears("on_train_batch_end")
-        walk = callbacks.position.walk(loader)
-        for number, batch in self._bar.over(walk, length(loader), self.epoch):
-            if heard:
-                self._batch = {}
-            if begins:
-                callbacks.on_train_batch_begin(number)
-            yield batch
-            callbacks.on_train_batch_end(number, self._batch)
-            if every and self._batch and self.step % every == 0:
-                self.run.log(self._batch, step=self.step)
-            # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
-            if callbacks.stop_training and not several():
-                break
-        self._batch = None
-
-    def _test_batches(self, loader: Iterable[Any]) -> Iterator[Any]:
-        self.callbacks.on_test_begin()
-        for number, batch in enumerate(loader):
-            self.callbacks.on_test_batch_begin(number)
-            yield batch
-            self.callbacks.on_test_batch_end(number)
-        self.callbacks.on_test_end()
+        return self._batches.train(loader) if train else self._batches.test(loader)
 
     def log(
         self,
@@ -204,11 +183,9 @@ class Training:
             self._refuse(
                 "log() belongs into an epoch, before log_epoch(); elsewhere: training.run.log()."
             )
-        if metrics:
-            named = {**metrics, **named}
-        self._means.add(named, batch_size)
-        if self._batch is not None:
-            self._batch.update(named)
+        if metrics is not None:
+            named = arguments.metrics("log", metrics, named)
+        self._batches.note(self._means.add(named, batch_size))
 
     def log_epoch(self, metrics: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """End the epoch: record its averages and these values, and let the callbacks judge it.
@@ -220,7 +197,8 @@ class Training:
             "epoch",
             "log_epoch() belongs into `for epoch in training.epochs():`, once in each epoch.",
         )
-        logs = {**(metrics or {}), **named}
+        logs = arguments.metrics("log_epoch", metrics, named)
+        self._batches.settle()
         self.callbacks.judge(self.epoch, logs)
         self._stage = "between"
         self._bar.tell(self.epoch, logs, perf_counter() - self._began)
@@ -258,20 +236,25 @@ class Training:
         """End the training, if ``epochs()`` has not; with ``error``, as one that failed."""
         if self._stage == "closed":
             return
+        self._batches.settle(done=error is None)
         if error is not None:
             self.callbacks.on_exception(error)
         elif self._stage in ("epoch", "between"):
             if not self.stop_training:
-                self.run.note_stop(f"the loop was left in epoch {self.epoch} of {self._epochs}")
+                where = "in" if self._stage == "epoch" else "after"
+                self.run.note_stop(
+                    f"the loop was left {where} epoch {self.epoch} (0-based) of {self._epochs}"
+                )
             self._end()
         self._stage = "closed"
         self.callbacks.close(error)
 
     def _join(self) -> None:
         if not self._joined:
-            joining.take(self.run)
+            run = self.run
             if not self.callbacks.owns_run:
-                joining.hand_over(self.run, *self._given)
+                joining.hand_over(run, *self._given)
+            joining.take(run, self.callbacks)
             self._joined = True
 
     def _end(self) -> None:
@@ -290,6 +273,8 @@ class Training:
         raise RunError(otherwise)
 
     def __enter__(self) -> Self:
+        if self._stage == "closed":
+            self._refuse("")
         self._in_block = True
         self._join()
         return self

@@ -14,22 +14,31 @@ class Trigger:
     Args:
         save_freq: ``"epoch"``, or a number of steps.
         every_n_epochs: the number of epochs, 1 by default.
+        name, epochs_name: what the caller calls the two, for errors.
 
     Raises:
         BadValue: for other values, and for both at once.
     """
 
-    def __init__(self, save_freq: Any = "epoch", every_n_epochs: int | None = None) -> None:
+    def __init__(
+        self,
+        save_freq: Any = "epoch",
+        every_n_epochs: int | None = None,
+        *,
+        name: str = "save_freq",
+        epochs_name: str = "every_n_epochs",
+    ) -> None:
         self.by_step = save_freq != "epoch"
         if self.by_step and every_n_epochs is not None:
             raise BadValue(
-                f"save_freq is {save_freq!r} and every_n_epochs is {every_n_epochs!r}: "
+                f"{name} is {save_freq!r} and {epochs_name} is {every_n_epochs!r}: "
                 f"one trigger at a time. Use two callbacks for both."
             )
-        name, given = (
-            ("save_freq", save_freq) if self.by_step else ("every_n_epochs", every_n_epochs)
-        )
-        self.every = _count(name, 1 if given is None else given)
+        if self.by_step:
+            self.every = _count(name, save_freq, "'epoch' or a number of steps")
+        else:
+            given = 1 if every_n_epochs is None else every_n_epochs
+            self.every = _count(epochs_name, given, "a number of epochs")
 
     def at_step(self, step: int) -> bool:
         """Whether to save now that ``step`` steps are done."""
@@ -40,12 +49,11 @@ class Trigger:
         return not self.by_step and self.every > 0 and (epoch + 1) % self.every == 0
 
 
-def _count(name: str, value: Any) -> int:
+def _count(name: str, value: Any, what: str) -> int:
     try:
         count = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         count = -1
     if count < 0:
-        unit = "'epoch' or a number of steps" if name == "save_freq" else "a number of epochs"
-        raise BadValue(f"{name} is {value!r}: it must be {unit}, 0 or more (0 is never).")
+        raise BadValue(f"{name} is {value!r}: it must be {what}, 0 or more (0 is never).")
     return count

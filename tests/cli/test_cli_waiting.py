@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import tracker
+from tracker.database import prepare
+from tracker.location import locate
 
 HELD = """
 import os, sys, tracker
@@ -30,7 +32,7 @@ os._exit(9)
 @pytest.fixture
 def lock(folder: Path) -> Iterator[sqlite3.Connection]:
     """Another program's connection, which will hold the database."""
-    (folder / ".tracker").mkdir()
+    prepare(locate())
     with closing(sqlite3.connect(".tracker/tracker.db", isolation_level=None)) as other:
         yield other
 

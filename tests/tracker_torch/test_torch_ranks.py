@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from torch_problems import Problem, ask
 from torch_processes import SPAWN
 
 
-def start(folder: Path, epochs: int, die: int = -1) -> list[Any]:
+def start(
+    folder: Path, epochs: int, die: int = -1, main: Callable[..., None] = torch_ranks.main
+) -> list[Any]:
     """Run two ranks and return what each saw."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     ranks = [
-        SPAWN.Process(target=torch_ranks.main, args=(str(folder), rank, port, epochs, die))
-        for rank in "01"
+        SPAWN.Process(target=main, args=(str(folder), rank, port, epochs, die)) for rank in "01"
     ]
     for rank in ranks:
         rank.start()
@@ -55,3 +57,15 @@ def test_rank_0_records_and_all_ranks_stop_restore_and_resume_together(
     for mine, was in ((again, first), (other, second)):
         mine = {name: mine[name] for name in was}
         assert mine == {**was, "epochs": was["epochs"][3:]}
+
+
+@pytest.mark.usefixtures("started_processes_find_us")
+def test_a_stop_on_another_rank_ends_all_and_is_kept_with_its_reason(folder: Path) -> None:
+    first, second = start(folder, 9, main=torch_ranks.stop_on_rank_1)
+    assert first == second == {"epochs": [0, 1], "said": ""}
+    assert ask("SELECT status, reason FROM run") == [
+        (
+            "stopped_early",
+            "rank 1 stopped after epoch 1: the loop set stop_training at epoch 1",
+        )
+    ]

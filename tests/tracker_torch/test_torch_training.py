@@ -137,7 +137,7 @@ def test_leaving_the_loop_by_break_is_an_early_stop_with_its_reason(wine: Proble
             if epoch == 1:
                 break
     assert ask("SELECT status, reason FROM run") == [
-        ("stopped_early", "the loop was left in epoch 1 of 9")
+        ("stopped_early", "the loop was left after epoch 1 (0-based) of 9")
     ]
     assert ask("SELECT count(*) FROM decision WHERE verdict = 'restored'") == [(1,)]
 

@@ -32,6 +32,21 @@ def main(folder: str, rank: str, port: str, epochs: int, die: int) -> None:
         train(epochs, die)
 
 
+def stop_on_rank_1(folder: str, rank: str, port: str, epochs: int, die: int) -> None:
+    """Let rank 1 alone ask for the end, once its epoch is logged."""
+    os.chdir(folder)
+    os.environ.update(RANK=rank, WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    dist.init_process_group("gloo")
+    with Training(nn.Linear(1, 1), None, epochs) as training:
+        for epoch in training.epochs():
+            training.log_epoch(loss=1.0)
+            if rank == "1" and epoch == 1:
+                training.stop_training = True
+    Path(f"rank{rank}.json").write_text(json.dumps({"epochs": training.history.epoch}))
+    Path(f"rank{rank}.txt").touch()
+    dist.destroy_process_group()
+
+
 def train(epochs: int, die: int) -> None:
     """Train as a script would."""
     torch.set_num_threads(1)
