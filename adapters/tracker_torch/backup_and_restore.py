@@ -124,11 +124,16 @@ class BackupAndRestore(Callback):
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
         batch = payload["batch"]
+        begins_again = (
+            batch is not None and payload["position"]["began"] is None
+        )  # a loop of one's own
+        if begins_again and payload.get("epoch_step") is not None:
+            loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
         loop.position.load(payload["position"], batch)
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
-        if batch is not None and payload["position"]["began"] is None:
-            saved.pop("BaseLogger", None)  # a loop of one's own begins the epoch again
+        if begins_again:
+            saved.pop("BaseLogger", None)
         for callback in loop.callbacks:
             waiting = saved.get(_key(callback))
             if waiting and (remembered := waiting.pop(0)) is not None:

@@ -175,7 +175,7 @@ class ModelCheckpoint(Callback):
         return path
 
     def _dump(self, file: Path, batch: int | None) -> None:
-        about = {"epoch": self.loop.epoch, "step": self.loop.step, "complete": batch is None}
+        about = state.place(self.loop, complete=batch is None)
         if self.save_weights_only or self.name.suffix == ".safetensors":
             checkpoint_file.write_weights(self.model, file, about)
         else:
