@@ -130,8 +130,7 @@ class ModelCheckpoint(Callback):
         """Judge; save and prune where it is worth it."""
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
-        after, verdict = self.rule.step(self.state, epoch, value)
-        verdict = self.explained(verdict, logs)
+        after, verdict = self.rule.step(self.state, epoch, value, logs)
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
         path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
         if verdict.save and (refusal := self.kept.refuses(path, value, epoch)):
