@@ -116,7 +116,7 @@ class BackupAndRestore(Callback):
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
         for part in state.PARTS:
-            state.load_state(getattr(loop, part), payload[part], part)
+            self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
             loop.warn(
                 f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
@@ -140,6 +140,16 @@ class BackupAndRestore(Callback):
                 callback.set_state(remembered)
         ranks = payload["rng"]
         state.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
+
+    def _bring_back(self, part: str, saved: Any) -> None:
+        try:
+            state.load_state(getattr(self.loop, part), saved, part)
+        except CheckpointError as error:
+            if part != "scheduler":
+                raise
+            self.loop.warn(
+                f"{error} An LRSchedulerCallback goes on by itself, the others begin anew."
+            )
 
     def _begin_again(self) -> None:
         """The run has epochs, but their weights are nowhere: it was killed before the first backup."""
