@@ -119,7 +119,8 @@ class ModelCheckpoint(Callback):
 
     def on_exception(self, error: BaseException) -> None:
         """Leave the state behind, unless this step was saved already."""
-        if self.save_on_exception and self._saved_step != self.loop.step and self.loop.main:
+        unsaved = self._saved_step != self.loop.step and not self.run.finished
+        if self.save_on_exception and unsaved and self.loop.main:
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
             self.decide(

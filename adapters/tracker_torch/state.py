@@ -277,7 +277,8 @@ def read(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file {path}.") from error
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read with weights_only=True ({str(error).splitlines()[0]}). "
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(  # torch goes on to advise weights_only=False
+            f"{path} cannot be read with weights_only=True ({why.split('. ')[0].rstrip('.')}). "
             f"It is incomplete, or no checkpoint of tensors and plain data."
         ) from error
