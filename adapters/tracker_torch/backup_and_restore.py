@@ -117,7 +117,7 @@ class BackupAndRestore(Callback):
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
         for part in state.PARTS:
-            state.load_state(getattr(loop, part), payload[part], part)
+            self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
             loop.warn(
                 f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
@@ -125,17 +125,32 @@ class BackupAndRestore(Callback):
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
         batch = payload["batch"]
+        begins_again = (
+            batch is not None and payload["position"]["began"] is None
+        )  # a loop of one's own
+        if begins_again and payload.get("epoch_step") is not None:
+            loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
         loop.position.load(payload["position"], batch)
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
-        if batch is not None and payload["position"]["began"] is None:
-            saved.pop("BaseLogger", None)  # a loop of one's own begins the epoch again
+        if begins_again:
+            saved.pop("BaseLogger", None)
         for callback in loop.callbacks:
             waiting = saved.get(_key(callback))
             if waiting and (remembered := waiting.pop(0)) is not None:
                 callback.set_state(remembered)
         ranks = payload["rng"]
         state.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
+
+    def _bring_back(self, part: str, saved: Any) -> None:
+        try:
+            state.load_state(getattr(self.loop, part), saved, part)
+        except CheckpointError as error:
+            if part != "scheduler":
+                raise
+            self.loop.warn(
+                f"{error} An LRSchedulerCallback goes on by itself, the others begin anew."
+            )
 
     def _begin_again(self) -> None:
         """The run has epochs, but their weights are nowhere: it was killed before the first backup."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tracker import Policy, Run, RunError, policies
+from tracker import Policy, Run, RunError
 from tracker_torch import distributed
 
 if TYPE_CHECKING:
-    from tracker.policies import Verdict
     from tracker_torch.callback_list import CallbackList
 
 Logs = MutableMapping[str, Any]
@@ -147,14 +145,6 @@ class Callback:
                 f"{_listed(logs)}.{_hint(monitor, logs)}"
             )
         return value
-
-    def explained(self, verdict: Verdict, logs: Mapping[str, Any]) -> Verdict:
-        """Add to a verdict without a value which metrics there were."""
-        words, monitor = policies.words, verdict.monitor or ""
-        before = words.missing(monitor)
-        if verdict.value is not None or before not in verdict.reason:
-            return verdict
-        return replace(verdict, reason=verdict.reason.replace(before, words.missing(monitor, logs)))
 
     def report_missing(self, names: Iterable[str]) -> None:
         """Warn at the end when the watched metric never came; ``names`` did."""

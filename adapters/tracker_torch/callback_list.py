@@ -124,6 +124,7 @@ class CallbackList(Loop):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
         self.epoch, self._began = epoch, perf_counter()
+        self.position.begin(epoch, self.step)
         self._call("on_epoch_begin", epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

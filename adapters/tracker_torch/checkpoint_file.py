@@ -12,11 +12,11 @@ from torch import nn
 from tracker import Checkpoint, CheckpointError, UsageError
 from tracker_torch import state
 
-ABOUT = ("epoch", "step", "complete")
+ABOUT = ("epoch", "step", "epoch_step", "complete")
 SUFFIXES = (".pt", ".pth", ".safetensors")
 
 
-def write_weights(model: Any, path: Path, about: Mapping[str, int]) -> None:
+def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> None:
     """Write the weights alone: as safetensors, or as the ``state_dict()`` that `torch.load` returns.
 
     Args:
@@ -32,7 +32,9 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int]) -> None:
 
     try:
         save_model(
-            _whole(model), str(path), {name: str(int(value)) for name, value in about.items()}
+            _whole(model),
+            str(path),
+            {name: str(int(value)) for name, value in about.items() if value is not None},
         )
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from error
@@ -76,13 +78,16 @@ def load_parts(
     """Load what a checkpoint has of ``parts``.
 
     Returns:
-        What `load_checkpoint` returns, and the names of those parts that the file does not have.
+        What `load_checkpoint` returns and ``next_step``, to count on from: an epoch that was not
+        over is trained again from its beginning. And the names of the parts that the file lacks.
 
     Raises:
         CheckpointError: as `load_checkpoint`; for missing parts with ``need_all`` only.
     """
     path = _verified(source)
     payload = _payload(path)
+    first, step = payload.get("epoch_step"), payload["step"] or 0
+    payload["next_step"] = step if payload["complete"] or first is None else first
     wanted = {part: target for part, target in parts.items() if state.named(target)}
     missing = [part for part in wanted if not _has(payload, part, wanted[part])]
     if rng and payload.get("rng") is None:

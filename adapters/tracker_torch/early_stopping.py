@@ -118,8 +118,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch, and stop training where it is time."""
         value = self.watched(self.monitor, logs or {}, epoch)
-        self.state, verdict = self.rule.step(self.state, epoch, value)
-        verdict = self.explained(verdict, logs or {})
+        self.state, verdict = self.rule.step(self.state, epoch, value, logs or ())
         if verdict.improved and self.restore_best_weights:
             self.best_weights = weights_on_cpu(self.model, into=self.best_weights)
         self._why = verdict.reason if verdict.stop else None

@@ -127,7 +127,8 @@ class ModelCheckpoint(Callback):
 
     def on_exception(self, error: BaseException) -> None:
         """Leave the state behind, unless this step was saved already."""
-        if self.save_on_exception and self._saved_step != self.loop.step and self.loop.main:
+        unsaved = self._saved_step != self.loop.step and not self.run.finished
+        if self.save_on_exception and unsaved and self.loop.main:
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
             self.decide(
@@ -138,8 +139,7 @@ class ModelCheckpoint(Callback):
         """Judge; save and prune where it is worth it."""
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
-        after, verdict = self.rule.step(self.state, epoch, value)
-        verdict = self.explained(verdict, logs)
+        after, verdict = self.rule.step(self.state, epoch, value, logs)
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
         path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
         if verdict.save and (refusal := self.kept.refuses(path, value, epoch)):
@@ -181,7 +181,7 @@ class ModelCheckpoint(Callback):
         return path
 
     def _dump(self, file: Path, batch: int | None) -> None:
-        about = {"epoch": self.loop.epoch, "step": self.loop.step, "complete": batch is None}
+        about = state.place(self.loop, complete=batch is None)
         if self.save_weights_only or self.name.suffix == ".safetensors":
             checkpoint_file.write_weights(self.model, file, about)
         else:

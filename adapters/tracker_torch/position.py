@@ -26,17 +26,27 @@ class Position:
         self._waiting: list[Any] = []
         self._began: dict[str, Any] | None = None
         self._resumed: tuple[dict[str, Any], int] | None = None
+        self._start: tuple[int, int] | None = None
         self.watch_batches = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the generators' states, now and when the epoch's batches began."""
-        return {"generators": self._states(), "began": self._began}
+        """Return the generators' states, now and when the epoch's batches began, and its first step."""
+        return {"generators": self._states(), "began": self._began, "start": self._start}
+
+    def begin(self, epoch: int, step: int) -> None:
+        """Note how many steps were done when an epoch began; one that goes on in the middle keeps its."""
+        if self._resumed is None:
+            self._start = (epoch, step)
+
+    def first_step(self, epoch: int) -> int | None:
+        """Return how many steps were done when ``epoch`` began; None where its beginning is not known."""
+        return self._start[1] if self._start is not None and self._start[0] == epoch else None
 
     def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
         """Go on from there; ``batch``: how many of the epoch's batches are done, None for all."""
         self._waiting = list(saved["generators"])
         if batch is not None and saved["began"] is not None:
-            self._resumed = (saved["began"], batch)
+            self._resumed, self._start = (saved["began"], batch), saved.get("start")
 
     def walk(self, loader: Any) -> Iterator[tuple[int, Any]]:
         """Yield ``(number, batch)``, beginning after the batches that are done."""

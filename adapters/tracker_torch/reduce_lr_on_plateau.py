@@ -87,8 +87,7 @@ class ReduceLROnPlateau(Callback):
         value = self.watched(self.monitor, logs or {}, epoch)
         rates = all_rates(self.optimizer)
         highest = max(rate for one in rates.values() for rate in one)
-        self.state, verdict = self.rule.step(self.state, epoch, value, highest)
-        verdict = self.explained(verdict, logs or {})
+        self.state, verdict = self.rule.step(self.state, epoch, value, highest, logs or ())
         if verdict.verdict == "reduced":
             rates = {name: [self.rule.lowered(rate) for rate in one] for name, one in rates.items()}
             set_all_rates(self.optimizer, rates)

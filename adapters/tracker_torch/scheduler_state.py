@@ -57,7 +57,9 @@ def merged(before: Any, change: Any) -> Any:
         for key, item in change.items():
             result[key] = merged(before.get(key), item)
         return result
-    if _nested(before) and _nested(change) and len(before) == len(change):
+    if before and _nested(before) and _nested(change):
+        if len(before) != len(change):  # other schedulers than before: they begin anew
+            return snapshot(before)
         return [merged(old, new) for old, new in zip(before, change, strict=True)]
     return snapshot(change)
 

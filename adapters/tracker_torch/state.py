@@ -177,7 +177,13 @@ def set_rng_state(states: Mapping[str, Any]) -> None:
 def collect(loop: Any) -> dict[str, Any]:
     """Return what a training goes on from: models, optimizers, scheduler, scaler, RNG, epoch, step."""
     payload = {part: state_of(getattr(loop, part)) for part in PARTS}
-    return {FORMAT: VERSION, **payload, "rng": rng_state(), "epoch": loop.epoch, "step": loop.step}
+    return {FORMAT: VERSION, **payload, "rng": rng_state(), **place(loop)}
+
+
+def place(loop: Any, **more: Any) -> dict[str, Any]:
+    """Return where a training is: epoch, step, and the step that the epoch began at, where known."""
+    first = loop.position.first_step(loop.epoch)
+    return {"epoch": loop.epoch, "step": loop.step, "epoch_step": first, **more}
 
 
 def plain(value: Any, where: str = "state") -> Any:
@@ -271,7 +277,8 @@ def read(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file {path}.") from error
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read with weights_only=True ({str(error).splitlines()[0]}). "
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(  # torch goes on to advise weights_only=False
+            f"{path} cannot be read with weights_only=True ({why.split('. ')[0].rstrip('.')}). "
             f"It is incomplete, or no checkpoint of tensors and plain data."
         ) from error

@@ -206,9 +206,9 @@ class Training:
     def load(self, checkpoint: str | Path | Checkpoint, *, rng: bool = True) -> None:
         """Go on from a checkpoint of `ModelCheckpoint`: call it before ``epochs()``.
 
-        Everything in the file comes back, and training goes on with the epoch after it; a warning
-        names the parts that the file lacks. For weights to begin a new training with, use
-        `load_checkpoint`.
+        Everything in the file comes back, and training goes on with the epoch after it; one that was
+        not over begins again, at its first step. A warning names the parts that the file lacks. For
+        weights to begin a new training with, use `load_checkpoint`.
 
         Args:
             checkpoint: a path, or an entry of ``run.checkpoints()``, whose hash is compared first.
@@ -229,7 +229,7 @@ class Training:
             loop.warn(f"{path} holds no {' and no '.join(missing)}: what it lacks begins anew.")
         loop.restored = True
         if found["epoch"] is not None:
-            loop.step = found["step"] or 0
+            loop.step = found["next_step"]
             self.run.rewind(found["epoch"] + found["complete"])
 
     def close(self, error: BaseException | None = None) -> None:

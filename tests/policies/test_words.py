@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.policies import words
+from tracker.policies import Best, EarlyStopping, ReduceLROnPlateau, words
 from tracker.policies.numbers import show, show_apart, show_setting
 
 
@@ -74,3 +74,16 @@ def test_restored_and_missing():
     assert words.restored("val_loss", 0.349, 7) == said
     assert words.restored("val_loss", None, None).startswith("there are no best weights")
     assert words.missing("val_loss", ["acc", "loss"]).endswith("at this epoch, only acc, loss")
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda names: EarlyStopping().step(EarlyStopping().initial(), 1, None, names),
+        lambda names: ReduceLROnPlateau().step(ReduceLROnPlateau().initial(), 1, None, 0.1, names),
+        lambda names: Best(save_best_only=True).step(Best().initial(), 1, None, names),
+    ],
+)
+def test_a_rule_names_the_metrics_that_there_are_instead(judge):
+    assert judge(["loss"])[1].reason == "there is no val_loss at this epoch, only loss"
+    assert judge(())[1].reason == "there is no val_loss at this epoch"

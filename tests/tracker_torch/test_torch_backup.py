@@ -146,11 +146,14 @@ def test_a_damaged_backup_falls_back_on_the_one_before(wine: Problem) -> None:
     assert weights(model) == weights(whole) and training.history.epoch == [0, 1, 2, 3]
 
 
-def test_a_damaged_backup_alone_is_an_error_that_names_it(wine: Problem) -> None:
+def test_a_damaged_backup_alone_is_an_error_that_names_it(wine: Problem, recwarn: Any) -> None:
     train(wine, 4, BackupAndRestore("bk"), die=(3, 1))
     Path("bk/latest.pt").write_bytes(b"PK")
-    with pytest.raises(tracker.CheckpointError, match=r"bk/latest\.pt cannot be read"):
-        train(wine, 4, BackupAndRestore("bk"), resume="auto")
+    rescue = ModelCheckpoint("x.pt", save_on_exception=True)
+    with pytest.raises(tracker.CheckpointError, match=r"bk/latest\.pt cannot be read") as caught:
+        train(wine, 4, BackupAndRestore("bk"), rescue, resume="auto")
+    assert "weights_only set to" not in str(caught.value) and not Path("exception.pt").exists()
+    assert not [one for one in recwarn if "failed as well" in str(one.message)]
 
 
 def test_the_backup_of_another_run_is_gone_on_with_and_said(wine: Problem) -> None:

@@ -12,7 +12,14 @@ from torch import nn
 from torch_problems import decisions
 
 import tracker
-from tracker_torch import BackupAndRestore, Callback, CallbackList, EarlyStopping
+from tracker_torch import (
+    BackupAndRestore,
+    Callback,
+    CallbackList,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
 
 
 class Killed(Exception):
@@ -99,3 +106,11 @@ def test_copies_and_pickles_leave_model_and_loop_behind(feed: Any) -> None:
     assert one.model is not None and len(pickle.dumps(one)) < 10_000
     other = copy.deepcopy(one)
     assert other.model is None and other.params is None and other.best_epoch == 1
+
+
+def test_a_skipped_epoch_names_the_metrics_there_were(feed: Any) -> None:
+    judges = [EarlyStopping(), ReduceLROnPlateau(), ModelCheckpoint("a.pt", save_best_only=True)]
+    with pytest.warns(UserWarning, match="watches 'val_loss'"):
+        feed([{"val_los": 1.0, "learning_rate": 0.1}], *judges)
+    sentence = "there is no val_loss at this epoch, only val_los, learning_rate"
+    assert decisions(None, "d.reason") == [(sentence,)] * 3

@@ -137,3 +137,22 @@ def test_its_settings_are_recorded(folder: Path) -> None:
     train(lambda o: rates.ReduceLROnPlateau(o, patience=3), end=1)
     ((config,),) = ask("SELECT config FROM policy WHERE kind = 'LRSchedulerCallback'")
     assert '"patience":3' in config and "last_epoch" not in config and "mode_worse" not in config
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_schedulers_may_be_added_and_changed_between_attempts(folder: Path, backup: bool) -> None:
+    """What went on goes on; what is new begins anew, and that is said."""
+    others = [BackupAndRestore("bk")] if backup else []
+    train(KINDS["sequential"], *others, end=4)
+    more = torch.optim.lr_scheduler.StepLR(torch.optim.SGD(nn.Linear(1, 1).parameters(), 1.0), 1)
+
+    def three(optimizer: Any) -> Any:
+        parts = [rates.ConstantLR(optimizer, 0.1, 3) for _ in range(3)]
+        return rates.SequentialLR(optimizer, parts, [3, 6])
+
+    if backup:
+        with pytest.warns(UserWarning, match="An LRSchedulerCallback goes on by itself"):
+            _, scheduler = train(three, LRSchedulerCallback(more), BackupAndRestore("bk"))
+    else:
+        _, scheduler = train(three, LRSchedulerCallback(more))
+    assert scheduler.last_epoch == 8 and more.last_epoch == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,13 +71,16 @@ class Best(Record):
         """Return the state before the first save."""
         return BestState(best=self.initial_value_threshold)
 
-    def step(self, state: BestState, epoch: int, value: float | None) -> tuple[BestState, Verdict]:
+    def step(
+        self, state: BestState, epoch: int, value: float | None, names: Iterable[str] = ()
+    ) -> tuple[BestState, Verdict]:
         """Judge one check.
 
         Args:
             state: what the check before returned, or `initial`.
             epoch: 0-based number of the epoch.
             value: the metric, or None where there is none.
+            names: the metrics that there are, told where ``value`` is None.
 
         Returns:
             The new state and a verdict: saved or skipped, with ``improved`` saying whether this is
@@ -91,7 +95,7 @@ class Best(Record):
         saves = improved or not self.save_best_only or (unjudged and self.rules == KERAS)
         return after, Verdict(
             verdict="saved" if saves else "skipped",
-            reason=self._reason(state, value, improved),
+            reason=self._reason(state, value, improved, names),
             epoch=epoch,
             monitor=self.monitor,
             value=value,
@@ -108,11 +112,13 @@ class Best(Record):
     def _beats(self, value: float, best: float, rules: str) -> bool:
         return beats(value, best, direction=self.direction, rules=rules)
 
-    def _reason(self, before: BestState, value: float | None, improved: bool) -> str:
+    def _reason(
+        self, before: BestState, value: float | None, improved: bool, names: Iterable[str]
+    ) -> str:
         monitor = self.monitor or ""
         if value is None and self.save_best_only:
-            keras = self.rules == KERAS
-            return words.saved_unjudged(monitor) if keras else words.missing(monitor)
+            word = words.saved_unjudged if self.rules == KERAS else words.missing
+            return word(monitor, names)
         compared = ""
         if value is not None and improved:
             compared = self._praise(monitor, before, value)

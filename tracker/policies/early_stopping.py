@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -103,7 +104,11 @@ class EarlyStopping(Record):
         return EarlyStoppingState()
 
     def step(
-        self, state: EarlyStoppingState, epoch: int, value: float | None
+        self,
+        state: EarlyStoppingState,
+        epoch: int,
+        value: float | None,
+        names: Iterable[str] = (),
     ) -> tuple[EarlyStoppingState, Verdict]:
         """Judge one epoch.
 
@@ -111,13 +116,15 @@ class EarlyStopping(Record):
             state: what the epoch before returned, or `initial`.
             epoch: 0-based number of the epoch that has ended.
             value: the metric, or None where the epoch has none.
+            names: the metrics that there are, told where ``value`` is None.
 
         Returns:
             The new state and a verdict: improved, waited, stopped, or skipped.
         """
         epoch = int(epoch)
         if value is None:
-            return state, self._verdict("skipped", words.missing(self.monitor), state, epoch, None)
+            missing = words.missing(self.monitor, names)
+            return state, self._verdict("skipped", missing, state, epoch, None)
         value = float(value)
         if epoch < self.start_from_epoch:
             reason = words.warm_up(epoch, self.start_from_epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -94,7 +95,12 @@ class ReduceLROnPlateau(Record):
         return max(lr * self.factor, self.min_lr)
 
     def step(
-        self, state: PlateauState, epoch: int, value: float | None, lr: float
+        self,
+        state: PlateauState,
+        epoch: int,
+        value: float | None,
+        lr: float,
+        names: Iterable[str] = (),
     ) -> tuple[PlateauState, Verdict]:
         """Judge one epoch.
 
@@ -104,6 +110,7 @@ class ReduceLROnPlateau(Record):
             value: the metric, or None where the epoch has none.
             lr: the learning rate now. With several parameter groups hand in the highest, and
                 apply `lowered` to each of them when the verdict is ``reduced``.
+            names: the metrics that there are, told where ``value`` is None.
 
         Returns:
             The new state and a verdict: improved, waited, reduced, or skipped (no metric). Its
@@ -112,9 +119,8 @@ class ReduceLROnPlateau(Record):
         epoch, lr = int(epoch), float(lr)
         lr = single(lr) if self.rules == KERAS else lr
         if value is None:
-            return state, self._verdict(
-                "skipped", words.missing(self.monitor), state, epoch, None, lr, lr
-            )
+            missing = words.missing(self.monitor, names)
+            return state, self._verdict("skipped", missing, state, epoch, None, lr, lr)
         value = float(value)
         if state.cooldown_counter > 0:
             state = replace(state, cooldown_counter=state.cooldown_counter - 1, wait=0)
