@@ -222,13 +222,18 @@ def watch(name: str | None, every: float, database: str | None) -> None:
 
     if not 0 < every <= _DAY:  # NaN is neither
         raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
-    seen, run = -1, None
+    seen, run, missed = -1, None, False
     while True:
         with reading(database) as reader:
             run = run or named_or_newest(reader, name)
             fresh = [one for one in queries.history(reader, run) if one["epoch"] > seen]
             status = next(queries.overview(reader, ids=[run]).dicts())["status"]
-            found = None if status == "running" else details(reader, run)
+            # What was read may be older than the end of its process: a lost run is looked at twice.
+            missed, waits = (
+                status == "lost",
+                status == "running" or (status == "lost" and not missed),
+            )
+            found = None if waits else details(reader, run)
         for epoch in fresh:
             click.echo(_epoch_line(epoch))
             seen = epoch["epoch"]
