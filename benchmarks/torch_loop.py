@@ -126,7 +126,7 @@ def main() -> None:
     """Measure, print, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--rounds", type=int, default=60, help="passes over the data of each training"
+        "--rounds", type=int, default=300, help="passes over the data of each training"
     )
     parser.add_argument("--quick", action="store_true", help="prints only")
     chosen = parser.parse_args()

@@ -42,15 +42,17 @@ class BaseLogger(Callback):
                 Nothing was counted then.
         """
         weight = 1.0 if size is None else _weight(size)
-        plain = {name: _plain(values[name], name) for name in values}
+        plain: dict[str, Any] = {}
+        for name, value in values.items():
+            plain[name] = value if value.__class__ is float else _plain(value, name)
         if not weight:
             return plain
-        means, stateful = self._means, self.stateful_metrics
+        means = self._means
         for name, value in plain.items():
             mean = means.get(name)
             if mean is None:
                 mean = means[name] = _Mean()
-            if stateful and name in stateful:
+            if self.stateful_metrics and name in self.stateful_metrics:
                 mean.reset()
             if value.__class__ is float:
                 mean.total += value * weight
@@ -130,7 +132,7 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         if value.is_cpu:
             value = value.item()
-        elif not value.is_meta and not value.is_complex():
+        elif not (value.is_meta or value.is_complex()):
             return value
     return value if value.__class__ is float else number(value, name)  # or it says what is wrong
 

@@ -19,11 +19,14 @@ class Batches:
         callbacks: what is told of every batch.
         bar: drawn while batches of training are walked over.
         log_every: stream what was logged in every so many-th step; None for never.
+
+    Attributes:
+        logged: what was logged in the batch at hand; None where nobody wants to know.
     """
 
     def __init__(self, callbacks: CallbackList, bar: Progress, log_every: int | None) -> None:
         self._callbacks, self._bar, self._every = callbacks, bar, log_every
-        self._logged: dict[str, Any] | None = None
+        self.logged: dict[str, Any] | None = None
         self._open: tuple[int, dict[str, Any] | None] | None = None
         self._left = False
 
@@ -42,22 +45,26 @@ class Batches:
         for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
             if begins:
                 callbacks.on_train_batch_begin(number)
-            self._logged = {} if heard else None
-            self._open = number, self._logged
+            self.logged = {} if heard else None
+            self._open = number, self.logged
             try:
                 yield batch
             except GeneratorExit:
                 # By `break` or by an error, nobody can tell here: see `settle`.
-                self._left, self._logged = self._open is not None, None
+                self._left, self.logged = self._open is not None, None
                 raise
-            self.settle()
+            if heard:
+                self.settle()
+            else:  # the usual case, and in every batch
+                self._open = None
+                callbacks.step += 1
             # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
             if callbacks.stop_training and not several():
                 break
 
     def test(self, loader: Iterable[Any]) -> Iterator[Any]:
         """Yield the batches of ``loader``, which are no steps; what is logged is no training batch's."""
-        callbacks, (outer, self._logged) = self._callbacks, (self._logged, None)
+        callbacks, (outer, self.logged) = self._callbacks, (self.logged, None)
         try:
             callbacks.on_test_begin()
             for number, batch in enumerate(loader):
@@ -66,15 +73,14 @@ class Batches:
                 callbacks.on_test_batch_end(number)
             callbacks.on_test_end()
         finally:
-            self._logged = outer
+            self.logged = outer
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Take what was logged: floats, and tensors on a device, which may change after this."""
-        if self._logged is None:
-            return
-        for name, value in values.items():
-            kept = value.detach().clone() if isinstance(value, torch.Tensor) else value
-            self._logged[name] = kept
+        if self.logged is not None:
+            for name, value in values.items():
+                kept = value.detach().clone() if isinstance(value, torch.Tensor) else value
+                self.logged[name] = kept
 
     def settle(self, *, done: bool = True) -> None:
         """Count and report the batch at hand, if one is; forget it where it is not done.
@@ -84,7 +90,7 @@ class Batches:
         if self._open is None:
             return
         (number, logged), self._open = self._open, None
-        self._logged, self._left = None, False
+        self.logged, self._left = None, False
         if not done:
             return
         callbacks = self._callbacks

@@ -81,7 +81,12 @@ class Loop:
     @property
     def stop_training(self) -> bool:
         """Whether training is to end. ``model.stop_training = True``, Keras' way, counts too."""
-        return self._stop or any(flags.get("stop_training") for flags in self._flags)
+        if self._stop:
+            return True
+        for flags in self._flags:  # noqa: SIM110 - any() makes a generator, and this runs in every batch
+            if flags.get("stop_training"):
+                return True
+        return False
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:

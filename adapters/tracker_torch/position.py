@@ -49,14 +49,13 @@ class Position:
             self._resumed, self._start = (saved["began"], batch), saved.get("start")
 
     def walk(self, loader: Any) -> Iterator[tuple[int, Any]]:
-        """Yield ``(number, batch)``, beginning after the batches that are done."""
+        """Return an iterator of ``(number, batch)`` that begins after the batches that are done."""
         self._meet(loader)
         resumed, self._resumed = self._resumed, None
         if resumed is None:
             if self.watch_batches:
                 self._began = {"rng": state.rng_state(), "generators": self._states()}
-            yield from enumerate(loader)
-            return
+            return enumerate(loader)
         self._began, done = resumed
         now, states = state.rng_state(), self._states()
         self._set(self._began["rng"], self._began["generators"])
@@ -64,7 +63,7 @@ class Position:
         for _ in islice(batches, done):
             pass
         self._set(now, states)
-        yield from batches
+        return batches
 
     def _meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""

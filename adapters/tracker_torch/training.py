@@ -185,7 +185,9 @@ class Training:
             )
         if metrics is not None:
             named = arguments.metrics("log", metrics, named)
-        self._batches.note(self._means.add(named, batch_size))
+        values = self._means.add(named, batch_size)
+        if self._batches.logged is not None:
+            self._batches.note(values)
 
     def log_epoch(self, metrics: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """End the epoch: record its averages and these values, and let the callbacks judge it.
