@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 import tracker
+from tracker_keras.batch_points import BatchPoints
 from tracker_keras.readings import numbers, steps_taken
 from tracker_keras.recorded import Logs, Recorded
 from tracker_keras.recording import Session
@@ -30,7 +31,7 @@ class TrackerCallback(Recorded):
             after the last one recorded, or where ``BackupAndRestore`` says; an ``initial_epoch``
             that is given to ``fit`` comes first.
         log_every: also stream the batch metrics at every so many steps. Off by default: the
-            class then has no batch hook, and Keras may go on while callbacks run.
+            class then has no batch hook. With it, Keras may still go on while the hook runs.
         strict: raise when something cannot be recorded, rather than warn and go on.
 
     Raises:
@@ -66,8 +67,7 @@ class TrackerCallback(Recorded):
         }
         self.log_every = log_every
         self._tracker_run: tracker.Run | None = None
-        self._tracker_before = 0
-        self._tracker_steps = 0
+        self._tracker_points: BatchPoints | None = None
         self._tracker_hook()
 
     @property
@@ -79,36 +79,46 @@ class TrackerCallback(Recorded):
         """Take part in a recording."""
         super().tracker_joined(session)
         self._tracker_run = session.run
-        self._tracker_before = self._tracker_steps = 0
+        if self.log_every is not None:
+            self._tracker_points = BatchPoints(self.log_every, self._tracker_stream)
 
     def tracker_resume(self, epoch: int) -> None:
         """Go on counting steps where the optimizer is."""
-        self._tracker_before = self._tracker_steps = steps_taken(self.model) or 0
+        if self._tracker_points is not None:
+            self._tracker_points.begin_at(steps_taken(self.model) or 0)
 
     def _tracker_hook(self) -> None:
         if self.log_every is not None:
             self.on_train_batch_end = self._tracker_log_batch
+            self.async_safe = True  # tells Keras that it may go on while the hook runs
 
     def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
-        step = self._tracker_before + batch + 1
-        due = (
-            self.log_every is not None
-            and step // self.log_every > self._tracker_steps // self.log_every
-        )
-        self._tracker_steps = step
-        if due and self._tracker_session is not None and self._tracker_session.open:
-            self._tracker_session.run.log(numbers(logs), step=step)
+        points = self._tracker_points
+        if points is not None:
+            points.add(batch, numbers(logs), getattr(self.model, "steps_per_execution", 1))
+
+    def _tracker_stream(self, metrics: Mapping[str, float], step: int) -> None:
+        session = self._tracker_session
+        if session is not None and session.open:
+            session.run.log(metrics, step=step)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock and its count of steps."""
-        self._tracker_before = self._tracker_steps
+        if self._tracker_points is not None:
+            self._tracker_points.begin_epoch()
         super().on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Record the epoch, its batches first."""
+        if self._tracker_points is not None:
+            self._tracker_points.end_epoch()
+        super().on_epoch_end(epoch, logs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run and the batch hook."""
         state = super().__getstate__()
         state.pop("on_train_batch_end", None)
-        return {**state, "_tracker_run": None}
+        return {**state, "_tracker_run": None, "_tracker_points": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state back, and the batch hook with it."""
