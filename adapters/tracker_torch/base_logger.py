@@ -41,7 +41,10 @@ class BaseLogger(Callback):
             BadValue: for a value that is not one number, or a size that is none or negative.
                 Nothing was counted then.
         """
-        weight = 1.0 if size is None else _weight(size)
+        if size is None:
+            weight = 1.0
+        else:  # in every batch: the usual case without a call
+            weight = size if size.__class__ is int and size > 0 else _weight(size)
         plain: dict[str, Any] = {}
         for name, value in values.items():
             plain[name] = value if value.__class__ is float else _plain(value, name)
@@ -129,17 +132,18 @@ class _Mean:
 
 def _plain(value: Any, name: str) -> Any:
     """Return a float, or the tensor where reading it would wait for its device."""
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
+    if isinstance(value, torch.Tensor):
         if value.is_cpu:
-            value = value.item()
-        elif not (value.is_meta or value.is_complex()):
+            try:
+                value = value.item()
+            except (RuntimeError, ValueError):  # more than one element
+                return number(value, name)
+        elif value.numel() == 1 and not (value.is_meta or value.is_complex()):
             return value
     return value if value.__class__ is float else number(value, name)  # or it says what is wrong
 
 
 def _weight(size: Any) -> float:
-    if size.__class__ is int and size >= 0:
-        return float(size)  # the usual case, in every batch
     weight = number(size, "batch_size")
     if not 0 <= weight < float("inf"):
         raise BadValue(f"batch_size is {size}: it must be a number of 0 or more.")
