@@ -65,9 +65,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             return
         chosen = "initial_epoch" in session.call.arguments or self.model._initial_epoch
         done = session.run.first_epoch
-        if (
-            chosen or done < 2 or self.save_freq != "epoch"
-        ):  # a kill may come before the first backup
+        before_the_first = done < 2 or self.save_freq != "epoch"  # a kill may come that early
+        if chosen or before_the_first:
             return
         error = tracker.RunError(
             f"Run {session.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
-Log = Callable[[Mapping[str, float], int], None]
+Log = Callable[[Mapping[str, Any], int], None]
 
 
 class BatchPoints:
@@ -19,14 +20,14 @@ class BatchPoints:
     Args:
         every: steps from one point to the next; with several steps an execution, a point at the first
             execution that reaches or passes such a step.
-        log: takes the metrics and their step, counted from 1.
+        log: takes a batch's logs and their step, counted from 1; called for the steps that are due only.
     """
 
     def __init__(self, every: int, log: Log) -> None:
         self._every, self._log = every, log
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        self._early: list[tuple[int, int, Mapping[str, float]]] = []
+        self._early: list[tuple[int, int, Mapping[str, Any]]] = []
         self._arrivals = count()  # so that no two metrics are compared
         self._before = self._last = 0
 
@@ -44,7 +45,7 @@ class BatchPoints:
         with self._lock:
             self._release(lambda step: True)
 
-    def add(self, batch: int, metrics: Mapping[str, float], stride: int) -> None:
+    def add(self, batch: int, metrics: Mapping[str, Any], stride: int) -> None:
         """Take a batch's metrics; ``stride``: how many steps one execution makes."""
         in_order = threading.get_ident() == self._thread
         with self._lock:

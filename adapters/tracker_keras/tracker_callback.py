@@ -95,12 +95,12 @@ class TrackerCallback(Recorded):
     def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
         points = self._tracker_points
         if points is not None:
-            points.add(batch, numbers(logs), getattr(self.model, "steps_per_execution", 1))
+            points.add(batch, logs or {}, getattr(self.model, "steps_per_execution", 1))
 
-    def _tracker_stream(self, metrics: Mapping[str, float], step: int) -> None:
+    def _tracker_stream(self, logs: Mapping[str, Any], step: int) -> None:
         session = self._tracker_session
         if session is not None and session.open:
-            session.run.log(metrics, step=step)
+            session.run.log(numbers(logs), step=step)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock and its count of steps."""
