@@ -63,13 +63,14 @@ class Loop:
         self.optimizer.step()
         return loss
 
-    def bare(self) -> Iterator[float]:
+    def bare(self, passes: int) -> Iterator[float]:
         """Yield the seconds of a pass over the data; the loss is summed, as a loop without us would."""
-        while True:
-            began, total = time.perf_counter(), 0.0
-            for x, y in self.batches:
-                total += self.step(x, y).item() * len(x)
-            yield time.perf_counter() - began
+        began, total = time.perf_counter(), 0.0
+        for number, (x, y) in enumerate(self.batches * passes, 1):
+            total += self.step(x, y).item() * len(x)
+            if number % len(self.batches) == 0:
+                yield time.perf_counter() - began
+                began = time.perf_counter()
 
     def recorded(self, passes: int) -> Iterator[float]:
         """The same through `Training`: one long epoch, so that nothing but the loop is measured."""
@@ -88,7 +89,7 @@ def compare(make: Callable[[], nn.Module], passes: int) -> tuple[float, float, f
     """Return the median µs of a step, bare and recorded, and the median of the ratios less one."""
     batches = data()
     one, other = Loop(make, batches), Loop(make, batches)
-    bare, recorded = one.bare(), other.recorded(passes)
+    bare, recorded = one.bare(passes), other.recorded(passes)
     pairs = []
     for number in range(passes):
         if number % 2:

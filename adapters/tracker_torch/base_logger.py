@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tracker import BadValue, number
 from tracker_torch.callback import Callback, Logs
@@ -31,11 +32,15 @@ class BaseLogger(Callback):
         self.stateful_metrics = set(stateful_metrics or ())
         self._means: dict[str, _Mean] = {}
 
-    def add(self, values: Mapping[str, Any], size: float | None = None) -> dict[str, Any]:
+    def add(self, values: dict[str, Any], size: float | None = None) -> dict[str, Any]:
         """Count each value ``size`` times, once by default; with 0, not at all.
 
+        Args:
+            values: names and one number each; a float takes the place of all but tensors on a device.
+            size: the weight of these values.
+
         Returns:
-            The values as floats; a tensor on a device as it is.
+            ``values``.
 
         Raises:
             BadValue: for a value that is not one number, or a size that is none or negative.
@@ -45,24 +50,24 @@ class BaseLogger(Callback):
             weight = 1.0
         else:  # in every batch: the usual case without a call
             weight = size if size.__class__ is int and size > 0 else _weight(size)
-        plain: dict[str, Any] = {}
         for name, value in values.items():
-            plain[name] = value if value.__class__ is float else _plain(value, name)
+            if value.__class__ is not float:
+                values[name] = _plain(value, name)
         if not weight:
-            return plain
-        means = self._means
-        for name, value in plain.items():
+            return values
+        means, stateful = self._means, self.stateful_metrics
+        for name, value in values.items():
             mean = means.get(name)
             if mean is None:
                 mean = means[name] = _Mean()
-            if self.stateful_metrics and name in self.stateful_metrics:
+            if stateful and name in stateful:
                 mean.reset()
             if value.__class__ is float:
                 mean.total += value * weight
             else:
                 mean.add_on_device(value, weight)
             mean.weight += weight
-        return plain
+        return values
 
     def averages(self) -> dict[str, float]:
         """Return the averages since `reset`; this is where the device is waited for, once."""
@@ -132,7 +137,7 @@ class _Mean:
 
 def _plain(value: Any, name: str) -> Any:
     """Return a float, or the tensor where reading it would wait for its device."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         if value.is_cpu:
             try:
                 value = value.item()
