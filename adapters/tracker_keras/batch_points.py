@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from itertools import count
+from threading import Lock, get_ident
 from typing import Any
 
 Log = Callable[[Mapping[str, Any], int], None]
@@ -20,13 +20,14 @@ class BatchPoints:
     Args:
         every: steps from one point to the next; with several steps an execution, a point at the first
             execution that reaches or passes such a step.
+        stride: returns how many steps one execution makes.
         log: takes a batch's logs and their step, counted from 1; called for the steps that are due only.
     """
 
-    def __init__(self, every: int, log: Log) -> None:
-        self._every, self._log = every, log
-        self._thread = threading.get_ident()
-        self._lock = threading.Lock()
+    def __init__(self, every: int, stride: Callable[[], int], log: Log) -> None:
+        self._every, self._stride, self._log = every, stride, log
+        self._thread = get_ident()
+        self._lock = Lock()
         self._early: list[tuple[int, int, Mapping[str, Any]]] = []
         self._arrivals = count()  # so that no two metrics are compared
         self._before = self._last = 0
@@ -43,18 +44,27 @@ class BatchPoints:
     def end_epoch(self) -> None:
         """Log what still waits."""
         with self._lock:
-            self._release(lambda step: True)
+            while self._early:
+                self._take_earliest()
 
-    def add(self, batch: int, metrics: Mapping[str, Any], stride: int) -> None:
-        """Take a batch's metrics; ``stride``: how many steps one execution makes."""
-        in_order = threading.get_ident() == self._thread
+    def add(self, batch: int, metrics: Mapping[str, Any]) -> None:
+        """Take a batch's metrics."""
+        step = self._before + batch + 1
         with self._lock:
-            heappush(self._early, (self._before + batch + 1, next(self._arrivals), metrics))
-            self._release(lambda step: in_order or step <= self._last + stride)
+            # As good as always, and in every batch: there is nothing to put in order.
+            if not self._early and (step == self._last + 1 or get_ident() == self._thread):
+                self._take(step, metrics)
+                return
+            heappush(self._early, (step, next(self._arrivals), metrics))
+            stride = self._stride()
+            while self._early and self._early[0][0] <= self._last + stride:
+                self._take_earliest()
 
-    def _release(self, due: Callable[[int], bool]) -> None:
-        while self._early and due(self._early[0][0]):
-            step, _, metrics = heappop(self._early)
-            reached, self._last = step // self._every > self._last // self._every, step
-            if reached:
-                self._log(metrics, step)
+    def _take_earliest(self) -> None:
+        step, _, metrics = heappop(self._early)
+        self._take(step, metrics)
+
+    def _take(self, step: int, metrics: Mapping[str, Any]) -> None:
+        every, last, self._last = self._every, self._last, step
+        if step // every > last // every:
+            self._log(metrics, step)

@@ -80,7 +80,9 @@ class TrackerCallback(Recorded):
         super().tracker_joined(session)
         self._tracker_run = session.run
         if self.log_every is not None:
-            self._tracker_points = BatchPoints(self.log_every, self._tracker_stream)
+            self._tracker_points = BatchPoints(
+                self.log_every, self._tracker_stride, self._tracker_stream
+            )
 
     def tracker_resume(self, epoch: int) -> None:
         """Go on counting steps where the optimizer is."""
@@ -95,7 +97,10 @@ class TrackerCallback(Recorded):
     def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
         points = self._tracker_points
         if points is not None:
-            points.add(batch, logs or {}, getattr(self.model, "steps_per_execution", 1))
+            points.add(batch, logs or {})
+
+    def _tracker_stride(self) -> int:
+        return getattr(self.model, "steps_per_execution", 1)
 
     def _tracker_stream(self, logs: Mapping[str, Any], step: int) -> None:
         session = self._tracker_session

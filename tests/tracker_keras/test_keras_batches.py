@@ -27,12 +27,10 @@ def test_keras_may_go_on_while_batches_are_streamed(build, data):
 def test_what_comes_early_waits_for_what_was_before(stride):
     """Until the epoch's end, when nothing is coming any more."""
     found: list[int] = []
-    points = BatchPoints(1, lambda metrics, step: found.append(step))
+    points = BatchPoints(1, lambda: stride, lambda metrics, step: found.append(step))
 
     def add(*batches: int) -> None:
-        thread = threading.Thread(
-            target=lambda: [points.add(batch, {}, stride) for batch in batches]
-        )
+        thread = threading.Thread(target=lambda: [points.add(batch, {}) for batch in batches])
         thread.start()
         thread.join()
 
