@@ -58,12 +58,13 @@ class BackupAndRestore(Callback):
         self.batch_hooks = self.trigger.by_step
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
+        self.ended = self.backup_dir / "ended"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Bring back the training, and let the run go on at its epoch."""
         self.loop.position.watch_batches = self.trigger.by_step
-        for path in self._cut_off() if self.loop.main else ():
-            path.unlink(missing_ok=True)
+        if self.loop.main:
+            self._clear()
         try:
             if distributed.share(self.path.is_file() or self.previous.is_file()):
                 self._restore(self._read())
@@ -84,21 +85,40 @@ class BackupAndRestore(Callback):
             self._save(None)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Have the backup deleted once the run has ended well: until then a kill needs it."""
-        if self.delete_checkpoint and self.loop.main:
-            self.run.on_finish(self._delete)
+        """Have the backup deleted once the run has ended well: until then a kill needs it.
+
+        A kill between the two leaves it behind, so it is marked first: only its own run takes it up.
+        """
+        if not self.delete_checkpoint or not self.loop.main:
+            return
+        if self.path.is_file() or self.previous.is_file():
+            try:
+                save_file(self.ended, lambda file: file.write_text(self.run.id))
+            except UNWRITABLE as error:
+                self.loop.forgive(error, self, f"{self.ended} could not be written")
+        self.run.on_finish(self._finished)
+
+    def _finished(self) -> None:
+        if self.run.status in ("finished", "stopped_early"):
+            self._delete()
 
     def _delete(self) -> None:
-        if self.run.status not in ("finished", "stopped_early"):
-            return
-        for path in (self.path, self.previous, *self._cut_off()):
+        for path in (self.path, self.previous, *self._cut_off(), self.ended):  # the mark at last
             path.unlink(missing_ok=True)
         if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
 
+    def _clear(self) -> None:
+        """Delete what a kill has left: files without a name yet, and the backup of a run that ended."""
+        if self.ended.is_file() and self.ended.read_text() != self.run.id:
+            self._delete()
+        for path in (self.ended, *self._cut_off()):
+            path.unlink(missing_ok=True)
+
     def _cut_off(self) -> list[Path]:
         """Files that a kill interrupted before they got their name."""
-        return list(self.backup_dir.glob(f".tracker-*-{self.path.name}"))
+        names = (self.path.name, self.ended.name)
+        return [path for name in names for path in self.backup_dir.glob(f".tracker-*-{name}")]
 
     def _read(self) -> dict[str, Any]:
         try:

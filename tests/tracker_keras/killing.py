@@ -14,6 +14,8 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,8 +47,21 @@ class Feed(keras.callbacks.Callback):
         logs["score"] = self.values[epoch]
 
 
+class Digest(keras.callbacks.Callback):
+    """Stands last; writes a digest of the weights, and the seconds, while the run has not ended yet."""
+
+    def on_train_begin(self, logs=None):
+        self.began = time.monotonic()
+
+    def on_train_end(self, logs=None):
+        weights = self.model.get_weights()
+        digest = hashlib.sha256(b"".join(np.asarray(w).tobytes() for w in weights))
+        Path("weights").write_text(digest.hexdigest())
+        Path("took").write_text(str(time.monotonic() - self.began))
+
+
 def train(seed: int) -> None:
-    """Train, or go on; writes a digest of the weights at the end."""
+    """Train, or go on."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [keras.Input((13,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")]
@@ -65,14 +80,10 @@ def train(seed: int) -> None:
         ours.BackupAndRestore("backup"),
     ]
     random.Random(seed).shuffle(callbacks)
-    began = time.monotonic()
     model.fit(
         X[:96], Y[:96], batch_size=32, epochs=EPOCHS, verbose=0, shuffle=False,
-        callbacks=[Feed(seed), *callbacks],
+        callbacks=[Feed(seed), *callbacks, Digest()],
     )  # fmt: skip
-    digest = hashlib.sha256(b"".join(np.asarray(w).tobytes() for w in model.get_weights()))
-    Path("weights").write_text(digest.hexdigest())
-    Path("took").write_text(str(time.monotonic() - began))
 
 
 def in_child(folder: Path, seed: int, seconds: float | None) -> bool:
@@ -94,7 +105,29 @@ def in_child(folder: Path, seed: int, seconds: float | None) -> bool:
     status = os.waitpid(child, 0)[1]
     if status not in (0, signal.SIGKILL):
         raise SystemExit(f"the training of seed {seed} failed with status {status}")
-    return status == 0
+    return status == 0 or has_ended(folder)
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the kill came when the run had its status already: "auto" would begin another run."""
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'tracker.db'}?mode=ro", uri=True)) as reader:
+            (status,) = reader.execute("SELECT status FROM run").fetchone() or ("none",)
+    except sqlite3.OperationalError:  # killed before there was a database
+        return False
+    return status in ("finished", "stopped_early")
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield all files, but for the database and what the next training deletes: an ended backup."""
+    backup = folder / "backup"
+    metadata = backup / "training_metadata.json"
+    ended = metadata.exists() and "ended" in json.loads(metadata.read_text())
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts[0]
+        left = inside.endswith(".deleted") or (ended and inside == "backup")
+        if path.is_file() and "tracker.db" not in path.name and not left:
+            yield path
 
 
 def outcome(folder: Path) -> dict[str, object]:
@@ -118,11 +151,7 @@ def outcome(folder: Path) -> dict[str, object]:
         "available": sorted(
             ask("SELECT path, epoch, value FROM checkpoint WHERE state = 'available'").fetchall()
         ),
-        "files": sorted(
-            str(path.relative_to(folder))
-            for path in folder.rglob("*")
-            if path.is_file() and "tracker.db" not in path.name
-        ),
+        "files": sorted(str(path.relative_to(folder)) for path in files(folder)),
         "csv": (folder / "log.csv").read_text(),
         "weights": (folder / "weights").read_text(),
     }

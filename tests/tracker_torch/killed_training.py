@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch_problems import Problem, step
 
+import tracker
 from tracker_torch import (
     BackupAndRestore,
     CSVLogger,
@@ -49,3 +50,18 @@ def train(folder: str, seed: int, save_freq: str | int = "epoch") -> None:
             training.log_epoch(val_loss=wine.val_loss(model))
         torch.save(model.state_dict(), "final.pt")
         Path("done").write_text(str(training.history.history["val_loss"]))
+
+
+def train_and_die_on_the_way_out(folder: str, name: str) -> None:
+    """Train two epochs, and end the process where the run has its status, but its backup is still there."""
+    os.chdir(folder)
+    wine = Problem.read("wine.pt")
+    model = wine.net()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)
+    with tracker.start_run("k", name) as run:
+        run.on_finish(lambda: os._exit(9))
+        backup = BackupAndRestore("bk", double_checkpoint=True)
+        training = Training(model, optimizer, 2, callbacks=[backup], scheduler=scheduler)
+        for _ in training.epochs():
+            training.log_epoch(val_loss=wine.val_loss(model))

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from killed_training import train_and_die_on_the_way_out
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torch_problems import Problem, ask, step
+from torch_processes import SPAWN
 
 import tracker
 from tracker_torch import (
@@ -126,6 +128,28 @@ def test_it_is_deleted_once_the_run_has_ended_well_and_only_then(wine: Problem) 
     assert not Path("bk").exists()
     train(wine, 2, BackupAndRestore("bk", delete_checkpoint=False))
     assert Path("bk/latest.pt").exists()
+
+
+@pytest.mark.usefixtures("started_processes_find_us")
+def test_a_kill_before_it_is_deleted_leaves_it_to_its_own_run(
+    folder: Path, wine: Problem, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Another training begins anew; the run itself may go on for more epochs."""
+    wine.save("wine.pt")
+    for name in ("first", "second"):
+        child = SPAWN.Process(target=train_and_die_on_the_way_out, args=(str(folder), name))
+        child.start()
+        child.join()
+        assert child.exitcode == 9
+        assert ask("SELECT status FROM run WHERE name = ?", name) == [("finished",)]
+        assert Path("bk/latest.pt").exists()
+        resume = name if name == "first" else None
+        _, training = train(wine, 4, BackupAndRestore("bk"), experiment="k", resume=resume)
+        assert not Path("bk").exists()
+        assert training.history.epoch == [0, 1, 2, 3]
+        assert training.run.attempt == (1 if resume is None else 2)
+    assert ask("SELECT count(*) FROM epoch WHERE superseded") == [(0,)]
+    assert not recwarn.list
 
 
 def test_files_of_others_in_its_folder_stay(wine: Problem) -> None:
