@@ -85,11 +85,37 @@ def test_strict_raises_what_cannot_be_recorded() -> None:
     run.log_epoch(1, {})
 
 
-def test_a_query_that_cannot_be_answered_is_no_error() -> None:
+def test_a_locked_database_answers_and_what_waits_is_in_the_answer(tmp_path: Path) -> None:
     run = tracker.start_run()
+    run.log_epoch(0, {"loss": 1.0})
+    first = run.save_checkpoint(tmp_path / "first", lambda path: path.write_text("1"))
     with locked():
-        assert run.history() == {}
-        assert run.checkpoints() == []
+        begun = time.monotonic()
+        assert run.recorded_epoch(0) == {"loss": 1.0}
+        assert run.checkpoints() == [first]
+        assert time.monotonic() - begun < 1  # it waits for nobody
+        second = run.save_checkpoint(tmp_path / "second", lambda path: path.write_text("2"))
+        assert run.checkpoints() == [first, second]
+        again = run.save_checkpoint(tmp_path / "first", lambda path: path.write_text("3"))
+        assert run.checkpoints() == [second, again]
+        assert [one.id for one in run.prune_checkpoints([second])] == [second.id]
+        assert run.checkpoints() == [again]
+    run.finish()
+    assert [one.id for one in run.checkpoints()] == [again.id]
+
+
+def test_no_answer_is_not_taken_for_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tracker.start_run()
+    made = run.save_checkpoint(tmp_path / "file", lambda path: path.write_text("1"))
+    DATABASE.rename("away.db")
+    with pytest.raises(StoreError, match="has gone"):
+        run.recorded_epoch(0)
+    with pytest.raises(StoreError, match="has gone"):
+        run.history()
+    assert run.checkpoints() == [made]
+    assert "has gone" in caplog.text
+    Path("away.db").rename(DATABASE)
+    assert run.checkpoints() == [made]
 
 
 def test_what_the_database_refuses_is_set_aside_and_holds_up_nothing(

@@ -105,8 +105,10 @@ class Buffer:
             if calls.steps:  # outside the lock: reading a device may wait
                 batches.append(self._pack(calls))
         except BaseException:  # Ctrl-C: the next drain has them
-            again = chain.from_iterable(zip(*calls, strict=True))
-            self._packed[:0], self._calls[:0] = batches, again
+            with self._room:
+                self._size += sum(batch.numbers for batch in batches)
+                self._packed[:0] = batches
+                self._calls[:0] = chain.from_iterable(zip(*calls, strict=True))
             raise
         return batches
 

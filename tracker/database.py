@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker import schema
+from tracker.driver_errors import in_use, translated
 from tracker.engine import Lock, engine, never_free, wait_at_most
-from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
+from tracker.errors import StoreError
 from tracker.location import Location, locate
 
 PATIENCE = 1.5  # seconds a write waits for others; a call of ours never takes more than 2
@@ -31,12 +32,18 @@ __all__ = ["Database", "Location", "Reader", "locate", "reading", "writing"]
 
 
 class Database:
-    """A writer's handle: one connection, one lock file. Not shared between threads without a lock."""
+    """A handle: one connection, one lock file. Not shared between threads without a lock.
 
-    def __init__(self, location: Location, patience: float = PATIENCE) -> None:
+    Args:
+        location: where it is.
+        patience: seconds that a transaction waits for others.
+        mode: ``rw``, or ``ro`` for `snapshot` only.
+    """
+
+    def __init__(self, location: Location, patience: float = PATIENCE, mode: str = "rw") -> None:
         self.location = location
-        self._patience = patience
-        self._engine = engine(location, "rw", patience)
+        self._patience, self._mode = patience, mode
+        self._engine = engine(location, mode, patience)
         self._lock = Lock(location)
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -67,6 +74,21 @@ class Database:
                 opened.enter_context(connection.begin())
                 if alone and self.location.path is None:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection that reads what is committed now; waits for no writer, in SQLite's WAL mode.
+
+        Raises:
+            StoreError: when the database cannot be reached or read.
+        """
+        with in_use(self.location), ExitStack() as opened:
+            with translated(self.location):
+                self._check_file()
+                connection = self._connected()
+                opened.enter_context(self._dropped_on_errors())
+                opened.enter_context(connection.begin())
             yield connection
 
     @contextmanager
@@ -112,6 +134,9 @@ class Database:
     def close(self, patience: float = PATIENCE) -> None:
         """Close under the lock: the last one to close a WAL database checkpoints it."""
         if self._connection is None:
+            return
+        if self._mode != "rw":  # it has nothing to checkpoint
+            self._drop()
             return
         try:
             self._check_file()
@@ -244,52 +269,3 @@ def compact(location: Location) -> int:
             raw.execute("VACUUM")
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return max(0, before - location.path.stat().st_size)
-
-
-@contextmanager
-def in_use(location: Location) -> Iterator[None]:
-    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own."""
-    try:
-        yield
-    except Timeout as error:
-        raise DatabaseBusy(_busy(location)) from error
-    except DBAPIError as error:
-        raise _meaning(error, location) from error
-
-
-@contextmanager
-def translated(location: Location) -> Iterator[None]:
-    """Turn what opening a database raises into `StoreError`s that name it."""
-    try:
-        with in_use(location):
-            yield
-    except PermissionError as error:
-        raise NotWritable(
-            f"{error.filename or location} cannot be written: {error.strerror}."
-        ) from error
-    except OSError as error:
-        raise StoreError(f"The database {location} cannot be used: {error}.") from error
-    except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise
-        raise StoreError(
-            "PostgreSQL needs the driver psycopg: pip install 'local-tracker[postgres]'."
-        ) from error
-
-
-def _busy(location: Location) -> str:
-    return f"The database {location} was locked by another process for too long. Try again."
-
-
-def _meaning(error: DBAPIError, location: Location) -> StoreError:
-    text = str(error.orig)
-    if "locked" in text or "busy" in text or "lock timeout" in text:
-        return DatabaseBusy(_busy(location))
-    if "readonly" in text or "unable to open" in text:
-        return NotWritable(f"The database {location} cannot be opened for that: {text}.")
-    if "not a database" in text or "malformed" in text:
-        return NotATrackerDatabase(
-            f"The database {location} is damaged or no database ({text}). "
-            f"Look at it with: tracker db doctor --database {location}"
-        )
-    return StoreError(f"The database {location} refused: {text.strip()}")

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from tracker import schema
-from tracker.database import peek, translated
+from tracker.database import peek
+from tracker.driver_errors import translated
 from tracker.engine import Lock, begin_with, set_durable
 from tracker.errors import NotWritable, StoreError
 from tracker.location import Location

@@ -64,8 +64,9 @@ class Recorder:
         self.spool = Spool(spool_path(location, attempt_id))
         self.spooled = 0
         self._database = Database(location)
+        self._questions = Database(location, mode="ro")
         self._series = SeriesWriter()
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._closing = threading.Event()
         self._failing = self._warned = False
         self._heard = time.monotonic()
@@ -175,7 +176,7 @@ class Recorder:
         return waiting
 
     def _streamed(self, blocks: list[CallBlock]) -> list[Entry]:
-        return [series_entry(self.run_id, self.attempt, block) for block in blocks]
+        return [rows.series(self.run_id, self.attempt, block) for block in blocks]
 
     def _counted(self) -> dict[str, float]:
         lost = self.buffer.dropped + self.buffer.bad
@@ -204,18 +205,33 @@ class Recorder:
                     log.warning("local-tracker: %s What is recorded waits.", error)
                 self._failing = True
 
-    def query(self, ask: Callable[[Connection], T], otherwise: T) -> T:
-        """Ask the database in a transaction of its own; ``otherwise`` where it does not answer."""
+    def query(self, ask: Callable[[Connection], T]) -> T:
+        """Ask the database, on a connection that waits for no writer.
+
+        What still waits in the spool is not in the answer.
+
+        Raises:
+            StoreError: when there is no answer.
+        """
+        with self._asking:
+            try:
+                with self._questions.snapshot() as connection:
+                    return ask(connection)
+            finally:
+                if self._closing.is_set():
+                    self._questions.close()
+
+    def amend(self, change: Callable[[Connection], object]) -> None:
+        """Change rows in a transaction of its own; where that cannot be, it is left undone and said."""
         if not self._lock.acquire(timeout=CALL_SECONDS):
-            return otherwise
+            return
         try:
             with self._database.transaction() as connection:
-                return ask(connection)
+                change(connection)
         except Exception as error:
             if self.strict:
                 raise
             log.warning("local-tracker: %s", error)
-            return otherwise
         finally:
             self._lock.release()
 
@@ -252,42 +268,16 @@ class Recorder:
             blocks = tuple(self._streamed(self._series.pending()))
             self._failed((*blocks, *entries), error)
         finally:
+            if self._asking.acquire(blocking=False):  # else the question that is asked closes it
+                self._questions.close()
+                self._asking.release()
             self._database.close(_CLOSE_SECONDS)
             self._lock.release()
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""
         self._database.forget()
+        self._questions.forget()
         self.buffer.forget()
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._thread = None
-
-
-def series_entry(run_id: str, attempt: int, block: CallBlock) -> Entry:
-    """Make the entry that stores one block of calls."""
-    return {
-        "kind": "series",
-        "run": run_id,
-        "attempt": attempt,
-        "clock": {
-            "run_id": run_id,
-            "attempt": attempt,
-            "number": block.number,
-            "calls": block.calls,
-            "first_step": block.first_step,
-            "last_step": block.last_step,
-            "started": block.started,
-            "final": block.final,
-            "payload": block.payload,
-        },
-        "blocks": [
-            {
-                "name": series.name,
-                "points": series.points,
-                "first_step": series.first_step,
-                "last_step": series.last_step,
-                "payload": series.payload,
-            }
-            for series in block.series
-        ],
-    }

@@ -100,6 +100,11 @@ def of_run(connection: Connection, location: Location, run_id: str) -> list[Chec
     return [_checkpoint(one, location) for one in found]
 
 
+def ids_of_run(connection: Connection, run_id: str) -> set[str]:
+    """Return the ids of all of a run's checkpoints, whatever their state."""
+    return set(connection.scalars(select(CHECKPOINT.c.id).where(CHECKPOINT.c.run_id == run_id)))
+
+
 def _checkpoint(found: Any, location: Location) -> Checkpoint:
     return Checkpoint(
         id=found.id,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select
 
 from tracker import values
+from tracker.silence import Silence
 from tracker.tables import CLOCK, DECISION, EPOCH, METRIC, POLICY
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ class Earlier:
 
 def earlier_policies(run: Run, kind: str, monitor: str | None, number: int) -> Earlier:
     """Find a policy again: the same kind and monitor, and among several such the one at the same place."""
-    if run.attempt == 1:
+    if run.attempt == 1 or isinstance(run.writer, Silence):
         return Earlier()
-    return run.writer.query(
-        lambda connection: _earlier(connection, run, kind, monitor, number), Earlier()
-    )
+    return run.writer.query(lambda found: _earlier(found, run, kind, monitor, number))
 
 
 def _earlier(
@@ -68,7 +67,7 @@ def _answers(name: str, then: Any, now: Any) -> bool:
 
 def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:
     """Return the state with the last effective decision before the epoch at which the run goes on."""
-    if not earlier.ids:
+    if not earlier.ids or isinstance(run.writer, Silence):
         return None
     statement = (
         select(DECISION.c.state)
@@ -81,7 +80,7 @@ def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:
         .order_by(DECISION.c.epoch.desc(), DECISION.c.attempt.desc(), DECISION.c.number.desc())
         .limit(1)
     )
-    text = run.writer.query(lambda connection: connection.execute(statement).scalar(), None)
+    text = run.writer.query(lambda connection: connection.execute(statement).scalar())
     state: dict[str, Any] | None = values.from_json(text)
     return state
 

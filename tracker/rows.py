@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracker import values
+from tracker.blocks import CallBlock
 from tracker.clock import now
 from tracker.journal import Entry
 from tracker.redact import redact
@@ -113,4 +114,34 @@ def follow(run_id: str, earlier_id: str, attempt_id: str, number: int) -> Entry:
         "id": attempt_id,
         "number": number,
         "time": now(),
+    }
+
+
+def series(run_id: str, attempt: int, block: CallBlock) -> Entry:
+    """Make the entry that stores one block of calls."""
+    return {
+        "kind": "series",
+        "run": run_id,
+        "attempt": attempt,
+        "clock": {
+            "run_id": run_id,
+            "attempt": attempt,
+            "number": block.number,
+            "calls": block.calls,
+            "first_step": block.first_step,
+            "last_step": block.last_step,
+            "started": block.started,
+            "final": block.final,
+            "payload": block.payload,
+        },
+        "blocks": [
+            {
+                "name": series.name,
+                "points": series.points,
+                "first_step": series.first_step,
+                "last_step": series.last_step,
+                "payload": series.payload,
+            }
+            for series in block.series
+        ],
     }

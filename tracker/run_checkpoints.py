@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from tracker import registry, values
-from tracker.errors import CheckpointError
+from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
 from tracker.registry import Checkpoint
 from tracker.silence import Silence
@@ -42,6 +42,8 @@ class CheckpointKeeper:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._unrecorded: list[Checkpoint] = []
+        self._own: list[Checkpoint] = []
+        self._pruned: set[str] = set()
         self._folders: list[str] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
@@ -83,13 +85,14 @@ class CheckpointKeeper:
         writer = self._run.writer
         if not isinstance(writer, Silence):
             stored = writer.stored_path(made.path)
-            writer.query(lambda found: registry.settle_path(found, writer.location, stored), None)
+            writer.amend(lambda found: registry.settle_path(found, writer.location, stored))
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
         if not self._run.recording:
             self._unrecorded = [one for one in self._unrecorded if one.path != made.path] + [made]
         else:
             self._write(made, pending=False)
+            self._own = [one for one in self._own if one.path != made.path] + [made]
         return made
 
     def _write(self, made: Checkpoint, *, pending: bool) -> None:
@@ -100,13 +103,31 @@ class CheckpointKeeper:
         self._run.writer.record({"kind": "checkpoint", "row": row})
 
     def available(self) -> list[Checkpoint]:
-        """Return the run's available checkpoints, oldest first."""
-        writer = self._run.writer
+        """Return the run's available checkpoints, oldest first.
+
+        What the database has not heard of yet is among them; where it does not answer, those of this
+        process are all.
+        """
+        writer, run = self._run.writer, self._run.id
         if isinstance(writer, Silence):
             return list(self._unrecorded)
-        return writer.query(
-            lambda connection: registry.of_run(connection, writer.location, self._run.id), []
-        )
+        try:
+            stored, known = writer.query(
+                lambda found: (
+                    registry.of_run(found, writer.location, run),
+                    registry.ids_of_run(found, run),
+                )
+            )
+        except StoreError as error:
+            if writer.strict:
+                raise
+            log.warning("local-tracker: %s", error)
+            stored, known = [], set()
+        waiting = [one for one in self._own if one.id not in known]
+        gone = self._pruned | {
+            one.id for one in stored if any(one.path == new.path for new in waiting)
+        }
+        return [*(one for one in stored if one.id not in gone), *waiting]
 
     def prune(self, checkpoints: Iterable[Checkpoint], why: str) -> list[Checkpoint]:
         """Delete what may be deleted; returns it."""
@@ -114,8 +135,9 @@ class CheckpointKeeper:
         pruned, refused = registry.prune(checkpoints, self.available(), commit)
         for one, reason in refused.items():
             log.debug("checkpoint %s was kept (%s): %s", one, why, reason)
-        gone = {one.id for one in pruned}
-        self._unrecorded = [one for one in self._unrecorded if one.id not in gone]
+        self._pruned |= {one.id for one in pruned}
+        self._own = [one for one in self._own if one.id not in self._pruned]
+        self._unrecorded = [one for one in self._unrecorded if one.id not in self._pruned]
         return [replace(one, state="pruned") for one in pruned]
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
 
 from tracker import resume
+from tracker.silence import Silence
 
 if TYPE_CHECKING:
     from tracker.recorder import Recorder
-    from tracker.silence import Silence
+
+T = TypeVar("T")
 
 
 class RunPast:
-    """Reads back effective epochs, of all attempts; empty where nothing is recorded."""
+    """Reads back effective epochs, of all attempts; empty where nothing is recorded.
+
+    Each raises a `StoreError` where the database does not answer: none at all is another answer.
+    """
 
     id: str
     first_epoch: int
@@ -20,16 +28,15 @@ class RunPast:
 
     def history(self) -> dict[str, list[float]]:
         """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
-        return self.writer.query(
-            lambda connection: resume.history(connection, self.id, self.first_epoch)[1], {}
-        )
+        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[1], {})
 
     def recorded_epoch(self, epoch: int) -> dict[str, float] | None:
         """Return the metrics of one effective epoch, of any attempt; None where it was not recorded."""
-        return self.writer.query(lambda found: resume.recorded_epoch(found, self.id, epoch), None)
+        return self._asked(lambda found: resume.recorded_epoch(found, self.id, epoch), None)
 
     def epochs_done(self) -> list[int]:
         """Return the numbers of the effective epochs recorded before this attempt goes on."""
-        return self.writer.query(
-            lambda connection: resume.history(connection, self.id, self.first_epoch)[0], []
-        )
+        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[0], [])
+
+    def _asked(self, ask: Callable[[Connection], T], otherwise: T) -> T:
+        return otherwise if isinstance(self.writer, Silence) else self.writer.query(ask)

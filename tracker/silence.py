@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from tracker.journal import Entry
-
-T = TypeVar("T")
 
 
 class Silence:
@@ -20,10 +18,6 @@ class Silence:
 
     def record(self, *entries: Entry) -> None:
         """Keep nothing."""
-
-    def query(self, ask: Callable[[Any], T], otherwise: T) -> T:
-        """Answer ``otherwise``."""
-        return otherwise
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Keep nothing."""

@@ -207,9 +207,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         chosen = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
         reasons = dict(zip(chosen.drop, chosen.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
-        there = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
-        gone = {one.id for one in pruned} | {one.id for one in going if one.id not in there}
+        gone = {one.id for one in pruned} | {one.id for one in going if not one.path.exists()}
         for one in going:
             if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
                 self._tracker_kept = [other for other in self._tracker_kept if other.id != one.id]

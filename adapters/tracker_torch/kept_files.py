@@ -87,12 +87,18 @@ class KeptFiles:
         self.files = [file for file in self.files if file[0] not in reasons]
 
     def prune(self, run: Run, record: Callable[..., None]) -> None:
-        """Delete what is to go; each file that is gone is recorded as a decision."""
-        while self.going:
-            facts = dict(self.going.pop(0))
+        """Delete what is to go; each file that is gone is recorded as a decision.
+
+        A file that is there, but of which the database says nothing now, waits for the next turn.
+        """
+        for one in list(self.going):
+            facts = dict(one)
             path = self.name.folder / facts.pop("file")
-            there = [one for one in run.checkpoints() if one.path == path]
-            # A file that an earlier attempt deleted before it was killed is no longer registered.
+            there = [found for found in run.checkpoints() if found.path == path]
+            if not there and _taken(path):
+                continue
+            self.going.remove(one)
+            # Without a file: an earlier attempt deleted it before it was killed.
             if not there or run.prune_checkpoints(there, why=facts["reason"]):
                 record(path, **facts)
 

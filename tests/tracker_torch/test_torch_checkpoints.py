@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ from torch import nn
 from torch_problems import Problem, ask, decisions, step
 
 import tracker
-from tracker_torch import CallbackList, ModelCheckpoint, Training, load_checkpoint
+from tracker_torch import (
+    CallbackList,
+    LambdaCallback,
+    ModelCheckpoint,
+    Training,
+    load_checkpoint,
+)
 from tracker_torch.file_name import FileName
 
 NAN = math.nan
@@ -33,6 +40,46 @@ def test_the_k_best_files_stay(feed: Any, keep: int | None, stay: list[str]) -> 
     assert names() == stay
     rows = ask("SELECT path FROM checkpoint WHERE state = 'available' ORDER BY 1")
     assert [Path(path).name for (path,) in rows] == stay
+
+
+def test_while_the_database_is_locked_files_are_kept_and_deleted_as_ever(feed: Any) -> None:
+    """What is recorded waits then; it is no reason to take a file for deleted, or for a stranger's."""
+    others: list[sqlite3.Connection] = []
+
+    def lock(epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            others.append(sqlite3.connect(".tracker/tracker.db", isolation_level=None))
+            others[0].execute("BEGIN EXCLUSIVE")
+        if epoch == 3:
+            others[0].close()
+
+    kept = ModelCheckpoint("ck/{epoch}.pt", mode="max", keep=1)
+    same = ModelCheckpoint("ck/best.pt", mode="max", save_best_only=True)
+    feed([1, 2, 3, 4], LambdaCallback(on_epoch_begin=lock), kept, same)
+    assert names() == ["4.pt", "best.pt"]
+    rows = ask("SELECT path FROM checkpoint WHERE state = 'available' ORDER BY 1")
+    assert [Path(path).name for (path,) in rows] == names()
+    pruned = [(epoch, path) for epoch, verdict, path in decisions(None, "d.epoch, d.verdict, d.path")
+              if verdict == "pruned"]  # fmt: skip
+    assert pruned == [(1, "ck/1.pt"), (2, "ck/2.pt"), (3, "ck/3.pt")]
+
+
+def test_a_file_of_which_nothing_can_be_known_waits(feed: Any) -> None:
+    """An earlier attempt's file is deleted once the database answers again."""
+    with tracker.start_run(name="r"):
+        feed([1, 2], ModelCheckpoint("ck/{epoch}.pt", mode="max", keep=1))
+    kept = ModelCheckpoint("ck/{epoch}.pt", mode="max", keep=1)
+    database, away = Path(".tracker/tracker.db"), Path("away.db")
+
+    def move(epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            database.rename(away)
+        if epoch == 3:
+            away.rename(database)
+
+    with tracker.start_run(resume="r"):
+        feed([1, 2, 3, 4], LambdaCallback(on_epoch_begin=move), kept)
+    assert names() == ["4.pt"]
 
 
 def test_without_a_monitor_the_last_k_stay(feed: Any) -> None:
