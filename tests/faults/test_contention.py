@@ -36,9 +36,12 @@ run.finish()
         assert len(tracker.runs()) == WRITERS
         reads += 1
     assert reads > 0
+    with tracker.start_run("after"):  # imports what a writer may have had to leave in its spool
+        pass
     oracle.check_database()
     oracle.check_nothing_runs()
-    assert oracle.rows("SELECT count(*), sum(epochs) FROM run") == [(WRITERS, WRITERS * EPOCHS)]
+    runs = "SELECT count(*), sum(epochs) FROM run WHERE epochs > 0"
+    assert oracle.rows(runs) == [(WRITERS, WRITERS * EPOCHS)]
     assert oracle.rows("SELECT count(*) FROM epoch") == [(WRITERS * EPOCHS,)]
     assert oracle.rows("SELECT sum(calls) FROM clock") == [(WRITERS * EPOCHS,)]
 
