@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,26 @@ class Earlier:
     config: dict[str, Any] | None = None
 
 
+def by_callback(rows: Iterable[Any]) -> list[list[Any]]:
+    """Put the policy rows of one callback together, oldest attempt first.
+
+    A callback is found again in the next attempt by its kind and monitor; of several such, the first is
+    the first of the attempt before, and so on.
+
+    Args:
+        rows: with ``attempt``, ``number``, ``kind`` and ``monitor``, of one run, in any order.
+    """
+    found: dict[tuple[str, str | None, int], list[Any]] = {}
+    places: Counter[tuple[int, str, str | None]] = Counter()
+    for row in sorted(rows, key=lambda row: (row.attempt, row.number)):
+        same = row.attempt, row.kind, row.monitor
+        found.setdefault((row.kind, row.monitor, places[same]), []).append(row)
+        places[same] += 1
+    return list(found.values())
+
+
 def earlier_policies(run: Run, kind: str, monitor: str | None, number: int) -> Earlier:
-    """Find a policy again: the same kind and monitor, and among several such the one at the same place."""
+    """Find a policy of this attempt again in those before; see `by_callback`."""
     if run.attempt == 1 or isinstance(run.writer, Silence):
         return Earlier()
     return run.writer.query(lambda found: _earlier(found, run, kind, monitor, number))
@@ -36,20 +55,16 @@ def _earlier(
     connection: Connection, run: Run, kind: str, monitor: str | None, number: int
 ) -> Earlier:
     rows = connection.execute(
-        select(POLICY.c.id, POLICY.c.attempt, POLICY.c.number, POLICY.c.config)
+        select(POLICY)
         .where(POLICY.c.run_id == run.id, POLICY.c.kind == kind)
         .where(POLICY.c.monitor.is_(None) if monitor is None else POLICY.c.monitor == monitor)
-        .order_by(POLICY.c.attempt.desc(), POLICY.c.number)
     ).all()
     place = sum(row.attempt == run.attempt and row.number < number for row in rows)
-    by_attempt: dict[int, list[Any]] = {}
-    for row in rows:
-        if row.attempt < run.attempt:
-            by_attempt.setdefault(row.attempt, []).append(row)
-    same = [group[place] for group in by_attempt.values() if len(group) > place]
-    if not same:
+    groups = by_callback(row for row in rows if row.attempt < run.attempt)
+    if place >= len(groups):
         return Earlier()
-    return Earlier(tuple(row.id for row in same), values.from_json(same[0].config))
+    newest_first = groups[place][::-1]
+    return Earlier(tuple(row.id for row in newest_first), values.from_json(newest_first[0].config))
 
 
 def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.database import Reader
 from tracker.queries.listing import in_chunks
+from tracker.resume import by_callback
 from tracker.tables import DECISION, POLICY
 
 
@@ -39,31 +40,24 @@ class Decided:
 
 
 def callbacks(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[Callback]]:
-    """Return the callbacks of a kind that each run's newest such attempt had, in their order.
-
-    Of several that look at one metric the first is the first of the attempt before, and so on.
-    """
-    statement = (
-        select(POLICY).where(POLICY.c.kind == kind).order_by(POLICY.c.attempt, POLICY.c.number)
-    )
-    attempts: dict[str, dict[int, list[Any]]] = {}
+    """Return the callbacks of a kind that each run's newest such attempt had, in their order."""
+    statement = select(POLICY).where(POLICY.c.kind == kind)
+    found: dict[str, list[Any]] = {}
     for row in in_chunks(reader.connection, statement, POLICY.c.run_id, runs):
-        attempts.setdefault(row.run_id, {}).setdefault(row.attempt, []).append(row)
-    return {run: _through(list(of_run.values())) for run, of_run in attempts.items()}
+        found.setdefault(row.run_id, []).append(row)
+    return {run: [_callback(rows) for rows in newest(of_run)] for run, of_run in found.items()}
 
 
-def _through(attempts: Sequence[Sequence[Any]]) -> list[Callback]:
-    ids: dict[tuple[str | None, int], list[str]] = {}
-    keys: list[tuple[str | None, int]] = []
-    for group in attempts:
-        keys = []
-        for row in group:
-            keys.append((row.monitor, sum(monitor == row.monitor for monitor, _ in keys)))
-            ids.setdefault(keys[-1], []).append(row.id)
-    return [
-        Callback(row.monitor, row.rules, values.from_json(row.config) or {}, tuple(ids[key]))
-        for row, key in zip(attempts[-1], keys, strict=True)
-    ]
+def newest(rows: Sequence[Any]) -> list[list[Any]]:
+    """Return each callback of a run's newest attempt, in their order: its policy rows, oldest first."""
+    attempt = max((row.attempt for row in rows), default=None)
+    groups = [group for group in by_callback(rows) if group[-1].attempt == attempt]
+    return sorted(groups, key=lambda group: group[-1].number)
+
+
+def _callback(rows: Sequence[Any]) -> Callback:
+    last, ids = rows[-1], tuple(row.id for row in rows)
+    return Callback(last.monitor, last.rules, values.from_json(last.config) or {}, ids)
 
 
 def decided(reader: Reader, callback: Callback) -> list[Decided]:

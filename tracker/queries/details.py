@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import func, select
 
 from tracker.database import Reader
 from tracker.queries.blocks import last_points, point_counts
+from tracker.queries.callbacks import newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import compare
 from tracker.queries.listing import Listing
@@ -150,28 +150,20 @@ def _last_moments(reader: Reader, run: str) -> dict[int, float]:
 
 
 def _policies(rows: _Rows) -> list[dict[str, Any]]:
-    found = rows.of(POLICY, POLICY.c.number)
-    newest = max((one.attempt for one in found), default=None)
-    places: Counter[tuple[int, str, str | None]] = Counter()
-    before: dict[tuple[str, str | None, int], dict[str, Any]] = {}
-    newest_ones = []
-    for one in sorted(found, key=lambda row: row.attempt):
+    found = []
+    for *earlier, one in newest(rows.of(POLICY, POLICY.c.number)):
         config = from_json(one.config) or {}
-        same = one.kind, one.monitor, places[one.attempt, one.kind, one.monitor]
-        places[one.attempt, one.kind, one.monitor] += 1
-        was = {name: then for name, (then, _) in changed(before.get(same, {}), config).items()}
-        before[same] = config
-        if one.attempt == newest:
-            newest_ones.append(
-                {
-                    "policy": one.kind,
-                    "monitor": one.monitor,
-                    "rules": one.rules,
-                    "config": config,
-                    "was": was,
-                }
-            )
-    return newest_ones
+        before = from_json(earlier[-1].config) if earlier else None
+        found.append(
+            {
+                "policy": one.kind,
+                "monitor": one.monitor,
+                "rules": one.rules,
+                "config": config,
+                "was": {name: then for name, (then, _) in changed(before or {}, config).items()},
+            }
+        )
+    return found
 
 
 def _stop(reader: Reader, run: str) -> dict[str, Any] | None:
