@@ -120,6 +120,35 @@ def test_waste_is_summed_up_before_it_is_cut() -> None:
     assert [(row["runs"], row["epochs_after"]) for row in found] == [(3, 9)]
 
 
+def spend(name: str, *, after: int, seconds: float = 1.0) -> None:
+    """Record a run in an experiment of its name, with so many epochs after the best one."""
+    with tracker.start_run(f"of {name}", name=name) as run:
+        for epoch in range(after + 1):
+            run.log_epoch(epoch, {"val_loss": float(epoch)}, seconds=seconds)
+
+
+def test_waste_is_ranked_before_it_is_cut() -> None:
+    spend("long", after=5)
+    spend("short", after=0)
+    assert [row["run"] for row in rows("waste", "-n", "1")] == ["long"]
+    assert [row["run"] for row in rows("waste", "-n", "1", "--sort", "started")] == ["long"]
+    assert [row["run"] for row in rows("waste", "-n", "1", "--sort", "epochs_after")] == ["short"]
+
+
+def test_waste_by_experiment_is_sorted_by_its_columns() -> None:
+    spend("many", after=4)
+    spend("slow", after=1, seconds=9.0)
+
+    def listed(*sort: str) -> list[str]:
+        return [row["experiment"] for row in rows("waste", "--by-experiment", *sort)]
+
+    assert listed() == ["of slow", "of many"]
+    assert listed("--sort", "-epochs_after") == ["of many", "of slow"]
+    assert listed("--sort", "runs,experiment:desc") == ["of slow", "of many"]
+    told = call("waste", "--by-experiment", "--sort", "started")
+    assert told.exit_code == 2 and "There is no column 'started'" in told.stderr
+
+
 def test_a_reduction_before_there_is_a_best_value_has_no_best_epoch() -> None:
     with tracker.start_run("replays", name="nan") as run:
         for epoch in range(3):
