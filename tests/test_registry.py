@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracker
+import tracker.registry
 from tracker.errors import BadValue, CheckpointError
 from tracker.registry import Checkpoint, check, protected
 
@@ -186,13 +187,42 @@ Path("ckpt").chmod(0o700)
 def test_a_clock_set_back_does_not_change_which_one_is_last(
     run: tracker.Run, monkeypatch: Any
 ) -> None:
-    import tracker.registry
-
     first = save(run, "1", epoch=1)
     monkeypatch.setattr(tracker.registry, "now", lambda: 0)
     second = save(run, "2", epoch=2)
     assert run.checkpoints() == [first, second]
     assert run.prune_checkpoints([second]) == []
+
+
+def test_after_a_resume_with_the_clock_set_back_listing_and_pruning_agree_on_the_last(
+    run: tracker.Run, monkeypatch: Any
+) -> None:
+    made = [save(run, str(epoch), epoch=epoch) for epoch in range(2)]
+    run.finish()
+    monkeypatch.setattr(tracker.registry, "now", lambda: 0)
+    monkeypatch.setattr(tracker.registry, "_newest", 0)  # as in the process that resumes
+    with tracker.start_run("digits", resume=run.id) as resumed:
+        newest = save(resumed, "2", epoch=2)
+        listed = tracker.checkpoints(resumed)
+        assert list(listed["epoch"]) == [0, 1, 2]
+        assert list(listed["alias"])[-1] == "last"
+        assert resumed.prune_checkpoints([*made, newest]) != []
+        assert [one.id for one in resumed.checkpoints()] == [newest.id]
+
+
+def test_one_metric_has_one_best_whatever_its_policies_call_the_mode(run: tracker.Run) -> None:
+    """What the listing does not call the best, pruning may delete."""
+    modes = ("min", "auto", None)
+    made = [
+        save(
+            run, f"{mode}", epoch=epoch, value=3.0 - epoch, monitor="val_loss",
+            policy=run.add_policy("ModelCheckpoint", monitor="val_loss", config={"mode": mode}),
+        )
+        for epoch, mode in enumerate(modes)
+    ]  # fmt: skip
+    assert list(tracker.checkpoints(run)["alias"].dropna()) == ["best, last"]
+    run.prune_checkpoints(made)
+    assert [one.epoch for one in run.checkpoints()] == [2]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -120,9 +120,75 @@ def test_waste_is_summed_up_before_it_is_cut() -> None:
     assert [(row["runs"], row["epochs_after"]) for row in found] == [(3, 9)]
 
 
+def spend(name: str, *, after: int, seconds: float = 1.0) -> None:
+    """Record a run in an experiment of its name, with so many epochs after the best one."""
+    with tracker.start_run(f"of {name}", name=name) as run:
+        for epoch in range(after + 1):
+            run.log_epoch(epoch, {"val_loss": float(epoch)}, seconds=seconds)
+
+
+def test_waste_is_ranked_before_it_is_cut() -> None:
+    spend("long", after=5)
+    spend("short", after=0)
+    assert [row["run"] for row in rows("waste", "-n", "1")] == ["long"]
+    assert [row["run"] for row in rows("waste", "-n", "1", "--sort", "started")] == ["long"]
+    assert [row["run"] for row in rows("waste", "-n", "1", "--sort", "epochs_after")] == ["short"]
+
+
+def test_waste_by_experiment_is_sorted_by_its_columns() -> None:
+    spend("many", after=4)
+    spend("slow", after=1, seconds=9.0)
+
+    def listed(*sort: str) -> list[str]:
+        return [row["experiment"] for row in rows("waste", "--by-experiment", *sort)]
+
+    assert listed() == ["of slow", "of many"]
+    assert listed("--sort", "-epochs_after") == ["of many", "of slow"]
+    assert listed("--sort", "runs,experiment:desc") == ["of slow", "of many"]
+    told = call("waste", "--by-experiment", "--sort", "started")
+    assert told.exit_code == 2 and "There is no column 'started'" in told.stderr
+
+
 def test_a_reduction_before_there_is_a_best_value_has_no_best_epoch() -> None:
     with tracker.start_run("replays", name="nan") as run:
         for epoch in range(3):
             run.log_epoch(epoch, {"val_loss": float("nan")}, learning_rate=0.1)
     row = tracker.replay("nan", policy="ReduceLROnPlateau", patience=2).iloc[0]
     assert (row["epoch"], row["lr_before"]) == (1, 0.1) and row.isna()["best_epoch"]
+
+
+def decided_by(rules: str, *kinds: str, name: str | None = None) -> None:
+    """Record a run whose callbacks decided by these rules."""
+    with tracker.start_run("replays", name=name or rules) as run:
+        for kind in kinds:
+            config = {"patience": 1, "mode": "min"}
+            run.add_policy(kind, monitor="val_loss", config=config, rules=rules)
+        for epoch in range(6):
+            run.log_epoch(epoch, {"val_loss": float(abs(epoch - 2))}, learning_rate=0.1)
+
+
+def test_a_keras_release_without_rules_is_replayed_by_the_nearest_and_that_is_said() -> None:
+    decided_by("keras-3.12", "EarlyStopping", "ReduceLROnPlateau", name="old")
+    decided_by("keras-3.15", "EarlyStopping", name="known")
+    found = {row["run"]: row for row in rows("replay")}
+    assert found["old"]["rules"] == "keras-3.15 for keras-3.12"
+    assert found["known"]["rules"] == "keras-3.15"
+    assert found["old"]["stop_epoch"] == found["known"]["stop_epoch"] == 3
+    lowered = tracker.replay("old", policy="ReduceLROnPlateau", patience=1)
+    assert lowered["reason"].str.endswith("by keras-3.15, for want of the rules keras-3.12").all()
+
+
+def test_rules_that_are_asked_for_are_checked_and_taken_as_they_are() -> None:
+    decided_by("keras-3.12", "EarlyStopping")
+    assert tracker.replay("keras-3.12", rules="tracker-1")["rules"].tolist() == ["tracker-1"]
+    with pytest.raises(tracker.BadValue, match=r"rules is 'keras-3\.12': there are"):
+        tracker.replay("keras-3.12", rules="keras-3.12")
+    assert call("replay", "--rules", "keras-3.12").exit_code == 2
+
+
+def test_rules_that_nobody_here_knows_are_named_with_what_to_do() -> None:
+    decided_by("tracker-9", "EarlyStopping")
+    told = call("replay")
+    assert told.exit_code == 2 and "'tracker-9', which are unknown here" in told.stderr
+    assert "--rules" in told.stderr
+    assert rows("replay", "--rules", "tracker-1")[0]["stop_epoch"] == 3

@@ -7,7 +7,6 @@ that is about to be replaced or removed loses the state first, and what a kill l
 
 from __future__ import annotations
 
-import math
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -20,13 +19,14 @@ from sqlalchemy import Connection, select
 
 from tracker import values
 from tracker.clock import now
-from tracker.direction import direction
+from tracker.direction import mode_in
 from tracker.files import inspect_file
 from tracker.journal import Entry, apply
 from tracker.location import Location
 from tracker.process import is_alive
 from tracker.spool import sync_folder
-from tracker.tables import ATTEMPT, CHECKPOINT, POLICY
+from tracker.standing import Saved, available, standing
+from tracker.tables import ATTEMPT, CHECKPOINT
 
 STATES = ("available", "pruned", "missing", "modified")
 
@@ -91,12 +91,7 @@ def _moment() -> int:
 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
     """Return the available checkpoints of a run, oldest first."""
-    found = connection.execute(
-        select(CHECKPOINT, POLICY.c.config)
-        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
-        .where(CHECKPOINT.c.run_id == run_id, CHECKPOINT.c.state == "available")
-        .order_by(CHECKPOINT.c.attempt, CHECKPOINT.c.created)
-    )
+    found = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
     return [_checkpoint(one, location) for one in found]
 
 
@@ -119,24 +114,17 @@ def _checkpoint(found: Any, location: Location) -> Checkpoint:
         state=found.state,
         pinned=found.pinned,
         policy_id=found.policy_id,
-        mode=(values.from_json(found.config) or {}).get("mode"),
+        mode=mode_in(found.config),
     )
 
 
 def protected(checkpoints: list[Checkpoint]) -> dict[str, str]:
-    """Say which of a run's available checkpoints are never deleted, by id, each with the reason."""
+    """Say which of a run's available checkpoints, oldest first, are never deleted, by id, each with the reason."""
     kept = {one.id: "it is pinned" for one in checkpoints if one.pinned}
-    if checkpoints:
-        kept[checkpoints[-1].id] = "it is the last one"
-    groups: dict[tuple[str, str | None], list[Checkpoint]] = {}
-    for one in checkpoints:
-        if one.monitor is not None and one.value is not None and not math.isnan(one.value):
-            groups.setdefault((one.monitor, one.mode), []).append(one)
-    for (monitor, mode), group in groups.items():
-        best = max if (mode if mode in {"min", "max"} else direction(monitor)) == "max" else min
-        chosen = best(group, key=lambda one: one.value or 0.0)
-        kept[chosen.id] = f"it is the best by {monitor}"
-    return kept
+    best, last = standing(Saved(one.id, one.monitor, one.value, one.mode) for one in checkpoints)
+    if last is not None:
+        kept[last] = "it is the last one"
+    return kept | {one: f"it is the best by {monitor}" for one, monitor in best.items()}
 
 
 def check(checkpoint: Checkpoint) -> str:

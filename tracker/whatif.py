@@ -12,7 +12,7 @@ from tracker.policies import EarlyStopping, replay_early_stopping
 from tracker.queries import curves
 from tracker.queries.callbacks import Callback, actors, callbacks
 from tracker.queries.find import labels
-from tracker.whatif_settings import arguments, require_metric, watching
+from tracker.whatif_settings import arguments, other_rules, require_metric, watching
 
 KIND = "EarlyStopping"
 
@@ -23,7 +23,8 @@ class Outcome:
 
     Attributes:
         run: its name.
-        monitor, patience, min_delta, rules: the setting.
+        monitor, patience, min_delta, rules: the setting; rules are "keras-3.15 for keras-3.12" where the
+            run was decided by a Keras release that has no rules of its own here.
         stop_epoch: 0-based epoch at which it would have stopped, None for not within what was recorded.
         best_epoch, best: the best epoch up to then and its value.
         epochs: how many would have been trained.
@@ -59,20 +60,21 @@ def outcomes(
         return []
     names = labels(reader.connection, runs)
     configs = _configs(reader, runs, asked, names)
-    groups: dict[EarlyStopping, list[str]] = {}
+    groups: dict[tuple[EarlyStopping, str], list[str]] = {}
     for run in runs:
         groups.setdefault(configs[run], []).append(run)
     found: dict[str, list[Outcome]] = {}
-    for config, members in groups.items():
+    for (config, rules), members in groups.items():
         tried = [config.patience] if patiences is None else patiences
         lines = curves.curves(reader, members, config.monitor)
-        found.update(_replayed(config, tried, [lines[run] for run in members], names))
+        found.update(_replayed(config, rules, tried, [lines[run] for run in members], names))
     return [one for run in runs for one in found[run]]
 
 
 def _configs(
     reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, EarlyStopping]:
+) -> dict[str, tuple[EarlyStopping, str]]:
+    """Return each run's settings, and what its rules are called."""
     own = callbacks(reader, runs, KIND)
     several = [
         name for group in own.values() if len(group) > 1 for one in group for name in one.ids
@@ -84,7 +86,9 @@ def _configs(
         callback = _judge(own.get(run, []), asked.get("monitor"), acted.get(run))
         config = arguments(EarlyStopping, callback, asked, has[run])
         require_metric(config["monitor"], has[run], names[run])
-        configs[run] = EarlyStopping(**config)
+        rule = EarlyStopping(**config)
+        recorded = other_rules(callback, asked)
+        configs[run] = rule, f"{rule.rules} for {recorded}" if recorded else rule.rules
     return configs
 
 
@@ -97,6 +101,7 @@ def _judge(group: Sequence[Callback], monitor: str | None, actor: str | None) ->
 
 def _replayed(
     config: EarlyStopping,
+    rules: str,
     patiences: Sequence[int],
     lines: Sequence[curves.Curve],
     names: Mapping[str, str],
@@ -117,7 +122,7 @@ def _replayed(
                     monitor=config.monitor,
                     patience=int(patience),
                     min_delta=config.min_delta,
-                    rules=config.rules,
+                    rules=rules,
                     stop_epoch=None if stop < 0 else stop,
                     best_epoch=epoch,
                     best=value,

@@ -10,7 +10,7 @@ from tracker.policies import ReduceLROnPlateau
 from tracker.queries import Listing, curves
 from tracker.queries.callbacks import Callback, decided
 from tracker.queries.listing import columns
-from tracker.whatif_settings import arguments, each_callback, require_metric
+from tracker.whatif_settings import arguments, each_callback, remark, require_metric
 
 REDUCTIONS = columns(
     "run. epoch# monitor. value best best_epoch~ wait# factor lr_before lr_after reason."
@@ -40,7 +40,8 @@ def reductions(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
         require_metric(rule.monitor, there, name)
         line = curves.curves(reader, [run], rule.monitor)[run]
         rates = _Rates(line, _recorded(reader, callback))
-        rows += [(name, *row) for row in _reduced(rule, line, rates)]
+        added = remark(rule.rules, callback, asked)
+        rows += [(name, *row, reason + added) for *row, reason in _reduced(rule, line, rates)]
     return Listing(REDUCTIONS, rows)
 
 

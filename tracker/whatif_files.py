@@ -14,7 +14,7 @@ from tracker.policies import KERAS, Best, TopK, words
 from tracker.queries import Listing, curves
 from tracker.queries.callbacks import Callback, decided
 from tracker.queries.listing import columns
-from tracker.whatif_settings import arguments, each_callback, require_metric
+from tracker.whatif_settings import arguments, each_callback, remark, require_metric
 
 FILES = columns("run. epoch# step~ monitor. value verdict. gone_epoch~ filepath. reason.")
 _NO_CHECKS = ("training raised ", "could not be saved")
@@ -84,11 +84,13 @@ def kept_files(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
         checks = _checks(reader, run, callback if own else None, config["monitor"], name)
         if callback is not None and not own:
             checks = _as_often(reader, callback, checks, name)
-        files = saved_files(checks, _rules(callback, config, asked.get("keep"), checks))
+        rules = _rules(callback, config, asked.get("keep"), checks)
+        files = saved_files(checks, rules)
+        added = remark(rules.best.rules, callback, asked)
         path = None if callback is None else callback.config.get("filepath")
         rows += [
             (name, one.check.epoch, one.check.step, config["monitor"], one.check.value,
-             one.verdict, one.gone_epoch, path, one.reason)
+             one.verdict, one.gone_epoch, path, one.reason + added)
             for one in files
         ]  # fmt: skip
     return Listing(FILES, rows)

@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from tracker.database import Reader
-from tracker.errors import UnknownMetric, nearest
-from tracker.policies import TRACKER
+from tracker.errors import BadValue, UnknownMetric, nearest
+from tracker.policies import KERAS, RULES, TRACKER
 from tracker.queries import curves
 from tracker.queries.callbacks import Callback, callbacks
 from tracker.queries.find import labels
@@ -31,18 +31,46 @@ def arguments(
         there: names of the run's metrics.
 
     What belongs to the callback's metric (`OF_ONE_METRIC`) is not taken over when another is asked for.
+
+    Raises:
+        BadValue: for a run that was decided by rules of which there are none here.
     """
     known = {field.name for field in fields(rule)}
     config: dict[str, Any] = {}
     if callback is not None:
         config = {name: value for name, value in callback.config.items() if name in known}
-        config.update(rules=callback.rules or TRACKER, monitor=callback.monitor)
+        rules = asked.get("rules") or replayed_by(callback.rules or TRACKER)
+        config.update(rules=rules, monitor=callback.monitor)
     else:
         config["monitor"] = "val_loss" if "val_loss" in there or not there else "loss"
     given = {name: value for name, value in asked.items() if value is not None and name in known}
     if given.get("monitor", config["monitor"]) != config["monitor"]:
         config = {name: value for name, value in config.items() if name not in OF_ONE_METRIC}
     return {**config, **given}
+
+
+def replayed_by(recorded: str) -> str:
+    """Return the rules that a replay takes for recorded ones: `KERAS` for each release of Keras without its own."""
+    if recorded in RULES:
+        return recorded
+    if recorded.startswith("keras-"):
+        return KERAS
+    raise BadValue(
+        f"A run was decided by the rules {recorded!r}, which are unknown here: there are "
+        f"{' and '.join(RULES)}. Name those to replay it by with rules= or --rules."
+    )
+
+
+def other_rules(callback: Callback | None, asked: Mapping[str, Any]) -> str | None:
+    """Return the recorded rules that a replay takes others for, unasked; None where it does not."""
+    recorded = None if callback is None or asked.get("rules") else callback.rules
+    return None if recorded in (None, *RULES) else recorded
+
+
+def remark(rules: str, callback: Callback | None, asked: Mapping[str, Any]) -> str:
+    """End a reason with what was recorded, where a replay by ``rules`` takes these for others, unasked."""
+    recorded = other_rules(callback, asked)
+    return "" if recorded is None else f"; by {rules}, for want of the rules {recorded}"
 
 
 def watching(candidates: Sequence[Callback], monitor: str | None) -> list[Callback]:

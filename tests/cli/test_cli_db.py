@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Callable
@@ -38,8 +39,17 @@ def test_status_counts_what_is_there(run: tracker.Run, cli: Any, folder: Path) -
     assert (lines["runs"], lines["epochs"], lines["step metrics"]) == ("1", "3", "3")
 
 
+def test_status_as_json_has_numbers(run: tracker.Run, cli: Any, folder: Path) -> None:
+    (found,) = json.loads(cli("db", "status", "--format", "json").stdout)
+    assert found["database"] == str(folder / ".tracker/tracker.db")
+    assert found["schema"].isdigit()
+    assert (found["runs"], found["epochs"], found["step_metrics"]) == (1, 3, 3)
+    assert found["size"] >= (folder / ".tracker/tracker.db").stat().st_size
+
+
 def test_status_of_nothing_makes_nothing(cli: Any, folder: Path) -> None:
     assert "none yet" in cli("db", "status").stdout
+    assert json.loads(cli("db", "status", "--format", "json").stdout)[0]["schema"] is None
     assert not any(folder.iterdir())
 
 

@@ -100,6 +100,13 @@ def test_verify_tells_and_records_what_is_missing_or_modified(
         "2 of 3 files are not as they were saved: 0.pt is missing, 1.pt is modified."
         in result.stderr
     )
+    again = cli("checkpoints", "verify", "a", "--format", "json")
+    assert again.exit_code == 1
+    assert [row["state"] for row in json.loads(again.stdout)] == [
+        "missing",
+        "modified",
+        "available",
+    ]
     states = {row["path"]: row["state"] for row in tracker.checkpoints().to_dict("records")}
     assert states == {"0.pt": "missing", "1.pt": "modified", "2.pt": "available"}
     (folder / "0.pt").write_bytes(bytes(100))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import tracker
@@ -35,3 +37,23 @@ def test_step_metrics_show_their_last_value(cli: Any, sql: Any) -> None:
     rows = [line.split() for line in cli("runs", "show").stdout.splitlines()]
     assert ["batch_loss", "18000", "0.25"] in rows
     assert ["seldom", "2", "4"] in rows
+
+
+def test_times_and_a_nan_in_json_are_as_in_listings(cli: Any) -> None:
+    Path("a.pt").write_bytes(b"a")
+    with tracker.start_run("digits", "a") as run:
+        run.log_epoch(0, {"loss": float("nan")})
+        run.log_checkpoint("a.pt", epoch=0)
+        stopping = run.add_policy("EarlyStopping", monitor="loss", config={"patience": 1})
+        stopping.decide("stopped", epoch=0, reason="loss is NaN", value=float("nan"))
+        run.note_stop("loss is NaN")
+    found = json.loads(cli("runs", "show", "--format", "json").stdout)
+    (listed,) = json.loads(cli("runs", "list", "--format", "json").stdout)
+    (saved,) = json.loads(cli("checkpoints", "list", "--format", "json").stdout)
+    (decision,) = json.loads(cli("decisions", "list", "--format", "json").stdout)
+    assert {name: listed[name] for name in found["run"]} == found["run"]
+    assert found["checkpoints"] == [saved]
+    assert found["stop"] == decision
+    (attempt,) = found["attempts"]
+    for name in ("started", "heartbeat", "ended"):
+        assert datetime.fromisoformat(attempt[name]).tzinfo is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -54,7 +55,13 @@ def test_what_waits_is_told_while_the_writer_lives_and_once_it_is_gone(held: Any
     before = spool.read_bytes()
     for alive in (True, False):
         said = cli("runs", "show", "held").stdout
-        assert f"2 records wait in {spool.absolute()}: they are imported when a run starts" in said
+        who = (
+            "by the process that trains" if alive else "when a run starts, or by tracker db doctor"
+        )
+        assert f"2 records wait in {spool.absolute()}: they are imported {who}" in said
+        shown = json.loads(cli("runs", "show", "held", "--format", "json").stdout)
+        waiting = {"path": str(spool.absolute()), "records": 2, "alive": alive}
+        assert shown["waiting"] == [waiting]
         assert "2 records that are waiting" in cli("runs", "list").stderr
         doctor = cli("db", "doctor")
         assert ("2 records in" in doctor.stdout) and (doctor.exit_code == 0) is alive

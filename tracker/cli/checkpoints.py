@@ -11,7 +11,13 @@ import click
 
 from tracker import queries
 from tracker.cli.listing import print_listing
-from tracker.cli.options import complete_runs, database_option, listing_options, runs_argument
+from tracker.cli.options import (
+    complete_runs,
+    database_option,
+    format_option,
+    listing_options,
+    runs_argument,
+)
 from tracker.cli.program import Group
 from tracker.cli.text import size, visible
 from tracker.database import locate, reading
@@ -71,8 +77,9 @@ _EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of 
 
 @checkpoints.command()
 @runs_argument()
+@format_option
 @database_option
-def verify(names: tuple[str, ...], database: str | None) -> None:
+def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
     """Read every file and compare size and SHA-256; ends with 1 when one is missing or modified.
 
     What is found is recorded, so that lists show it. Without RUN it is every run's files.
@@ -100,7 +107,7 @@ def verify(names: tuple[str, ...], database: str | None) -> None:
         ]
         for one in found
     ]
-    print_listing(Listing(heads, rows), "table", "checkpoints")
+    print_listing(Listing(heads, rows), form, "checkpoints")
     wrong = [one for one in found if one.state != "available"]
     if wrong:
         raise CheckpointError(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tracker.cli.options import database_option, new_database_option
+from tracker.cli.options import database_option, format_option, new_database_option
 from tracker.cli.program import Group
+from tracker.cli.render import show
 from tracker.cli.text import size, visible
 from tracker.database import locate, reading
 from tracker.errors import StoreError, TrackerError
+from tracker.queries import Column, Listing
 
 
 @click.group(cls=Group)
@@ -24,8 +27,9 @@ def db() -> None:
 
 
 @db.command()
+@format_option
 @new_database_option
-def status(database: str | None) -> None:
+def status(form: str, database: str | None) -> None:
     """Say where the database is, which schema it has, and how much is in it.
 
     \b
@@ -36,21 +40,26 @@ def status(database: str | None) -> None:
     from tracker.queries.totals import totals
 
     location = locate(database)
-    facts = {"database": str(location), "schema": f"none yet; this release makes {schema.HEAD}"}
+    facts: dict[str, Any] = {"database": str(location), "schema": None}
+    state = f"none yet; this release makes {schema.HEAD}"
     problem: TrackerError | None = None
     if location.exists():
         try:
             with reading(location) as reader:
                 if not reader.empty:
-                    facts["schema"] = f"{schema.HEAD}, current"
-                    facts |= {name: str(count) for name, count in totals(reader).items()}
+                    facts["schema"], state = schema.HEAD, f"{schema.HEAD}, current"
+                    facts |= totals(reader)
         except TrackerError as error:
-            facts["schema"] = "cannot be read"
-            problem = error
+            state, problem = "cannot be read", error
     if location.path is not None:
-        facts["size"] = size(_size(location.path))
-    for name, value in facts.items():
-        click.echo(f"{name:<13}  {visible(value)}")
+        facts["size"] = _size(location.path)
+    if form == "table":
+        said = facts | {"schema": state}
+        for name, value in said.items():
+            text = size(value) if name == "size" else visible(str(value))
+            click.echo(f"{name.replace('_', ' '):<13}  {text}")
+    else:
+        show(Listing(tuple(Column(name, "any") for name in facts), [list(facts.values())]), form)
     if problem is not None:
         raise problem
 

@@ -6,18 +6,18 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tracker.cli.render import Table, print_table
 from tracker.cli.text import duration, local, parameter, visible
-from tracker.exports.cells import json_cell
+from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
+from tracker.queries.waiting import Waiting
 from tracker.words import counted
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
@@ -42,6 +42,7 @@ _CHECKPOINT_NAMES = [
 _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
+_TIMES = ("started", "ended", "heartbeat", "created", "decided")
 _POINT_COLUMNS = columns("metric. points# last")
 
 
@@ -51,7 +52,7 @@ def print_details(found: Details) -> None:
     click.echo(f"{visible(run['name'])}  {run['id']}")
     click.echo(ending(found))
     for one in found.waiting:
-        click.echo(waits(one.path, one.records))
+        click.echo(waits(one))
     if held := holding(found):
         click.echo(held)
     _pairs("run", _about(found))
@@ -68,21 +69,35 @@ def print_details(found: Details) -> None:
 
 
 def print_json(found: Details) -> None:
-    """Print a run as one JSON object."""
+    """Print a run as one JSON object; times are as in listings."""
     plain = asdict(found)
-    plain["checkpoints"] = list(found.checkpoints.dicts())
-    plain["waiting"] = [{"path": str(one.path), "records": one.records} for one in found.waiting]
+    plain["run"] = _timed(found.run)
+    plain["attempts"] = [_timed(one) for one in found.attempts]
+    plain["checkpoints"] = [_timed(one) for one in found.checkpoints.dicts()]
+    plain["stop"] = None if found.stop is None else _timed(found.stop)
+    plain["waiting"] = [
+        {"path": str(one.path), "records": one.records, "alive": one.alive} for one in found.waiting
+    ]
     any_ = Column("", "any")
     escaped = not takes_unicode(sys.stdout)
     click.echo(json.dumps(json_cell(plain, any_), ensure_ascii=escaped, indent=2, allow_nan=False))
 
 
-def waits(where: Path, records: int) -> str:
-    """Say how many records a file has that the database could not take."""
-    are, them = ("waits", "it is") if records == 1 else ("wait", "they are")
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row's times as text."""
+    written = {name: iso(row[name]) for name in _TIMES if row.get(name) is not None}
+    return {**row, **written}
+
+
+def waits(waiting: Waiting) -> str:
+    """Say how many records a file has that the database could not take, and who imports them."""
+    are, them = ("waits", "it is") if waiting.records == 1 else ("wait", "they are")
+    who = "when a run starts, or by tracker db doctor --fix"
+    if waiting.alive:
+        who = "by the process that trains, once the database takes them"
     return (
-        f"{counted(records, 'record')} {are} in {visible(str(where))}: {them} imported when a run "
-        f"starts, or by tracker db doctor --fix."
+        f"{counted(waiting.records, 'record')} {are} in {visible(str(waiting.path))}: "
+        f"{them} imported {who}."
     )
 
 

@@ -187,12 +187,13 @@ def waste(
     \b
     Example:
       tracker decisions waste --where "status = 'finished'" -n 10
-      tracker decisions waste --by-experiment
+      tracker decisions waste --by-experiment --sort -share
     """
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
         most = limit or None
-        listing = wasted(reader, where, sort, None if by_experiment else most, ids)
-    if by_experiment:
-        listing = grouped(listing, most)
+        if by_experiment:
+            listing = grouped(wasted(reader, where, ids=ids), sort, most)
+        else:
+            listing = wasted(reader, where, sort, most, ids)
     print_listing(listing, form, "runs with a best epoch")

@@ -144,7 +144,10 @@ def _number(value: float | None) -> str:
 
 @runs.command("show")
 @run_argument(required=False)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
+    help="table for people; json is one object with everything, and exact values.",
+)  # fmt: skip
 @database_option
 def show_(name: str | None, form: str, database: str | None) -> None:
     """Show everything about one run: why it ended, which weights it holds, params, metrics, files.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select
 
-from tracker.direction import direction
+from tracker.direction import direction, mode_in
 from tracker.queries.callbacks import actors
 from tracker.queries.listing import in_chunks
 from tracker.tables import DECISION, POLICY, SUMMARY
-from tracker.values import from_json, join
-
-_direction = lru_cache(maxsize=1024)(direction)
+from tracker.values import join
 
 USUAL = ("val_loss", "loss")
 """What is looked at in a run that monitored nothing."""
@@ -72,7 +69,7 @@ def has_value(summary: Sequence[Any], mode: str | None = None) -> Best:
     """Read a row of `SUMMARY`; ``mode`` "min" or "max" says which is best, else the name does."""
     _, name, last, kind, last_epoch, low, low_epoch, high, high_epoch = summary
     last = last if kind == "finite" else join(last, kind)
-    if (mode if mode in {"min", "max"} else _direction(name)) == "min":
+    if direction(name, mode) == "min":
         return Best(name, low, low_epoch, last, last_epoch)
     return Best(name, high, high_epoch, last, last_epoch)
 
@@ -107,7 +104,7 @@ def monitored(
             chosen[run] = rank, monitor, config
     found = {run: (monitor, config) for run, (_, monitor, config) in chosen.items()}
     found |= _acted(connection, judges)
-    return {run: (monitor, _mode(config)) for run, (monitor, config) in found.items()}
+    return {run: (monitor, mode_in(config)) for run, (monitor, config) in found.items()}
 
 
 def _acted(
@@ -122,12 +119,6 @@ def _acted(
     ids = [one for group in differ.values() for one in group]
     acted = actors(connection, ids) if ids else {}
     return {run: differ[run][one] for run, one in acted.items()}
-
-
-@lru_cache(maxsize=256)
-def _mode(config: str) -> str | None:
-    mode = (from_json(config) or {}).get("mode")
-    return mode if isinstance(mode, str) else None
 
 
 def _summaries(

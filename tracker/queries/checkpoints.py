@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from tracker.database import Reader
-from tracker.direction import direction
+from tracker.direction import mode_in
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.queries.fields import CheckpointFields
 from tracker.queries.filters import condition, ordering
@@ -17,8 +16,9 @@ from tracker.queries.find import find_run, labels
 from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.status import dead_runs, status_now
+from tracker.standing import OLDEST_FIRST, Saved, available, standing
 from tracker.tables import CHECKPOINT, POLICY, RUN
-from tracker.values import from_json, join
+from tracker.values import join
 
 COLUMNS = columns(
     "run. id. epoch~ step~ alias. state. pinned? monitor. value bytes# sha256. path. file. "
@@ -56,7 +56,7 @@ def checkpoints(
     keys = ordering(order_by, fields)
     for place, descending in keys:
         statement = statement.order_by(*place.order(descending))
-    statement = statement.order_by(RUN.c.started, RUN.c.id, CHECKPOINT.c.created)
+    statement = statement.order_by(RUN.c.started, RUN.c.id, *OLDEST_FIRST)
     in_order = ids is not None and not keys
     rows = of_runs(connection, statement, CHECKPOINT.c.run_id, ids, None if in_order else limit)
     if in_order:
@@ -134,30 +134,15 @@ def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None
 
 def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
     """Return which checkpoints are the best and the last of their run: id → "best", "last" or both."""
-    statement = (
-        select(CHECKPOINT, POLICY.c.config)
-        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
-        .where(CHECKPOINT.c.state == "available")
-        .order_by(CHECKPOINT.c.created, CHECKPOINT.c.attempt)
-    )
-    last: dict[str, str] = {}
-    groups: dict[tuple[str, str, str], list[Any]] = {}
-    for row in in_chunks(connection, statement, CHECKPOINT.c.run_id, runs):
-        last[row.run_id] = row.id
-        if row.monitor is not None and row.value is not None:
-            groups.setdefault((row.run_id, row.monitor, _way(row)), []).append(row)
-    best = {_best(group, way).id for (_, _, way), group in groups.items()}
-    found: dict[str, str] = dict.fromkeys(sorted(best), "best")
-    for one in last.values():
-        found[one] = "best, last" if one in found else "last"
+    of_run: dict[str, list[Saved]] = {}
+    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
+        value = join(row.value, row.value_kind)
+        saved = Saved(row.id, row.monitor, value, mode_in(row.config))
+        of_run.setdefault(row.run_id, []).append(saved)
+    found: dict[str, str] = {}
+    for checkpoints_of_run in of_run.values():
+        best, last = standing(checkpoints_of_run)
+        found |= dict.fromkeys(best, "best")
+        if last is not None:
+            found[last] = "best, last" if last in best else "last"
     return found
-
-
-def _way(row: Any) -> str:
-    mode = (from_json(row.config) or {}).get("mode")
-    return mode if mode in {"min", "max"} else direction(row.monitor)
-
-
-def _best(group: Iterable[Any], way: str) -> Any:
-    choose = max if way == "max" else min
-    return choose(group, key=lambda row: math.nan if row.value is None else row.value)

@@ -12,13 +12,14 @@ from tracker.queries.blocks import last_points, point_counts
 from tracker.queries.callbacks import newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import compare
+from tracker.queries.decisions import decisions
 from tracker.queries.listing import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
 from tracker.queries.waiting import Waiting
 from tracker.queries.waiting import waiting as waiting_records
 from tracker.resume import changed
-from tracker.tables import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
+from tracker.tables import ATTEMPT, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
 
@@ -32,7 +33,7 @@ class Details:
         metrics: name → last, last_epoch, min, min_epoch, max, max_epoch, best, best_epoch, restored.
         attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now, ``seconds`` up to the
             end, else to the last that was heard of it.
-        policies: of the newest attempt that has some: kind, monitor, rules, config, and of the arguments
+        policies: of the newest attempt that has some: policy, monitor, rules, config, and of the arguments
             that were others in the attempt before, those (``was``).
         checkpoints: as `tracker.queries.checkpoints`.
         superseded: how many epochs a later attempt repeated.
@@ -40,7 +41,7 @@ class Details:
         last_points: the value of the last point of each, None where its block is damaged.
         children: ids and names of the runs that belong to it.
         parent: the name of the run that it belongs to.
-        stop: the decision that stopped the training, as a dict, or None.
+        stop: the decision that stopped the training, with `tracker.queries.decisions.COLUMNS`, or None.
         held_epoch: the epoch whose weights the model held at the end.
         waiting: records that the database could not take so far, and in which files they are.
     """
@@ -69,6 +70,7 @@ def details(reader: Reader, run: str) -> Details:
     metrics = _metrics(reader, rows, run)
     last = max((one["last_epoch"] for one in metrics.values()), default=None)
     restored = row["restored_epoch"]
+    stops = list(decisions(reader, [run], where="verdict = 'stopped'").dicts())
     return Details(
         run=row,
         params={one.name: param_decode(one.kind, one.text) for one in rows.of(PARAM)},
@@ -82,7 +84,7 @@ def details(reader: Reader, run: str) -> Details:
         last_points=last_points(reader, run),
         children=rows.names(RUN.c.parent_id == run),
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
-        stop=_stop(reader, run),
+        stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
         waiting=waiting_records(reader, run),
     )

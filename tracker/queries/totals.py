@@ -22,7 +22,7 @@ def totals(reader: Reader) -> dict[str, int]:
         "runs": count(RUN),
         "running": count(RUN, RUN.c.status == "running") - len(dead_runs(connection)),
         "epochs": count(EPOCH),
-        "step metrics": int(points),
+        "step_metrics": int(points),
         "checkpoints": count(CHECKPOINT),
         "decisions": count(DECISION),
     }
