@@ -190,3 +190,15 @@ def test_threads_may_start_runs_at_once(sql: Any) -> None:
     assert sql("SELECT count(DISTINCT name), count(*) FROM run WHERE status = 'finished'") == [
         (8, 8)
     ]
+
+
+def test_a_run_that_records_nothing_is_the_active_one_until_it_ends(sql: Any) -> None:
+    with tracker.start_run("outer") as outer:
+        with tracker.start_run(recording=False) as silent:
+            assert tracker.active_run() is silent
+        assert tracker.active_run() is outer
+        silent = tracker.start_run(recording=False)
+        assert tracker.active_run() is silent
+        silent.finish()
+        assert tracker.active_run() is outer
+    assert sql("SELECT experiment FROM run") == [("outer",)]

@@ -50,7 +50,8 @@ def start_run(
             with the newest unfinished run of the same experiment (and name, when given), or starts one.
         parent: the run (or its id) that this one belongs to, in a sweep.
         strict: raise what cannot be recorded, instead of keeping it for later.
-        recording: False for a run that records nothing; by default `tracker.enabled` decides.
+        recording: False for a run that records nothing, and so silences the callbacks that join it;
+            by default `tracker.enabled` decides.
 
     Raises:
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
@@ -61,7 +62,9 @@ def start_run(
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if not (enabled() if recording is None else recording):
-        return Run(id=registry.new_id(), name=name or experiment, experiment=experiment)
+        silent = Run(id=registry.new_id(), name=name or experiment, experiment=experiment)
+        lifecycle.enter(silent)
+        return silent
     location = locate(database)
     prepare(location)
     captured = capture()
