@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
     from tracker.lifecycle import active_run
-    from tracker.ranks import enabled
+    from tracker.ranks import enabled, rank
     from tracker.registry import Checkpoint
     from tracker.replays import replay
     from tracker.run import Run
@@ -83,6 +83,7 @@ _HOMES = {
     "metrics": "frames",
     "number": "values",
     "policies": None,
+    "rank": "ranks",
     "replay": "replays",
     "runs": "frames",
     "save_file": "files",
@@ -122,6 +123,7 @@ __all__ = [
     "metrics",
     "number",
     "policies",
+    "rank",
     "replay",
     "runs",
     "save_file",
