@@ -6,6 +6,7 @@ import math
 import os
 import random
 import sqlite3
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,65 @@ def test_both_adapters_record_the_same_rows(folder: Path, case: str, values: lis
     theirs = recorded(with_keras, folder / "keras", case, values)
     ours = recorded(with_torch, folder / "torch", case, values)
     assert ours[0] and ours == theirs
+
+
+def begin_keras(**start: Any) -> None:
+    """Begin a Keras training, as ``fit`` would."""
+    callback = tracker_keras.TrackerCallback(**start)
+    callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    callback.on_train_begin()
+
+
+def begin_torch(**start: Any) -> None:
+    """Begin a torch training."""
+    next(tracker_torch.Training(torch.nn.Linear(2, 1), None, 1, **start).epochs())
+
+
+def told(begin: Any, start: dict[str, Any], **outer: Any) -> list[str]:
+    """Begin within a run, and return the warnings."""
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        tracker.start_run("digits", "mine", database="a.db", **outer),
+    ):
+        warnings.simplefilter("always")
+        begin(**start)
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize(
+    ("start", "late"),
+    [
+        ({}, {}),
+        ({"params": {"lr": 0.1}, "tags": ["a"]}, {}),
+        ({"experiment": "digits", "name": "mine", "database": "a.db"}, {}),
+        ({"experiment": "iris", "name": "other"}, {"experiment": "'iris'", "name": "'other'"}),
+        ({"database": "b.db", "strict": True}, {"database": "'b.db'", "strict": "True"}),
+        ({"database": "postgresql://me:pw@host/db"}, {"database": "'postgresql://[hidden]@host/db'"}),
+    ],
+)  # fmt: skip
+def test_an_argument_that_comes_too_late_is_told(
+    start: dict[str, Any], late: dict[str, str]
+) -> None:
+    """In both alike, and only where the active run is not what it asks for."""
+    for who, begin in (("TrackerCallback", begin_keras), ("Training", begin_torch)):
+        assert told(begin, start) == [
+            f"{who}({name}={value}) is not used: run mine is active already. "
+            f"Give {name} to the tracker.start_run that started it, or leave it out."
+            for name, value in late.items()
+        ]
+
+
+@pytest.mark.parametrize("begin", [begin_keras, begin_torch])
+@pytest.mark.parametrize("outer", [{"strict": True}, {"strict": True, "recording": False}])
+def test_what_the_run_has_already_is_no_news(begin: Any, outer: dict[str, Any]) -> None:
+    assert told(begin, {"strict": True, "database": "a.db"}, **outer) == []
+
+
+@pytest.mark.parametrize("begin", [begin_keras, begin_torch])
+def test_a_resume_that_comes_too_late_is_refused(begin: Any) -> None:
+    with (
+        tracker.start_run(),
+        pytest.raises(tracker.UsageError, match=r"resume='auto'.*is active already"),
+    ):
+        begin(resume="auto", params={"lr": 0.1})
+    assert list(tracker.runs().filter(like="lr")) == []

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
+    from tracker.joining import join_run
     from tracker.lifecycle import active_run
     from tracker.ranks import enabled, rank
     from tracker.registry import Checkpoint
@@ -80,6 +81,7 @@ _HOMES = {
     "enabled": "ranks",
     "epochs": "frames",
     "history": "frames",
+    "join_run": "joining",
     "metrics": "frames",
     "number": "values",
     "policies": None,
@@ -120,6 +122,7 @@ __all__ = [
     "enabled",
     "epochs",
     "history",
+    "join_run",
     "metrics",
     "number",
     "policies",

@@ -271,7 +271,7 @@ class Run(RunPast):
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
-        self.writer = Silence()
+        self.writer = Silence(strict=self.writer.strict)
         self._after = []
         self.log = self.writer.log  # type: ignore[method-assign]
 

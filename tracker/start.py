@@ -19,6 +19,7 @@ from tracker.ranks import enabled
 from tracker.reap import settle
 from tracker.recorder import Recorder
 from tracker.run import Run
+from tracker.silence import Silence
 from tracker.tables import ATTEMPT, PARAM, RUN, TAG
 from tracker.upsert import upsert
 
@@ -62,7 +63,12 @@ def start_run(
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if not (enabled() if recording is None else recording):
-        silent = Run(id=registry.new_id(), name=name or experiment, experiment=experiment)
+        silent = Run(
+            id=registry.new_id(),
+            name=name or experiment,
+            experiment=experiment,
+            writer=Silence(strict=strict),
+        )
         lifecycle.enter(silent)
         return silent
     location = locate(database)

@@ -16,7 +16,8 @@ from tracker_keras.recording import Session
 class TrackerCallback(Recorded):
     """Record every epoch of a training: metrics, seconds and learning rate, durable at its end.
 
-    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it.
+    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it;
+    what else it was given, and the run is not, is a warning.
     Elsewhere it starts a run for this ``fit``, which ends with it: finished, stopped early, failed
     with the exception's text, or interrupted. A second ``fit`` with the same instance is a second
     run. Where it stands in the list of callbacks does not matter.
@@ -36,6 +37,7 @@ class TrackerCallback(Recorded):
 
     Raises:
         tracker.BadValue: ``log_every`` is no whole number of at least 1.
+        tracker.UsageError: when training begins: ``resume`` is given, and a run is active already.
     """
 
     def __init__(
