@@ -139,6 +139,27 @@ def test_both_adapters_record_the_same_rows(folder: Path, case: str, values: lis
     assert ours[0] and ours == theirs
 
 
+def averages_of(logger: Any) -> dict[str, float]:
+    """Hand an epoch of batches to a BaseLogger."""
+    logger.on_epoch_begin(0)
+    for batch, more in enumerate(
+        [{"size": 2, "num_steps": 3}, {"size": 1}, {"num_steps": 1}, {"size": 0}]
+    ):
+        logs = {"loss": [1.0, 8.0, 2.0, NAN][batch], "last": batch, "batch": batch, **more}
+        logger.on_train_batch_end(batch, logs)
+    logger.on_epoch_end(0, logs := {})
+    return logs
+
+
+def test_both_average_the_same_names_with_the_same_weights() -> None:
+    keras_callback = tracker_keras.BaseLogger(stateful_metrics=["last"])
+    keras_callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    for logger in (keras_callback, tracker_torch.BaseLogger(stateful_metrics=["last"])):
+        assert averages_of(logger) == {"loss": 2.0, "last": 2.0}
+        with pytest.raises(tracker.BadValue, match="size is -1"):
+            logger.on_train_batch_end(0, {"size": -1, "loss": 1.0})
+
+
 def begin_keras(**start: Any) -> None:
     """Begin a Keras training, as ``fit`` would."""
     callback = tracker_keras.TrackerCallback(**start)
