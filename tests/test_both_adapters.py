@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import keras
+import numpy
 import pytest
 import torch
 
@@ -139,6 +140,21 @@ def test_both_adapters_record_the_same_rows(folder: Path, case: str, values: lis
     assert ours[0] and ours == theirs
 
 
+def training(**arguments: Any) -> Any:
+    return tracker_torch.Training(torch.nn.Linear(2, 1), None, 1, **arguments)
+
+
+def test_both_take_and_refuse_the_same_log_every() -> None:
+    assert tracker_keras.TrackerCallback(log_every=numpy.int64(3)).log_every == 3
+    training(log_every=numpy.int64(3))
+    said = []
+    for make in (tracker_keras.TrackerCallback, training):
+        with pytest.raises(tracker.BadValue, match="log_every is 0: it must be") as refused:
+            make(log_every=0)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+
+
 def averages_of(logger: Any) -> dict[str, float]:
     """Hand an epoch of batches to a BaseLogger."""
     logger.on_epoch_begin(0)
@@ -169,7 +185,7 @@ def begin_keras(**start: Any) -> None:
 
 def begin_torch(**start: Any) -> None:
     """Begin a torch training."""
-    next(tracker_torch.Training(torch.nn.Linear(2, 1), None, 1, **start).epochs())
+    next(training(**start).epochs())
 
 
 def told(begin: Any, start: dict[str, Any], **outer: Any) -> list[str]:

@@ -134,13 +134,12 @@ class Run(RunPast):
         self.writer.record(rows.epoch(self.id, self.attempt, number, started, took, rate, plain))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record hyperparameters: numbers, text, None, lists, dicts; integers of any size are exact."""
+        """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self._check_open()
-        given = [rows.param(self.id, name, value) for name, value in params.items()]
-        self.writer.record({"kind": "params", "rows": given})
+        self.writer.record({"kind": "params", "rows": rows.params(self.id, params)})
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
-        """Record labels: names with values, or names alone."""
+        """Record labels: names with values, or names alone; `BadValue` for anything else."""
         self._check_open()
         self.writer.record({"kind": "tags", "rows": rows.tags(self.id, tags)})
 

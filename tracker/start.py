@@ -55,6 +55,7 @@ def start_run(
             by default `tracker.enabled` decides.
 
     Raises:
+        BadValue: for params without names, an empty name, or what else cannot be taken.
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
         StoreError: when the database cannot be used. After the start nothing is raised any more.
     """
@@ -69,6 +70,8 @@ def start_run(
             experiment=experiment,
             writer=Silence(strict=strict),
         )
+        silent.log_params(params or {})  # what is refused is refused on every rank
+        silent.set_tags(tags or {})
         lifecycle.enter(silent)
         return silent
     location = locate(database)
@@ -129,7 +132,7 @@ def _open(
             if found is None:
                 _create(connection, location, opened, experiment, name, parent)
             _add_attempt(connection, opened, values.to_json(captured))
-            given = [rows.param(opened.id, key, value) for key, value in (params or {}).items()]
+            given = rows.params(opened.id, params or {})
             upsert(connection, PARAM, given, ("run_id", "name"), ("kind", "text", "number"))
             upsert(
                 connection, TAG, rows.tags(opened.id, tags or {}), ("run_id", "name"), ("value",)

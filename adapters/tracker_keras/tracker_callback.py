@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 import tracker
+from tracker.policies import checks
 from tracker_keras.batch_points import BatchPoints
 from tracker_keras.readings import numbers, steps_taken
 from tracker_keras.recorded import Logs, Recorded
@@ -52,12 +53,6 @@ class TrackerCallback(Recorded):
         strict: bool = False,
     ) -> None:
         super().__init__()
-        whole = isinstance(log_every, int) and not isinstance(log_every, bool)
-        if log_every is not None and not (whole and log_every >= 1):
-            raise tracker.BadValue(
-                f"log_every is {log_every!r}: it must be a whole number of at least 1, the steps "
-                f"from one streamed point to the next, or None to stream nothing."
-            )
         self.tracker_start = {
             "experiment": experiment,
             "name": name,
@@ -67,7 +62,7 @@ class TrackerCallback(Recorded):
             "resume": resume,
             "strict": strict,
         }
-        self.log_every = log_every
+        self.log_every = checks.log_every(log_every)
         self._tracker_run: tracker.Run | None = None
         self._tracker_points: BatchPoints | None = None
         self._tracker_hook()

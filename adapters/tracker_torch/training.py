@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 
 import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
+from tracker.policies import checks
 from tracker_torch import arguments, joining
 from tracker_torch.base_logger import BaseLogger
 from tracker_torch.batches import Batches
@@ -88,7 +89,7 @@ class Training:
             "resume": resume,
             "strict": strict,
         }
-        epochs, log_every = arguments.epochs(epochs), arguments.log_every(log_every)
+        epochs, log_every = arguments.epochs(epochs), checks.log_every(log_every)
         given = arguments.callbacks(callbacks)
         self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
         self.callbacks = CallbackList(
