@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -78,11 +79,18 @@ def _install() -> None:
 
 
 def _at_exit() -> None:
-    for run in reversed(_active.copy()):
-        if _uncaught:
-            run.fail(_uncaught[-1])
-        else:
-            run.finish(*run.at_exit)
+    with (
+        ExitStack() as endings
+    ):  # the newest run first; what one raises keeps no other from its end
+        for run in _active:
+            endings.callback(_end, run)
+
+
+def _end(run: Run) -> None:
+    if _uncaught:
+        run.fail(_uncaught[-1])
+    else:
+        run.finish(*run.at_exit)
 
 
 def _after_fork() -> None:
