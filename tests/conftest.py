@@ -26,11 +26,12 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in an empty folder; runs that a test left open are closed afterwards."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", "RANK", "SLURM_PROCID", "PMI_RANK"):
+    from tracker.lifecycle import active_run
+    from tracker.ranks import RANKS
+
+    for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", *RANKS):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
-    from tracker.lifecycle import active_run
-
     while (run := active_run()) is not None:
         run.finish()
 

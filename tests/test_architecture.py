@@ -58,6 +58,13 @@ PLANTED = [
 ]
 
 
+def tree(folder: Path) -> Path:
+    """Copy the sources."""
+    for part in ("tracker", "adapters", "migrations"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 @pytest.mark.parametrize(
     "rule",
     dict.fromkeys(rule for rule, _, _ in PLANTED),
@@ -75,9 +82,14 @@ def test_a_rule_holds(rule: Callable[[Path], list[str]]) -> None:
 def test_a_planted_violation_is_seen(
     rule: Callable[[Path], list[str]], file: str, planted: str, folder: Path
 ) -> None:
-    for part in ("tracker", "adapters", "migrations"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    assert rule(folder) == []
+    assert rule(tree(folder)) == []
     target = folder / file
     target.write_text(f"{target.read_text(encoding='utf-8')}\n{planted}\n", encoding="utf-8")
     assert rule(folder) != []
+
+
+def test_a_pure_module_that_was_renamed_is_missed(folder: Path) -> None:
+    module = tree(folder) / "tracker" / "series.py"
+    module.rename(module.with_name("columns.py"))
+    (told,) = rules.pure_modules_know_no_database(folder)
+    assert "series.py" in told

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import sqlite3
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import keras
+import numpy
 import pytest
 import torch
 
@@ -136,3 +138,101 @@ def test_both_adapters_record_the_same_rows(folder: Path, case: str, values: lis
     theirs = recorded(with_keras, folder / "keras", case, values)
     ours = recorded(with_torch, folder / "torch", case, values)
     assert ours[0] and ours == theirs
+
+
+def training(**arguments: Any) -> Any:
+    return tracker_torch.Training(torch.nn.Linear(2, 1), None, 1, **arguments)
+
+
+def test_both_take_and_refuse_the_same_log_every() -> None:
+    assert tracker_keras.TrackerCallback(log_every=numpy.int64(3)).log_every == 3
+    training(log_every=numpy.int64(3))
+    said = []
+    for make in (tracker_keras.TrackerCallback, training):
+        with pytest.raises(tracker.BadValue, match="log_every is 0: it must be") as refused:
+            make(log_every=0)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+
+
+def averages_of(logger: Any) -> dict[str, float]:
+    """Hand an epoch of batches to a BaseLogger."""
+    logger.on_epoch_begin(0)
+    for batch, more in enumerate(
+        [{"size": 2, "num_steps": 3}, {"size": 1}, {"num_steps": 1}, {"size": 0}]
+    ):
+        logs = {"loss": [1.0, 8.0, 2.0, NAN][batch], "last": batch, "batch": batch, **more}
+        logger.on_train_batch_end(batch, logs)
+    logger.on_epoch_end(0, logs := {})
+    return logs
+
+
+def test_both_average_the_same_names_with_the_same_weights() -> None:
+    keras_callback = tracker_keras.BaseLogger(stateful_metrics=["last"])
+    keras_callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    for logger in (keras_callback, tracker_torch.BaseLogger(stateful_metrics=["last"])):
+        assert averages_of(logger) == {"loss": 2.0, "last": 2.0}
+        with pytest.raises(tracker.BadValue, match="size is -1"):
+            logger.on_train_batch_end(0, {"size": -1, "loss": 1.0})
+
+
+def begin_keras(**start: Any) -> None:
+    """Begin a Keras training, as ``fit`` would."""
+    callback = tracker_keras.TrackerCallback(**start)
+    callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    callback.on_train_begin()
+
+
+def begin_torch(**start: Any) -> None:
+    """Begin a torch training."""
+    next(training(**start).epochs())
+
+
+def told(begin: Any, start: dict[str, Any], **outer: Any) -> list[str]:
+    """Begin within a run, and return the warnings."""
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        tracker.start_run("digits", "mine", database="a.db", **outer),
+    ):
+        warnings.simplefilter("always")
+        begin(**start)
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize(
+    ("start", "late"),
+    [
+        ({}, {}),
+        ({"params": {"lr": 0.1}, "tags": ["a"]}, {}),
+        ({"experiment": "digits", "name": "mine", "database": "a.db"}, {}),
+        ({"experiment": "iris", "name": "other"}, {"experiment": "'iris'", "name": "'other'"}),
+        ({"database": "b.db", "strict": True}, {"database": "'b.db'", "strict": "True"}),
+        ({"database": "postgresql://me:pw@host/db"}, {"database": "'postgresql://[hidden]@host/db'"}),
+    ],
+)  # fmt: skip
+def test_an_argument_that_comes_too_late_is_told(
+    start: dict[str, Any], late: dict[str, str]
+) -> None:
+    """In both alike, and only where the active run is not what it asks for."""
+    for who, begin in (("TrackerCallback", begin_keras), ("Training", begin_torch)):
+        assert told(begin, start) == [
+            f"{who}({name}={value}) is not used: run mine is active already. "
+            f"Give {name} to the tracker.start_run that started it, or leave it out."
+            for name, value in late.items()
+        ]
+
+
+@pytest.mark.parametrize("begin", [begin_keras, begin_torch])
+@pytest.mark.parametrize("outer", [{"strict": True}, {"strict": True, "recording": False}])
+def test_what_the_run_has_already_is_no_news(begin: Any, outer: dict[str, Any]) -> None:
+    assert told(begin, {"strict": True, "database": "a.db"}, **outer) == []
+
+
+@pytest.mark.parametrize("begin", [begin_keras, begin_torch])
+def test_a_resume_that_comes_too_late_is_refused(begin: Any) -> None:
+    with (
+        tracker.start_run(),
+        pytest.raises(tracker.UsageError, match=r"resume='auto'.*is active already"),
+    ):
+        begin(resume="auto", params={"lr": 0.1})
+    assert list(tracker.runs().filter(like="lr")) == []

@@ -49,6 +49,16 @@ def test_an_end_of_the_process_is_an_end_of_the_run(
     assert sql("SELECT count(*) FROM run WHERE status = 'running'") == [(0,)]
 
 
+def test_a_strict_run_that_cannot_end_keeps_no_other_from_it(script: Any, sql: Any) -> None:
+    ending = """
+tracker.start_run(name="strict", database="other.db", strict=True)
+os.remove("other.db")
+"""
+    _, errors = script(BEGIN + ending).communicate()
+    assert "StoreError: The database file" in errors
+    assert sql("SELECT name, status FROM run") == [("x", "finished")]
+
+
 @pytest.mark.parametrize(
     "ending", ["os._exit(3)", "os.kill(os.getpid(), 11)", "os.kill(os.getpid(), 15)"]
 )

@@ -29,16 +29,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = tracker.nonsense
 
 
-@pytest.mark.parametrize("name", ["tracker_keras", "tracker_torch"])
-def test_both_adapters_offer_the_same_callbacks(name: str) -> None:
-    text = (ROOT / "adapters" / name / "__init__.py").read_text()
-    for callback in (
-        "BackupAndRestore", "BaseLogger", "CSVLogger", "EarlyStopping", "History", "LambdaCallback",
-        "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
-    ):  # fmt: skip
-        assert f'"{callback}"' in text
-
-
 def test_importing_tracker_loads_nothing_heavy() -> None:
     code = f"import sys, tracker; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(

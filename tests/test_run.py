@@ -254,7 +254,9 @@ def test_a_decision_that_cannot_be_kept_is_refused(wrong: dict[str, Any], sql: A
     assert sql("SELECT count(*) FROM decision") == [(0,)]
 
 
-@pytest.mark.parametrize("off", ["TRACKER_MODE=disabled", "RANK=1", "SLURM_PROCID=2"])
+@pytest.mark.parametrize(
+    "off", ["TRACKER_MODE=disabled", "RANK=1", "SLURM_PROCID=2", "PMIX_RANK=1"]
+)
 def test_switched_off_everything_works_and_nothing_is_kept(
     off: str, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

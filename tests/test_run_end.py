@@ -13,7 +13,7 @@ from tracker.errors import BadValue, RunClosed
 
 def test_a_run_that_has_ended_takes_nothing_more() -> None:
     with tracker.start_run(name="mine") as run:
-        pass
+        policy = run.add_policy("EarlyStopping")
     file = Path("x")
     file.write_text("")
     for call in (
@@ -25,6 +25,7 @@ def test_a_run_that_has_ended_takes_nothing_more() -> None:
         lambda: run.log_checkpoint(file),
         lambda: run.save_checkpoint(file, Path.touch),
         lambda: run.add_policy("EarlyStopping"),
+        lambda: policy.decide("waited", epoch=0, reason="r"),
     ):
         with pytest.raises(RunClosed, match="mine"):
             call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,37 @@ def test_threads_may_start_runs_at_once(sql: Any) -> None:
     assert sql("SELECT count(DISTINCT name), count(*) FROM run WHERE status = 'finished'") == [
         (8, 8)
     ]
+
+
+def test_a_run_that_records_nothing_is_the_active_one_until_it_ends(sql: Any) -> None:
+    with tracker.start_run("outer") as outer:
+        with tracker.start_run(recording=False) as silent:
+            assert tracker.active_run() is silent
+        assert tracker.active_run() is outer
+        silent = tracker.start_run(recording=False)
+        assert tracker.active_run() is silent
+        silent.finish()
+        assert tracker.active_run() is outer
+    assert sql("SELECT experiment FROM run") == [("outer",)]
+
+
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"params": [("lr", 0.1)]}, "a dict of names and values"),
+        ({"params": "lr"}, "a dict of names and values"),
+        ({"tags": 3}, "names, or a dict of names and values"),
+    ],
+)
+def test_params_and_tags_without_names_are_refused(
+    given: dict[str, Any], wanted: str, recording: bool
+) -> None:
+    """At the start and later, also by a process that records nothing."""
+    ((what, value),) = given.items()
+    told = re.escape(f"{what} is {value!r}") + f".*: pass {wanted}"
+    with pytest.raises(BadValue, match=told):
+        tracker.start_run(**given, recording=recording)
+    assert tracker.active_run() is None
+    with tracker.start_run(recording=recording) as run, pytest.raises(BadValue, match=told):
+        {"params": run.log_params, "tags": run.set_tags}[what](value)

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     )
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
+    from tracker.joining import join_run
     from tracker.lifecycle import active_run
-    from tracker.ranks import enabled
+    from tracker.ranks import enabled, rank
     from tracker.registry import Checkpoint
     from tracker.replays import replay
     from tracker.run import Run
@@ -80,9 +81,11 @@ _HOMES = {
     "enabled": "ranks",
     "epochs": "frames",
     "history": "frames",
+    "join_run": "joining",
     "metrics": "frames",
     "number": "values",
     "policies": None,
+    "rank": "ranks",
     "replay": "replays",
     "runs": "frames",
     "save_file": "files",
@@ -119,9 +122,11 @@ __all__ = [
     "enabled",
     "epochs",
     "history",
+    "join_run",
     "metrics",
     "number",
     "policies",
+    "rank",
     "replay",
     "runs",
     "save_file",

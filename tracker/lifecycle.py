@@ -1,4 +1,4 @@
-"""Which runs this process is recording, and what becomes of them when it ends or forks.
+"""Which runs this process has begun, and what becomes of them when it ends or forks.
 
 We install no signal handlers. An uncaught exception is seen by `sys.excepthook`, an exit by
 `atexit`, a kill later by whoever looks (`tracker.process`).
@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,15 @@ _installed = False
 
 
 def active_run() -> Run | None:
-    """Return the run started last in this process and not finished; None where there is none."""
+    """Return the run started last in this process and not finished; None where there is none.
+
+    One that records nothing counts as well: callbacks join it, and are silent with it.
+    """
     return _active[-1] if _active else None
 
 
 def is_active(run_id: str) -> bool:
-    """Say whether this process is recording that run."""
+    """Say whether this process has begun that run, and not finished it."""
     return any(run.id == run_id for run in _active)
 
 
@@ -75,11 +79,18 @@ def _install() -> None:
 
 
 def _at_exit() -> None:
-    for run in reversed(_active.copy()):
-        if _uncaught:
-            run.fail(_uncaught[-1])
-        else:
-            run.finish(*run.at_exit)
+    with (
+        ExitStack() as endings
+    ):  # the newest run first; what one raises keeps no other from its end
+        for run in _active:
+            endings.callback(_end, run)
+
+
+def _end(run: Run) -> None:
+    if _uncaught:
+        run.fail(_uncaught[-1])
+    else:
+        run.finish(*run.at_exit)
 
 
 def _after_fork() -> None:

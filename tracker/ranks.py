@@ -6,14 +6,14 @@ import os
 
 MODE = "TRACKER_MODE"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
-"""Set by torchrun, SLURM, Open MPI and MPICH; the first one that is set counts."""
+"""Set by torchrun, SLURM, Open MPI, PMIx and MPICH; the first one that is a whole number counts."""
 
 
 def rank() -> int:
-    """Return this process's rank among those of one training; 0 for a lone one."""
+    """Return this process's rank among those of one training, by the launcher's variables; 0 for a lone one."""
     for name in RANKS:
         text = os.environ.get(name, "")
-        if text.isdigit():
+        if text.isdecimal():
             return int(text)
     return 0
 

@@ -28,11 +28,31 @@ def param(run_id: str, name: Any, value: Any) -> dict[str, Any]:
     }
 
 
+def params(run_id: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return parameters as their table's columns.
+
+    Raises:
+        BadValue: for what is no mapping, and for a value that cannot be kept.
+    """
+    try:
+        pairs = given.items()
+    except (AttributeError, TypeError) as error:
+        raise values.no_mapping(given, "params", "a dict of names and values") from error
+    return [param(run_id, name, value) for name, value in pairs]
+
+
 def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> list[dict[str, Any]]:
-    """Return tags as their table's columns."""
+    """Return tags as their table's columns.
+
+    Raises:
+        BadValue: for what is neither a mapping nor names.
+    """
     if isinstance(given, str):
         given = [given]
-    pairs = given.items() if isinstance(given, Mapping) else ((name, "") for name in given)
+    try:
+        pairs = given.items() if isinstance(given, Mapping) else [(name, "") for name in given]
+    except TypeError as error:
+        raise values.no_mapping(given, "tags", "names, or a dict of names and values") from error
     return [
         {
             "run_id": run_id,

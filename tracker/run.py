@@ -98,7 +98,7 @@ class Run(RunPast):
             BadValue: for text, None, or more than one element; for a step beyond 64 bits.
             RunClosed: when the run has finished.
         """
-        self._check_open()
+        self.check_open()
 
     def log_epoch(
         self,
@@ -119,7 +119,7 @@ class Run(RunPast):
         Raises:
             BadValue: for an epoch that is no whole number ≥ 0, a metric that is not one number, or no dict.
         """
-        self._check_open()
+        self.check_open()
         number = epoch_number(epoch)
         try:
             given = metrics.items()
@@ -134,19 +134,18 @@ class Run(RunPast):
         self.writer.record(rows.epoch(self.id, self.attempt, number, started, took, rate, plain))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record hyperparameters: numbers, text, None, lists, dicts; integers of any size are exact."""
-        self._check_open()
-        given = [rows.param(self.id, name, value) for name, value in params.items()]
-        self.writer.record({"kind": "params", "rows": given})
+        """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
+        self.check_open()
+        self.writer.record({"kind": "params", "rows": rows.params(self.id, params)})
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
-        """Record labels: names with values, or names alone."""
-        self._check_open()
+        """Record labels: names with values, or names alone; `BadValue` for anything else."""
+        self.check_open()
         self.writer.record({"kind": "tags", "rows": rows.tags(self.id, tags)})
 
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
-        self._check_open()
+        self.check_open()
         self._captured.update(redact_data(values.plain(sections)))
         changed = {"captured": values.to_json(self._captured)}
         self.writer.record({"kind": "attempt", "id": self.writer.attempt_id, "values": changed})
@@ -162,7 +161,7 @@ class Run(RunPast):
         Raises:
             CheckpointError: when ``path`` is no regular file.
         """
-        self._check_open()
+        self.check_open()
         return self._keeper.register(path, facts)
 
     def save_checkpoint(
@@ -175,7 +174,7 @@ class Run(RunPast):
             save: called with a temporary path in the same folder; what it raises comes out unchanged.
             **facts: as for `log_checkpoint`.
         """
-        self._check_open()
+        self.check_open()
         return self._keeper.save(path, save, facts)
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -186,7 +185,7 @@ class Run(RunPast):
         self, checkpoints: Iterable[Checkpoint], *, why: str = ""
     ) -> list[Checkpoint]:
         """Delete files; returns those deleted. Never pinned, last, best, changed or unregistered ones."""
-        self._check_open()
+        self.check_open()
         return self._keeper.prune(checkpoints, why)
 
     def add_policy(
@@ -198,7 +197,7 @@ class Run(RunPast):
         rules: str | None = None,
     ) -> Policy:
         """Register a callback's configuration; what it decides is recorded through the result."""
-        self._check_open()
+        self.check_open()
         return add_policy(self, kind, monitor, config, rules)
 
     def rewind(self, epoch: int) -> None:
@@ -271,11 +270,12 @@ class Run(RunPast):
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
-        self.writer = Silence()
+        self.writer = Silence(strict=self.writer.strict)
         self._after = []
         self.log = self.writer.log  # type: ignore[method-assign]
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `RunClosed` when the run has finished."""
         if self.finished:
             raise RunClosed(
                 f"The run {self.name} has ended ({self.status}). Start another one, or go on with it: "

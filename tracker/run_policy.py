@@ -99,11 +99,23 @@ class Policy:
             verdict: one of `VERDICTS`.
             epoch: the 0-based epoch that it was taken at.
             reason: one sentence that a person understands.
+            step: how many training batches were done.
+            value: what the monitored metric was; NaN and infinities are kept as they are.
+            best: the best value so far, this epoch's included.
+            best_epoch: the 0-based epoch that it came from.
+            wait: how many checks in a row have brought nothing better, this one included.
+            lr_before, lr_after: the learning rate before and after, where the verdict is about it.
+            path: the file that was saved, skipped or pruned; kept relative to the database's project.
             state: what a resumed run gets back as `saved_state`, plain data.
+
+        Raises:
+            BadValue: for an unknown verdict, or an epoch, step or number that is none.
+            RunClosed: when the run has finished.
         """
         if verdict not in VERDICTS:
             raise BadValue(f"verdict is {verdict!r}: possible are {', '.join(VERDICTS)}.")
-        if not self._run.recording or self._run.finished:
+        self._run.check_open()
+        if not self._run.recording:
             return
         at = values.whole(epoch, "epoch", most=_MOST)
         kept, kept_kind = values.split(_number(value, "value"))

@@ -19,6 +19,7 @@ from tracker.ranks import enabled
 from tracker.reap import settle
 from tracker.recorder import Recorder
 from tracker.run import Run
+from tracker.silence import Silence
 from tracker.tables import ATTEMPT, PARAM, RUN, TAG
 from tracker.upsert import upsert
 
@@ -50,9 +51,11 @@ def start_run(
             with the newest unfinished run of the same experiment (and name, when given), or starts one.
         parent: the run (or its id) that this one belongs to, in a sweep.
         strict: raise what cannot be recorded, instead of keeping it for later.
-        recording: False for a run that records nothing; by default `tracker.enabled` decides.
+        recording: False for a run that records nothing, and so silences the callbacks that join it;
+            by default `tracker.enabled` decides.
 
     Raises:
+        BadValue: for params without names, an empty name, or what else cannot be taken.
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
         StoreError: when the database cannot be used. After the start nothing is raised any more.
     """
@@ -61,7 +64,16 @@ def start_run(
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if not (enabled() if recording is None else recording):
-        return Run(id=registry.new_id(), name=name or experiment, experiment=experiment)
+        silent = Run(
+            id=registry.new_id(),
+            name=name or experiment,
+            experiment=experiment,
+            writer=Silence(strict=strict),
+        )
+        silent.log_params(params or {})  # what is refused is refused on every rank
+        silent.set_tags(tags or {})
+        lifecycle.enter(silent)
+        return silent
     location = locate(database)
     prepare(location)
     captured = capture()
@@ -120,7 +132,7 @@ def _open(
             if found is None:
                 _create(connection, location, opened, experiment, name, parent)
             _add_attempt(connection, opened, values.to_json(captured))
-            given = [rows.param(opened.id, key, value) for key, value in (params or {}).items()]
+            given = rows.params(opened.id, params or {})
             upsert(connection, PARAM, given, ("run_id", "name"), ("kind", "text", "number"))
             upsert(
                 connection, TAG, rows.tags(opened.id, tags or {}), ("run_id", "name"), ("value",)

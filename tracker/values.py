@@ -79,9 +79,11 @@ def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63
     return found
 
 
-def no_mapping(metrics: object) -> BadValue:
-    """Return the error for metrics that have no names."""
-    return BadValue(f"metrics is {_shown(metrics)}: pass a dict of names and numbers.")
+def no_mapping(
+    given: object, what: str = "metrics", of: str = "a dict of names and numbers"
+) -> BadValue:
+    """Return the error for metrics, params or tags that have no names."""
+    return BadValue(f"{what} is {_shown(given)}: pass {of}.")
 
 
 def element_count(value: Any) -> int | None:

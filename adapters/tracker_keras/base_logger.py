@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tracker.policies import averages
 from tracker_keras.readings import number
 from tracker_keras.recorded import Logs, Recorded
-
-NOT_METRICS = ("batch", "size", "num_steps")
 
 
 class BaseLogger(Recorded):
@@ -17,7 +16,7 @@ class BaseLogger(Recorded):
     Keras 3 dropped it: its batch logs are averages over the epoch so far already. Those (the
     model's own metrics) are left as they are; what else a custom training step or a loop of your
     own hands to ``on_train_batch_end`` is averaged, each batch weighted by ``logs["size"]`` times
-    ``logs["num_steps"]``, 1 by default.
+    ``logs["num_steps"]``, 1 by default (these two and ``batch`` are no metrics).
 
     Args:
         stateful_metrics: names that are not averaged; the last value counts.
@@ -38,11 +37,13 @@ class BaseLogger(Recorded):
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Add one batch."""
         logs = logs or {}
-        weight = float(logs.get("size", 1)) * float(logs.get("num_steps", 1))
+        weight = averages.weight_of(logs)
+        if not weight:
+            return
         self.seen += weight
         for name, value in logs.items():
             plain = number(value)
-            if plain is None or name in NOT_METRICS:
+            if plain is None or name in averages.BOOKKEEPING:
                 continue
             if name in self.stateful_metrics:
                 self.totals[name] = plain

@@ -11,7 +11,6 @@ from tracker.policies import words
 from tracker_keras.capture import facts, size
 from tracker_keras.epochs import Epochs
 from tracker_keras.fitting import Call, call_of, calls
-from tracker_keras.joining import hand_over
 from tracker_keras.readings import set_learning_rate, steps_taken
 
 if TYPE_CHECKING:
@@ -93,7 +92,8 @@ class Session:
         if active is not None and not any(
             one.owned and one.run is active for one in _open.values()
         ):
-            hand_over(active, start)
+            for late in tracker.join_run(active, "TrackerCallback", **start):
+                warnings.warn(late, stacklevel=2)
             return active, False
         around = [_open.get(id(call.model)) for call in calls() if call is not self.call]
         parent = next((one.run for one in reversed(around) if one is not None), None)

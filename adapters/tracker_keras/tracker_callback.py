@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 import tracker
+from tracker.policies import checks
 from tracker_keras.batch_points import BatchPoints
 from tracker_keras.readings import numbers, steps_taken
 from tracker_keras.recorded import Logs, Recorded
@@ -16,7 +17,8 @@ from tracker_keras.recording import Session
 class TrackerCallback(Recorded):
     """Record every epoch of a training: metrics, seconds and learning rate, durable at its end.
 
-    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it.
+    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it;
+    what else it was given, and the run is not, is a warning.
     Elsewhere it starts a run for this ``fit``, which ends with it: finished, stopped early, failed
     with the exception's text, or interrupted. A second ``fit`` with the same instance is a second
     run. Where it stands in the list of callbacks does not matter.
@@ -36,6 +38,7 @@ class TrackerCallback(Recorded):
 
     Raises:
         tracker.BadValue: ``log_every`` is no whole number of at least 1.
+        tracker.UsageError: when training begins: ``resume`` is given, and a run is active already.
     """
 
     def __init__(
@@ -50,12 +53,6 @@ class TrackerCallback(Recorded):
         strict: bool = False,
     ) -> None:
         super().__init__()
-        whole = isinstance(log_every, int) and not isinstance(log_every, bool)
-        if log_every is not None and not (whole and log_every >= 1):
-            raise tracker.BadValue(
-                f"log_every is {log_every!r}: it must be a whole number of at least 1, the steps "
-                f"from one streamed point to the next, or None to stream nothing."
-            )
         self.tracker_start = {
             "experiment": experiment,
             "name": name,
@@ -65,7 +62,7 @@ class TrackerCallback(Recorded):
             "resume": resume,
             "strict": strict,
         }
-        self.log_every = log_every
+        self.log_every = checks.log_every(log_every)
         self._tracker_run: tracker.Run | None = None
         self._tracker_points: BatchPoints | None = None
         self._tracker_hook()

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from tracker import BadValue, UsageError
+from tracker.policies import checks
 from tracker_torch.callback import Callback
 from tracker_torch.state import named
 
@@ -19,28 +20,8 @@ def epochs(value: Any) -> int:
     Raises:
         BadValue: it is no whole number of 0 or more.
     """
-    number = _whole(value)
-    if number is None or number < 0:
-        raise BadValue(
-            f"epochs is {value!r}: it must be a whole number of 0 or more, all epochs of the "
-            f"training, those of a resumed run's earlier attempts included."
-        )
-    return number
-
-
-def log_every(value: Any) -> int | None:
-    """Return from how many steps one is streamed; None for none.
-
-    Raises:
-        BadValue: it is no whole number of at least 1.
-    """
-    number = _whole(value)
-    if value is not None and (number is None or number < 1):
-        raise BadValue(
-            f"log_every is {value!r}: it must be a whole number of at least 1, the steps "
-            f"from one streamed point to the next, or None to stream nothing."
-        )
-    return number
+    hint = "Count all epochs of the training, those of a resumed run's earlier attempts included."
+    return checks.whole("epochs", value, hint=hint)
 
 
 def callbacks(value: Iterable[Callback] | Callback | None) -> list[Callback]:

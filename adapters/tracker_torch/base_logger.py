@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tracker import BadValue, number
+from tracker.policies import averages
 from tracker_torch.callback import Callback, Logs
 
 
@@ -16,8 +17,9 @@ class BaseLogger(Callback):
     """Average what is logged in batches over the epoch, weighted by batch size where one is given.
 
     `Training` has one of its own. With `CallbackList` alone, put it first: it adds up the logs of
-    ``on_train_batch_end`` (``logs["size"]`` is the batch size, as in Keras 2) and adds the averages
-    to the logs of ``on_epoch_end`` under names that are not there yet.
+    ``on_train_batch_end``, each batch weighted by ``logs["size"]`` times ``logs["num_steps"]``, 1 by
+    default, as in Keras 2 (these two and ``batch`` are no metrics), and adds the averages to the
+    logs of ``on_epoch_end`` under names that are not there yet.
 
     Numbers and CPU tensors are added as doubles. A tensor on another device is added to a running
     sum on that device, detached, and all sums are fetched together at the end of the epoch.
@@ -96,7 +98,8 @@ class BaseLogger(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Add up a batch."""
         values: Mapping[str, Any] = getattr(logs, "raw", logs) or {}
-        self.add({name: values[name] for name in values if name != "size"}, values.get("size"))
+        metrics = {name: values[name] for name in values if name not in averages.BOOKKEEPING}
+        self.add(metrics, averages.weight_of(values))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the averages to the epoch's logs."""

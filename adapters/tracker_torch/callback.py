@@ -127,8 +127,8 @@ class Callback:
         return dict(recorded or carried.get("state") or {}), carried
 
     def decide(self, verdict: str, *, reason: str, epoch: int, **facts: Any) -> None:
-        """Record a verdict with the step at which it was taken."""
-        if self.policy is not None:
+        """Record a verdict with the step at which it was taken; in a run that was ended meanwhile, nothing."""
+        if self.policy is not None and not self.loop.run.finished:
             self.policy.decide(verdict, reason=reason, epoch=epoch, step=self.loop.step, **facts)
 
     def watched(self, monitor: str | None, logs: Mapping[str, Any], epoch: int) -> float | None:

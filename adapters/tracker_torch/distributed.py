@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed as dist
 
-_RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+import tracker
 
 T = TypeVar("T")
 
@@ -19,11 +18,10 @@ def several() -> bool:
 
 
 def rank() -> int:
-    """Return this process's rank: from the process group, else from the launcher's variables, else 0."""
+    """Return this process's rank: from the process group, else as `tracker.rank` has it."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank()
-    found = next((os.environ[name] for name in _RANK_VARIABLES if os.environ.get(name)), "0")
-    return int(found) if found.isdecimal() else 0
+    return tracker.rank()
 
 
 def share(value: T) -> T:

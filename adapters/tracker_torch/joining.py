@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from tracker import Run, UsageError
@@ -55,23 +54,3 @@ def check(callback: Callback, loop: Loop) -> None:
             f"{name} keeps the model's weights, but there is no model: "
             f"CallbackList([…], model=model, optimizer=optimizer)."
         )
-
-
-def hand_over(
-    run: Run,
-    params: Mapping[str, Any] | None,
-    tags: Mapping[str, Any] | Iterable[str] | None,
-    resume: str | None,
-) -> None:
-    """Give a run that somebody else started the arguments that would have started one.
-
-    Raises:
-        UsageError: ``resume`` comes too late.
-    """
-    if resume is not None:
-        raise UsageError(
-            f"resume is {resume!r}, but run {run.name} is active already: "
-            f"pass resume= to the tracker.start_run that started it."
-        )
-    run.log_params(params or {})
-    run.set_tags(tags or {})

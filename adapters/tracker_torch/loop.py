@@ -67,7 +67,10 @@ class Loop:
     def run(self) -> Run:
         """The run that is recorded."""
         if self._run is None:
-            self._run = self._given or (tracker.active_run() if self.main else None)
+            active = tracker.active_run()
+            if active is not None and active.recording and not self.main:
+                active = None  # started on every rank, but only rank 0 may record into it
+            self._run = self._given or active
             if self._run is None:
                 self._run = self._start(recording=None if self.main else False)
                 self._owned = True

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 
 import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
+from tracker.policies import checks
 from tracker_torch import arguments, joining
 from tracker_torch.base_logger import BaseLogger
 from tracker_torch.batches import Batches
@@ -31,7 +32,8 @@ class Training:
                     training.log(loss=loss, batch_size=len(x))
                 training.log_epoch(val_loss=validate(model))
 
-    It joins the active run; where there is none it starts one, and ends it at the end of the block.
+    It joins the active run, and adds ``params`` and ``tags`` to it (what else it was given, and the run
+    is not, is a warning); where there is none it starts one, and ends it at the end of the block.
     Without ``with``, the end of ``epochs()`` is the end; if you leave that loop by ``break``, call
     `close`.
 
@@ -54,7 +56,8 @@ class Training:
 
     Raises:
         BadValue: ``epochs`` or ``log_every`` is no such number.
-        UsageError: a callback, model or optimizer is something else.
+        UsageError: a callback, model or optimizer is something else; when training begins, ``resume`` is
+            given, and a run is active already.
     """
 
     def __init__(
@@ -77,10 +80,16 @@ class Training:
         progress: bool | None = None,
         strict: bool = False,
     ) -> None:
-        start = partial(
-            tracker.start_run, experiment, name, params, tags, database, resume, strict=strict
-        )
-        epochs, log_every = arguments.epochs(epochs), arguments.log_every(log_every)
+        self._start: dict[str, Any] = {
+            "experiment": experiment,
+            "name": name,
+            "params": params,
+            "tags": tags,
+            "database": database,
+            "resume": resume,
+            "strict": strict,
+        }
+        epochs, log_every = arguments.epochs(epochs), checks.log_every(log_every)
         given = arguments.callbacks(callbacks)
         self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
         self.callbacks = CallbackList(
@@ -91,11 +100,10 @@ class Training:
             scaler=scaler,
             add_history=True,
             run=run,
-            start=start,
+            start=partial(tracker.start_run, **self._start),
             epochs=epochs,
         )
         self.callbacks.fed = self._means
-        self._given = params, tags, resume
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
@@ -255,7 +263,8 @@ class Training:
         if not self._joined:
             run = self.run
             if not self.callbacks.owns_run:
-                joining.hand_over(run, *self._given)
+                for late in tracker.join_run(run, "Training", **self._start):
+                    self.callbacks.warn(late)
             joining.take(run, self.callbacks)
             self._joined = True
 

@@ -99,5 +99,6 @@ def test_pruning_step_by_step(values, keep):
 @pytest.mark.parametrize("wrong", [{"keep": -1}, {"keep": 1.5}, {"keep": 2, "monitor": ""}])
 def test_refused(wrong):
     """What cannot be is refused."""
-    with pytest.raises(BadValue, match="must be"):
+    with pytest.raises(BadValue, match="must be") as refused:
         TopK(**wrong)
+    assert "epochs" not in str(refused.value)

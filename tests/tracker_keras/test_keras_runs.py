@@ -87,6 +87,15 @@ def test_inside_a_run(fit, model, record):
     assert record.ask("SELECT count(*) AS n FROM param")[0]["n"] == 1
 
 
+def test_inside_a_run_that_records_nothing(fit, model, record):
+    """They judge and record nothing, not even into the run around."""
+    with tracker.start_run("outer"), tracker.start_run(recording=False) as silent:
+        stopping = EarlyStopping("loss", mode="max", patience=1)
+        assert len(fit(model, [cb := TrackerCallback(), stopping], epochs=9).epoch) == 2
+        assert cb.run is silent and not silent.finished
+    assert (record.run()["experiment"], record.run()["epochs"]) == ("outer", 0)
+
+
 def test_arguments_that_an_active_run_makes_idle_are_named(fit, model):
     """A name that is not used is said, not swallowed."""
     with tracker.start_run("outer"), pytest.warns(UserWarning, match=r"experiment='inner'.*active"):

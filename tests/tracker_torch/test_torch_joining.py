@@ -110,6 +110,17 @@ def test_a_stop_that_is_taken_back_is_no_early_stop(wine: Problem) -> None:
     assert ask("SELECT status, reason FROM run") == [("finished", None)]
 
 
+def test_a_run_that_the_user_ends_first_costs_no_weights(wine: Problem) -> None:
+    stopper = EarlyStopping(patience=9, restore_best_weights=True)
+    with tracker.start_run() as run, Training(wine.net(), None, 2, callbacks=[stopper]) as training:
+        for epoch in training.epochs():
+            training.log_epoch(val_loss=float(epoch))
+            if epoch == 1:
+                run.finish()
+    assert stopper.best_epoch == 0
+    assert ask("SELECT verdict FROM decision") == [("improved",), ("waited",)]
+
+
 def test_a_closed_training_cannot_be_entered_again(wine: Problem) -> None:
     _, training = train(wine, 1)
     with pytest.raises(tracker.RunClosed, match="is closed"), training:

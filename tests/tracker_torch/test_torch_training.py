@@ -13,8 +13,10 @@ import tracker
 from tracker_torch import (
     BackupAndRestore,
     BaseLogger,
+    CSVLogger,
     EarlyStopping,
     LambdaCallback,
+    ModelCheckpoint,
     Training,
 )
 
@@ -175,6 +177,24 @@ def test_it_joins_the_active_run_and_leaves_it_open(wine: Problem) -> None:
         _, training = train(wine, 1, params={"width": 16})
         assert training.run is run and not run.finished
     assert ask("SELECT name, text FROM param") == [("width", "16")]
+
+
+def test_inside_a_run_that_records_nothing_it_records_nothing(wine: Problem) -> None:
+    with tracker.start_run("outer"), tracker.start_run(recording=False) as silent:
+        _, training = train(wine, 1)
+        assert training.run is silent and not silent.finished
+    assert training.history.epoch == [0]
+    assert ask("SELECT experiment, epochs FROM run") == [("outer", 0)]
+
+
+def test_another_rank_joins_the_silent_run_of_its_block(
+    wine: Problem, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("PMIX_RANK", "1")  # whatever launcher it is, core and adapter agree
+    with tracker.start_run() as silent:
+        _, training = train(wine, 1, ModelCheckpoint("{epoch}.pt"), CSVLogger("log.csv"))
+        assert training.run is silent and not silent.finished
+    assert list(folder.iterdir()) == []
 
 
 def test_loaders_without_length_and_validation_batches(wine: Problem) -> None:

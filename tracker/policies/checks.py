@@ -1,4 +1,4 @@
-"""What a policy refuses when it is made, each with the value, what was possible and what to do."""
+"""What a policy or a training refuses when it is made, each with the value, what was possible and what to do."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def metric_name(monitor: Any) -> str:
     return monitor
 
 
-def whole(name: str, value: Any, *, least: int | None = 0) -> int:
-    """Return ``value`` as an int of at least ``least`` (None: any)."""
+def whole(name: str, value: Any, *, least: int | None = 0, hint: str | None = None) -> int:
+    """Return ``value`` as an int of at least ``least`` (None: any); ``hint`` says what it counts, if not epochs."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -40,11 +40,15 @@ def whole(name: str, value: Any, *, least: int | None = 0) -> int:
         number = None
     if number is None or (least is not None and number < least):
         bound = "" if least is None else f" of at least {least}"
-        raise BadValue(
-            f"{name} is {value!r}: it must be a whole number{bound}. "
-            f"Count it in epochs, as in {name}={max(least or 0, 3)}."
-        )
+        hint = hint or f"Count it in epochs, as in {name}={max(least or 0, 3)}."
+        raise BadValue(f"{name} is {value!r}: it must be a whole number{bound}. {hint}")
     return number
+
+
+def log_every(value: Any) -> int | None:
+    """Return from how many steps one is streamed; None for none."""
+    hint = "Count the steps from one streamed point to the next, or leave it out to stream nothing."
+    return None if value is None else whole("log_every", value, least=1, hint=hint)
 
 
 def real(

@@ -54,7 +54,8 @@ class TopK(Record):
     def __post_init__(self) -> None:
         checks.known_rules(self.rules)
         if self.keep is not None:
-            object.__setattr__(self, "keep", checks.whole("keep", self.keep))
+            hint = "Count the files that stay, as in keep=3, or leave it out to keep all."
+            object.__setattr__(self, "keep", checks.whole("keep", self.keep, hint=hint))
         if self.monitor is not None:
             checks.metric_name(self.monitor)
             _ = self.direction

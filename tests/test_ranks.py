@@ -1,0 +1,26 @@
+"""Which of several processes this one is."""
+
+from __future__ import annotations
+
+import pytest
+
+import tracker
+
+
+@pytest.mark.parametrize(
+    ("variables", "rank"),
+    [
+        ({}, 0),
+        ({"PMIX_RANK": "1"}, 1),
+        ({"RANK": "0", "SLURM_PROCID": "2"}, 0),
+        ({"RANK": "", "SLURM_PROCID": "2"}, 2),
+        ({"RANK": "none", "OMPI_COMM_WORLD_RANK": "²", "PMI_RANK": "3"}, 3),
+    ],
+)
+def test_the_first_variable_that_is_a_number_counts(
+    variables: dict[str, str], rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert tracker.rank() == rank
+    assert tracker.enabled() == (rank == 0)
