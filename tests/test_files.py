@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import inspect_file, prepared, save_file, sweep
+from tracker.files import inspect_file, leftovers, prepared, save_file, sweep
 
 
 def write(data: bytes):  # type: ignore[no-untyped-def]
@@ -120,3 +120,12 @@ with prepared("m.pt", lambda path: path.write_bytes(b"half")):
         living.publish()
     assert names(folder) == [".tracker-notes", "m.pt", "other.pt"]
     assert sweep(folder / "missing") == []
+
+
+def test_a_temporary_file_of_another_host_is_told_apart_and_not_swept(folder: Path) -> None:
+    """Its process number says nothing here."""
+    path = folder / ".tracker-0badcafe-4194000-01234567-m.pt"
+    path.write_bytes(b"half")
+    assert leftovers(folder) == ([], [path])
+    assert sweep(folder) == []
+    assert path.exists()

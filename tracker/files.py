@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from tracker.errors import CheckpointError, NotWritable
 from tracker.spool import sync_folder
 
 PREFIX = ".tracker-"
+_TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
 _CHUNK = 1 << 20
 
 
@@ -120,18 +122,33 @@ def _host_tag() -> str:
     return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove temporary files that killed processes of this host left in a folder; returns them."""
-    swept = []
+def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the temporary files in a folder that this host's gone processes left, and those of other hosts.
+
+    Whether a process of another host (or container) lives cannot be asked from here.
+    """
+    gone: list[Path] = []
+    elsewhere: list[Path] = []
     try:
-        names = list(folder.glob(f"{PREFIX}{_host_tag()}-*-*"))
+        names = sorted(folder.glob(f"{PREFIX}*"))
     except OSError:
-        return []
+        return gone, elsewhere
     for path in names:
-        pid = path.name.removeprefix(f"{PREFIX}{_host_tag()}-").partition("-")[0]
-        if pid.isdigit() and not process.exists(int(pid)):
-            _discard(path)
-            swept.append(path)
+        owner = _TEMPORARY.match(path.name)
+        if owner is None:
+            continue
+        if owner["host"] != _host_tag():
+            elsewhere.append(path)
+        elif not process.exists(int(owner["pid"])):
+            gone.append(path)
+    return gone, elsewhere
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove temporary files that gone processes of this host left in a folder; returns them."""
+    swept, _ = leftovers(folder)
+    for path in swept:
+        _discard(path)
     return swept
 
 
