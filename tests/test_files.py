@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import inspect_file, leftovers, prepared, save_file, sweep
+from tracker.files import inspect_file, leftovers, prepared, save_file, save_link, sweep
 
 
 def write(data: bytes):  # type: ignore[no-untyped-def]
@@ -98,6 +99,29 @@ def test_only_a_regular_file_can_be_inspected(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     for path in ("missing", "link", ".", "pipe"):
         assert inspect_file(path) is None
+
+
+def test_a_link_replaces_an_older_one_and_leaves_nothing_else(folder: Path) -> None:
+    for name in ("1.pt", "2.pt"):
+        (folder / name).write_text(name)
+        save_link(folder / "last.pt", folder / name)
+        assert str((folder / "last.pt").readlink()) == name
+    assert names(folder) == ["1.pt", "2.pt", "last.pt"]
+
+
+def test_what_a_kill_left_of_a_link_is_swept(folder: Path, script: Any) -> None:
+    """The kill comes just before the link takes its name, which the audit hook sees."""
+    code = """
+import os, sys
+from pathlib import Path
+from tracker.files import save_link
+sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" else None)
+save_link(Path("last.pt"), Path("1.pt"))
+"""
+    assert script(code).wait() == 9
+    assert len(names(folder)) == 1
+    sweep(folder)
+    assert names(folder) == []
 
 
 def test_temporary_files_of_dead_processes_are_swept_and_of_living_ones_not(folder: Path) -> None:

@@ -189,6 +189,25 @@ def save_file(path: str | os.PathLike[str], save: Callable[[Path], object]) -> S
         return file.publish()
 
 
+def save_link(path: Path, target: Path) -> None:
+    """Let ``path`` point to ``target`` by a relative link; copy where links cannot be made.
+
+    An older link or file is replaced in one move.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    temporary = path.with_name(_temporary_name(path.name))
+    try:
+        try:
+            temporary.symlink_to(os.path.relpath(target, path.parent))
+        except (OSError, NotImplementedError):
+            shutil.copyfile(target, temporary)
+        temporary.replace(path)
+    finally:
+        _discard(temporary)
+
+
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
     """Read size and hash of a regular file; None where there is none (a folder or a link is none)."""
     target = Path(os.path.abspath(path))  # noqa: PTH100
