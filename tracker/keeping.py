@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import update
 
 from tracker import registry
+from tracker.chunks import in_parts
 from tracker.database import Location, reading, writing
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, save_file
@@ -52,13 +53,11 @@ def verify(
             found.append(Verified(row, _state_of(Path(row["file"]), row)))
             if step is not None:
                 step(row["bytes"])
-    entries = [
-        {"kind": "checkpoint_state", "ids": some, "state": state, "pending": False}
-        for state in registry.STATES
-        for some in _in_parts(
-            [one.checkpoint["id"] for one in found if one.changed and one.state == state]
-        )
-    ]
+    changed: dict[str, list[str]] = {}
+    for one in found:
+        if one.changed:
+            changed.setdefault(one.state, []).append(one.checkpoint["id"])
+    entries = [registry.change(ids, state) for state, ids in changed.items()]
     if entries:
         with writing(location) as connection:
             apply(connection, entries)
@@ -113,9 +112,19 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 def pin(location: Location, ids: Iterable[str], *, pinned: bool = True) -> None:
     """Mark checkpoints as never to be deleted, or take that back."""
     with writing(location) as connection:
-        for some in _in_parts(list(ids)):
+        for some in in_parts(list(ids)):
             change = update(CHECKPOINT).where(CHECKPOINT.c.id.in_(some)).values(pinned=pinned)
             connection.execute(change)
+
+
+def committing(location: Location) -> Callable[[Entry], None]:
+    """Return what makes an entry durable, in a transaction of its own."""
+
+    def commit(entry: Entry) -> None:
+        with writing(location) as connection:
+            apply(connection, [entry])
+
+    return commit
 
 
 @dataclass(frozen=True)
@@ -141,15 +150,6 @@ def plan_pruning(location: Location, run: str, keep: int) -> Pruning:
 
 def prune(location: Location, plan: Pruning) -> tuple[list[registry.Checkpoint], dict[Path, str]]:
     """Delete what was planned; returns what went, and of the rest why it stayed."""
-
-    def commit(entry: Entry) -> None:
-        with writing(location) as connection:
-            apply(connection, [entry])
-
-    gone, refused = registry.prune(plan.going, plan.known, commit)
+    gone, refused = registry.prune(plan.going, plan.known, committing(location))
     paths = {one.id: one.path for one in plan.going}
     return gone, {paths[one]: why for one, why in refused.items()}
-
-
-def _in_parts(ids: list[str]) -> list[list[str]]:
-    return [ids[start : start + 500] for start in range(0, len(ids), 500)]

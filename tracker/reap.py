@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, lifecycle, registry, values
+from tracker.clock import shown
 from tracker.database import Database
+from tracker.errors import RunBusy
 from tracker.journal import Entry, apply, apply_each, is_refusal
 from tracker.location import Location
 from tracker.process import is_alive, lost_reason, me
@@ -26,6 +28,25 @@ def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are called running and whose process is gone."""
     running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == "running")).all()
     return [attempt for attempt in running if not is_alive(attempt)]
+
+
+def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
+    """Raise where a run is being recorded.
+
+    Raises:
+        RunBusy: names the process, and says ``advice``.
+    """
+    running = (
+        select(ATTEMPT, RUN.c.name)
+        .join_from(ATTEMPT, RUN, ATTEMPT.c.run_id == RUN.c.id)
+        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.status == "running")
+    )
+    for attempt in connection.execute(running).all():
+        if is_alive(attempt):
+            raise RunBusy(
+                f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
+                f"{attempt.host} since {shown(attempt.started)}. {advice}"
+            )
 
 
 def settle(location: Location) -> list[str]:
