@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any
 from zlib import crc32
 
 from tracker import process
@@ -224,3 +225,8 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         return SavedFile(target, status.st_size, _digest(descriptor))
     finally:
         os.close(descriptor)
+
+
+def is_same(found: SavedFile | None, recorded: Any) -> bool:
+    """Say whether a file is the one that was recorded, by the ``bytes`` and ``sha256`` of both."""
+    return found is not None and (found.bytes, found.sha256) == (recorded.bytes, recorded.sha256)

@@ -14,7 +14,7 @@ from tracker import registry
 from tracker.chunks import in_parts
 from tracker.database import Location, reading, writing
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import SavedFile, inspect_file, save_file
+from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.journal import Entry, apply
 from tracker.queries import checkpoints
 from tracker.tables import CHECKPOINT
@@ -50,7 +50,7 @@ def verify(
         rows = checkpoints(reader, ids, where="state != 'pruned'").dicts()
         found = []
         for row in rows:
-            found.append(Verified(row, _state_of(Path(row["file"]), row)))
+            found.append(Verified(row, registry.check(_recorded(row))))
             if step is not None:
                 step(row["bytes"])
     changed: dict[str, list[str]] = {}
@@ -64,12 +64,8 @@ def verify(
     return found
 
 
-def _state_of(path: Path, row: dict[str, Any]) -> str:
-    if not path.exists() and not path.is_symlink():
-        return "missing"
-    file = inspect_file(path)
-    same = file is not None and (file.bytes, file.sha256) == (row["bytes"], row["sha256"])
-    return "available" if same else "modified"
+def _recorded(row: dict[str, Any]) -> SavedFile:
+    return SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
 
 
 def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) -> SavedFile:
@@ -84,7 +80,8 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
         CheckpointError: when the file is missing or not the one that was saved; ``target`` is as it was.
         NotWritable: when there is a file already, or none can be written.
     """
-    source = Path(checkpoint["file"])
+    recorded = _recorded(checkpoint)
+    source = recorded.path
     if target.is_dir():
         target = target / source.name
     if target.exists() and target.samefile(source):
@@ -94,8 +91,7 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 
     def copy(temporary: Path) -> None:
         shutil.copyfile(source, temporary)
-        file = inspect_file(temporary)
-        if file is None or (file.bytes, file.sha256) != (checkpoint["bytes"], checkpoint["sha256"]):
+        if not is_same(inspect_file(temporary), recorded):
             raise CheckpointError(
                 f"The file {source} is not the one that was saved (size or SHA-256 differ): "
                 f"{target} was not written."

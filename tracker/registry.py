@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.clock import now
 from tracker.direction import direction
-from tracker.files import inspect_file
+from tracker.files import SavedFile, inspect_file, is_same
 from tracker.journal import Entry, apply
 from tracker.location import Location
 from tracker.process import is_alive
@@ -132,16 +132,12 @@ def protected(checkpoints: list[Checkpoint]) -> dict[str, str]:
     return kept
 
 
-def check(checkpoint: Checkpoint) -> str:
-    """Return the state that a checkpoint's file is in: available, missing or modified."""
-    if not checkpoint.path.exists() and not checkpoint.path.is_symlink():
+def check(recorded: Checkpoint | SavedFile) -> str:
+    """Return the state that a recorded file is in: available, missing or modified."""
+    path = recorded.path
+    if not path.exists() and not path.is_symlink():
         return "missing"
-    found = inspect_file(checkpoint.path)
-    same = found is not None and (found.bytes, found.sha256) == (
-        checkpoint.bytes,
-        checkpoint.sha256,
-    )
-    return "available" if same else "modified"
+    return "available" if is_same(inspect_file(path), recorded) else "modified"
 
 
 def prune(
@@ -244,11 +240,7 @@ def settle_path(connection: Connection, location: Location, stored_path: str) ->
 
 def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
     found = inspect_file(path)
-    same = [
-        one
-        for one in pending
-        if found is not None and (found.bytes, found.sha256) == (one.bytes, one.sha256)
-    ]
+    same = [one for one in pending if is_same(found, one)]
     replacing = any(one.state == "missing" for one in pending)
     kept = None
     if (
