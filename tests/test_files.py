@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import inspect_file, prepared, save_file, sweep
+from tracker.files import inspect_file, leftovers, prepared, save_file, save_link, sweep
 
 
 def write(data: bytes):  # type: ignore[no-untyped-def]
@@ -100,6 +101,29 @@ def test_only_a_regular_file_can_be_inspected(folder: Path) -> None:
         assert inspect_file(path) is None
 
 
+def test_a_link_replaces_an_older_one_and_leaves_nothing_else(folder: Path) -> None:
+    for name in ("1.pt", "2.pt"):
+        (folder / name).write_text(name)
+        save_link(folder / "last.pt", folder / name)
+        assert str((folder / "last.pt").readlink()) == name
+    assert names(folder) == ["1.pt", "2.pt", "last.pt"]
+
+
+def test_what_a_kill_left_of_a_link_is_swept(folder: Path, script: Any) -> None:
+    """The kill comes just before the link takes its name, which the audit hook sees."""
+    code = """
+import os, sys
+from pathlib import Path
+from tracker.files import save_link
+sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" else None)
+save_link(Path("last.pt"), Path("1.pt"))
+"""
+    assert script(code).wait() == 9
+    assert len(names(folder)) == 1
+    sweep(folder)
+    assert names(folder) == []
+
+
 def test_temporary_files_of_dead_processes_are_swept_and_of_living_ones_not(folder: Path) -> None:
     code = """
 import os, sys
@@ -120,3 +144,12 @@ with prepared("m.pt", lambda path: path.write_bytes(b"half")):
         living.publish()
     assert names(folder) == [".tracker-notes", "m.pt", "other.pt"]
     assert sweep(folder / "missing") == []
+
+
+def test_a_temporary_file_of_another_host_is_told_apart_and_not_swept(folder: Path) -> None:
+    """Its process number says nothing here."""
+    path = folder / ".tracker-0badcafe-4194000-01234567-m.pt"
+    path.write_bytes(b"half")
+    assert leftovers(folder) == ([], [path])
+    assert sweep(folder) == []
+    assert path.exists()

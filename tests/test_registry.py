@@ -184,6 +184,27 @@ Path("ckpt").chmod(0o700)
     assert {row[1:] for row in sql(STATES)} == {("available", 0)}
 
 
+def test_what_a_kill_kept_from_going_and_nobody_can_delete_is_available_again(
+    folder: Path, script: Any, sql: Any
+) -> None:
+    code = """
+import os, sys, tracker
+from pathlib import Path
+if not Path("ckpt").exists():
+    run = tracker.start_run()
+    made = [run.save_checkpoint(f"ckpt/{n}", lambda path: path.write_text("x"), epoch=n) for n in range(2)]
+    sys.addaudithook(lambda event, _: os._exit(9) if event == "os.remove" else None)
+    run.prune_checkpoints(made[:1])
+Path("ckpt").chmod(0o500)
+tracker.start_run().finish()
+Path("ckpt").chmod(0o700)
+"""
+    assert script(code).wait() == 9
+    assert sql(STATES)[0] == ("ckpt/0", "pruned", 1)
+    assert script(code, unprivileged=True).communicate() == ("", "")
+    assert sql(STATES)[0] == ("ckpt/0", "available", 0)
+
+
 def test_a_clock_set_back_does_not_change_which_one_is_last(
     run: tracker.Run, monkeypatch: Any
 ) -> None:

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracker import policies
+    from tracker import files, policies
     from tracker.errors import (
         AmbiguousRun,
         BadValue,
@@ -80,6 +80,7 @@ _HOMES = {
     "decisions": "frames",
     "enabled": "ranks",
     "epochs": "frames",
+    "files": None,
     "history": "frames",
     "join_run": "joining",
     "metrics": "frames",
@@ -121,6 +122,7 @@ __all__ = [
     "decisions",
     "enabled",
     "epochs",
+    "files",
     "history",
     "join_run",
     "metrics",

@@ -6,15 +6,11 @@ checkpoints, removes their temporary files, and makes summaries anew; it never d
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from psutil import pid_exists
 from sqlalchemy import Connection, func, select
 
 from tracker import files
@@ -25,12 +21,11 @@ from tracker.queries import checkpoints
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.queries.waiting import waiting
-from tracker.reap import settle
+from tracker.reap import settle, temporary_folders
 from tracker.summaries import summarize
 from tracker.tables import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
 from tracker.words import counted
 
-_TEMPORARY = re.compile(re.escape(files.PREFIX) + r"[0-9a-f]{8}-(\d+)-")
 _MOST = 20  # lines of integrity_check that are read
 
 
@@ -60,7 +55,7 @@ def examine(location: Location) -> list[Finding]:
         found.append(
             Finding("files", _files(reader), "tracker checkpoints verify records what they are")
         )
-        found.append(_said("temporary files", _temporary(reader)))
+        found.append(_temporary(reader))
         wrong = runs_with_wrong_summaries(connection)
         found.append(_said("summaries", _differ(len(wrong))))
         found.append(Finding("step metrics", _series(reader), "their other blocks can be read"))
@@ -74,7 +69,7 @@ def mend(location: Location) -> None:
         if reader.empty:
             return
         wrong = runs_with_wrong_summaries(reader.connection)
-        folders = _folders(reader)
+        folders = temporary_folders(reader.connection, location)
     for folder in folders:
         files.sweep(folder)
     if wrong:
@@ -193,27 +188,19 @@ def _files(reader: Reader) -> str | None:
     return f"{are} missing or of another size, such as {wrong[0]}"
 
 
-def _temporary(reader: Reader) -> str | None:
-    left = [path for folder in _folders(reader) for path in _leftovers(folder)]
-    return f"{len(left)} of processes that are gone, such as {left[0]}" if left else None
-
-
-def _leftovers(folder: Path) -> Iterator[Path]:
-    try:
-        there = list(folder.glob(f"{files.PREFIX}*"))
-    except OSError:
-        return
-    for path in there:
-        owner = _TEMPORARY.match(path.name)
-        if owner is not None and not pid_exists(int(owner.group(1))):
-            yield path
-
-
-def _folders(reader: Reader) -> set[Path]:
-    saved: Any = select(CHECKPOINT.c.path).distinct()
-    return {
-        reader.location.absolute(path).parent for path in reader.connection.execute(saved).scalars()
-    }
+def _temporary(reader: Reader) -> Finding:
+    """Other hosts' files may be in use: they are named, and nothing is said against them."""
+    name, gone, elsewhere = "temporary files", [], []
+    for folder in sorted(temporary_folders(reader.connection, reader.location)):
+        ours, others = files.leftovers(folder)
+        gone += ours
+        elsewhere += others
+    if gone:
+        return Finding(name, f"{len(gone)} of processes that are gone, such as {gone[0]}")
+    if elsewhere:
+        said = f"{len(elsewhere)} of other machines or containers, such as {elsewhere[0]}"
+        return Finding(name, note=said)
+    return Finding(name)
 
 
 def _series(reader: Reader) -> str | None:

@@ -10,16 +10,17 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_from
 
 from tracker import registry
-from tracker.clock import shown
 from tracker.database import Location, writing
-from tracker.errors import BadValue, RunBusy
+from tracker.errors import BadValue
 from tracker.journal import apply
-from tracker.process import is_alive
+from tracker.keeping import committing
+from tracker.reap import refuse_busy
 from tracker.redact import redact
 from tracker.rows import tags as tag_rows
 from tracker.spool import spool_path
 from tracker.tables import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.values import clean_text
+from tracker.words import counted
 
 
 @dataclass(frozen=True)
@@ -67,32 +68,33 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
         files: also their checkpoints' files: those that are available, unchanged and not pinned.
 
     Raises:
-        RunBusy: when one of them is being recorded; nothing is deleted then.
+        RunBusy: when one of them is being recorded; nothing is deleted then. When one is resumed
+            while files are being deleted, the records stay.
     """
     gone = Deleted()
     with writing(location) as connection:
         for run in runs:
-            _refuse_busy(connection, run)
+            refuse_busy(connection, run, _advice(gone.files))
         doomed = _files(connection, location, runs, gone) if files else []
-        _mark(connection, doomed)
-    for one in doomed:
-        one.path.unlink(missing_ok=True)
-        gone.files.append(one.path)
+        apply(connection, [registry.condemned(doomed)])
+    deleted, refused = registry.delete_files(doomed, committing(location))
+    gone.files.extend(one.path for one in deleted)
+    gone.kept.update({one.path: refused[one.id] for one in doomed if one.id in refused})
     with writing(location) as connection:
+        for run in runs:
+            refuse_busy(connection, run, _advice(gone.files))
         attempts = [one for run in runs for one in _delete(connection, run)]
     for attempt in attempts:
         spool_path(location, attempt).unlink(missing_ok=True)
     return gone
 
 
-def _refuse_busy(connection: Connection, run: str) -> None:
-    running = select(ATTEMPT).where(ATTEMPT.c.run_id == run, ATTEMPT.c.status == "running")
-    for attempt in connection.execute(running):
-        if is_alive(attempt):
-            raise RunBusy(
-                f"The run {run} is being recorded by process {attempt.pid} on {attempt.host} since "
-                f"{shown(attempt.started)}: stop it first. Nothing was deleted."
-            )
+def _advice(files: list[Path]) -> str:
+    """Say what to do where a run is being recorded; files are gone where it was resumed in the meantime."""
+    if not files:
+        return "Stop it first. Nothing was deleted."
+    was = "was" if len(files) == 1 else "were"
+    return f"Stop it first. {counted(len(files), 'file')} {was} deleted, but no record."
 
 
 def _files(
@@ -108,15 +110,6 @@ def _files(
         elif state == "modified":
             gone.kept[one.path] = "it is not the file that was recorded"
     return doomed
-
-
-def _mark(connection: Connection, doomed: list[registry.Checkpoint]) -> None:
-    """Take the state "available" away before the files go: a kill leaves no row without its file."""
-    ids = [one.id for one in doomed]
-    for start in range(0, len(ids), 500):
-        some = ids[start : start + 500]
-        entry = {"kind": "checkpoint_state", "ids": some, "state": "pruned", "pending": True}
-        apply(connection, [entry])
 
 
 def _delete(connection: Connection, run: str) -> list[str]:

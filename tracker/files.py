@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any
 from zlib import crc32
 
 from tracker import process
@@ -21,6 +23,7 @@ from tracker.errors import CheckpointError, NotWritable
 from tracker.spool import sync_folder
 
 PREFIX = ".tracker-"
+_TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
 _CHUNK = 1 << 20
 
 
@@ -120,18 +123,33 @@ def _host_tag() -> str:
     return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove temporary files that killed processes of this host left in a folder; returns them."""
-    swept = []
+def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the temporary files in a folder that this host's gone processes left, and those of other hosts.
+
+    Whether a process of another host (or container) lives cannot be asked from here.
+    """
+    gone: list[Path] = []
+    elsewhere: list[Path] = []
     try:
-        names = list(folder.glob(f"{PREFIX}{_host_tag()}-*-*"))
+        names = sorted(folder.glob(f"{PREFIX}*"))
     except OSError:
-        return []
+        return gone, elsewhere
     for path in names:
-        pid = path.name.removeprefix(f"{PREFIX}{_host_tag()}-").partition("-")[0]
-        if pid.isdigit() and not process.exists(int(pid)):
-            _discard(path)
-            swept.append(path)
+        owner = _TEMPORARY.match(path.name)
+        if owner is None:
+            continue
+        if owner["host"] != _host_tag():
+            elsewhere.append(path)
+        elif not process.exists(int(owner["pid"])):
+            gone.append(path)
+    return gone, elsewhere
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove temporary files that gone processes of this host left in a folder; returns them."""
+    swept, _ = leftovers(folder)
+    for path in swept:
+        _discard(path)
     return swept
 
 
@@ -172,6 +190,25 @@ def save_file(path: str | os.PathLike[str], save: Callable[[Path], object]) -> S
         return file.publish()
 
 
+def save_link(path: Path, target: Path) -> None:
+    """Let ``path`` point to ``target`` by a relative link; copy where links cannot be made.
+
+    An older link or file is replaced in one move.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    temporary = path.with_name(_temporary_name(path.name))
+    try:
+        try:
+            temporary.symlink_to(os.path.relpath(target, path.parent))
+        except (OSError, NotImplementedError):
+            shutil.copyfile(target, temporary)
+        temporary.replace(path)
+    finally:
+        _discard(temporary)
+
+
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
     """Read size and hash of a regular file; None where there is none (a folder or a link is none)."""
     target = Path(os.path.abspath(path))  # noqa: PTH100
@@ -188,3 +225,8 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         return SavedFile(target, status.st_size, _digest(descriptor))
     finally:
         os.close(descriptor)
+
+
+def is_same(found: SavedFile | None, recorded: Any) -> bool:
+    """Say whether a file is the one that was recorded, by the ``bytes`` and ``sha256`` of both."""
+    return found is not None and (found.bytes, found.sha256) == (recorded.bytes, recorded.sha256)

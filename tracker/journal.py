@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from tracker import summaries
+from tracker.chunks import in_parts
 from tracker.tables import (
     ATTEMPT,
     BLOCK,
@@ -181,11 +182,9 @@ def _checkpoint(connection: Connection, entry: Entry) -> None:
 
 
 def _checkpoint_state(connection: Connection, entry: Entry) -> None:
-    connection.execute(
-        update(CHECKPOINT)
-        .where(CHECKPOINT.c.id.in_(entry["ids"]))
-        .values(state=entry["state"], pending=entry["pending"])
-    )
+    change = update(CHECKPOINT).values(state=entry["state"], pending=entry["pending"])
+    for some in in_parts(entry["ids"]):
+        connection.execute(change.where(CHECKPOINT.c.id.in_(some)))
 
 
 def _params(connection: Connection, entry: Entry) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import update
 
 from tracker import registry
+from tracker.chunks import in_parts
 from tracker.database import Location, reading, writing
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import SavedFile, inspect_file, save_file
+from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.journal import Entry, apply
 from tracker.queries import checkpoints
 from tracker.tables import CHECKPOINT
@@ -49,28 +50,22 @@ def verify(
         rows = checkpoints(reader, ids, where="state != 'pruned'").dicts()
         found = []
         for row in rows:
-            found.append(Verified(row, _state_of(Path(row["file"]), row)))
+            found.append(Verified(row, registry.check(_recorded(row))))
             if step is not None:
                 step(row["bytes"])
-    entries = [
-        {"kind": "checkpoint_state", "ids": some, "state": state, "pending": False}
-        for state in registry.STATES
-        for some in _in_parts(
-            [one.checkpoint["id"] for one in found if one.changed and one.state == state]
-        )
-    ]
+    changed: dict[str, list[str]] = {}
+    for one in found:
+        if one.changed:
+            changed.setdefault(one.state, []).append(one.checkpoint["id"])
+    entries = [registry.change(ids, state) for state, ids in changed.items()]
     if entries:
         with writing(location) as connection:
             apply(connection, entries)
     return found
 
 
-def _state_of(path: Path, row: dict[str, Any]) -> str:
-    if not path.exists() and not path.is_symlink():
-        return "missing"
-    file = inspect_file(path)
-    same = file is not None and (file.bytes, file.sha256) == (row["bytes"], row["sha256"])
-    return "available" if same else "modified"
+def _recorded(row: dict[str, Any]) -> SavedFile:
+    return SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
 
 
 def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) -> SavedFile:
@@ -85,7 +80,8 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
         CheckpointError: when the file is missing or not the one that was saved; ``target`` is as it was.
         NotWritable: when there is a file already, or none can be written.
     """
-    source = Path(checkpoint["file"])
+    recorded = _recorded(checkpoint)
+    source = recorded.path
     if target.is_dir():
         target = target / source.name
     if target.exists() and target.samefile(source):
@@ -95,8 +91,7 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 
     def copy(temporary: Path) -> None:
         shutil.copyfile(source, temporary)
-        file = inspect_file(temporary)
-        if file is None or (file.bytes, file.sha256) != (checkpoint["bytes"], checkpoint["sha256"]):
+        if not is_same(inspect_file(temporary), recorded):
             raise CheckpointError(
                 f"The file {source} is not the one that was saved (size or SHA-256 differ): "
                 f"{target} was not written."
@@ -113,9 +108,19 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 def pin(location: Location, ids: Iterable[str], *, pinned: bool = True) -> None:
     """Mark checkpoints as never to be deleted, or take that back."""
     with writing(location) as connection:
-        for some in _in_parts(list(ids)):
+        for some in in_parts(list(ids)):
             change = update(CHECKPOINT).where(CHECKPOINT.c.id.in_(some)).values(pinned=pinned)
             connection.execute(change)
+
+
+def committing(location: Location) -> Callable[[Entry], None]:
+    """Return what makes an entry durable, in a transaction of its own."""
+
+    def commit(entry: Entry) -> None:
+        with writing(location) as connection:
+            apply(connection, [entry])
+
+    return commit
 
 
 @dataclass(frozen=True)
@@ -141,15 +146,6 @@ def plan_pruning(location: Location, run: str, keep: int) -> Pruning:
 
 def prune(location: Location, plan: Pruning) -> tuple[list[registry.Checkpoint], dict[Path, str]]:
     """Delete what was planned; returns what went, and of the rest why it stayed."""
-
-    def commit(entry: Entry) -> None:
-        with writing(location) as connection:
-            apply(connection, [entry])
-
-    gone, refused = registry.prune(plan.going, plan.known, commit)
+    gone, refused = registry.prune(plan.going, plan.known, committing(location))
     paths = {one.id: one.path for one in plan.going}
     return gone, {paths[one]: why for one, why in refused.items()}
-
-
-def _in_parts(ids: list[str]) -> list[list[str]]:
-    return [ids[start : start + 500] for start in range(0, len(ids), 500)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, lifecycle, registry, values
+from tracker.clock import shown
 from tracker.database import Database
+from tracker.errors import RunBusy
 from tracker.journal import Entry, apply, apply_each, is_refusal
 from tracker.location import Location
 from tracker.process import is_alive, lost_reason, me
+from tracker.queries.listing import in_chunks
 from tracker.run_checkpoints import FOLDERS
 from tracker.spool import damaged_lines, read_file, set_aside, waiting
 from tracker.tables import ATTEMPT, CHECKPOINT, POLICY, RUN
@@ -25,6 +28,25 @@ def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are called running and whose process is gone."""
     running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == "running")).all()
     return [attempt for attempt in running if not is_alive(attempt)]
+
+
+def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
+    """Raise where a run is being recorded.
+
+    Raises:
+        RunBusy: names the process, and says ``advice``.
+    """
+    running = (
+        select(ATTEMPT, RUN.c.name)
+        .join_from(ATTEMPT, RUN, ATTEMPT.c.run_id == RUN.c.id)
+        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.status == "running")
+    )
+    for attempt in connection.execute(running).all():
+        if is_alive(attempt):
+            raise RunBusy(
+                f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
+                f"{attempt.host} since {shown(attempt.started)}. {advice}"
+            )
 
 
 def settle(location: Location) -> list[str]:
@@ -39,7 +61,7 @@ def settle(location: Location) -> list[str]:
             imported = _import_spools(connection, location)
             registry.reconcile(connection, location)
             dead = dead_attempts(connection)
-            folders = {folder for one in dead for folder in _folders(connection, location, one)}
+            folders = temporary_folders(connection, location, {one.run_id for one in dead})
             _mark_lost(connection, dead)
     finally:
         database.close()
@@ -110,17 +132,26 @@ def _tell(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> N
         log.warning("local-tracker: %d waiting records cannot be read: %s", damaged, kept)
 
 
-def _folders(connection: Connection, location: Location, attempt: Any) -> set[Path]:
-    """Return the folders an attempt may have left temporary files in."""
-    saved = select(CHECKPOINT.c.path).where(CHECKPOINT.c.run_id == attempt.run_id)
-    found = {location.absolute(path).parent for path in connection.execute(saved).scalars()}
-    configs = select(POLICY.c.config).where(POLICY.c.run_id == attempt.run_id)
-    captured = values.from_json(attempt.captured)
-    found |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
-    worked_in = Path(captured.get("folder") or "/")
-    for config in map(values.from_json, connection.execute(configs).scalars()):
-        if isinstance(target := config.get("filepath"), str):
-            found.add((worked_in / target.partition("{")[0]).parent)
-        if isinstance(target := config.get("backup_dir"), str):
-            found.add(worked_in / target)
+def temporary_folders(
+    connection: Connection, location: Location, runs: Collection[str] | None = None
+) -> set[Path]:
+    """Return the folders that runs (None: all) may have left temporary files in."""
+
+    def rows(statement: Select[Any], column: Any) -> Iterator[Any]:
+        return in_chunks(connection, statement, column, runs)
+
+    saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
+    found = {location.absolute(path).parent for (path,) in saved}
+    worked_in: dict[str, set[Path]] = {}
+    for run, text in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
+        captured = values.from_json(text)
+        found |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
+        worked_in.setdefault(run, set()).add(Path(captured.get("folder") or "/"))
+    for run, text in rows(select(POLICY.c.run_id, POLICY.c.config), POLICY.c.run_id):
+        config = values.from_json(text)
+        for folder in worked_in.get(run, ()):
+            if isinstance(target := config.get("filepath"), str):
+                found.add((folder / target.partition("{")[0]).parent)
+            if isinstance(target := config.get("backup_dir"), str):
+                found.add(folder / target)
     return found

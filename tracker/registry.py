@@ -20,15 +20,13 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.clock import now
 from tracker.direction import mode_in
-from tracker.files import inspect_file
+from tracker.files import SavedFile, inspect_file, is_same
 from tracker.journal import Entry, apply
 from tracker.location import Location
 from tracker.process import is_alive
 from tracker.spool import sync_folder
 from tracker.standing import Saved, available, standing
 from tracker.tables import ATTEMPT, CHECKPOINT
-
-STATES = ("available", "pruned", "missing", "modified")
 
 
 @dataclass(frozen=True)
@@ -127,16 +125,12 @@ def protected(checkpoints: list[Checkpoint]) -> dict[str, str]:
     return kept | {one: f"it is the best by {monitor}" for one, monitor in best.items()}
 
 
-def check(checkpoint: Checkpoint) -> str:
-    """Return the state that a checkpoint's file is in: available, missing or modified."""
-    if not checkpoint.path.exists() and not checkpoint.path.is_symlink():
+def check(recorded: Checkpoint | SavedFile) -> str:
+    """Return the state that a recorded file is in: available, missing or modified."""
+    path = recorded.path
+    if not path.exists() and not path.is_symlink():
         return "missing"
-    found = inspect_file(checkpoint.path)
-    same = found is not None and (found.bytes, found.sha256) == (
-        checkpoint.bytes,
-        checkpoint.sha256,
-    )
-    return "available" if same else "modified"
+    return "available" if is_same(inspect_file(path), recorded) else "modified"
 
 
 def prune(
@@ -164,35 +158,40 @@ def prune(
             refused[one.id] = f"its file is {state}"
         else:
             chosen.append(current[one.id])
-    return _delete(chosen, refused, commit), refused
+    if chosen:
+        commit(condemned(chosen))
+    gone, undeletable = delete_files(chosen, commit)
+    return gone, refused | undeletable
 
 
-def _delete(
-    chosen: list[Checkpoint], refused: dict[str, str], commit: Callable[[Entry], None]
-) -> list[Checkpoint]:
-    """Delete files, each marked before; what cannot be deleted is available again."""
-    if not chosen:
-        return []
-    commit(_state(chosen, "pruned", pending=True))
-    gone, left = [], []
+def condemned(chosen: Iterable[Checkpoint]) -> Entry:
+    """Return the entry that has to be durable before `delete_files`: a kill then leaves no row without its file."""
+    return change([one.id for one in chosen], "pruned", pending=True)
+
+
+def delete_files(
+    chosen: Iterable[Checkpoint], commit: Callable[[Entry], None]
+) -> tuple[list[Checkpoint], dict[str, str]]:
+    """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason."""
+    gone: list[Checkpoint] = []
+    refused: dict[str, str] = {}
     for one in chosen:
         try:
             one.path.unlink(missing_ok=True)
             gone.append(one)
         except OSError as error:
             refused[one.id] = f"it cannot be deleted: {error.strerror}"
-            left.append(one)
     for folder in {one.path.parent for one in gone}:
         with suppress(OSError):
             sync_folder(folder)
-    for ones, state in ((gone, "pruned"), (left, "available")):
-        if ones:
-            commit(_state(ones, state, pending=False))
-    return gone
+    for ids, state in (([one.id for one in gone], "pruned"), (list(refused), "available")):
+        if ids:
+            commit(change(ids, state))
+    return gone, refused
 
 
-def _state(checkpoints: list[Checkpoint], state: str, *, pending: bool) -> Entry:
-    ids = [one.id for one in checkpoints]
+def change(ids: list[str], state: str, *, pending: bool = False) -> Entry:
+    """Return the entry that gives checkpoints a state."""
     return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
 
 
@@ -234,17 +233,20 @@ def settle_path(connection: Connection, location: Location, stored_path: str) ->
 
 def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
     found = inspect_file(path)
-    same = [
-        one
-        for one in pending
-        if found is not None and (found.bytes, found.sha256) == (one.bytes, one.sha256)
-    ]
+    same = [one for one in pending if is_same(found, one)]
     replacing = any(one.state == "missing" for one in pending)
-    if same and not replacing:
-        path.unlink(missing_ok=True)  # the kill came between the decision to prune and the deletion
-    # of an old and a new one with the same content the new one stays: one file, one row
-    kept = max(same, key=lambda one: bool(one.state == "missing")) if same and replacing else None
+    kept = None
+    if (
+        same and replacing
+    ):  # an old and a new one with the same content: one file, one row, the new one
+        kept = max(same, key=lambda one: bool(one.state == "missing"))
+    elif same:
+        try:
+            path.unlink()  # the kill came between the decision to prune and the deletion
+        except FileNotFoundError:
+            pass
+        except OSError:
+            kept = same[-1]
     for one in pending:
         state = "available" if one is kept else one.state
-        entry = {"kind": "checkpoint_state", "ids": [one.id], "state": state, "pending": False}
-        apply(connection, [entry])
+        apply(connection, [change([one.id], state)])

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, func, insert, select, update
 from tracker import lifecycle, process, registry, rows, values
 from tracker import resume as earlier
 from tracker.capture import capture
-from tracker.clock import now, shown
+from tracker.clock import now
 from tracker.database import Database, Location, Reader, locate, prepare
-from tracker.errors import BadValue, NothingToResume, RunBusy, UnknownRun
+from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.queries.find import find_run
 from tracker.ranks import enabled
-from tracker.reap import settle
+from tracker.reap import refuse_busy, settle
 from tracker.recorder import Recorder
 from tracker.run import Run
 from tracker.silence import Silence
@@ -25,6 +25,7 @@ from tracker.upsert import upsert
 
 DEFAULT_EXPERIMENT = "default"
 UNFINISHED = ("running", "lost", "interrupted", "failed")
+_WHEN_BUSY = "Wait for it, or start a run of its own."
 
 
 def start_run(
@@ -197,7 +198,7 @@ def _to_resume(
         return None
     if resume != "auto":
         run = _one_run(connection, location, resume)
-        _refuse_busy(connection, run)
+        refuse_busy(connection, run.id, _WHEN_BUSY)
         return run
     wanted = select(RUN).where(RUN.c.experiment == experiment, RUN.c.status.in_(UNFINISHED))
     if name is not None:
@@ -205,7 +206,7 @@ def _to_resume(
     for run in connection.execute(wanted.order_by(RUN.c.started.desc())).all():
         if run.status == "running" and name is None:
             continue  # another job of the same sweep, alive
-        _refuse_busy(connection, run)
+        refuse_busy(connection, run.id, _WHEN_BUSY)
         return run
     return None
 
@@ -218,19 +219,6 @@ def _one_run(connection: Connection, location: Location, text: str) -> Any:
             f'{error} To go on where that is possible, and start a run otherwise: resume="auto".'
         ) from error
     return connection.execute(select(RUN).where(RUN.c.id == found)).one()
-
-
-def _refuse_busy(connection: Connection, run: Any) -> None:
-    attempt = connection.execute(
-        select(ATTEMPT)
-        .where(ATTEMPT.c.run_id == run.id, ATTEMPT.c.status == "running")
-        .order_by(ATTEMPT.c.number.desc())
-    ).first()
-    if attempt is not None and process.is_alive(attempt):
-        raise RunBusy(
-            f"The run {run.name} ({run.id}) is being recorded by process {attempt.pid} on "
-            f"{attempt.host} since {shown(attempt.started)}. Wait for it, or start a run of its own."
-        )
 
 
 def _resumed(connection: Connection, run: Any) -> _Opened:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 import tracker
+from tracker.files import inspect_file
 from tracker_keras import best_weights
 from tracker_keras.recorded import Logs, Recorded
 
@@ -104,7 +105,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             return  # nothing there, or a backup that Keras' own callback has written
         for record in records:
             for path in weights:
-                if hashes[record] is not None and hashes[record] == best_weights.digest(path):
+                found = inspect_file(path)
+                if found is not None and found.sha256 == hashes[record]:
                     path.replace(weights[0])
                     record.replace(records[0])
                     return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 import tracker
+from tracker.files import inspect_file, is_same
 
 if TYPE_CHECKING:
     from tracker_keras.recorded import Recorded
@@ -31,7 +31,8 @@ def find_weights(session: Session, callback: Recorded, epoch: int) -> Weights | 
     if session.first_epoch == epoch + 1:
         return now  # type: ignore[no-any-return]
     for checkpoint in reversed(session.run.checkpoints()):
-        if checkpoint.epoch == epoch and digest(checkpoint.path) == checkpoint.sha256:
+        path = checkpoint.path.resolve()  # who moved the file may have put a link in its place
+        if checkpoint.epoch == epoch and is_same(inspect_file(path), checkpoint):
             found = _fitting(_load(session.model, checkpoint.path), now)
             if found is not None:
                 return found
@@ -80,15 +81,6 @@ def read(path: Path, like: Weights) -> Weights | None:
     except (OSError, ValueError, EOFError):
         return None
     return _fitting(arrays, like)
-
-
-def digest(path: Path) -> str | None:
-    """Return a file's SHA-256; None where there is none."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _stoppers(session: Session) -> list[Any]:

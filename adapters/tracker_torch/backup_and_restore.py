@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracker import BadValue, CheckpointError, RunError, TrackerError, save_file
+from tracker import BadValue, CheckpointError, RunError, TrackerError
+from tracker.files import leftovers, save_file
 from tracker_torch import distributed, state
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop import UNWRITABLE
@@ -103,22 +104,23 @@ class BackupAndRestore(Callback):
             self._delete()
 
     def _delete(self) -> None:
-        for path in (self.path, self.previous, *self._cut_off(), self.ended):  # the mark at last
+        for path in (self.path, self.previous, self.ended):  # the mark at last
             path.unlink(missing_ok=True)
         if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
 
     def _clear(self) -> None:
         """Delete what a kill has left: files without a name yet, and the backup of a run that ended."""
+        cut_off, elsewhere = leftovers(self.backup_dir)
+        if (
+            self.run.attempt > 1
+        ):  # the run is ours: its earlier processes are gone, wherever they ran
+            cut_off += elsewhere
+        for path in cut_off:
+            path.unlink(missing_ok=True)
         if self.ended.is_file() and self.ended.read_text() != self.run.id:
             self._delete()
-        for path in (self.ended, *self._cut_off()):
-            path.unlink(missing_ok=True)
-
-    def _cut_off(self) -> list[Path]:
-        """Files that a kill interrupted before they got their name."""
-        names = (self.path.name, self.ended.name)
-        return [path for name in names for path in self.backup_dir.glob(f".tracker-*-{name}")]
+        self.ended.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any]:
         try:

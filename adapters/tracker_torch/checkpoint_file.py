@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from tracker import Checkpoint, CheckpointError, UsageError
+from tracker.files import inspect_file, is_same
 from tracker_torch import state
 
 ABOUT = ("epoch", "step", "epoch_step", "complete")
@@ -130,14 +130,16 @@ def _verified(source: str | Path | Checkpoint) -> Path:
     if not isinstance(source, Checkpoint):
         return Path(source)
     path = Path(source.path)
-    if not path.is_file():
-        raise CheckpointError(f"the file {path} of checkpoint {source.id} is missing.")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != source.sha256:
+    found = inspect_file(path.resolve())  # who moved the file may have put a link in its place
+    if found is None:
         raise CheckpointError(
-            f"{path} is not the file that was saved: its sha256 is {found[:12]}…, "
-            f"recorded was {source.sha256[:12]}…. It was changed or replaced since."
+            f"the file {path} of checkpoint {source.id} is missing, or cannot be read."
+        )
+    if not is_same(found, source):
+        raise CheckpointError(
+            f"{path} is not the file that was saved: it has {found.bytes} bytes and the sha256 "
+            f"{found.sha256[:12]}…, recorded were {source.bytes} bytes and {source.sha256[:12]}…. "
+            f"It was changed or replaced since."
         )
     return path
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tracker import Run, policies
+from tracker.files import save_link
 from tracker_torch.file_name import FileName, versions
 
 File = tuple[str, float | None, int | None]
@@ -64,7 +63,7 @@ class KeptFiles:
             OSError: the folder cannot be written.
         """
         path = self.free(path, run, warn)
-        link(target, path)
+        save_link(path, target)
         self._links.add(path.absolute())
 
     def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
@@ -115,19 +114,3 @@ def _target(path: Path) -> Path | None:
     if not path.is_symlink():
         return None
     return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100 - a link to a link stays
-
-
-def link(target: Path, name: Path) -> None:
-    """Let ``name`` point to ``target`` by a relative link; copy where links cannot be made.
-
-    Replaces an older link or file in one move.
-    """
-    temporary = name.with_name(f".tracker-{secrets.token_hex(4)}-{name.name}")
-    try:
-        try:
-            temporary.symlink_to(os.path.relpath(target, name.parent))
-        except (OSError, NotImplementedError):
-            shutil.copyfile(target, temporary)
-        temporary.replace(name)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -115,6 +115,37 @@ run.save_checkpoint("x.pt", save, epoch=1)
     )
 
 
+def test_the_doctor_names_temporary_files_of_other_machines_and_calls_nothing_wrong(
+    run: tracker.Run, cli: Any, folder: Path
+) -> None:
+    with tracker.start_run(resume="a") as again:
+        again.save_checkpoint("w.pt", lambda path: path.write_text("1"), epoch=2)
+    (folder / ".tracker-0badcafe-4194000-01234567-w.pt").write_text("half")
+    said = cli("db", "doctor", "--fix")
+    assert said.exit_code == 0
+    assert "1 of other machines or containers, such as" in said.stdout
+
+
+def test_the_doctor_knows_the_folders_that_nothing_was_saved_into_yet(
+    run: tracker.Run, cli: Any, folder: Path, script: Callable[..., Any]
+) -> None:
+    """Those of a callback's configuration, when the run itself is not lost."""
+    code = """
+import os, tracker
+run = tracker.start_run(name="ends")
+run.add_policy("BackupAndRestore", config={"backup_dir": "bk"})
+run.finish()
+def save(path):
+    path.write_text("half")
+    os._exit(9)
+tracker.save_file("bk/latest.pt", save)
+"""
+    script(code).wait()
+    assert "1 of processes that are gone, such as" in cli("db", "doctor").stdout
+    assert cli("db", "doctor", "--fix").exit_code == 0
+    assert list((folder / "bk").iterdir()) == []
+
+
 def test_the_doctor_sees_files_that_changed_and_summaries_that_lie(
     run: tracker.Run, cli: Any, folder: Path, sql: Any
 ) -> None:

@@ -63,16 +63,6 @@ def test_reasons():
     assert reason == "has no val_loss and is not among the 1 best"
 
 
-def test_admits():
-    """A newcomer is admitted exactly when it would stay."""
-    best = TopK(2, "val_loss")
-    assert best.admits(files(1, 3), 2)
-    assert not best.admits(files(1, 3), 3)
-    assert best.admits(files(1), NAN)
-    assert not TopK(0, "val_loss").admits([], 1)
-    assert TopK(1).admits(files(1), None)
-
-
 @given(
     st.lists(st.none() | st.floats()),
     st.none() | st.integers(0, 5),

@@ -12,6 +12,7 @@ from torch_problems import Problem, ask, step
 from torch_processes import SPAWN
 
 import tracker
+from tracker.files import prepared
 from tracker_torch import (
     BackupAndRestore,
     CallbackList,
@@ -150,6 +151,24 @@ def test_a_kill_before_it_is_deleted_leaves_it_to_its_own_run(
         assert training.run.attempt == (1 if resume is None else 2)
     assert ask("SELECT count(*) FROM epoch WHERE superseded") == [(0,)]
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_half_a_backup_of_another_machine_goes_when_its_own_run_goes_on(
+    wine: Problem, own: bool
+) -> None:
+    """A resumed run has no other process any more; of a new one nobody knows."""
+    train(wine, 3, BackupAndRestore("bk"), experiment="k", die=(2, 0))
+    half = Path("bk/.tracker-0badcafe-4194000-01234567-latest.pt")
+    half.write_text("half")
+    train(wine, 3, BackupAndRestore("bk"), experiment="k", resume="auto" if own else None)
+    assert half.exists() == (not own)
+
+
+def test_half_a_backup_of_a_living_process_stays(wine: Problem) -> None:
+    with prepared("bk/latest.pt", lambda path: path.write_text("half")) as living:
+        train(wine, 1, BackupAndRestore("bk"))
+        assert living.temporary.exists()
 
 
 def test_files_of_others_in_its_folder_stay(wine: Problem) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,20 @@ def test_a_recorded_checkpoint_is_checked_before_it_is_loaded(feed: Any) -> None
     loop = feed([1], ModelCheckpoint("a.pt"))
     (one,) = loop.run.checkpoints()
     load_checkpoint(one, nn.Linear(2, 1))
+    with pytest.raises(tracker.CheckpointError, match=rf"it has {one.bytes} bytes .* were 7 bytes"):
+        load_checkpoint(replace(one, bytes=7), nn.Linear(2, 1))
     one.path.write_bytes(one.path.read_bytes()[:-1] + b"x")
     with pytest.raises(tracker.CheckpointError, match="is not the file that was saved"):
         load_checkpoint(one, nn.Linear(2, 1))
+
+
+def test_a_recorded_checkpoint_may_have_been_moved_behind_a_link(feed: Any) -> None:
+    (one,) = feed([1], ModelCheckpoint("a.pt")).run.checkpoints()
+    one.path.rename("moved.pt")
+    with pytest.raises(tracker.CheckpointError, match="is missing"):
+        load_checkpoint(one, nn.Linear(2, 1))
+    one.path.symlink_to("moved.pt")
+    assert load_checkpoint(one, nn.Linear(2, 1))["epoch"] == 0
 
 
 def test_a_pickle_is_never_run(folder: Path) -> None:

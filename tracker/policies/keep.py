@@ -82,14 +82,6 @@ class TopK(Record):
             reasons=tuple(self._reason(file[1], worst) for _, file in go),
         )
 
-    def admits(self, files: Iterable[File[Id]], value: float | None) -> bool:
-        """Say whether a new file of this value would stay beside ``files``: save it only then."""
-        newcomer: File[object] = (None, value, None)
-        numbered: list[File[object]] = [
-            (index, had, at) for index, (_, had, at) in enumerate(files)
-        ]
-        return None in self.choose([*numbered, newcomer]).keep
-
     def _ranked(self, files: Sequence[File[Id]]) -> list[tuple[int, File[Id]]]:
         numbered = list(enumerate(files))
         if self.monitor is None:

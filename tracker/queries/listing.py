@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select
 
-CHUNK = 500  # values in one IN (…): SQLite before 3.32 takes 999 in a statement
+from tracker.chunks import CHUNK, in_parts
 
 _FETCHED = 5000  # rows taken from the driver at once: one by one they cost twice as much
 
@@ -61,9 +61,8 @@ def in_chunks(
     if keys is None:
         yield from _rows(connection, statement)
         return
-    wanted = list(keys)
-    for start in range(0, len(wanted), CHUNK):
-        yield from _rows(connection, statement.where(column.in_(wanted[start : start + CHUNK])))
+    for some in in_parts(list(keys)):
+        yield from _rows(connection, statement.where(column.in_(some)))
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
