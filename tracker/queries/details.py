@@ -19,7 +19,7 @@ from tracker.queries.status import dead_runs
 from tracker.queries.waiting import Waiting
 from tracker.queries.waiting import waiting as waiting_records
 from tracker.resume import changed
-from tracker.tables import ATTEMPT, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
+from tracker.tables import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
 
