@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,3 +85,16 @@ def sql(folder: Path) -> Sql:
             return connection.execute(query, values).fetchall()
 
     return ask
+
+
+@pytest.fixture
+def locked() -> Callable[[], AbstractContextManager[None]]:
+    """Return what holds the database as another process would, in a ``with`` block."""
+
+    @contextmanager
+    def holding() -> Iterator[None]:
+        with closing(sqlite3.connect(".tracker/tracker.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+
+    return holding

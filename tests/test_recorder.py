@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,12 @@ from tracker.errors import StoreError
 DATABASE = Path(".tracker/tracker.db")
 
 
-@contextmanager
-def locked() -> Iterator[None]:
-    """Somebody else holds the database."""
-    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-
-
 def epochs(sql: Any) -> list[int]:
     return [row[0] for row in sql("SELECT epoch FROM epoch ORDER BY id")]
 
 
 def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
-    sql: Any, caplog: pytest.LogCaptureFixture
+    sql: Any, caplog: pytest.LogCaptureFixture, locked: Any
 ) -> None:
     run = tracker.start_run()
     with locked():
@@ -52,7 +43,7 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
     assert str(DATABASE) in caplog.text
 
 
-def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any) -> None:
+def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any, locked: Any) -> None:
     """A call waits for room once, then the newest points go; both are kept with the attempt."""
     run = tracker.start_run()
     wide = {f"m{number}": float(number) for number in range(500)}
@@ -66,7 +57,7 @@ def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any) ->
     assert len(tracker.metrics(run.id)) + dropped == 3_000_000
 
 
-def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any) -> None:
+def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any, locked: Any) -> None:
     run = tracker.start_run()
     with locked():
         run.log_epoch(0, {})
@@ -78,14 +69,16 @@ def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any) -> N
     assert epochs(sql) == [0, 1]
 
 
-def test_strict_raises_what_cannot_be_recorded() -> None:
+def test_strict_raises_what_cannot_be_recorded(locked: Any) -> None:
     run = tracker.start_run(strict=True)
     with locked(), pytest.raises(StoreError, match="locked"):
         run.log_epoch(0, {})
     run.log_epoch(1, {})
 
 
-def test_a_locked_database_answers_and_what_waits_is_in_the_answer(tmp_path: Path) -> None:
+def test_a_locked_database_answers_and_what_waits_is_in_the_answer(
+    tmp_path: Path, locked: Any
+) -> None:
     run = tracker.start_run()
     run.log_epoch(0, {"loss": 1.0})
     first = run.save_checkpoint(tmp_path / "first", lambda path: path.write_text("1"))
@@ -223,7 +216,7 @@ print(".", flush=True); input()
     assert len(list(Path(".tracker/spool").iterdir())) == 1
 
 
-def test_a_run_whose_end_could_not_be_written_ends_at_the_next_start(sql: Any) -> None:
+def test_a_run_whose_end_could_not_be_written_ends_at_the_next_start(sql: Any, locked: Any) -> None:
     """In a notebook the process lives on; its own closed runs are imported all the same."""
     run = tracker.start_run(name="mine")
     with locked():

@@ -11,7 +11,7 @@ import ctypes
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -64,7 +64,17 @@ def engine(location: Location, mode: str, patience: float) -> Engine:
         "sqlite://", creator=_connector(location.path, mode, patience), poolclass=NullPool
     )
     begin_with(made, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
+    event.listen(made, "invalidate", _end_at_once)
     return made
+
+
+def _end_at_once(connection: sqlite3.Connection, record: object, error: object) -> None:
+    """End the transaction of a connection given up in a statement, as Ctrl-C does.
+
+    To close it would not: a statement that a traceback still holds would keep the write lock.
+    """
+    with suppress(sqlite3.Error):
+        connection.rollback()
 
 
 def begin_with(made: Engine, begin: str) -> None:

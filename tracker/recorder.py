@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,15 +26,15 @@ from tracker.journal import Entry
 from tracker.location import Location
 from tracker.packing import Batch
 from tracker.process import HEARTBEAT_SECONDS
+from tracker.questions import Questions
 from tracker.spool import Spool, set_aside, spool_path
 
 FLUSH_SECONDS = 1.0
 CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
-_CLOSE_SECONDS = 0.4
+_LAST_SECONDS, _CLOSE_SECONDS = 1.5, 0.4  # with CALL_SECONDS before them, those of `close`
 
 log = logging.getLogger("tracker")
-T = TypeVar("T")
 
 
 class Recorder:
@@ -64,11 +63,12 @@ class Recorder:
         self.spool = Spool(spool_path(location, attempt_id))
         self.spooled = 0
         self._database = Database(location)
-        self._questions = Database(location, mode="ro")
+        self._questions = Questions(location)
+        self.query = self._questions.ask  # what waits in the spool is not in its answers
         self._series = SeriesWriter()
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._failing = self._warned = False
+        self._failing = self._warned = self._given_up = False
         self._heard = time.monotonic()
         self._counts = self._counted()
         self._thread = self._started()
@@ -121,9 +121,13 @@ class Recorder:
         refused = self.spool.append(entries)
         self.spooled += len(entries)
         if not self._failing:
-            where = "in memory" if refused else f"in {self.spool.path}"
+            where = f"in {self.spool.path} and is imported later"
+            if refused:
+                where = (
+                    "in memory, and is lost if the process ends before there is room on the disk"
+                )
             log.warning(
-                "local-tracker: %s The training goes on; what is recorded waits %s and is imported later.",
+                "local-tracker: %s The training goes on; what is recorded waits %s.",
                 error or "the database did not answer in time.",
                 where,
             )
@@ -194,6 +198,8 @@ class Recorder:
             self.wake.wait(FLUSH_SECONDS)
             self.wake.clear()
             self.flush()
+        if self._given_up:  # by `close`, while this thread hung in a commit
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits; on failure it keeps waiting."""
@@ -204,22 +210,6 @@ class Recorder:
                 if not self._failing:
                     log.warning("local-tracker: %s What is recorded waits.", error)
                 self._failing = True
-
-    def query(self, ask: Callable[[Connection], T]) -> T:
-        """Ask the database, on a connection that waits for no writer.
-
-        What still waits in the spool is not in the answer.
-
-        Raises:
-            StoreError: when there is no answer.
-        """
-        with self._asking:
-            try:
-                with self._questions.snapshot() as connection:
-                    return ask(connection)
-            finally:
-                if self._closing.is_set():
-                    self._questions.close()
 
     def amend(self, change: Callable[[Connection], object]) -> None:
         """Change rows in a transaction of its own; where that cannot be, it is left undone and said."""
@@ -252,14 +242,25 @@ class Recorder:
 
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the thread; at most about 4 seconds."""
+        try:
+            self._close(entries)
+        finally:
+            if self.spool.unwritten:
+                log.error(
+                    "local-tracker: %d records of the run could be written nowhere, and end with this "
+                    "process: the disk had no room for them until the run ended.",
+                    len(self.spool.unwritten),
+                )
+
+    def _close(self, entries: tuple[Entry, ...]) -> None:
         self._closing.set()
         self.wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
         self._counts = {}  # a last heartbeat is due
-        if not self._lock.acquire(timeout=_CLOSE_SECONDS):
-            self._keep(entries, None)
+        if not self._lock.acquire(timeout=_LAST_SECONDS):
+            self._give_up(entries)
             return
         try:
             entries = self._after_those_waiting(entries)
@@ -268,16 +269,25 @@ class Recorder:
             blocks = tuple(self._streamed(self._series.pending()))
             self._failed((*blocks, *entries), error)
         finally:
-            if self._asking.acquire(blocking=False):  # else the question that is asked closes it
-                self._questions.close()
-                self._asking.release()
+            self._questions.close()
             self._database.close(_CLOSE_SECONDS)
             self._lock.release()
+
+    def _give_up(self, entries: tuple[Entry, ...]) -> None:
+        """End while the writer hangs in a commit: its blocks cannot be had, what is recorded waits."""
+        self._given_up = True
+        lost = sum(batch.points for batch in self.buffer.drain())
+        self.buffer.dropped += lost
+        if lost:
+            log.warning(
+                "local-tracker: %d step metrics were not recorded: the disk did not answer.", lost
+            )
+        self._keep((*self._heartbeat()[0], *entries), None)
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""
         self._database.forget()
         self._questions.forget()
         self.buffer.forget()
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._thread = None
