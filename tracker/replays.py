@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracker import frames, whatif
-from tracker.database import Reader, reading
+from tracker.database import reading
 from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
-from tracker.queries.family import family
-from tracker.queries.find import find_runs
-from tracker.queries.runs import chosen_ids
+from tracker.queries.family import choose
 from tracker.whatif_callbacks import reductions
 from tracker.whatif_files import kept_files
 
@@ -136,21 +134,6 @@ def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) 
                 f"{spelled(name)} belongs to {' and '.join(owners)}: add {add}{owners[0]}"
                 + (f", or leave it out for {policy}." if policy != POLICIES[0] else ".")
             )
-
-
-def choose(
-    reader: Reader, runs: Sequence[str], where: str | None = None, *, children: bool = False
-) -> list[str]:
-    """Return the ids of the runs that are named, with their children if wanted, and that a filter leaves."""
-    if not runs:
-        return chosen_ids(reader, where)
-    ids = find_runs(reader, runs)
-    if children:
-        ids = family(reader, ids)
-    if where is None:
-        return ids
-    left = set(chosen_ids(reader, where))
-    return [run for run in ids if run in left]
 
 
 def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:

@@ -24,6 +24,7 @@ from tracker.database import locate, reading
 from tracker.errors import BadValue, CheckpointError
 from tracker.queries import Listing
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.family import choose
 from tracker.queries.listing import columns
 from tracker.words import counted
 
@@ -53,6 +54,8 @@ def list_(
     database: str | None,
 ) -> None:
     """List checkpoints: which is the best and the last, what it was saved for, and where it is.
+
+    A filter leaves checkpoints; in it a metric, params.NAME, tags.NAME and run.NAME are those of the run.
 
     \b
     Example:
@@ -171,7 +174,11 @@ def pin(which: str, alias: str, epoch: int | None, undo: bool, database: str | N
 
 @checkpoints.command()
 @runs_argument()
-@click.option("--where", metavar="FILTER", help="Of the runs that pass, when none is named.")
+@click.option(
+    "--where",
+    metavar="FILTER",
+    help="Of the runs, those that this filter leaves; not of their files.",
+)
 @click.option(
     "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
     help="Keep the N newest besides best, last and pinned ones.",
@@ -192,15 +199,12 @@ def prune(
       tracker checkpoints prune digits-3 --keep 2 --dry-run
     """
     from tracker import keeping
-    from tracker.queries.runs import chosen_ids
 
     if not names and where is None:
         raise BadValue("Name runs, or choose them with --where.")
-    if names and where is not None:
-        raise BadValue("Name runs or give --where, not both.")
     location = locate(database)
     with reading(location) as reader:
-        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)
+        ids = choose(reader, names, where)
     plans = [keeping.plan_pruning(location, run, keep) for run in ids]
     going = [one for plan in plans for one in plan.going]
     for one in going:

@@ -15,7 +15,7 @@ from tracker.cli.options import database_option, runs_argument
 from tracker.cli.render import data_out
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
-from tracker.queries.runs import chosen_ids
+from tracker.queries.family import choose
 
 Step = Callable[[], object]
 
@@ -30,7 +30,7 @@ Step = Callable[[], object]
     "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
     help="What is written; metrics are the step metrics.",
 )  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Only runs that pass, when none is named.")
+@click.option("--where", metavar="FILTER", help="Of the runs, those that this filter leaves.")
 @click.option("--raw", is_flag=True, help="In CSV, leave text that begins with = + - @ as it is.")
 @database_option
 def export(
@@ -56,11 +56,9 @@ def export(
     form = _form(forms)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is no text: name a file with -o FILE.")
-    if names and where is not None:
-        raise BadValue("Name runs or give --where, not both.")
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)[::-1]
-        if form == "csv" and what == "epochs" and len(names) == 1:
+        ids = choose(reader, names, where)[:: 1 if names else -1]
+        if form == "csv" and what == "epochs" and len(names) == 1 and ids:
             history = queries.history(reader, ids[0])
             _write(output, form, lambda file: _keras(history, file, raw))
             return

@@ -19,6 +19,7 @@ from tracker.cli.options import (
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
 from tracker.queries import Column, Listing
+from tracker.queries.family import choose
 from tracker.queries.listing import columns
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
@@ -111,7 +112,7 @@ def replay(
     if patience is None and (curve or png):
         patience = list(range(1, 21))
     with reading(database) as reader:
-        ids = replays.choose(reader, names, where, children=children)
+        ids = choose(reader, names, where, children=children)
         if policy == "ReduceLROnPlateau":
             asked["patience"] = replays.only(patience, policy)
             print_listing(reductions(reader, ids, asked), form, "reductions")
