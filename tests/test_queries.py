@@ -279,6 +279,18 @@ def test_best_and_last_are_names_for_checkpoints_that_are_available(folder: Path
             find_checkpoint(reader, "a", epoch=9)
 
 
+def test_where_nothing_is_best_only_the_default_is_the_last(folder: Path) -> None:
+    with tracker.start_run(name="a") as run:
+        for epoch in range(2):
+            (folder / f"{epoch}.pt").write_bytes(bytes([epoch]))
+            run.log_checkpoint(folder / f"{epoch}.pt", epoch=epoch)
+    with reading() as reader:
+        assert find_checkpoint(reader, "a")["epoch"] == 1
+        assert find_checkpoint(reader, "a", alias="last")["epoch"] == 1
+        with pytest.raises(CheckpointError, match=r"none was saved with the value.*--alias last"):
+            find_checkpoint(reader, "a", alias="best")
+
+
 def test_a_limit_is_a_number_of_rows() -> None:
     record("a")
     assert overview(limit=0) == []

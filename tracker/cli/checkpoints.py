@@ -72,8 +72,9 @@ _WHICH = click.argument(
     "which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs
 )  # an id, or the run whose best or last one is meant
 _ALIAS = click.option(
-    "--alias", type=click.Choice(["best", "last"]), default="best", show_default=True,
-    help="Of a RUN: which of its available checkpoints.",
+    "--alias", type=click.Choice(["best", "last"]),
+    help="Of a RUN: which of its available checkpoints; by default the best, or the last where none "
+    "was saved with a metric's value.",
 )  # fmt: skip
 _EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of epoch N.")
 
@@ -131,7 +132,12 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @database_option
 def restore(
-    which: str, alias: str, epoch: int | None, output: Path, force: bool, database: str | None
+    which: str,
+    alias: str | None,
+    epoch: int | None,
+    output: Path,
+    force: bool,
+    database: str | None,
 ) -> None:
     """Copy a checkpoint's file to another place, after its hash was checked.
 
@@ -156,7 +162,7 @@ def restore(
 @_EPOCH
 @click.option("--undo", is_flag=True, help="Take the pin away.")
 @database_option
-def pin(which: str, alias: str, epoch: int | None, undo: bool, database: str | None) -> None:
+def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: str | None) -> None:
     """Keep a checkpoint for good: neither callbacks nor prune will delete its file.
 
     \b

@@ -78,14 +78,15 @@ def checkpoints(
 
 
 def find_checkpoint(
-    reader: Reader, text: str, *, alias: str = "best", epoch: int | None = None
+    reader: Reader, text: str, *, alias: str | None = None, epoch: int | None = None
 ) -> dict[str, Any]:
     """Return one checkpoint, as a dict with `COLUMNS`.
 
     Args:
         reader: an open database.
         text: its id, a run (as `find_run` takes it), or a prefix of the id that no other has.
-        alias: of a run: "best" or "last" of those that are available.
+        alias: of a run: "best" or "last" of those that are available; None for the best, or the last
+            where none was saved with the value of a metric.
         epoch: of a run: the newest one of that epoch, whatever its state.
 
     Raises:
@@ -101,9 +102,12 @@ def find_checkpoint(
         found = [one for one in there if one["epoch"] == epoch]
         what = f"of epoch {epoch}"
     else:
-        found = [one for one in there if alias in (one["alias"] or "").split(", ")]
-        found = found or [one for one in there if "last" in (one["alias"] or "")]
+        last = [one for one in there if "last" in (one["alias"] or "")]
+        best = [one for one in there if "best" in (one["alias"] or "")]
+        found = last if alias == "last" else best if alias == "best" or best else last
         what = "that is available"
+        if last and not found:
+            what = "that is best, as none was saved with the value of a metric: take --alias last"
     if not found:
         raise CheckpointError(
             f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."
