@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,6 +16,7 @@ from tracker.cli.options import (
     runs_argument,
 )
 from tracker.cli.program import Group
+from tracker.cli.progress import progress
 from tracker.cli.text import size, visible
 from tracker.database import locate, reading
 from tracker.errors import BadValue, CheckpointError
@@ -29,6 +27,7 @@ from tracker.queries.listing import columns
 from tracker.words import counted
 
 _HIDDEN = ("file", "attempt")
+_LONG = 100_000_000  # bytes that take a while to read
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
 
 
@@ -99,8 +98,8 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
         ids = queries.find_runs(reader, names) if names else None
         listing = queries.checkpoints(reader, ids, where="state != 'pruned'")
     total = sum(row["bytes"] for row in listing.dicts())
-    with _progress(total) as step:
-        found = verified(location, ids, step=step)
+    with progress("Reading files", shown=total > _LONG) as track:
+        found = verified(location, ids, step=track(total))
     heads = columns("run. id. epoch~ state. before. bytes# path.")
     rows = [
         [
@@ -230,17 +229,3 @@ def prune(
 
 def _are(count: int) -> str:
     return "is not as it was" if count == 1 else "are not as they were"
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object] | None]:
-    """Show how far it is, where somebody looks and it takes a while."""
-    if not sys.stderr.isatty() or total < 100_000_000:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Reading files", total=total)
-        yield lambda count: progress.advance(task, count)

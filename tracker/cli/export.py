@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,12 +11,11 @@ import click
 
 from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument
+from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries.family import choose
-
-Step = Callable[[], object]
 
 
 @click.command()
@@ -62,7 +60,7 @@ def export(
             history = queries.history(reader, ids[0])
             _write(output, form, lambda file: _keras(history, file, raw))
             return
-        with _progress(output) as track:
+        with progress(f"Writing {output and output.name}", shown=output is not None) as track:
             _export(reader, what, ids, form, output, raw, track)
 
 
@@ -115,21 +113,3 @@ def _write(output: Path | None, form: str, write: Callable[[IO[str]], object]) -
             write(file)
 
     exports.saved(output, to)
-
-
-@contextmanager
-def _progress(output: Path | None) -> Iterator[Callable[[int], Step]]:
-    """Show how far it is, where somebody looks and nothing else is printed."""
-    if output is None or not sys.stderr.isatty():
-        yield lambda steps: lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-
-        def track(steps: int) -> Step:
-            task = progress.add_task(f"Writing {output.name}", total=steps)
-            return lambda: progress.advance(task)
-
-        yield track
