@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Any
+from typing import Any, get_type_hints
 
 from sqlalchemy import Connection, Select
 
@@ -52,6 +52,17 @@ def columns(words: str) -> tuple[Column, ...]:
     return tuple(
         Column(word.rstrip(".#~!?*"), _SIGNS.get(word[-1], "number")) for word in words.split()
     )
+
+
+_KINDS = {str: "text", int: "integer", int | None: "optional", bool: "flag"}
+
+
+def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
+    """Return instances of a dataclass as a listing, a column a field; other fields than these are numbers."""
+    kinds = get_type_hints(record)
+    names = [field.name for field in fields(record)]
+    heads = tuple(Column(name, _KINDS.get(kinds[name], "number")) for name in names)
+    return Listing(heads, [[getattr(row, name) for name in names] for row in rows])
 
 
 def in_chunks(
