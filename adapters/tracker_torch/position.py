@@ -19,6 +19,10 @@ class Position:
     torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
     the batches that were done are read and passed over, with the generators as they were when that
     epoch began.
+
+    Attributes:
+        watch_batches: whether there are backups in the middle of epochs.
+        in_epoch: whether such a backup was restored.
     """
 
     def __init__(self) -> None:
@@ -27,7 +31,7 @@ class Position:
         self._began: dict[str, Any] | None = None
         self._resumed: tuple[dict[str, Any], int] | None = None
         self._start: tuple[int, int] | None = None
-        self.watch_batches = False
+        self.watch_batches = self.in_epoch = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the generators' states, now and when the epoch's batches began, and its first step."""
@@ -44,7 +48,7 @@ class Position:
 
     def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
         """Go on from there; ``batch``: how many of the epoch's batches are done, None for all."""
-        self._waiting = list(saved["generators"])
+        self._waiting, self.in_epoch = list(saved["generators"]), batch is not None
         if batch is not None and saved["began"] is not None:
             self._resumed, self._start = (saved["began"], batch), saved.get("start")
 
