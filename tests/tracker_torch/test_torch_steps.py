@@ -98,3 +98,41 @@ def test_what_was_decided_in_an_epoch_survives_a_kill_in_that_epoch(
     best_and_kept("killed", backup_first, die=14)
     assert best_and_kept("killed", backup_first) == whole
     assert whole[:2] == [{"best.pt", "10.pt", "12.pt"}] * 2 and whole[-1] == 11
+
+
+def seen_batches(
+    name: str, problem: Problem, *sizes: int, save_freq: int = 1, die: int | None = None
+) -> list[tuple[int, int, Any]]:
+    """Walk over a loader for each batch size in each of two epochs; return epoch, size and samples."""
+    torch.manual_seed(0)
+    model, seen = nn.Linear(1, 1), []
+    loaders = [(size, problem.loader(size)) for size in sizes]
+    callbacks = [BackupAndRestore(f"{name}-backup", save_freq)]
+    options: dict[str, Any] = {"experiment": name, "resume": "auto"}
+    try:
+        with Training(model, None, 2, callbacks=callbacks, **options) as training:
+            for epoch in training.epochs():
+                for size, loader in loaders:
+                    for x, _ in training.batches(loader):
+                        if training.step == die:
+                            raise Killed
+                        seen.append((epoch, size, x.tolist()))
+    except Killed:
+        pass
+    return seen
+
+
+@pytest.mark.parametrize("die", [2, 5, 7, 20, 25])
+def test_several_loaders_in_an_epoch_go_on_where_they_were(wine: Problem, die: int) -> None:
+    """Epochs of five, then three, then nine batches."""
+    whole = seen_batches("whole", wine, 32, 64, 16)
+    assert len(whole) == 34
+    before = seen_batches("killed", wine, 32, 64, 16, die=die)
+    assert before + seen_batches("killed", wine, 32, 64, 16) == whole
+
+
+def test_another_batch_size_in_the_middle_of_an_epoch_begins_its_data_again(wine: Problem) -> None:
+    assert len(seen_batches("k", wine, 8, die=12)) == 12
+    with pytest.warns(UserWarning, match="after 12 of 17 batches of this epoch.* has 5 now"):
+        seen = seen_batches("k", wine, 32)
+    assert [epoch for epoch, _, _ in seen] == [0] * 5 + [1] * 5
