@@ -143,7 +143,7 @@ class BackupAndRestore(Callback):
         if loop.main and run.recording and payload["run"] != run.id:
             loop.warn(
                 f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
-                f"To go on in the same run pass resume='auto'; to begin anew, delete the folder."
+                f"To go on in that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
         batch = payload["batch"]

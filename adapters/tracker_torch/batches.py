@@ -41,7 +41,7 @@ class Batches:
         callbacks = self._callbacks
         begins = callbacks.hears("on_train_batch_begin")
         heard = self._every or callbacks.hears("on_train_batch_end")
-        walk = callbacks.position.walk(loader)
+        walk = callbacks.position.walk(loader, callbacks.warn)
         for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
             if begins:
                 callbacks.on_train_batch_begin(number)

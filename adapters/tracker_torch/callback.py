@@ -31,7 +31,7 @@ class Callback:
     """
 
     order = 0
-    """When it has its turn at the end of an epoch: those that judge 0, that save 1, that write 2.
+    """When it has its turn at the end of a batch or epoch: those that judge 0, save 1, write 2.
 
     A checkpoint then holds the learning rate that the next epoch starts with. Those below 0 come
     before the epoch is recorded.
@@ -118,13 +118,16 @@ class Callback:
         """Register with the run; return the state to go on from, and what a backup brought.
 
         Both are empty in a new training. The state is the one that was recorded with the last
-        decision before ``run.first_epoch``, else the one in the backup.
+        decision before ``run.first_epoch``, else the one in the backup. Of a backup from the middle of
+        an epoch it is the backup's: decisions were taken in that epoch as well.
         """
         self.policy = self.run.add_policy(self.kind, monitor=monitor, rules=rules, config=config)
         recorded = distributed.share(self.policy.saved_state)
         carried, self._carried = dict(self._carried or {}), None
         self._seen, self._missed = False, None
-        return dict(recorded or carried.get("state") or {}), carried
+        backed_up = carried.get("state")
+        newer = backed_up if self.loop.position.in_epoch else None
+        return dict(newer or recorded or backed_up or {}), carried
 
     def decide(self, verdict: str, *, reason: str, epoch: int, **facts: Any) -> None:
         """Record a verdict with the step at which it was taken; in a run that was ended meanwhile, nothing."""

@@ -33,7 +33,7 @@ class CallbackList(Loop):
     and one-element tensors; callbacks get floats.
 
     Args:
-        callbacks: they have their turn in this order; at the end of an epoch by `Callback.order` first.
+        callbacks: they have their turn in this order; at the end of a batch or epoch by `Callback.order` first.
         model: a module, or a mapping or sequence of modules (a GAN has two).
         optimizer: likewise. With several, Keras' names are used: ``learning_rate_<name>``.
         scheduler: a `torch.optim.lr_scheduler`, saved and restored with the rest; you step it.
@@ -240,6 +240,8 @@ class CallbackList(Loop):
                 self._need_begun(hook)
             spared = self.fed if "_batch_" in hook else None
             told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
+            if hook == "on_train_batch_end":  # a backup then holds what the others did in this step
+                told.sort(key=lambda one: one.order)
             found = [getattr(one, hook) for one in told]
             self._hooks[hook] = found
         return found

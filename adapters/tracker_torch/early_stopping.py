@@ -121,7 +121,7 @@ class EarlyStopping(Callback):
         self.state, verdict = self.rule.step(self.state, epoch, value, logs or ())
         if verdict.improved and self.restore_best_weights:
             self.best_weights = weights_on_cpu(self.model, into=self.best_weights)
-        self._why = verdict.reason if verdict.stop else None
+        self._why, self._restored = verdict.reason if verdict.stop else None, False
         self.decide(verdict.verdict, **verdict.as_decision(), state=self._saved())
         if verdict.stop:
             self.loop.stop(verdict.reason)

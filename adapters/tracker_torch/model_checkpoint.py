@@ -140,13 +140,12 @@ class ModelCheckpoint(Callback):
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value, logs)
-        facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
-        path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
-        if verdict.save and (refusal := self.kept.refuses(path, value, epoch)):
-            verdict = replace(verdict, verdict="skipped", reason=refusal)
+        path = self._path(epoch, batch, logs) if verdict.save else None
+        if path is not None and (refusal := self.kept.refuses(path, value, epoch)):
+            verdict, path = replace(verdict, verdict="skipped", reason=refusal), None
         self._tell(epoch, path, verdict)
         saved, trouble = None, None
-        if verdict.save:
+        if path is not None:
             saved, trouble = self._try(path, batch, policy=self.policy, value=value, metrics=logs)
         if trouble is not None:
             verdict = replace(verdict, verdict="skipped", reason=trouble)
@@ -159,6 +158,10 @@ class ModelCheckpoint(Callback):
         self.decide(verdict.verdict, **verdict.as_decision(), path=saved, state=self._saved())
         self._keep_last(saved, batch)
         self.kept.prune(self.run, self._pruned)
+
+    def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
+        facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
+        return self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
 
     def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
         """Save; return where, or what was in the way."""
@@ -209,7 +212,7 @@ class ModelCheckpoint(Callback):
         """Return the best and the files."""
         return {"state": self._saved()}
 
-    def _tell(self, epoch: int, path: Path, verdict: policies.Verdict) -> None:
+    def _tell(self, epoch: int, path: Path | None, verdict: policies.Verdict) -> None:
         if not self.verbose:
             return
         begin, best = f"\nEpoch {epoch + 1}: ", "None" if self.best is None else f"{self.best:.5f}"

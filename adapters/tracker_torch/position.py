@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
 
 from tracker_torch import state
+from tracker_torch.progress import length
+
+
+@dataclass
+class _Resumed:
+    """The walk that a backup was taken in, how many batches of it were done, and of those before it."""
+
+    began: dict[str, Any]
+    done: int
+    finished: list[int]
+    length: int | None
 
 
 class Position:
@@ -18,23 +30,36 @@ class Position:
     sampler, batch sampler or the sampler within that) goes on where that one was; others draw from
     torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
     the batches that were done are read and passed over, with the generators as they were when that
-    epoch began.
+    epoch began. An epoch may walk over several loaders, one after the other.
+
+    Attributes:
+        watch_batches: whether there are backups in the middle of epochs.
+        in_epoch: whether such a backup was restored.
     """
 
     def __init__(self) -> None:
         self._generators: list[torch.Generator] = []
         self._waiting: list[Any] = []
         self._began: dict[str, Any] | None = None
-        self._resumed: tuple[dict[str, Any], int] | None = None
+        self._taken: list[int] = []
+        self._length: int | None = None
+        self._resumed: _Resumed | None = None
         self._start: tuple[int, int] | None = None
-        self.watch_batches = False
+        self.watch_batches = self.in_epoch = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the generators' states, now and when the epoch's batches began, and its first step."""
-        return {"generators": self._states(), "began": self._began, "start": self._start}
+        """Return the generators' states, now and when the walk began, the epoch's first step and walks."""
+        return {
+            "generators": self._states(),
+            "began": self._began,
+            "start": self._start,
+            "taken": list(self._taken),
+            "length": self._length,
+        }
 
     def begin(self, epoch: int, step: int) -> None:
         """Note how many steps were done when an epoch began; one that goes on in the middle keeps its."""
+        self._taken = []
         if self._resumed is None:
             self._start = (epoch, step)
 
@@ -44,26 +69,63 @@ class Position:
 
     def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
         """Go on from there; ``batch``: how many of the epoch's batches are done, None for all."""
-        self._waiting = list(saved["generators"])
+        self._waiting, self.in_epoch = list(saved["generators"]), batch is not None
         if batch is not None and saved["began"] is not None:
-            self._resumed, self._start = (saved["began"], batch), saved.get("start")
+            finished = list(saved.get("taken", ())[:-1])
+            self._resumed = _Resumed(saved["began"], batch, finished, saved.get("length"))
+            self._start = saved.get("start")
 
-    def walk(self, loader: Any) -> Iterator[tuple[int, Any]]:
-        """Return an iterator of ``(number, batch)`` that begins after the batches that are done."""
+    def walk(self, loader: Any, warn: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
+        """Return an iterator of ``(number, batch)`` that begins after the batches that are done.
+
+        Args:
+            loader: what to walk over.
+            warn: told where it is not the loader of the backup, whose data then begins again.
+        """
         self._meet(loader)
+        if self._resumed is not None and self._resumed.finished:
+            return self._pass_over(loader, self._resumed.finished.pop(0))
         resumed, self._resumed = self._resumed, None
-        if resumed is None:
-            if self.watch_batches:
-                self._began = {"rng": state.rng_state(), "generators": self._states()}
+        known = length(loader)
+        if resumed is not None and None not in (known, resumed.length) and known != resumed.length:
+            warn(
+                f"the backup was taken after {resumed.done} of {resumed.length} batches of this epoch, "
+                f"but its loader has {known} now (another batch size, or other data). The epoch's data "
+                f"begins again, so that none is left out: what was done is trained a second time."
+            )
+            resumed = None
+        if resumed is not None:
+            self._began, self._length = resumed.began, resumed.length
+            return self._counted(self._go_on(loader, resumed), resumed.done)
+        if not self.watch_batches:
             return enumerate(loader)
-        self._began, done = resumed
+        self._began = {"rng": state.rng_state(), "generators": self._states()}
+        self._length = known
+        return self._counted(enumerate(loader), 0)
+
+    def _go_on(self, loader: Any, resumed: _Resumed) -> Iterator[tuple[int, Any]]:
         now, states = state.rng_state(), self._states()
-        self._set(self._began["rng"], self._began["generators"])
+        self._set(resumed.began["rng"], resumed.began["generators"])
         batches = enumerate(loader)
-        for _ in islice(batches, done):
-            pass
+        _drop(batches, resumed.done)
         self._set(now, states)
         return batches
+
+    def _pass_over(self, loader: Any, taken: int) -> Iterator[tuple[int, Any]]:
+        """Read what a finished walk took; the generators stay where they are."""
+        now, states = state.rng_state(), self._states()
+        _drop(iter(loader), taken)
+        self._set(now, states)
+        self._taken.append(taken)
+        return iter(())
+
+    def _counted(self, batches: Iterator[tuple[int, Any]], done: int) -> Iterator[tuple[int, Any]]:
+        """Note how many batches this walk has taken, after the ``done`` that it passed over."""
+        taken, walk = self._taken, len(self._taken)
+        taken.append(done)
+        for number, batch in batches:
+            taken[walk] = number + 1
+            yield number, batch
 
     def _meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""
@@ -85,3 +147,8 @@ class Position:
         state.set_rng_state(rng)
         for generator, saved in zip(self._generators, states, strict=False):
             generator.set_state(saved)
+
+
+def _drop(batches: Iterator[Any], count: int) -> None:
+    for _ in islice(batches, count):
+        pass

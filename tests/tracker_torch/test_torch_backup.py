@@ -201,8 +201,8 @@ def test_a_damaged_backup_alone_is_an_error_that_names_it(wine: Problem, recwarn
 
 def test_the_backup_of_another_run_is_gone_on_with_and_said(wine: Problem) -> None:
     """What Keras does, which knows no runs."""
-    train(wine, 4, BackupAndRestore("bk"), die=(2, 1))
-    with pytest.warns(UserWarning, match="resume='auto'"):
+    _, first = train(wine, 4, BackupAndRestore("bk"), die=(2, 1))
+    with pytest.warns(UserWarning, match=f"in that run pass resume='{first.run.id}'"):
         _, training = train(wine, 4, BackupAndRestore("bk"))
     assert ask("SELECT epoch FROM epoch WHERE run_id = ?", training.run.id) == [(2,), (3,)]
 

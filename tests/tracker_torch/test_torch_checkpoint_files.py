@@ -129,3 +129,12 @@ def test_what_is_pruned_is_recorded_with_the_reason(feed: Any) -> None:
             "val_loss 2.500 is not among the 1 best, down to 2.000 (epoch 1)",
         ),
     ]
+
+
+def test_a_name_is_filled_in_only_for_a_file_that_is_saved(feed: Any) -> None:
+    """Validation every second epoch: the others have no val_loss for the name, and save nothing."""
+    series = [{"loss": 1.0}, {"val_loss": 0.5}, {"loss": 1.0}, {"val_loss": 0.25}]
+    feed(series, ModelCheckpoint("ck/{epoch}-{val_loss:.2f}.pt", save_best_only=True, verbose=1))
+    assert sorted(path.name for path in Path("ck").iterdir()) == ["2-0.50.pt", "4-0.25.pt"]
+    verdicts = [verdict for _, verdict in decisions("ModelCheckpoint")]
+    assert verdicts == ["skipped", "saved", "skipped", "saved"]

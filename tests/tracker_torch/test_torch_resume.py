@@ -173,6 +173,18 @@ def test_a_kill_between_the_stop_and_the_end_loses_no_epoch(folder: Path) -> Non
     assert ask("SELECT status, epochs FROM run") == [("stopped_early", 3)]
 
 
+def test_a_run_that_is_extended_tells_again_which_weights_it_ended_with(folder: Path) -> None:
+    def callbacks() -> list[Any]:
+        stopper = EarlyStopping(patience=9, restore_best_weights=True)
+        return [ModelCheckpoint("ck/{epoch}.pt"), stopper]
+
+    for series in ([2, 3], [2, 3, 1, 3]):
+        part(series, *callbacks(), resume="resumed-1" if len(series) == 4 else None)
+    told = decisions("EarlyStopping", "d.epoch, d.best_epoch, d.verdict")
+    assert [one[:2] for one in told if one[2] == "restored"] == [(1, 0), (3, 2)]
+    assert tracker.runs()["restored_epoch"].tolist() == [2]
+
+
 def test_a_file_that_was_condemned_before_a_kill_goes_after_it(
     folder: Path, monkeypatch: Any
 ) -> None:
