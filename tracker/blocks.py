@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -51,22 +51,23 @@ class CallBlock:
     series: list[SeriesBlock]
 
 
+@dataclass(slots=True)
 class _OpenSeries:
     """The values of one name in the open block, in pieces, and the calls they belong to."""
 
-    def __init__(self) -> None:
-        self.values: list[Floats] = []
-        self.rows: list[Ints | range] = []
-        self.points = 0
-        self.dense = True  # each piece so far was for every one of its calls
-        self.changed = True
+    values: list[Floats] = field(default_factory=list)
+    rows: list[Ints | range] = field(default_factory=list)
+    points: int = 0
+    dense: bool = True  # each piece so far was for every one of its calls
+    changed: bool = True
 
-    def add(self, rows: Ints | range, values: Floats) -> None:
-        self.values.append(values)
-        self.rows.append(rows)
-        self.points += len(values)
-        self.dense &= isinstance(rows, range)
-        self.changed = True
+    def plus(self, rows: Ints | range, values: Floats) -> _OpenSeries:
+        return _OpenSeries(
+            [*self.values, values],
+            [*self.rows, rows],
+            self.points + len(values),
+            self.dense and isinstance(rows, range),
+        )
 
     def whole(self) -> tuple[Ints | None, Floats]:
         """Return the rows, None for the block's first calls, and the values; keep one piece."""
@@ -79,31 +80,31 @@ class _OpenSeries:
         return rows, self.values[0]
 
 
+@dataclass(slots=True)
 class _OpenBlock:
     """The block that calls are added to."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.calls = 0
-        self.points = 0
-        self.changed = False
-        self.steps: list[Ints] = []
-        self.times: list[Ints] = []
-        self.series: dict[str, _OpenSeries] = {}
+    number: int
+    calls: int = 0
+    points: int = 0
+    changed: bool = False
+    steps: list[Ints] = field(default_factory=list)
+    times: list[Ints] = field(default_factory=list)
+    series: dict[str, _OpenSeries] = field(default_factory=dict)
 
-    def add(self, batch: Batch, start: int, stop: int) -> None:
-        """Add the batch's calls from ``start`` to before ``stop``."""
-        every = range(self.calls, self.calls + stop - start)
-        self.steps.append(batch.steps[start:stop])
-        self.times.append(batch.times[start:stop])
+    def plus(self, batch: Batch, start: int, stop: int) -> _OpenBlock:
+        """Return the block with the batch's calls from ``start`` to before ``stop``; this one stays as it is."""
+        calls, points, series = self.calls + stop - start, self.points, dict(self.series)
+        every = range(self.calls, calls)
         for column in batch.columns:
-            rows, values = _cut(column, start, stop)
+            cut, values = _cut(column, start, stop)
             if len(values):
-                series = self.series.setdefault(column.name, _OpenSeries())
-                series.add(every if rows is None else rows + (self.calls - start), values)
-                self.points += len(values)
-        self.calls += stop - start
-        self.changed = True
+                rows = every if cut is None else cut + (self.calls - start)
+                series[column.name] = series.get(column.name, _OpenSeries()).plus(rows, values)
+                points += len(values)
+        steps = [*self.steps, batch.steps[start:stop]]
+        times = [*self.times, batch.times[start:stop]]
+        return _OpenBlock(self.number, calls, points, True, steps, times, series)
 
     def encode(self, final: bool) -> CallBlock:
         """Encode the clock, and the series that have changed."""
@@ -159,22 +160,34 @@ class SeriesWriter:
         self._points = points
         self._open = _OpenBlock(0)
         self._full: list[CallBlock] = []
+        self._given: list[Batch] = []
+        self._added = 0  # calls of the first batch given
 
     def add(self, batches: Iterable[Batch]) -> None:
-        """Take batches in the order of `Buffer.drain`; a block that gets full is encoded."""
-        for batch in batches:
-            start = 0
-            while start < batch.calls:
-                stop = min(batch.calls, start + self._room(batch))
-                self._open.add(batch, start, stop)
-                start = stop
-                if self._room(batch) == 0:
-                    self._full.append(self._open.encode(final=True))
-                    self._open = _OpenBlock(self._open.number + 1)
+        """Take batches in the order of `Buffer.drain`; a block that gets full is encoded.
+
+        Where it is interrupted (Ctrl-C), the next ``add`` goes on: each step is made ready first, and
+        done in statements without a call between them, which no signal can part.
+        """
+        self._given += batches
+        while self._given:
+            batch, start = self._given[0], self._added
+            room = self._room(batch)
+            if room == 0:
+                full, fresh = self._open.encode(final=True), _OpenBlock(self._open.number + 1)
+                self._full += (full,)
+                self._open = fresh
+            elif start < batch.calls:
+                stop = min(batch.calls, start + room)
+                more = self._open.plus(batch, start, stop)
+                self._open, self._added = more, stop
+            else:
+                del self._given[0]
+                self._added = 0
 
     def _room(self, batch: Batch) -> int:
         """How many calls of about the batch's width still fit into the open block."""
-        width = max(1, batch.points // batch.calls)
+        width = max(1, batch.points // max(1, batch.calls))
         wide = -(-(self._points - self._open.points) // width)
         few = self._fewest_calls - self._open.calls
         return max(0, min(self._most_calls - self._open.calls, max(few, wide)))

@@ -8,13 +8,19 @@ caller itself (about 1 µs a call, once in thousands of calls). Once ``limit`` n
 call waits up to ``patience`` seconds for a drain. If none comes, the newest calls are dropped whole
 and counted, until the next drain. With the default limit that is at most 8 MiB of packed numbers
 beside at most 2048 calls, twice that while a drain hands over.
+
+Signals may come at any time, between any two calls in here. A handler may log: where it has interrupted
+a thread that packs, waits or drains, that thread's work is left to it. A handler may raise (Ctrl-C):
+what was taken changes its place in statements without a call between them, so that each call is in one
+place, and is drained once.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from itertools import accumulate, chain
+from itertools import accumulate
+from threading import get_ident
 from time import monotonic
 from time import time as now
 from typing import Any
@@ -59,10 +65,13 @@ class Buffer:
         self._high = 3 * 1024
         self._last = next_step - 1
         self._packed: list[Batch] = []
+        self._held: list[Batch | Calls] = []  # what a drain has taken and not yet given
+        self._inside: set[int] = set()  # threads that pack, wait or drain
         self._size = 0
         self._given_up = False
         self._woken = False
-        self._room = threading.Condition()  # a reentrant lock: a signal handler may log or drain
+        self._lock = threading.RLock()  # reentrant: a signal handler may log or drain
+        self._room = threading.Condition(self._lock)
         self._forgotten = False
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -94,48 +103,68 @@ class Buffer:
             self._relieve()
 
     def drain(self) -> list[Batch]:
-        """Take everything that has been logged, oldest first; empty when nothing has."""
-        with self._room:
-            batches, self._packed, self._size = self._packed, [], 0
-            self._given_up = self._woken = False
-            calls = self._take()
-            del self._calls[: 3 * len(calls.steps)]
-            self._room.notify_all()
+        """Take everything that has been logged, oldest first; empty when nothing has.
+
+        Empty as well for a signal handler that has interrupted its own thread in here.
+        """
+        thread = get_ident()
+        if thread in self._inside:
+            return []
+        self._inside |= {thread}
         try:
-            if calls.steps:  # outside the lock: reading a device may wait
-                batches.append(self._pack(calls))
-        except BaseException:  # Ctrl-C: the next drain has them
-            with self._room:
-                self._size += sum(batch.numbers for batch in batches)
-                self._packed[:0] = batches
-                self._calls[:0] = chain.from_iterable(zip(*calls, strict=True))
-            raise
+            with self._lock:
+                left = sum(item.numbers for item in self._held)  # by a drain that was interrupted
+                calls, last = self._take()
+                held, count = [*self._held, *self._packed], 3 * len(calls.steps)
+                if count:
+                    held += (calls,)
+                self._held, self._packed, self._size, self._last = held, [], left, last
+                del self._calls[:count]
+                self._given_up = self._woken = False
+                self._room.notify_all()
+            # outside the lock: reading a device may wait
+            batches = [self._pack(one) if isinstance(one, Calls) else one for one in held]
+        finally:
+            self._inside -= {thread}
+        self._held = []
         return batches
 
     def forget(self) -> None:
         """Let go of everything, for a forked child: its copy is the parent's to write."""
-        self._room = threading.Condition()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
         self._forgotten = True
+        self._inside.clear()
         self._calls.clear()
-        self._packed.clear()
+        self._packed, self._held = [], []
 
     def _relieve(self) -> None:
         """Pack what has been appended, or wait, or drop it."""
         if self._forgotten:
             return self._calls.clear()
-        with self._room:
-            if len(self._calls) <= self._high:
-                return None
-            if self._size >= self._limit and not self._wait():
-                return self._drop()
-            calls = self._take()
-            batch = self._pack(calls)
-            self._packed.append(batch)
-            del self._calls[: 3 * len(calls.steps)]
-            self._size += batch.numbers
-            width = max(1, batch.points // max(1, batch.calls))
-            self._high = 3 * min(max(PACK_POINTS // width, FEWEST_CALLS), MOST_CALLS)
-            return self._signal()
+        thread = get_ident()
+        if thread in self._inside:  # a signal handler; what it has interrupted goes on
+            return None
+        self._inside |= {thread}
+        try:
+            with self._lock:
+                return self._pack_or_drop() if len(self._calls) > self._high else None
+        finally:
+            self._inside -= {thread}
+
+    def _pack_or_drop(self) -> None:
+        if self._size >= self._limit and not self._wait():
+            return self._drop()
+        calls, last = self._take()
+        batch = self._pack(calls)
+        numbers, count = batch.numbers, 3 * len(calls.steps)
+        self._packed += (batch,)
+        self._size += numbers
+        self._last = last
+        del self._calls[:count]
+        width = max(1, batch.points // max(1, batch.calls))
+        self._high = 3 * min(max(PACK_POINTS // width, FEWEST_CALLS), MOST_CALLS)
+        return self._signal()
 
     def _signal(self) -> None:
         if self._wake is not None and not self._woken and self._size >= self._limit // 4:
@@ -153,19 +182,19 @@ class Buffer:
         return room
 
     def _drop(self) -> None:
-        calls = self._take()
-        self.dropped += sum(map(len, calls.values))
-        del self._calls[: 3 * len(calls.steps)]
+        calls, last = self._take()
+        lost, count = sum(map(len, calls.values)), 3 * len(calls.steps)
+        self.dropped += lost
+        self._last = last
+        del self._calls[:count]
 
-    def _take(self) -> Calls:
-        """Copy the calls appended so far, and settle their steps in order. Needs the lock."""
+    def _take(self) -> tuple[Calls, int]:
+        """Copy the calls appended so far, their steps settled in order; also the last step. Needs the lock."""
         calls = self._calls[:]
         steps = calls[0::3]
         if None in steps:
             steps = list(accumulate(steps, _next_step, initial=self._last))[1:]
-        if steps:
-            self._last = steps[-1]
-        return Calls(steps, calls[1::3], calls[2::3])
+        return Calls(steps, calls[1::3], calls[2::3]), steps[-1] if steps else self._last
 
     def _pack(self, calls: Calls) -> Batch:
         batch, lost = pack(calls)

@@ -61,6 +61,11 @@ class Calls(NamedTuple):
     seconds: Sequence[float]
     values: Sequence[dict[str, Any]]
 
+    @property
+    def numbers(self) -> int:
+        """About how many numbers of 8 bytes they are once they are packed."""
+        return 2 * len(self.steps) + sum(map(len, self.values))
+
 
 class Lost(NamedTuple):
     """How many values could not be taken, and why the first of them could not."""
