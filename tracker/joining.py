@@ -37,9 +37,9 @@ def join_run(
         A sentence for each argument that is not used, to warn with; none where the run has it already.
 
     Raises:
-        UsageError: for ``resume``: what would have gone on elsewhere must not go into this run.
+        UsageError: for ``resume`` of another run: what would have gone on there must not go into this one.
     """
-    if resume is not None:
+    if resume is not None and not _goes_on(run, resume):
         raise UsageError(
             f"{who}(resume={resume!r}) comes too late: run {run.name} is active already. "
             f"Give resume to the tracker.start_run that started it, or leave it out."
@@ -62,6 +62,10 @@ def join_run(
         f"Give {key} to the tracker.start_run that started it, or leave it out."
         for key, value in late.items()
     ]
+
+
+def _goes_on(run: Run, resume: str) -> bool:
+    return resume in (run.id, run.name) or (resume == "auto" and run.attempt > 1)
 
 
 def _is_elsewhere(run: Run, database: str | os.PathLike[str]) -> bool:

@@ -53,6 +53,18 @@ def test_a_list_may_train_again_in_its_run() -> None:
     assert ask("SELECT count(*) FROM epoch") == [(2,)]
 
 
+def test_the_run_that_is_resumed_may_be_named_again(
+    wine: Problem, recwarn: pytest.WarningsRecorder
+) -> None:
+    with tracker.start_run(name="r"):
+        train(wine, 1, resume="r")
+    for again in ("auto", "r"):
+        with tracker.start_run(resume="r"):
+            train(wine, 1, resume=again)
+    assert ask("SELECT count(*) FROM attempt") == [(3,)]
+    assert not [one for one in recwarn if "not used" in str(one.message)]
+
+
 def test_a_corrected_mistake_is_taken(wine: Problem) -> None:
     class Picky(Callback):
         def on_train_begin(self, logs: Any = None) -> None:
