@@ -96,6 +96,21 @@ def test_what_is_not_one_number_is_refused_at_the_door(value):
     assert drained(buffer) == {}
 
 
+def test_a_name_without_a_text_costs_its_own_values_only():
+    """They are counted, and a warning says why; what else was logged is drained."""
+
+    class Mute:
+        def __str__(self):
+            raise ZeroDivisionError("no text")
+
+    buffer = Buffer()
+    buffer.log({"loss": 1.0, Mute(): 2.0})
+    buffer.log({"loss": 3.0})
+    assert drained(buffer) == {"loss": [(0, 1.0), (1, 3.0)]}
+    assert buffer.bad == 1
+    assert "Mute without a text (no text)" in buffer.warning
+
+
 @pytest.mark.parametrize("step", [1.5, "3", np.array([1, 2])])
 def test_a_step_must_be_an_integer(step):
     """The error shows the step."""
@@ -121,7 +136,20 @@ def test_a_step_beyond_64_bits_is_refused_at_the_door(step):
     assert drained(buffer) == {"loss": [(2**63 - 1, 1.0)]}
 
 
-@pytest.mark.parametrize("metrics", [None, [("a", 1)], "loss", 0.5, np.zeros(2)])
+def test_a_step_of_thousands_of_digits_is_not_printed():
+    """Nor does Python's own limit of digits come out."""
+    with pytest.raises(BadValue, match=r"step is .{1,200}: it must fit into 64 bits"):
+        Buffer().log({}, 10**5000)
+
+
+class Halves:
+    """Has values, but no names."""
+
+    def values(self):
+        return [0.5]
+
+
+@pytest.mark.parametrize("metrics", [None, [("a", 1)], "loss", 0.5, np.zeros(2), Halves()])
 def test_metrics_without_names_are_refused_in_a_sentence(metrics):
     """Whatever was passed is shown."""
     with pytest.raises(BadValue, match=r"metrics is .*: pass a dict of names and numbers"):
@@ -231,21 +259,6 @@ def test_the_numbers_that_count_toward_the_limit_are_those_that_are_held(names):
     for column in batch.columns:
         parts += [column.values] if column.rows is None else [column.values, column.rows]
     assert batch.numbers == sum(part.nbytes for part in parts) / 8
-
-
-def test_an_interrupted_drain_is_repeated_by_the_next(monkeypatch):
-    """Ctrl-C in the middle of a drain takes nothing away and gives nothing twice."""
-    buffer = Buffer()
-    buffer.log({"loss": 1.0})
-
-    def interrupt(calls):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("tracker.buffer.pack", interrupt)
-        buffer.drain()
-    buffer.log({"loss": 2.0})
-    assert drained(buffer) == {"loss": [(0, 1.0), (1, 2.0)]}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -178,3 +178,28 @@ def test_a_database_can_be_named_everywhere(folder: Path) -> None:
     for read in (tracker.runs, tracker.epochs, tracker.metrics, tracker.compare):
         assert len(read(database=folder / "here.db")) == 1  # type: ignore[operator]
     assert isinstance(tracker.decisions(database="here.db"), pd.DataFrame)
+
+
+def test_names_are_asked_for_as_they_were_logged() -> None:
+    logged = ["a\0b", "\ud800", "x" * 100]
+    with tracker.start_run("digits", "a") as run:
+        run.log(dict.fromkeys(logged, 1.0))
+        run.log_epoch(0, {"e\0": 2.0})
+    for name in logged:
+        assert tracker.metrics("a", names=name)["value"].tolist() == [1.0]
+    assert tracker.compare("a", metric="e\0")["a"].tolist() == [2.0]
+    with pytest.raises(BadValue, match="names is 5: give the name of a metric, or a list of names"):
+        tracker.metrics("a", names=5)  # type: ignore[arg-type]
+
+
+def test_an_unknown_name_of_any_length_makes_a_short_message() -> None:
+    with tracker.start_run("digits", "a") as run:
+        run.log({"x" * 5000: 1.0})
+        run.log_epoch(0, {"y" * 5000: 2.0})
+    for ask in (
+        lambda name: tracker.metrics(names=name),
+        lambda name: tracker.compare(metric=name),
+    ):
+        with pytest.raises(UnknownMetric, match="z…") as raised:
+            ask("z" * 5000)
+        assert len(str(raised.value)) < 300

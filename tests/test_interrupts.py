@@ -112,6 +112,21 @@ def test_ctrl_c_while_the_caller_packs_shifts_no_step():
     assert points(buffer.drain()) == {"loss": [(step, float(step)) for step in range(3000)]}
 
 
+def test_an_interrupted_drain_is_repeated_by_the_next(monkeypatch):
+    """Ctrl-C in the middle of a drain takes nothing away and gives nothing twice."""
+    buffer = Buffer()
+    buffer.log({"loss": 1.0})
+
+    def interrupt(calls):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("tracker.buffer.pack", interrupt)
+        buffer.drain()
+    buffer.log({"loss": 2.0})
+    assert points(buffer.drain()) == {"loss": [(0, 1.0), (1, 2.0)]}
+
+
 def test_ctrl_c_in_a_drain_keeps_what_was_packed_before_and_what_comes_after():
     """In order, each once, also where it comes twice."""
     buffer, keys = Buffer(), [Key("loss", Once()), Key("loss", Once())]

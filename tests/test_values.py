@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -17,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.errors import BadValue
+from tracker.tensors import snapshot
 from tracker.values import (
     clean_text,
     from_json,
@@ -28,6 +31,7 @@ from tracker.values import (
     plain,
     split,
     to_json,
+    whole,
 )
 
 
@@ -46,6 +50,18 @@ class Symbolic:
 class Odd(int):
     def __str__(self) -> str:
         return "odd"
+
+
+class Mute:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    __index__ = __str__ = __repr__  # type: ignore[assignment]
+
+
+class Angry(float):
+    def __float__(self) -> float:
+        raise KeyError("no")
 
 
 CYCLE: dict[str, Any] = {}
@@ -75,12 +91,53 @@ def test_a_tensor_of_one_element_is_a_float(shape: tuple[int, ...]) -> None:
     [
         None, "0.3", b"1", [1.0], {}, (), 1 + 2j, 10**400, 10**5000, Fraction(10**400), Symbolic(),
         Decimal("sNaN"), np.array([]), np.array([1, 2]), np.datetime64("2020-01-01"), np.str_("1"),
+        np.array("0.5"), np.array(["0.5"]), np.array([b"0.5"]), np.array(["0.5"], object),
+        bytearray(b"1"), memoryview(b"1"), array("b", b"1"), Mute(), Angry(),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_is_not_one_number_is_refused_by_name(value: object) -> None:
     with pytest.raises(BadValue, match="val_loss"):
         number(value, "val_loss")
+
+
+@pytest.mark.parametrize(
+    "value", [Mute(), "1", 10**5000, -(10**5000)], ids=["mute", "text", "+", "-"]
+)
+def test_what_is_no_whole_number_is_refused_in_one_line(value: object) -> None:
+    with pytest.raises(BadValue, match=r"epoch is .{1,200}: it must be a whole number") as raised:
+        whole(value, "epoch")
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["0.5", ["0.5"]])
+def test_text_in_a_tensor_is_no_number(text: object) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    with pytest.raises(BadValue, match=r"loss is b'0.5'"):
+        number(tensorflow.constant(text), "loss")
+    with pytest.raises(BadValue, match=r"loss is .*Ragged"):
+        number(tensorflow.ragged.constant([[1.0], [1.0, 2.0]]), "loss")
+
+
+@pytest.mark.parametrize("value", [np.ma.masked, np.ma.array([0.5], mask=[True])], ids=type)
+def test_a_masked_value_is_refused_not_uncovered(value: object) -> None:
+    with pytest.raises(
+        BadValue, match=r"loss is masked: it has no value\. Leave it out, or log NaN"
+    ):
+        number(value, "loss")
+    assert number(np.ma.array([0.5], mask=[False])) == 0.5
+
+
+@pytest.mark.parametrize("take", [number, snapshot])
+def test_a_finite_value_never_becomes_infinity(take: Callable[[object, str], float]) -> None:
+    beyond: list[object] = [Decimal("1e400"), -Decimal("1e400"), 10**400, Fraction(10**400)]
+    if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
+        beyond += [np.longdouble("1e4000"), np.array(np.longdouble("-1e4000"))]
+    for value in beyond:
+        with pytest.raises(BadValue, match="loss is beyond what a double holds"):
+            take(value, "loss")
+    for value in (Decimal("inf"), np.longdouble("inf"), np.float32("inf"), math.inf):
+        assert take(value, "loss") == math.inf
 
 
 @given(st.floats(allow_nan=True, width=64))

@@ -28,7 +28,7 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.packing import LAST_STEP, Batch, Calls, pack
 from tracker.tensors import Deferred, snapshot
-from tracker.values import no_mapping
+from tracker.values import brief, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
@@ -84,15 +84,16 @@ class Buffer:
                 that is not a 64-bit integer.
         """
         try:
-            given = metrics.values()
-        except (AttributeError, TypeError) as error:
+            for value in metrics.values():
+                if value.__class__ is not float:
+                    values = {name: _settled(value, name) for name, value in metrics.items()}
+                    break
+            else:
+                values = dict(metrics)
+        except BadValue:
+            raise
+        except (AttributeError, TypeError, ValueError) as error:
             raise no_mapping(metrics) from error
-        for value in given:
-            if value.__class__ is not float:
-                values = {name: _settled(value, name) for name, value in metrics.items()}
-                break
-        else:
-            values = dict(metrics)
         if step is not None and (
             step.__class__ is not int or step >> 62
         ):  # quicker than two limits
@@ -215,8 +216,8 @@ def _next_step(last: int, step: int | None) -> int:
 def _whole(step: Any) -> int:
     try:
         whole = int(step.__index__())
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BadValue(f"step is {step!r}: it must be an integer.") from error
+    except Exception as error:  # whatever the step's own methods raise
+        raise BadValue(f"step is {brief(step)}: it must be an integer.") from error
     if not -LAST_STEP <= whole <= LAST_STEP:
-        raise BadValue(f"step is {whole}: it must fit into 64 bits.")
+        raise BadValue(f"step is {brief(whole)}: it must fit into 64 bits.")
     return whole

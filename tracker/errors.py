@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from tracker.words import cut
+
 
 class TrackerError(Exception):
     """Base of all our errors; its text says what, with the value, and what to do next."""
@@ -110,8 +112,8 @@ def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most:
     close = sorted(close, key=lambda name: (not name.lower().startswith(low), len(name)))[:3]
     close = close or get_close_matches(wanted, names, n=3, cutoff=0.5)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {' or '.join(map(cut, close))}?"
     if not names:
         return f"{what} none."
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{what} {', '.join(names[:most])}{more}."
+    return f"{what} {', '.join(map(cut, names[:most]))}{more}."

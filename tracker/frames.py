@@ -93,7 +93,7 @@ def metrics(
 
     Raises:
         UnknownMetric: for a name that none of the runs has as a step metric.
-        BadValue: for a number that is not whole, too low, or both ``every`` and ``points``.
+        BadValue: for names that are none, a number that is not whole, too low, or both ``every`` and ``points``.
     """
     import pandas as pd
 
@@ -103,12 +103,11 @@ def metrics(
         raise BadValue("Give every= or points=, not both.")
     every = None if every is None else whole(every, "every")
     points = None if points is None else whole(points, "points")
-    wanted = [names] if isinstance(names, str) else names
     with reading(database) as reader:
         found = queries.points(
             reader,
             _ids(reader, runs),
-            names=wanted,
+            names=names,
             start=start,
             stop=stop,
             superseded=superseded,

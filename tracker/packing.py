@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tracker.errors import BadValue
 from tracker.tensors import Deferred, fetch
-from tracker.values import clean_text
+from tracker.values import name_text
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -84,8 +85,9 @@ def pack(calls: Calls) -> tuple[Batch, Lost]:
     seconds = np.fromiter(calls.seconds, np.float64, len(calls.seconds))
     try:
         columns = _columns(calls.values)
-    except TypeError:  # a Deferred is no number
-        lost = _read(calls.values)
+    except Exception:  # a Deferred is no number; a name may have no text
+        nameless, unread = _without_text(calls.values), _read(calls.values)
+        lost = Lost(nameless.points + unread.points, nameless.why or unread.why)
         columns = _columns(calls.values)
     return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), columns), lost
 
@@ -112,7 +114,7 @@ def _same_columns(
     flat = found if len(names) == 1 else chain.from_iterable(found)
     table = np.fromiter(flat, np.float64, len(values) * len(names)).reshape(-1, len(names))
     columns = np.ascontiguousarray(table.T)
-    return [Column(clean_text(str(n)), rows, c) for n, c in zip(names, columns, strict=True)]
+    return [Column(name_text(n), rows, c) for n, c in zip(names, columns, strict=True)]
 
 
 def _mixed_columns(values: Sequence[dict[str, Any]]) -> list[Column]:
@@ -153,4 +155,17 @@ def _read(values: Sequence[dict[str, Any]]) -> Lost:
             continue
         del call[name]
         lost = Lost(lost.points + 1, lost.why or f"{name} could not be read from its device")
+    return lost
+
+
+def _without_text(values: Sequence[dict[str, Any]]) -> Lost:
+    """Leave out the values whose names have no text."""
+    lost = Lost(0, None)
+    for call in values:
+        for name in [name for name in call if name.__class__ is not str]:
+            try:
+                name_text(name)
+            except BadValue as error:
+                del call[name]
+                lost = Lost(lost.points + 1, lost.why or str(error).rstrip("."))
     return lost

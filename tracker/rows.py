@@ -21,7 +21,7 @@ def param(run_id: str, name: Any, value: Any) -> dict[str, Any]:
     kind, text, number = values.param_encode(value)
     return {
         "run_id": run_id,
-        "name": values.clean_text(str(name)),
+        "name": values.name_text(name),
         "kind": kind,
         "text": text,
         "number": number,
@@ -56,7 +56,7 @@ def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> list[dict[str
     return [
         {
             "run_id": run_id,
-            "name": values.clean_text(str(name)),
+            "name": values.name_text(name),
             "value": values.clean_text(str(value)),
         }
         for name, value in pairs

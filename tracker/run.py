@@ -126,7 +126,7 @@ class Run(RunPast):
         except (AttributeError, TypeError) as error:
             raise values.no_mapping(metrics) from error
         plain = [
-            (values.clean_text(str(name)), *values.split(values.number(value, str(name))))
+            (text := values.name_text(name), *values.split(values.number(value, text)))
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")

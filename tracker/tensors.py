@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,18 @@ def snapshot(value: Any, name: str) -> float | Deferred:
     """Return ``value`` as a float, or as a copy on its device where reading it would wait.
 
     Raises:
-        BadValue: for text, None, and anything with more than one element.
+        BadValue: as `number` does.
     """
     try:
-        if isinstance(value, _NUMBERS):
-            return float(value)
+        if isinstance(value, _NUMBERS) and isfinite(found := float(value)):
+            return found
         if getattr(value, "is_cpu", False):  # a torch tensor that nobody has to wait for
             return float(value.item())
-    except (OverflowError, RuntimeError, TypeError, ValueError):
-        return number(value, name)  # says what is wrong
-    if element_count(value) != 1:
-        return number(value, name)
+        waits = element_count(value) == 1
+    except Exception:  # whatever the value's own methods raise
+        waits = False
+    if not waits:
+        return number(value, name)  # or says what is wrong
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         if value.is_complex():
@@ -56,7 +58,11 @@ def snapshot(value: Any, name: str) -> float | Deferred:
         return Deferred(value.detach().clone(), read_torch)
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
-        if "CPU" in (value.device or "CPU") or value.dtype.is_complex:
+        if (
+            "CPU" in (value.device or "CPU")
+            or value.dtype.is_complex
+            or value.dtype.name == "string"
+        ):
             return number(value, name)
         if isinstance(value, tensorflow.Variable):
             value = value.read_value()

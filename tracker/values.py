@@ -19,12 +19,14 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
 from tracker.errors import BadValue
+from tracker.words import cut
 
 
 def number(value: Any, name: str = "value") -> float:
@@ -34,32 +36,37 @@ def number(value: Any, name: str = "value") -> float:
     TensorFlow or JAX, whatever its shape, device, dtype or gradient.
 
     Raises:
-        BadValue: for text, None, and anything with more than one element.
+        BadValue: for text, also within an array or tensor, None, a masked value, a finite value that no
+            double holds, and anything with more than one element.
     """
-    if isinstance(value, (float, int)):
-        return _float(value, name)
-    if isinstance(value, (str, bytes)) or value is None:
-        raise BadValue(f"{name} is {_shown(value)}: a metric must be one number.")
     try:
-        size = element_count(value)
-        if size is not None and size != 1:
-            raise BadValue(
-                f"{name} has {size} elements: a metric must be one number. "
-                f"Reduce it first, for instance with .mean()."
-            )
-        if hasattr(value, "detach"):
-            value = value.detach()
-        if hasattr(value, "numpy") and not hasattr(value, "item"):
-            value = value.numpy()
-        if hasattr(value, "item"):
-            value = value.item()
-        return _float(value, name)
-    except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, BadValue):
-            raise
+        return value if value.__class__ is float else _float(_alone(value, name), name)
+    except BadValue:
+        raise
+    except Exception as error:  # whatever the value's own methods raise
         raise BadValue(
-            f"{name} is {_shown(value)}: a metric must be one number ({error})."
+            f"{name} is {_shown(value)}: a metric must be one number ({_told(error)})."
         ) from error
+
+
+def _alone(value: Any, name: str) -> Any:
+    """Return the one element of an array or tensor; what is none, as it is."""
+    if isinstance(value, (float, int)):
+        return value
+    size = element_count(value)
+    if size is not None and size != 1:
+        raise BadValue(
+            f"{name} has {size} elements: a metric must be one number. "
+            f"Reduce it first, for instance with .mean()."
+        )
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and masked.is_masked(value):
+        raise BadValue(f"{name} is masked: it has no value. Leave it out, or log NaN.")
+    if hasattr(value, "detach"):
+        value = value.detach()
+    if hasattr(value, "numpy") and not hasattr(value, "item"):
+        value = value.numpy()
+    return value.item() if hasattr(value, "item") else value
 
 
 def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63 - 1) -> int:
@@ -70,7 +77,7 @@ def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63
     """
     try:
         found = int(value.__index__())
-    except (AttributeError, TypeError, ValueError, RuntimeError):
+    except Exception:  # whatever the value's own methods raise
         found = None
     if found is None or isinstance(value, bool) or not least <= found <= most:
         raise BadValue(
@@ -99,17 +106,39 @@ def element_count(value: Any) -> int | None:
 
 
 def _float(value: Any, name: str) -> float:
+    kind = type(value)
+    if isinstance(value, (str, bytes)) or not (
+        hasattr(kind, "__float__") or hasattr(kind, "__index__")  # else float() would read text
+    ):
+        raise BadValue(f"{name} is {_shown(value)}: a metric must be one number.")
     try:
-        return float(value)
-    except OverflowError as error:
-        raise BadValue(
-            f"{name} is beyond what a double holds (1.8e308). Log its logarithm, or keep it as a parameter."
-        ) from error
+        found = float(value)
+        if not math.isinf(found) or value == found:
+            return found
+    except OverflowError:
+        pass
+    raise BadValue(
+        f"{name} is beyond what a double holds (1.8e308). Log its logarithm, or keep it as a parameter."
+    )
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{text[:80]}{'…' if len(text) > 80 else ''} ({type(value).__name__})"
+    return f"{brief(value)} ({type(value).__name__})"
+
+
+def brief(value: Any) -> str:
+    """Return the ``repr`` of anything for a message, cut; a few words where it has none."""
+    try:
+        return cut(repr(value))
+    except Exception as error:  # an integer of more than 4300 digits, or whatever __repr__ raises
+        return f"a value that cannot be shown ({_told(error)})"
+
+
+def _told(error: Exception) -> str:
+    try:
+        return cut(str(error), 200) or type(error).__name__
+    except Exception:
+        return type(error).__name__
 
 
 def kind_of(value: float) -> str:
@@ -134,6 +163,20 @@ def join(value: float | None, kind: str | None) -> float | None:
     if kind is None or kind == "finite":
         return value
     return {"nan": math.nan, "+inf": math.inf, "-inf": -math.inf, "-0": -0.0}[kind]
+
+
+def name_text(name: Any) -> str:
+    """Return the text of a name, as it is stored.
+
+    Raises:
+        BadValue: for a name without a text.
+    """
+    try:
+        return clean_text(str(name))
+    except Exception as error:  # whatever its __str__ raises
+        raise BadValue(
+            f"A name is a {type(name).__name__} without a text ({_told(error)})."
+        ) from error
 
 
 def clean_text(text: str) -> str:

@@ -12,6 +12,7 @@ from tracker.policies import KERAS, RULES, TRACKER
 from tracker.queries import curves
 from tracker.queries.callbacks import Callback, callbacks
 from tracker.queries.find import labels
+from tracker.values import brief
 
 POLICIES = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 """The callbacks that can be replayed."""
@@ -103,6 +104,6 @@ def require_metric(monitor: str, there: set[str], run: str) -> None:
     """Refuse a metric that a run with epochs does not have; names those there are."""
     if there and monitor not in there:
         raise UnknownMetric(
-            f"{run} has no metric {monitor!r}: {nearest(monitor, sorted(there))} "
+            f"{run} has no metric {brief(monitor)}: {nearest(monitor, sorted(there))} "
             f"Choose one with monitor= or --monitor."
         )

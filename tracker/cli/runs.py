@@ -27,6 +27,7 @@ from tracker.queries import Column, Listing
 from tracker.queries.family import as_tree, family
 from tracker.queries.find import named_or_newest
 from tracker.queries.runs import count
+from tracker.values import brief
 
 _DAY = 86400
 _ON_SCREEN = 50  # rows that a terminal gets when no -n is given
@@ -191,7 +192,7 @@ def compare(
     for name in metrics:
         if name not in found.metrics:
             hint = nearest(name, found.metrics, most=20)
-            raise UnknownMetric(f"None of these runs has a metric {name!r}: {hint}")
+            raise UnknownMetric(f"None of these runs has a metric {brief(name)}: {hint}")
     wanted = list(metrics) or list(found.metrics)
     if form != "table":
         show(comparing.listing(found, wanted, everything), form)

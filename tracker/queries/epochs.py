@@ -23,7 +23,7 @@ from tracker.queries.listing import (
 )
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.tables import EPOCH, METRIC, RUN, SERIES, SUMMARY
-from tracker.values import join
+from tracker.values import brief, join, name_text
 
 COLUMNS = columns("run. epoch# attempt# seconds learning_rate")
 _SUPERSEDED = columns("superseded?")
@@ -99,8 +99,9 @@ def metric_of_runs(
     """
     if reader.empty:
         raise UnknownMetric(
-            f"No run has a metric {metric!r}: no database at {reader.location} yet."
+            f"No run has a metric {brief(metric)}: no database at {reader.location} yet."
         )
+    metric = name_text(metric)
     connection = reader.connection
     statement = (
         select(EPOCH.c.run_id, EPOCH.c.epoch, METRIC.c.value, METRIC.c.value_kind)
@@ -120,13 +121,13 @@ def metric_of_runs(
 def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
     who = "No run" if ids is None else "None of these runs"
     if ids is not None and len(ids) == 1:
-        who = f"The run {labels(reader.connection, ids)[ids[0]]} has no metric {metric!r}"
+        who = f"The run {labels(reader.connection, ids)[ids[0]]} has no metric {brief(metric)}"
     else:
-        who += f" has a metric {metric!r}"
+        who += f" has a metric {brief(metric)}"
     names = _known(reader, SUMMARY, ids)
     if metric in _known(reader, SERIES, ids):
         return (
-            f"{metric!r} is a step metric: read it with tracker.metrics(…, names=[{metric!r}]). "
+            f"{brief(metric)} is a step metric: read it with tracker.metrics(…, names=[{brief(metric)}]). "
             f"Of metrics of epochs: {nearest(metric, names)}"
         )
     return f"{who}: {nearest(metric, names, most=20)}"

@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 
 from tracker import values
 from tracker.database import Reader
-from tracker.errors import StoreError, UnknownMetric, nearest
+from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
 from tracker.queries.blocks import applying, cuts_of, live_blocks
 from tracker.queries.find import labels
 from tracker.queries.listing import in_chunks
@@ -37,7 +37,7 @@ def points(
     reader: Reader,
     ids: Sequence[str] | None = None,
     *,
-    names: Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     start: int | None = None,
     stop: int | None = None,
     superseded: bool = False,
@@ -50,21 +50,21 @@ def points(
     Args:
         reader: an open database.
         ids: of these runs, in this order; None for all that have step metrics, oldest first.
-        names: these metrics, in this order; None for all, as they were first logged.
+        names: this metric, or these in this order; None for all, as they were first logged.
         start: from this step on; blocks of lower steps are not read.
         stop: below this step.
         superseded: also points that a later attempt repeated, marked.
 
     Raises:
         UnknownMetric: for a name that none of the runs has.
-        BadValue: for a start or stop that is no whole number.
+        BadValue: for names that are none, and a start or stop that is no whole number.
         StoreError: for a block that is damaged.
     """
     from tracker.stored import StoredBlock, StoredClock, assemble
 
     start = None if start is None else values.whole(start, "start")
     stop = None if stop is None else values.whole(stop, "stop")
-    names = None if names is None else list(dict.fromkeys(names))
+    names = None if names is None else _titles(names)
     if reader.empty:
         return Points([], list(names or ()), assemble([], []))
     connection = reader.connection
@@ -104,6 +104,17 @@ def points(
     return Points([called[run] for run in runs], titles, columns)
 
 
+def _titles(names: str | Sequence[str]) -> list[str]:
+    """Return the names as they are stored, each once."""
+    try:
+        given = [names] if isinstance(names, str) else list(names)
+    except TypeError as error:
+        raise BadValue(
+            f"names is {values.brief(names)}: give the name of a metric, or a list of names."
+        ) from error
+    return list(dict.fromkeys(map(values.name_text, given)))
+
+
 def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     """Return the ids of the runs, of those named, that have step metrics."""
     if reader.empty:
@@ -128,13 +139,14 @@ def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | No
 
 
 def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, there: list[str]) -> str:
+    shown = values.brief(name)
     statement = select(SUMMARY.c.name).where(SUMMARY.c.name == name)
     if any(True for _ in in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)):
         return (
-            f"{name!r} is a metric of epochs: read it with tracker.epochs(…) or "
-            f"tracker.compare(…, metric={name!r}). Of step metrics: {nearest(name, there, most=20)}"
+            f"{shown} is a metric of epochs: read it with tracker.epochs(…) or "
+            f"tracker.compare(…, metric={shown}). Of step metrics: {nearest(name, there, most=20)}"
         )
-    return f"No run here has a step metric {name!r}: {nearest(name, there, most=20)}"
+    return f"No run here has a step metric {shown}: {nearest(name, there, most=20)}"
 
 
 def _between(
