@@ -14,7 +14,7 @@ from sqlalchemy import event, insert
 import tracker
 from tracker import models, queries, tables
 from tracker.database import locate, reading, writing
-from tracker.errors import AmbiguousRun, BadValue, CheckpointError, UnknownMetric, UnknownRun
+from tracker.errors import AmbiguousRun, BadValue, UnknownMetric, UnknownRun
 from tracker.queries.bests import wanted_first
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.details import details
@@ -261,22 +261,18 @@ def test_a_policy_that_decided_nothing_is_told_with_those_that_did() -> None:
             queries.decisions(reader, policy="EarlyStoping")
 
 
-def test_best_and_last_are_names_for_checkpoints_that_are_available(folder: Path) -> None:
-    with tracker.start_run(name="a") as run:
-        for epoch, value in enumerate([0.3, 0.1, math.nan, 0.2]):
-            (folder / f"{epoch}.pt").write_bytes(bytes([epoch]))
-            run.log_checkpoint(folder / f"{epoch}.pt", epoch=epoch, monitor="val_loss", value=value)
+@pytest.mark.parametrize("most", [500, 1])
+def test_more_runs_than_a_statement_takes_are_listed_alike(most: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tracker.queries.chosen.CHUNK", most)
+    ids = [record("a", (0.3, 0.1)), record("b", (0.2, 0.4)), record("c", (0.0,))][1::-1]
     with reading() as reader:
-        rows = list(queries.checkpoints(reader).dicts())
-        assert [row["alias"] for row in rows] == [None, "best", None, "last"]
-        assert [row["path"] for row in rows][:1] == ["0.pt"]
-        assert rows[0]["file"] == str(folder / "0.pt")
-        assert find_checkpoint(reader, "a")["epoch"] == 1
-        assert find_checkpoint(reader, "a", alias="last")["epoch"] == 3
-        assert find_checkpoint(reader, "a", epoch=2)["epoch"] == 2
-        assert find_checkpoint(reader, rows[0]["id"][:10])["epoch"] == 0
-        with pytest.raises(CheckpointError, match="no checkpoint of epoch 9"):
-            find_checkpoint(reader, "a", epoch=9)
+
+        def listed(**asked: Any) -> list[tuple[str, int]]:
+            rows = queries.epochs(reader, ids, **asked).dicts()
+            return [(row["run"], row["epoch"]) for row in rows]
+
+        assert listed(limit=3) == [("b", 0), ("b", 1), ("a", 0)]
+        assert listed(order_by="val_loss", limit=2) == [("a", 1), ("b", 0)]
 
 
 def test_a_limit_is_a_number_of_rows() -> None:

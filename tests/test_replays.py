@@ -111,6 +111,10 @@ def test_other_callbacks_are_replayed_from_python_too() -> None:
     assert "no learning rate was recorded" in lowered["reason"].item()
     files = tracker.replay("own", policy="ModelCheckpoint", keep=2)
     assert files.loc[files["verdict"] == "saved", "epoch"].tolist() == [1, 2]
+    for keep in (0, 2):
+        asked = tracker.replay("own", policy="ModelCheckpoint", keep=keep)
+        listed = rows("replay", "own", "--policy", "ModelCheckpoint", "--keep", str(keep))
+        assert [row["epoch"] for row in listed] == asked["epoch"].tolist()
 
 
 def test_waste_is_summed_up_before_it_is_cut() -> None:

@@ -1,7 +1,7 @@
 """Series on their way into the database, and back: calls cut into blocks of compressed columns.
 
-`SeriesWriter` holds the open block of one attempt and says which rows must be upserted. `assemble`
-puts stored blocks back together. Neither knows a database.
+`SeriesWriter` holds the open block of one attempt and says which rows must be upserted;
+`tracker.stored.assemble` puts stored blocks back together. Neither knows a database.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Open a database; the only place that begins and commits a transaction.
+"""Open a database; the only place that begins and commits a transaction on runs.
+
+Whole databases are written elsewhere: `tracker.migrate` upgrades one, `tracker.salvage` fills a new one.
 
 SQLite releases before 3.51.3 have a rare corruption when two connections write or checkpoint at the
 same instant: writes and closes go under a lock file of our own.

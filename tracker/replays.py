@@ -14,18 +14,17 @@ from tracker import frames, whatif
 from tracker.database import Reader, reading
 from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
-from tracker.queries.family import family
-from tracker.queries.find import find_runs
-from tracker.queries.runs import chosen_ids
+from tracker.queries import Listing
+from tracker.queries.family import choose
+from tracker.queries.listing import listing_of
 from tracker.whatif_callbacks import reductions
 from tracker.whatif_files import kept_files
+from tracker.whatif_settings import POLICIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracker.run import Run
-
-POLICIES = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 
 _OWNERS = {
     "patience": POLICIES[:2],
@@ -102,12 +101,22 @@ def replay(
     patiences = as_patiences(patience)
     with reading(database) as reader:
         ids = choose(reader, [frames.named(run) for run in runs], where, children=children)
-        if policy == "ReduceLROnPlateau":
-            asked["patience"] = only(patiences, policy)
-            return frames.frame(reductions(reader, ids, asked))
-        if policy == "ModelCheckpoint":
-            return frames.frame(kept_files(reader, ids, asked))
-        return _frame(whatif.outcomes(reader, ids, patiences, asked))
+        return frames.frame(replayed(reader, ids, policy, patiences, asked))
+
+
+def replayed(
+    reader: Reader,
+    ids: Sequence[str],
+    policy: str,
+    patiences: list[int] | None,
+    asked: Mapping[str, Any],
+) -> Listing:
+    """Return what `replay` does, as a listing, of the runs with these ids."""
+    if policy == "ReduceLROnPlateau":
+        return reductions(reader, ids, {**asked, "patience": only(patiences, policy)})
+    if policy == "ModelCheckpoint":
+        return kept_files(reader, ids, asked)
+    return listing_of(whatif.Outcome, whatif.outcomes(reader, ids, patiences, asked))
 
 
 def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) -> None:
@@ -138,21 +147,6 @@ def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) 
             )
 
 
-def choose(
-    reader: Reader, runs: Sequence[str], where: str | None = None, *, children: bool = False
-) -> list[str]:
-    """Return the ids of the runs that are named, with their children if wanted, and that a filter leaves."""
-    if not runs:
-        return chosen_ids(reader, where)
-    ids = find_runs(reader, runs)
-    if children:
-        ids = family(reader, ids)
-    if where is None:
-        return ids
-    left = set(chosen_ids(reader, where))
-    return [run for run in ids if run in left]
-
-
 def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
     """Return the patiences to try; None for each run's own."""
     if patience is None:
@@ -168,12 +162,3 @@ def only(patiences: Sequence[int] | None, policy: str) -> int | None:
     if patiences is not None and len(patiences) > 1:
         raise BadValue(f"patience takes one number for {policy}, not {len(patiences)}.")
     return patiences[0] if patiences else None
-
-
-def _frame(outcomes: Sequence[whatif.Outcome]) -> pd.DataFrame:
-    import pandas as pd
-
-    names = whatif.COLUMNS
-    rows = [[getattr(one, name) for name in names] for one in outcomes]
-    whole = ["stop_epoch", "best_epoch", "own_best_epoch"]
-    return pd.DataFrame(rows, columns=list(names)).astype(dict.fromkeys(whole, "Int64"))

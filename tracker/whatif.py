@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from tracker.database import Reader
@@ -47,9 +47,6 @@ class Outcome:
     own_best_epoch: int | None
     own_best: float | None
     given_up: float | None
-
-
-COLUMNS = tuple(field.name for field in fields(Outcome))
 
 
 def outcomes(

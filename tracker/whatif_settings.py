@@ -13,6 +13,9 @@ from tracker.queries import curves
 from tracker.queries.callbacks import Callback, callbacks
 from tracker.queries.find import labels
 
+POLICIES = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
+"""The callbacks that can be replayed."""
+
 OF_ONE_METRIC = (
     "mode", "baseline", "stopping_threshold", "divergence_threshold", "initial_value_threshold",
 )  # fmt: skip

@@ -38,7 +38,6 @@ WRONG = [
     (["checkpoints", "restore", "digits-1"], 1, "has no checkpoint"),
     (["checkpoints", "prune"], 2, "Name runs"),
     (["export", "--parquet"], 2, "name a file with -o"),
-    (["export", "digits-1", "--where", "epochs > 1"], 2, "not both"),
     (["export", "-o", "file/x.csv"], 1, "cannot be"),
     (["runs", "list", "--database", "text.db"], 1, "a text file, not a tracker database"),
     (["runs", "list", "--database", "other.db"], 1, "another program's database (tables: theirs)"),
@@ -58,7 +57,6 @@ WRONG = [
     (["epochs", "list", ""], 2, "'' names no run"),
     (["checkpoints", "pin", ""], 2, "'' names no run"),
     (["runs", "compare", "zzz", "digits-1"], 2, "There is no run 'zzz': there are digits-1."),
-    (["checkpoints", "prune", "digits-1", "--where", "epochs > 1"], 2, "not both"),
     (["export", "--csv", "--json"], 2, "--csv and --json exclude each other"),
     (["db", "backup", "-o", "file"], 1, "exists already"),
 ]

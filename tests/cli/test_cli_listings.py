@@ -186,6 +186,18 @@ def test_export_of_all_has_the_runs_columns_in_front(run: tracker.Run, cli: Any)
     assert len(json.loads(cli("export", "--json", "--what", "decisions").stdout)) == 6
 
 
+def test_a_filter_holds_for_runs_that_are_named(run: tracker.Run, cli: Any, folder: Path) -> None:
+    tracker.start_run("wine", "b").finish()
+    no_a = ("a", "b", "--where", "name != 'a'")
+    (left,) = json.loads(cli("export", *no_a, "--json", "--what", "runs").stdout)
+    assert left["name"] == "b"
+    assert cli("export", "a", "--where", "name != 'a'").stdout.startswith("run,id,")
+    assert "0 files" in cli("checkpoints", "prune", *no_a, "-y").stdout
+    assert (folder / "0.pt").exists()
+    assert "0.pt" in cli("checkpoints", "prune", "a", "b", "--where", "name = 'a'", "-y").stdout
+    assert not (folder / "0.pt").exists()
+
+
 def test_export_without_a_database_is_a_header(cli: Any, folder: Path) -> None:
     assert cli("export").stdout.startswith("run,")
     assert cli("export", "--json").stdout == "[]\n"

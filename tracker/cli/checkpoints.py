@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,15 +16,18 @@ from tracker.cli.options import (
     runs_argument,
 )
 from tracker.cli.program import Group
+from tracker.cli.progress import progress
 from tracker.cli.text import size, visible
 from tracker.database import locate, reading
 from tracker.errors import BadValue, CheckpointError
 from tracker.queries import Listing
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.family import choose
 from tracker.queries.listing import columns
 from tracker.words import counted
 
 _HIDDEN = ("file", "attempt")
+_LONG = 100_000_000  # bytes that take a while to read
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
 
 
@@ -54,6 +54,8 @@ def list_(
 ) -> None:
     """List checkpoints: which is the best and the last, what it was saved for, and where it is.
 
+    A filter leaves checkpoints; in it a metric, params.NAME, tags.NAME and run.NAME are those of the run.
+
     \b
     Example:
       tracker checkpoints list digits-3 --where "state = 'available'" --sort value
@@ -69,8 +71,9 @@ _WHICH = click.argument(
     "which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs
 )  # an id, or the run whose best or last one is meant
 _ALIAS = click.option(
-    "--alias", type=click.Choice(["best", "last"]), default="best", show_default=True,
-    help="Of a RUN: which of its available checkpoints.",
+    "--alias", type=click.Choice(["best", "last"]),
+    help="Of a RUN: which of its available checkpoints; by default the best, or the last where none "
+    "was saved with a metric's value.",
 )  # fmt: skip
 _EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of epoch N.")
 
@@ -95,8 +98,8 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
         ids = queries.find_runs(reader, names) if names else None
         listing = queries.checkpoints(reader, ids, where="state != 'pruned'")
     total = sum(row["bytes"] for row in listing.dicts())
-    with _progress(total) as step:
-        found = verified(location, ids, step=step)
+    with progress("Reading files", shown=total > _LONG) as track:
+        found = verified(location, ids, step=track(total))
     heads = columns("run. id. epoch~ state. before. bytes# path.")
     rows = [
         [
@@ -128,7 +131,12 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @database_option
 def restore(
-    which: str, alias: str, epoch: int | None, output: Path, force: bool, database: str | None
+    which: str,
+    alias: str | None,
+    epoch: int | None,
+    output: Path,
+    force: bool,
+    database: str | None,
 ) -> None:
     """Copy a checkpoint's file to another place, after its hash was checked.
 
@@ -153,7 +161,7 @@ def restore(
 @_EPOCH
 @click.option("--undo", is_flag=True, help="Take the pin away.")
 @database_option
-def pin(which: str, alias: str, epoch: int | None, undo: bool, database: str | None) -> None:
+def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: str | None) -> None:
     """Keep a checkpoint for good: neither callbacks nor prune will delete its file.
 
     \b
@@ -171,7 +179,11 @@ def pin(which: str, alias: str, epoch: int | None, undo: bool, database: str | N
 
 @checkpoints.command()
 @runs_argument()
-@click.option("--where", metavar="FILTER", help="Of the runs that pass, when none is named.")
+@click.option(
+    "--where",
+    metavar="FILTER",
+    help="Of the runs, those that this filter leaves; not of their files.",
+)
 @click.option(
     "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
     help="Keep the N newest besides best, last and pinned ones.",
@@ -192,15 +204,12 @@ def prune(
       tracker checkpoints prune digits-3 --keep 2 --dry-run
     """
     from tracker import keeping
-    from tracker.queries.runs import chosen_ids
 
     if not names and where is None:
         raise BadValue("Name runs, or choose them with --where.")
-    if names and where is not None:
-        raise BadValue("Name runs or give --where, not both.")
     location = locate(database)
     with reading(location) as reader:
-        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)
+        ids = choose(reader, names, where)
     plans = [keeping.plan_pruning(location, run, keep) for run in ids]
     going = [one for plan in plans for one in plan.going]
     for one in going:
@@ -220,17 +229,3 @@ def prune(
 
 def _are(count: int) -> str:
     return "is not as it was" if count == 1 else "are not as they were"
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object] | None]:
-    """Show how far it is, where somebody looks and it takes a while."""
-    if not sys.stderr.isatty() or total < 100_000_000:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Reading files", total=total)
-        yield lambda count: progress.advance(task, count)

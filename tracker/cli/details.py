@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tracker.cli.render import Table, print_table
-from tracker.cli.text import duration, local, parameter, visible
+from tracker.cli.text import at_epoch, duration, local, parameter, visible
 from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
@@ -179,18 +179,12 @@ def _metric(name: str, one: dict[str, Any]) -> list[Any]:
     restored = None if one["restored"] is None else f"{one['restored']:.6g}"
     return [
         name,
-        _at(one["best"], one["best_epoch"]),
+        at_epoch(one["best"], one["best_epoch"]),
         restored,
-        _at(one["last"], one["last_epoch"]),
-        _at(one["min"], one["min_epoch"]),
-        _at(one["max"], one["max_epoch"]),
+        at_epoch(one["last"], one["last_epoch"]),
+        at_epoch(one["min"], one["min_epoch"]),
+        at_epoch(one["max"], one["max_epoch"]),
     ]
-
-
-def _at(value: float | None, epoch: int | None) -> str | None:
-    if epoch is None:
-        return None
-    return f"{'-' if value is None else format(value, '.6g')} @ {epoch}"
 
 
 def _attempts(found: Details) -> list[list[Any]]:

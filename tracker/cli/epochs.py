@@ -36,7 +36,8 @@ def list_(
 ) -> None:
     """List the epochs of runs, a column a metric; without RUN those of all.
 
-    In a filter or sort key a metric is that of the epoch; run.NAME is a column of the run.
+    A filter leaves epochs: in it, and in a sort key, a metric is that of the epoch; run.NAME is a column
+    of the run, params.NAME and tags.NAME are its params and tags.
 
     \b
     Example:

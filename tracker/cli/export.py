@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,12 +11,11 @@ import click
 
 from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument
+from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.database import Reader, reading
 from tracker.errors import BadValue
-from tracker.queries.runs import chosen_ids
-
-Step = Callable[[], object]
+from tracker.queries.family import choose
 
 
 @click.command()
@@ -30,7 +28,7 @@ Step = Callable[[], object]
     "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
     help="What is written; metrics are the step metrics.",
 )  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Only runs that pass, when none is named.")
+@click.option("--where", metavar="FILTER", help="Of the runs, those that this filter leaves.")
 @click.option("--raw", is_flag=True, help="In CSV, leave text that begins with = + - @ as it is.")
 @database_option
 def export(
@@ -56,15 +54,13 @@ def export(
     form = _form(forms)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is no text: name a file with -o FILE.")
-    if names and where is not None:
-        raise BadValue("Name runs or give --where, not both.")
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else chosen_ids(reader, where)[::-1]
-        if form == "csv" and what == "epochs" and len(names) == 1:
+        ids = choose(reader, names, where)[:: 1 if names else -1]
+        if form == "csv" and what == "epochs" and len(names) == 1 and ids:
             history = queries.history(reader, ids[0])
             _write(output, form, lambda file: _keras(history, file, raw))
             return
-        with _progress(output) as track:
+        with progress(f"Writing {output and output.name}", shown=output is not None) as track:
             _export(reader, what, ids, form, output, raw, track)
 
 
@@ -117,21 +113,3 @@ def _write(output: Path | None, form: str, write: Callable[[IO[str]], object]) -
             write(file)
 
     exports.saved(output, to)
-
-
-@contextmanager
-def _progress(output: Path | None) -> Iterator[Callable[[int], Step]]:
-    """Show how far it is, where somebody looks and nothing else is printed."""
-    if output is None or not sys.stderr.isatty():
-        yield lambda steps: lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-
-        def track(steps: int) -> Step:
-            task = progress.add_task(f"Writing {output.name}", total=steps)
-            return lambda: progress.advance(task)
-
-        yield track

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,23 +17,19 @@ from tracker.cli.options import (
 )
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
+from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
-from tracker.queries.listing import columns
+from tracker.queries.family import choose
+from tracker.queries.listing import listing_of
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
+from tracker.whatif_settings import POLICIES
 
 if TYPE_CHECKING:
     from tracker.tradeoff import Point
     from tracker.whatif import Outcome
 
-_OUTCOME = columns(
-    "run. monitor. patience# min_delta rules. stop_epoch# best_epoch# best epochs# epochs_saved# "
-    "seconds_saved own_best_epoch# own_best given_up"
-)
-_POINT = columns(
-    "patience# runs# stopped# epochs_saved# saved seconds_saved given_up most_given_up knee?"
-)
-_CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
+_ROWS = {"ReduceLROnPlateau": "reductions", "ModelCheckpoint": "files"}
 
 
 class Patiences(click.ParamType[list[int]]):
@@ -68,17 +63,15 @@ class Patiences(click.ParamType[list[int]]):
 )
 @click.option("--min-delta", type=float, help="What an improvement must exceed.")
 @click.option("--monitor", metavar="METRIC", help="Another metric than the run's callback had.")
-@click.option("--mode", type=click.Choice(["auto", "min", "max"]))
+@click.option("--mode", type=click.Choice(MODES))
 @click.option("--baseline", type=float, help="What the first improvements must beat.")
 @click.option("--start-from-epoch", type=int, help="Epochs before it are not judged.")
-@click.option(
-    "--rules", type=click.Choice(["tracker-1", "keras-3.15"]), help="Those of the run by default."
-)
-@click.option("--policy", type=click.Choice(_CALLBACKS), default="EarlyStopping", show_default=True)
+@click.option("--rules", type=click.Choice(RULES), help="Those of the run by default.")
+@click.option("--policy", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True)
 @click.option("--factor", type=float, help="Of ReduceLROnPlateau.")
 @click.option("--cooldown", type=int, help="Of ReduceLROnPlateau.")
 @click.option(
-    "--keep", type=click.IntRange(min=1), help="Of ModelCheckpoint: how many best files stay."
+    "--keep", type=click.IntRange(min=0), help="Of ModelCheckpoint: how many best files stay."
 )
 @click.option(
     "--curve", is_flag=True, help="Sum up over the runs: compute saved against metric lost."
@@ -103,59 +96,46 @@ def replay(
       tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
     """
     from tracker import replays, whatif
-    from tracker.whatif_callbacks import reductions
-    from tracker.whatif_files import kept_files
 
     given = {**asked, "patience": patience, "curve": curve, "png": png}
     replays.check(policy, given, lambda name: "--" + name.replace("_", "-"))
     if patience is None and (curve or png):
         patience = list(range(1, 21))
     with reading(database) as reader:
-        ids = replays.choose(reader, names, where, children=children)
-        if policy == "ReduceLROnPlateau":
-            asked["patience"] = replays.only(patience, policy)
-            print_listing(reductions(reader, ids, asked), form, "reductions")
+        ids = choose(reader, names, where, children=children)
+        if curve or png:
+            _print_curve(whatif.outcomes(reader, ids, patience, asked), form, png)
             return
-        if policy == "ModelCheckpoint":
-            print_listing(kept_files(reader, ids, asked), form, "files")
-            return
-        outcomes = whatif.outcomes(reader, ids, patience, asked)
-    if curve or png:
-        _print_curve(outcomes, form, png)
+        listing = replays.replayed(reader, ids, policy, patience, asked)
+    if policy == POLICIES[0]:
+        _print_outcomes(listing, form)
     else:
-        _print_outcomes(outcomes, form)
+        print_listing(listing, form, _ROWS[policy])
 
 
-def _print_outcomes(outcomes: list[Outcome], form: str) -> None:
-    names = [column.name for column in _OUTCOME]
-    listing = Listing(_OUTCOME, [[getattr(one, name) for name in names] for one in outcomes])
+def _print_outcomes(listing: Listing, form: str) -> None:
     spare = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
     show(listing, form, Table(listing, spare=spare, keep=("stop_epoch",)))
     if form == "table":
-        unstopped = sum(one.stop_epoch is None for one in outcomes)
-        if not outcomes:
+        unstopped = sum(row["stop_epoch"] is None for row in listing.dicts())
+        if not listing.rows:
             click.echo("No runs.", err=True)
         elif unstopped:
             click.echo(
-                f"{unstopped} of {len(outcomes)} would not have stopped within what was recorded; "
+                f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "
                 f"what later epochs would have brought nobody knows.",
                 err=True,
             )
 
 
 def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
-    from tracker.tradeoff import tradeoff
+    from tracker.tradeoff import Point, tradeoff
 
     points = tradeoff(outcomes)
-    names = [column.name for column in _POINT]
-    rows = [[asdict(point)[name] for name in names] for point in points]
-    if form == "table":
-        marked = (*_POINT[:-1], Column("knee", "text"))
-        rows = [[*row[:-1], "knee" if row[-1] else None] for row in rows]
-        listing = Listing(marked, rows)
-    else:
-        listing = Listing(_POINT, rows)
-    show(listing, form, Table(listing))
+    listing = listing_of(Point, points)
+    marked = (*listing.columns[:-1], Column("knee", "text"))
+    rows = [[*row[:-1], "knee" if row[-1] else None] for row in listing.rows]
+    show(listing, form, Table(Listing(marked, rows)))
     if form == "table" and on_terminal():
         _plot(points)
     if png is not None:

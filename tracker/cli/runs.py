@@ -19,7 +19,7 @@ from tracker.cli.options import (
 )
 from tracker.cli.program import Group
 from tracker.cli.render import Table, on_terminal, print_table, show
-from tracker.cli.text import duration, visible
+from tracker.cli.text import at_epoch, duration, visible
 from tracker.cli.tidy import delete, note, reap, rename, tag
 from tracker.database import Reader, reading
 from tracker.errors import BadValue, UnknownMetric, nearest
@@ -121,7 +121,7 @@ def _overview_table(listing: Listing) -> Table:
         tuple(kinds[name] for name in names.split() if name != "monitor" or len(monitors) > 1),
         [
             [
-                _at(row[name], row[f"{name}_epoch"]) if name in {"best", "last"} else row[name]
+                at_epoch(row[name], row[f"{name}_epoch"]) if name in {"best", "last"} else row[name]
                 for name in names.split()
                 if name != "monitor" or len(monitors) > 1
             ]
@@ -132,14 +132,6 @@ def _overview_table(listing: Listing) -> Table:
     if len(monitors) == 1:
         headings["best"] = f"best {visible(monitors.pop())}"
     return Table(shown, headings=headings, keep=("restored_epoch",), spare=_SPARE)
-
-
-def _at(value: float | None, epoch: int | None) -> str | None:
-    return None if value is None and epoch is None else f"{_number(value)} @ {_number(epoch)}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
 
 
 @runs.command("show")
@@ -204,7 +196,7 @@ def compare(
     if form != "table":
         show(comparing.listing(found, wanted, everything), form)
         return
-    print_table(Table(comparing.listing(found, wanted, everything, together=_at)))
+    print_table(Table(comparing.listing(found, wanted, everything, together=at_epoch)))
 
 
 @runs.command()

@@ -91,6 +91,14 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours:02} h"
 
 
+def at_epoch(value: float | None, epoch: int | None) -> str | None:
+    """Write a value with its epoch: ``0.0912 @ 7``; None where there is neither."""
+    if value is None and epoch is None:
+        return None
+    shown = "-" if value is None else f"{value:.6g}"
+    return f"{shown} @ {'-' if epoch is None else epoch}"
+
+
 def size(count: int) -> str:
     """Write a number of bytes: ``812 B``, ``1.3 MB`` (decimal)."""
     amount, unit = float(count), 0

@@ -10,12 +10,11 @@ from sqlalchemy import Connection, select
 from tracker.database import Reader
 from tracker.direction import mode_in
 from tracker.errors import CheckpointError, UnknownRun
+from tracker.queries.chosen import Asked, chosen_rows
 from tracker.queries.fields import CheckpointFields
-from tracker.queries.filters import condition, ordering
 from tracker.queries.find import find_run, labels
-from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
+from tracker.queries.listing import Listing, columns, in_chunks
 from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.status import dead_runs, status_now
 from tracker.standing import OLDEST_FIRST, Saved, available, standing
 from tracker.tables import CHECKPOINT, POLICY, RUN
 from tracker.values import join
@@ -43,26 +42,15 @@ def checkpoints(
     if reader.empty:
         check_syntax(where, order_by)
         return Listing(COLUMNS)
-    connection = reader.connection
-    fields = CheckpointFields(connection, status_now(dead_runs(connection)))
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"))
         .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
-    test = condition(where, fields)
-    if test is not None:
-        statement = statement.where(test)
-    keys = ordering(order_by, fields)
-    for place, descending in keys:
-        statement = statement.order_by(*place.order(descending))
-    statement = statement.order_by(RUN.c.started, RUN.c.id, *OLDEST_FIRST)
-    in_order = ids is not None and not keys
-    rows = of_runs(connection, statement, CHECKPOINT.c.run_id, ids, None if in_order else limit)
-    if in_order:
-        rows = as_named(rows, ids)[:limit]
+    asked = Asked(ids, where, order_by, limit)
+    rows = chosen_rows(reader, statement, CHECKPOINT, CheckpointFields, asked, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
-    called, alias = labels(connection, runs), aliases(connection, runs)
+    called, alias = labels(reader.connection, runs), aliases(reader.connection, runs)
     location = reader.location
     return Listing(
         COLUMNS,
@@ -78,14 +66,15 @@ def checkpoints(
 
 
 def find_checkpoint(
-    reader: Reader, text: str, *, alias: str = "best", epoch: int | None = None
+    reader: Reader, text: str, *, alias: str | None = None, epoch: int | None = None
 ) -> dict[str, Any]:
     """Return one checkpoint, as a dict with `COLUMNS`.
 
     Args:
         reader: an open database.
         text: its id, a run (as `find_run` takes it), or a prefix of the id that no other has.
-        alias: of a run: "best" or "last" of those that are available.
+        alias: of a run: "best" or "last" of those that are available; None for the best, or the last
+            where none was saved with the value of a metric.
         epoch: of a run: the newest one of that epoch, whatever its state.
 
     Raises:
@@ -101,9 +90,12 @@ def find_checkpoint(
         found = [one for one in there if one["epoch"] == epoch]
         what = f"of epoch {epoch}"
     else:
-        found = [one for one in there if alias in (one["alias"] or "").split(", ")]
-        found = found or [one for one in there if "last" in (one["alias"] or "")]
+        last = [one for one in there if "last" in (one["alias"] or "")]
+        best = [one for one in there if "best" in (one["alias"] or "")]
+        found = last if alias == "last" else best if alias == "best" or best else last
         what = "that is available"
+        if last and not found:
+            what = "that is best, as none was saved with the value of a metric: take --alias last"
     if not found:
         raise CheckpointError(
             f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."

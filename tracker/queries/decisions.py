@@ -10,12 +10,11 @@ from sqlalchemy import select
 
 from tracker.database import Reader
 from tracker.errors import BadValue, nearest
+from tracker.queries.chosen import Asked, chosen_rows
 from tracker.queries.fields import DecisionFields
-from tracker.queries.filters import condition, ordering
 from tracker.queries.find import labels
-from tracker.queries.listing import Listing, as_named, columns, in_chunks, of_runs
+from tracker.queries.listing import Listing, columns, in_chunks
 from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.status import dead_runs, status_now
 from tracker.tables import DECISION, POLICY, RUN
 from tracker.values import from_json, join
 
@@ -55,30 +54,19 @@ def decisions(
     if reader.empty:
         check_syntax(where, order_by)
         return Listing(base)
-    connection = reader.connection
-    fields = DecisionFields(connection, status_now(dead_runs(connection)))
     statement = (
         select(DECISION, POLICY.c.kind.label("policy"), POLICY.c.config)
         .join_from(DECISION, RUN, DECISION.c.run_id == RUN.c.id)
         .join(POLICY, DECISION.c.policy_id == POLICY.c.id)
     )
-    test = condition(where, fields)
-    if test is not None:
-        statement = statement.where(test)
     if policy is not None:
         _check_policy(reader, ids, policy)
         statement = statement.where(POLICY.c.kind == policy)
     if not superseded:
         statement = statement.where(DECISION.c.superseded.is_(False))
-    keys = ordering(order_by, fields)
-    for place, descending in keys:
-        statement = statement.order_by(*place.order(descending))
-    statement = statement.order_by(RUN.c.started, RUN.c.id, DECISION.c.attempt, DECISION.c.number)
-    in_order = ids is not None and not keys
-    rows = of_runs(connection, statement, DECISION.c.run_id, ids, None if in_order else limit)
-    if in_order:
-        rows = as_named(rows, ids)[:limit]
-    called = labels(connection, list({row.run_id: None for row in rows}))
+    asked, order = Asked(ids, where, order_by, limit), (DECISION.c.attempt, DECISION.c.number)
+    rows = chosen_rows(reader, statement, DECISION, DecisionFields, asked, *order)
+    called = labels(reader.connection, list({row.run_id: None for row in rows}))
     return Listing(base, [_row(row, called, superseded) for row in rows])
 
 

@@ -11,20 +11,17 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.database import Reader
 from tracker.errors import UnknownMetric, nearest
+from tracker.queries.chosen import Asked, chosen_rows
 from tracker.queries.fields import EpochFields
-from tracker.queries.filters import condition, ordering
 from tracker.queries.find import labels
 from tracker.queries.listing import (
     Column,
     Listing,
-    as_named,
     columns,
     in_chunks,
-    of_runs,
     settled,
 )
 from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.status import dead_runs, status_now
 from tracker.tables import EPOCH, METRIC, RUN, SERIES, SUMMARY
 from tracker.values import join
 
@@ -53,7 +50,7 @@ def epochs(
     if reader.empty:
         check_syntax(where, order_by)
         return Listing(base)
-    rows, chosen = _rows(reader, ids, superseded, where, order_by, limit)
+    rows, chosen = _rows(reader, Asked(ids, where, order_by, limit), superseded)
     by_id = {row.id: row for row in rows}
     names, cells = _metrics(reader, chosen, by_id)
     rated = "learning_rate" in names
@@ -79,7 +76,7 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
 
     A metric that an epoch has not is not in its ``metrics``; a NaN is.
     """
-    rows, chosen = _rows(reader, [run], False, None, None, None)
+    rows, chosen = _rows(reader, Asked([run]), False)
     _, cells = _metrics(reader, chosen, {row.id: row for row in rows})
     return [
         {
@@ -141,30 +138,14 @@ def _known(reader: Reader, table: Any, ids: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(name for (name,) in found))
 
 
-def _rows(
-    reader: Reader,
-    ids: Sequence[str] | None,
-    superseded: bool,
-    where: str | None,
-    order_by: Order,
-    limit: int | None,
-) -> tuple[list[Any], _Chosen]:
-    fields = EpochFields(reader.connection, status_now(dead_runs(reader.connection)))
-    test = condition(where, fields)
-    tests = [] if test is None else [test]
+def _rows(reader: Reader, asked: Asked, superseded: bool) -> tuple[list[Any], _Chosen]:
+    statement = select(EPOCH).join_from(EPOCH, RUN, EPOCH.c.run_id == RUN.c.id)
     if not superseded:
-        tests.append(EPOCH.c.superseded.is_(False))
-    statement = select(EPOCH).join_from(EPOCH, RUN, EPOCH.c.run_id == RUN.c.id).where(*tests)
-    keys = ordering(order_by, fields)
-    for place, descending in keys:
-        statement = statement.order_by(*place.order(descending))
-    statement = statement.order_by(RUN.c.started, RUN.c.id, EPOCH.c.epoch, EPOCH.c.attempt)
-    in_order = ids is not None and not keys
-    rows = of_runs(reader.connection, statement, EPOCH.c.run_id, ids, None if in_order else limit)
-    if in_order:
-        rows = as_named(rows, ids)[:limit]
-    whole = limit is None and where is None
-    return rows, _Chosen(ids if whole else None, None if whole else [row.id for row in rows])
+        statement = statement.where(EPOCH.c.superseded.is_(False))
+    order = EPOCH.c.epoch, EPOCH.c.attempt
+    rows = chosen_rows(reader, statement, EPOCH, EpochFields, asked, *order)
+    whole = asked.limit is None and asked.where is None
+    return rows, _Chosen(asked.ids if whole else None, None if whole else [row.id for row in rows])
 
 
 @dataclass(frozen=True)

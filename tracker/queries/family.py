@@ -1,4 +1,4 @@
-"""Runs of a sweep: those that were started with ``parent=`` another one."""
+"""Which runs are meant: those that are named, with those that were started with ``parent=`` one of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from typing import Any
 from sqlalchemy import select
 
 from tracker.database import Reader
+from tracker.queries.find import find_runs
 from tracker.queries.listing import Listing, in_chunks
+from tracker.queries.runs import chosen_ids
 from tracker.tables import RUN
+
+
+def choose(
+    reader: Reader, runs: Sequence[str], where: str | None = None, *, children: bool = False
+) -> list[str]:
+    """Return the ids of the runs that are named and that a filter leaves; of all, newest first, where none is.
+
+    With ``children`` those of the named ones are there, too.
+    """
+    if not runs:
+        return chosen_ids(reader, where)
+    ids = find_runs(reader, runs)
+    return chosen_ids(reader, where, family(reader, ids) if children else ids)
 
 
 def family(reader: Reader, ids: Sequence[str]) -> list[str]:

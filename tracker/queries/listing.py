@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
-from typing import Any
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any, get_type_hints
 
 from sqlalchemy import Connection, Select
 
@@ -54,6 +54,17 @@ def columns(words: str) -> tuple[Column, ...]:
     )
 
 
+_KINDS = {str: "text", int: "integer", int | None: "optional", bool: "flag"}
+
+
+def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
+    """Return instances of a dataclass as a listing, a column a field; other fields than these are numbers."""
+    kinds = get_type_hints(record)
+    names = [field.name for field in fields(record)]
+    heads = tuple(Column(name, _KINDS.get(kinds[name], "number")) for name in names)
+    return Listing(heads, [[getattr(row, name) for name in names] for row in rows])
+
+
 def in_chunks(
     connection: Connection, statement: Select[Any], column: Any, keys: Iterable[Any] | None
 ) -> Iterator[Any]:
@@ -67,31 +78,6 @@ def in_chunks(
 
 def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
     return chain.from_iterable(connection.execute(statement).partitions(_FETCHED))
-
-
-def of_runs(
-    connection: Connection,
-    statement: Select[Any],
-    column: Any,
-    ids: Sequence[str] | None,
-    limit: int | None,
-) -> list[Any]:
-    """Run a sorted statement for the runs with these ids (None: all), keeping its order; at most ``limit`` rows."""
-    if ids is not None and len(ids) <= CHUNK:
-        statement = statement.where(column.in_(ids))
-    if ids is None or len(ids) <= CHUNK:
-        return list(connection.execute(statement.limit(limit)))
-    wanted = set(ids)
-    rows = (row for row in _rows(connection, statement) if row.run_id in wanted)
-    return list(islice(rows, limit))
-
-
-def as_named(rows: list[Any], ids: Sequence[str] | None) -> list[Any]:
-    """Sort rows of runs by the order in which the runs were named."""
-    if ids is None:
-        return rows
-    places = {run: place for place, run in enumerate(ids)}
-    return sorted(rows, key=lambda row: places[row.run_id])
 
 
 def settled(names: Iterable[str], taken: Iterable[str], scope: str = "metrics") -> dict[str, str]:

@@ -114,11 +114,11 @@ def check_syntax(where: str | None, order_by: Order) -> None:
         parse_order(order_by)
 
 
-def chosen_ids(reader: Reader, where: str | None, order_by: Order = None) -> list[str]:
-    """Return the ids of the runs that a filter leaves, newest first."""
+def chosen_ids(reader: Reader, where: str | None, ids: Sequence[str] | None = None) -> list[str]:
+    """Return the ids of the runs that a filter leaves: of ``ids`` in their order, else of all, newest first."""
     if reader.empty:
         return []
-    return [run.id for run in _choose(reader.connection, where, order_by, None, None).rows]
+    return [run.id for run in _choose(reader.connection, where, None, None, ids).rows]
 
 
 def _is_all(where: str | None, limit: int | None, ids: Sequence[str] | None) -> bool:
