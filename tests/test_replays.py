@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -102,6 +103,15 @@ def test_a_curve_of_different_metrics_is_refused() -> None:
 def test_a_curve_tries_patiences_from_1_to_20() -> None:
     record("own", patience=2)
     assert [row["patience"] for row in rows("replay", "--curve")] == list(range(1, 21))
+
+
+def test_more_patiences_than_any_run_can_tell_apart_are_refused() -> None:
+    record("own")
+    assert len(tracker.replay("own", patience=range(1, 10_001))) == 10_000
+    with pytest.raises(tracker.BadValue, match="more than 10000 values: give fewer"):
+        tracker.replay("own", patience=count(1))
+    told = call("replay", "own", "--patience", f"1..{10**30}")
+    assert told.exit_code == 2 and "each gives the same outcome" in told.stderr
 
 
 def test_other_callbacks_are_replayed_from_python_too() -> None:

@@ -19,7 +19,7 @@ from tracker.queries.family import choose
 from tracker.queries.listing import listing_of
 from tracker.whatif_callbacks import reductions
 from tracker.whatif_files import kept_files
-from tracker.whatif_settings import POLICIES
+from tracker.whatif_settings import POLICIES, as_patiences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,16 +145,6 @@ def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) 
                 f"{spelled(name)} belongs to {' and '.join(owners)}: add {add}{owners[0]}"
                 + (f", or leave it out for {policy}." if policy != POLICIES[0] else ".")
             )
-
-
-def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
-    """Return the patiences to try; None for each run's own."""
-    if patience is None:
-        return None
-    found = list(patience) if isinstance(patience, Iterable) else [patience]
-    if not found:
-        raise BadValue("patience is empty: give one, such as 5, or several, such as range(1, 21).")
-    return found
 
 
 def only(patiences: Sequence[int] | None, policy: str) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 from tracker.database import Reader
@@ -16,10 +17,33 @@ from tracker.queries.find import labels
 POLICIES = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 """The callbacks that can be replayed."""
 
+MOST_PATIENCES = 10_000
+"""How many patiences one replay tries."""
+
 OF_ONE_METRIC = (
     "mode", "baseline", "stopping_threshold", "divergence_threshold", "initial_value_threshold",
 )  # fmt: skip
 """Settings that say something about the callback's own metric, and nothing about another one."""
+
+
+def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
+    """Return the patiences to try; None for each run's own.
+
+    Raises:
+        BadValue: for none at all, or more than `MOST_PATIENCES`.
+    """
+    if patience is None:
+        return None
+    several = patience if isinstance(patience, Iterable) else [patience]
+    found = list(islice(several, MOST_PATIENCES + 1))
+    if not found:
+        raise BadValue("patience is empty: give one, such as 5, or several, such as range(1, 21).")
+    if len(found) > MOST_PATIENCES:
+        raise BadValue(
+            f"patience has more than {MOST_PATIENCES} values: give fewer. From a run's number of epochs "
+            f"on, each gives the same outcome."
+        )
+    return found
 
 
 def arguments(

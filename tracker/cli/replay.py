@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,13 +18,14 @@ from tracker.cli.options import (
 )
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
+from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
 from tracker.queries.family import choose
 from tracker.queries.listing import listing_of
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
-from tracker.whatif_settings import POLICIES
+from tracker.whatif_settings import POLICIES, as_patiences
 
 if TYPE_CHECKING:
     from tracker.tradeoff import Point
@@ -44,14 +46,17 @@ class Patiences(click.ParamType[list[int]]):
         try:
             low, dots, high = str(value).partition("..")
             if dots:
-                found = list(range(int(low), int(high) + 1))
+                found: Sequence[int] = range(int(low), int(high) + 1)
             else:
                 found = [int(part) for part in str(value).split(",")]
         except ValueError:
             found = []
         if not found:
             self.fail(f"{value!r} is no patience: write 5, 1,3,5 or 1..20.", param, ctx)
-        return found
+        try:
+            return as_patiences(found) or []
+        except BadValue as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()

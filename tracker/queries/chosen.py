@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, TableClause
 
+from tracker.chunks import CHUNK
 from tracker.database import Reader
 from tracker.queries.fields import Fields
 from tracker.queries.filters import condition, ordering
-from tracker.queries.listing import CHUNK, in_chunks
+from tracker.queries.listing import in_chunks
 from tracker.queries.runs import Order
 from tracker.queries.status import dead_runs, status_now
 from tracker.tables import RUN
