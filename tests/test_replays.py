@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -99,9 +100,57 @@ def test_a_curve_of_different_metrics_is_refused() -> None:
     assert rows("replay", "--curve", "--monitor", "val_accuracy")[0]["runs"] == 2
 
 
+def test_runs_without_the_metric_are_left_out_and_named_unless_the_user_named_them() -> None:
+    for name in ("one", "two"):
+        record(name)
+    record("nometric", "x")
+    said = "1 run without val_loss was left out: nometric."
+    told = call("replay", "--monitor", "val_loss", "--patience", "1..3", "--curve")
+    assert told.exit_code == 0 and told.stderr.strip() == said
+    assert {row["runs"] for row in rows("replay", "--monitor", "val_loss", "--curve")} == {2}
+    assert len(rows("replay", "--monitor", "val_loss", "--policy", "ModelCheckpoint")) > 0
+    with pytest.warns(UserWarning, match=said):
+        assert set(tracker.replay(monitor="val_loss", patience=1)["run"]) == {"one", "two"}
+    with pytest.warns(UserWarning, match=said):
+        tracker.replay(monitor="val_loss", policy="ReduceLROnPlateau", where="name like '%o%'")
+    with pytest.raises(tracker.UnknownMetric, match="nometric has no metric 'val_loss'"):
+        tracker.replay("one", "nometric", monitor="val_loss")
+    with pytest.raises(
+        tracker.UnknownMetric, match="No run has the metric 'val_los': did you mean val_loss"
+    ):
+        tracker.replay(monitor="val_los")
+
+
+def test_children_that_nobody_named_are_left_out_too() -> None:
+    parent = record("parent")
+    record("child", "x", parent=parent)
+    with pytest.warns(UserWarning, match="without val_loss was left out: child"):
+        found = tracker.replay(parent, children=True, monitor="val_loss")
+    assert found["run"].tolist() == ["parent"]
+
+
+def test_runs_without_epochs_do_not_count() -> None:
+    with tracker.start_run("replays", name="sweep") as sweep:
+        record("child", parent=sweep)
+    told = call("replay", "--patience", "9")
+    assert "sweep" not in told.stdout
+    assert told.stderr.startswith("1 of 1 would not have stopped")
+    assert rows("replay", "--curve")[0]["runs"] == 1
+    assert call("replay", "sweep").stderr.strip() == "No runs with epochs."
+
+
 def test_a_curve_tries_patiences_from_1_to_20() -> None:
     record("own", patience=2)
     assert [row["patience"] for row in rows("replay", "--curve")] == list(range(1, 21))
+
+
+def test_more_patiences_than_any_run_can_tell_apart_are_refused() -> None:
+    record("own")
+    assert len(tracker.replay("own", patience=range(1, 10_001))) == 10_000
+    with pytest.raises(tracker.BadValue, match="more than 10000 values: give fewer"):
+        tracker.replay("own", patience=count(1))
+    told = call("replay", "own", "--patience", f"1..{10**30}")
+    assert told.exit_code == 2 and "each gives the same outcome" in told.stderr
 
 
 def test_other_callbacks_are_replayed_from_python_too() -> None:

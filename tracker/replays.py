@@ -7,6 +7,7 @@ It can only shorten a run: an epoch that was never trained has no value.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
 from tracker.queries import Listing
 from tracker.queries.family import choose
+from tracker.queries.find import find_runs
 from tracker.queries.listing import listing_of
 from tracker.whatif_callbacks import reductions
 from tracker.whatif_files import kept_files
-from tracker.whatif_settings import POLICIES
+from tracker.whatif_settings import POLICIES, LeftOut, as_patiences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,8 @@ def replay(
     EarlyStoppings it is the one that looks at ``monitor``; without ``monitor`` the one that stopped the
     run, else the one that restored weights, else the first. Of the others each is replayed.
 
+    Runs without epochs are left out; so are, with a warning, runs without the metric that were not named.
+
     Args:
         *runs: runs, ids, prefixes or names; none: those that ``where`` leaves, or all.
         policy: "EarlyStopping", "ReduceLROnPlateau" or "ModelCheckpoint".
@@ -88,7 +92,7 @@ def replay(
         gone_epoch, reason …).
 
     Raises:
-        UnknownMetric: when a run has no such metric.
+        UnknownMetric: when a run that was named has no such metric, or none of the others has it.
         UnknownRun, AmbiguousRun: for a name of no run, or of several.
         BadValue: for a setting that cannot be, or that is another policy's.
     """
@@ -100,8 +104,20 @@ def replay(
     check(policy, {**asked, "patience": patience}, "{}=".format)
     patiences = as_patiences(patience)
     with reading(database) as reader:
-        ids = choose(reader, [frames.named(run) for run in runs], where, children=children)
-        return frames.frame(replayed(reader, ids, policy, patiences, asked))
+        ids, left = chosen(reader, [frames.named(run) for run in runs], where, children=children)
+        listing = replayed(reader, ids, policy, patiences, asked, left)
+        said = left.said(reader, ids)
+    if said is not None:
+        warnings.warn(f"{said}.", stacklevel=2)
+    return frames.frame(listing)
+
+
+def chosen(
+    reader: Reader, names: Sequence[str], where: str | None, *, children: bool
+) -> tuple[list[str], LeftOut]:
+    """Return the ids of the runs to replay (see `choose`), and what leaves out those that nobody named."""
+    ids = choose(reader, names, where, children=children)
+    return ids, LeftOut(find_runs(reader, names))
 
 
 def replayed(
@@ -110,13 +126,14 @@ def replayed(
     policy: str,
     patiences: list[int] | None,
     asked: Mapping[str, Any],
+    left: LeftOut,
 ) -> Listing:
     """Return what `replay` does, as a listing, of the runs with these ids."""
     if policy == "ReduceLROnPlateau":
-        return reductions(reader, ids, {**asked, "patience": only(patiences, policy)})
+        return reductions(reader, ids, {**asked, "patience": only(patiences, policy)}, left)
     if policy == "ModelCheckpoint":
-        return kept_files(reader, ids, asked)
-    return listing_of(whatif.Outcome, whatif.outcomes(reader, ids, patiences, asked))
+        return kept_files(reader, ids, asked, left)
+    return listing_of(whatif.Outcome, whatif.outcomes(reader, ids, patiences, asked, left))
 
 
 def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) -> None:
@@ -145,16 +162,6 @@ def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) 
                 f"{spelled(name)} belongs to {' and '.join(owners)}: add {add}{owners[0]}"
                 + (f", or leave it out for {policy}." if policy != POLICIES[0] else ".")
             )
-
-
-def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
-    """Return the patiences to try; None for each run's own."""
-    if patience is None:
-        return None
-    found = list(patience) if isinstance(patience, Iterable) else [patience]
-    if not found:
-        raise BadValue("patience is empty: give one, such as 5, or several, such as range(1, 21).")
-    return found
 
 
 def only(patiences: Sequence[int] | None, policy: str) -> int | None:

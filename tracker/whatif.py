@@ -12,7 +12,7 @@ from tracker.policies import EarlyStopping, replay_early_stopping
 from tracker.queries import curves
 from tracker.queries.callbacks import Callback, actors, callbacks
 from tracker.queries.find import labels
-from tracker.whatif_settings import arguments, other_rules, require_metric, watching
+from tracker.whatif_settings import LeftOut, arguments, other_rules, watching
 
 KIND = "EarlyStopping"
 
@@ -50,26 +50,35 @@ class Outcome:
 
 
 def outcomes(
-    reader: Reader, runs: Sequence[str], patiences: list[int] | None, asked: Mapping[str, Any]
+    reader: Reader,
+    runs: Sequence[str],
+    patiences: list[int] | None,
+    asked: Mapping[str, Any],
+    left: LeftOut,
 ) -> list[Outcome]:
-    """Replay runs, by id; runs whose settings are equal are replayed together."""
+    """Replay the runs with epochs, by id; runs whose settings are equal are replayed together."""
     if reader.empty or not runs:
         return []
     names = labels(reader.connection, runs)
-    configs = _configs(reader, runs, asked, names)
+    configs = _configs(reader, runs, asked, names, left)
     groups: dict[tuple[EarlyStopping, str], list[str]] = {}
-    for run in runs:
-        groups.setdefault(configs[run], []).append(run)
+    for run, settings in configs.items():
+        groups.setdefault(settings, []).append(run)
     found: dict[str, list[Outcome]] = {}
     for (config, rules), members in groups.items():
         tried = [config.patience] if patiences is None else patiences
-        lines = curves.curves(reader, members, config.monitor)
-        found.update(_replayed(config, rules, tried, [lines[run] for run in members], names))
-    return [one for run in runs for one in found[run]]
+        lines = curves.curves(reader, members, config.monitor).values()
+        trained = [line for line in lines if line.points]
+        found.update(_replayed(config, rules, tried, trained, names))
+    return [one for run in runs for one in found.get(run, [])]
 
 
 def _configs(
-    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], names: Mapping[str, str]
+    reader: Reader,
+    runs: Sequence[str],
+    asked: Mapping[str, Any],
+    names: Mapping[str, str],
+    left: LeftOut,
 ) -> dict[str, tuple[EarlyStopping, str]]:
     """Return each run's settings, and what its rules are called."""
     own = callbacks(reader, runs, KIND)
@@ -82,7 +91,8 @@ def _configs(
     for run in runs:
         callback = _judge(own.get(run, []), asked.get("monitor"), acted.get(run))
         config = arguments(EarlyStopping, callback, asked, has[run])
-        require_metric(config["monitor"], has[run], names[run])
+        if left.lacks(run, names[run], config["monitor"], has[run]):
+            continue
         rule = EarlyStopping(**config)
         recorded = other_rules(callback, asked)
         configs[run] = rule, f"{rule.rules} for {recorded}" if recorded else rule.rules

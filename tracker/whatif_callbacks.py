@@ -10,7 +10,7 @@ from tracker.policies import ReduceLROnPlateau
 from tracker.queries import Listing, curves
 from tracker.queries.callbacks import Callback, decided
 from tracker.queries.listing import columns
-from tracker.whatif_settings import arguments, each_callback, remark, require_metric
+from tracker.whatif_settings import LeftOut, arguments, each_callback, remark
 
 REDUCTIONS = columns(
     "run. epoch# monitor. value best best_epoch~ wait# factor lr_before lr_after reason."
@@ -18,7 +18,9 @@ REDUCTIONS = columns(
 _UNKNOWN = "; no learning rate was recorded, 1 stands for the first one"
 
 
-def reductions(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) -> Listing:
+def reductions(
+    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], left: LeftOut
+) -> Listing:
     """Return where the learning rate would have been lowered, a row a reduction.
 
     It starts at the first learning rate that was recorded, and follows what others (a schedule) made of
@@ -27,7 +29,7 @@ def reductions(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
     is replayed; ``monitor`` chooses.
 
     Raises:
-        UnknownMetric: when a run has no such metric.
+        UnknownMetric: when a run that was named has no such metric.
         BadValue: for settings that cannot be.
     """
     if reader.empty:
@@ -37,7 +39,8 @@ def reductions(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
         reader, runs, "ReduceLROnPlateau", asked.get("monitor")
     ):
         rule = ReduceLROnPlateau(**arguments(ReduceLROnPlateau, callback, asked, there))
-        require_metric(rule.monitor, there, name)
+        if left.lacks(run, name, rule.monitor, there):
+            continue
         line = curves.curves(reader, [run], rule.monitor)[run]
         rates = _Rates(line, _recorded(reader, callback))
         added = remark(rule.rules, callback, asked)

@@ -14,7 +14,7 @@ from tracker.policies import KERAS, Best, TopK, words
 from tracker.queries import Listing, curves
 from tracker.queries.callbacks import Callback, decided
 from tracker.queries.listing import columns
-from tracker.whatif_settings import arguments, each_callback, remark, require_metric
+from tracker.whatif_settings import LeftOut, arguments, each_callback, remark
 
 FILES = columns("run. epoch# step~ monitor. value verdict. gone_epoch~ filepath. reason.")
 _NO_CHECKS = ("training raised ", "could not be saved")
@@ -58,7 +58,9 @@ class Rules:
     last_stays: bool
 
 
-def kept_files(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) -> Listing:
+def kept_files(
+    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], left: LeftOut
+) -> Listing:
     """Return which files ModelCheckpoint would have saved, a row a file, and what became of each.
 
     ``verdict`` is "saved" for a file that would be there at the end, "pruned" for one deleted since and
@@ -68,7 +70,7 @@ def kept_files(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
     ``save_best_only=True`` and one file name, or with ``keep`` files, one an epoch.
 
     Raises:
-        UnknownMetric: when a run has no such metric.
+        UnknownMetric: when a run that was named has no such metric.
         BadValue: for settings that cannot be, or another metric where files were saved between epochs.
     """
     if reader.empty:
@@ -79,8 +81,8 @@ def kept_files(reader: Reader, runs: Sequence[str], asked: Mapping[str, Any]) ->
     ):
         config = arguments(Best, callback, asked, there)
         own = callback is not None and config["monitor"] == callback.monitor
-        if not own:
-            require_metric(config["monitor"], there, name)
+        if not own and left.lacks(run, name, config["monitor"], there):
+            continue
         checks = _checks(reader, run, callback if own else None, config["monitor"], name)
         if callback is not None and not own:
             checks = _as_often(reader, callback, checks, name)

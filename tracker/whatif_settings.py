@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 from tracker.database import Reader
@@ -17,10 +18,33 @@ from tracker.values import brief
 POLICIES = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 """The callbacks that can be replayed."""
 
+MOST_PATIENCES = 10_000
+"""How many patiences one replay tries."""
+
 OF_ONE_METRIC = (
     "mode", "baseline", "stopping_threshold", "divergence_threshold", "initial_value_threshold",
 )  # fmt: skip
 """Settings that say something about the callback's own metric, and nothing about another one."""
+
+
+def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
+    """Return the patiences to try; None for each run's own.
+
+    Raises:
+        BadValue: for none at all, or more than `MOST_PATIENCES`.
+    """
+    if patience is None:
+        return None
+    several = patience if isinstance(patience, Iterable) else [patience]
+    found = list(islice(several, MOST_PATIENCES + 1))
+    if not found:
+        raise BadValue("patience is empty: give one, such as 5, or several, such as range(1, 21).")
+    if len(found) > MOST_PATIENCES:
+        raise BadValue(
+            f"patience has more than {MOST_PATIENCES} values: give fewer. From a run's number of epochs "
+            f"on, each gives the same outcome."
+        )
+    return found
 
 
 def arguments(
@@ -100,10 +124,64 @@ def each_callback(
             yield run, called[run], callback, there[run]
 
 
-def require_metric(monitor: str, there: set[str], run: str) -> None:
-    """Refuse a metric that a run with epochs does not have; names those there are."""
-    if there and monitor not in there:
-        raise UnknownMetric(
-            f"{run} has no metric {brief(monitor)}: {nearest(monitor, sorted(there))} "
-            f"Choose one with monitor= or --monitor."
-        )
+class LeftOut:
+    """Runs without the metric that a replay looks at: left out, unless they were named.
+
+    Args:
+        named: ids of the runs that were named; None where all were.
+    """
+
+    def __init__(self, named: Iterable[str] | None = None) -> None:
+        self._named = None if named is None else set(named)
+        self._lacking: dict[str, tuple[str, str, set[str]]] = {}
+
+    def lacks(self, run: str, name: str, monitor: str, there: set[str]) -> bool:
+        """Return whether a run is to be left out: it has not got the metric, and nobody named it.
+
+        Args:
+            run, name: its id, and what it is called.
+            monitor: the metric.
+            there: names of the run's metrics.
+
+        Raises:
+            UnknownMetric: for a run that was named and has other metrics; names them.
+        """
+        if monitor in there:
+            return False
+        if self._named is not None and run not in self._named:
+            self._lacking[run] = name, monitor, there
+            return True
+        if there:
+            raise UnknownMetric(f"{name} has no metric {_choice(monitor, there)}")
+        return False
+
+    def said(self, reader: Reader, runs: Sequence[str]) -> str | None:
+        """Say which of the runs that were to be replayed were left out; None for none of those with epochs.
+
+        Raises:
+            UnknownMetric: when none was replayed.
+        """
+        if not self._lacking:
+            return None
+        trained = curves.with_epochs(reader, runs)
+        groups: dict[str, list[str]] = {}
+        for name, monitor, _ in (self._lacking[run] for run in trained if run in self._lacking):
+            groups.setdefault(monitor, []).append(name)
+        if trained and trained <= self._lacking.keys():
+            there = set().union(*(self._lacking[run][2] for run in trained))
+            raise UnknownMetric(f"No run has the metric {_choice(next(iter(groups)), there)}")
+        return "; ".join(_left(monitor, names) for monitor, names in groups.items()) or None
+
+
+def _choice(monitor: str, there: set[str]) -> str:
+    hint = nearest(monitor, sorted(there))
+    return f"{brief(monitor)}: {hint} Choose one with monitor= or --monitor."
+
+
+def _left(monitor: str, names: Sequence[str]) -> str:
+    one = len(names) == 1
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"{len(names)} run{'' if one else 's'} without {monitor} {'was' if one else 'were'} left out: "
+        f"{', '.join(sorted(names)[:5])}{more}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,13 +18,13 @@ from tracker.cli.options import (
 )
 from tracker.cli.render import Table, on_terminal, show
 from tracker.database import reading
+from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
-from tracker.queries.family import choose
 from tracker.queries.listing import listing_of
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
-from tracker.whatif_settings import POLICIES
+from tracker.whatif_settings import POLICIES, as_patiences
 
 if TYPE_CHECKING:
     from tracker.tradeoff import Point
@@ -44,14 +45,17 @@ class Patiences(click.ParamType[list[int]]):
         try:
             low, dots, high = str(value).partition("..")
             if dots:
-                found = list(range(int(low), int(high) + 1))
+                found: Sequence[int] = range(int(low), int(high) + 1)
             else:
                 found = [int(part) for part in str(value).split(",")]
         except ValueError:
             found = []
         if not found:
             self.fail(f"{value!r} is no patience: write 5, 1,3,5 or 1..20.", param, ctx)
-        return found
+        try:
+            return as_patiences(found) or []
+        except BadValue as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -87,7 +91,8 @@ def replay(
 
     A replay can only shorten a run: epochs that were never trained have no value. Every setting that
     is not given is the run's own. Of several EarlyStoppings that is the one that looks at --monitor;
-    without it the one that stopped the run, else the first.
+    without it the one that stopped the run, else the first. Runs without epochs are left out; so are
+    runs without the metric that were not named.
 
     \b
     Example:
@@ -102,12 +107,17 @@ def replay(
     if patience is None and (curve or png):
         patience = list(range(1, 21))
     with reading(database) as reader:
-        ids = choose(reader, names, where, children=children)
+        ids, left = replays.chosen(reader, names, where, children=children)
         if curve or png:
-            _print_curve(whatif.outcomes(reader, ids, patience, asked), form, png)
-            return
-        listing = replays.replayed(reader, ids, policy, patience, asked)
-    if policy == POLICIES[0]:
+            outcomes = whatif.outcomes(reader, ids, patience, asked, left)
+        else:
+            listing = replays.replayed(reader, ids, policy, patience, asked, left)
+        said = left.said(reader, ids)
+    if said is not None:
+        click.echo(f"{said}.", err=True)
+    if curve or png:
+        _print_curve(outcomes, form, png)
+    elif policy == POLICIES[0]:
         _print_outcomes(listing, form)
     else:
         print_listing(listing, form, _ROWS[policy])
@@ -119,7 +129,7 @@ def _print_outcomes(listing: Listing, form: str) -> None:
     if form == "table":
         unstopped = sum(row["stop_epoch"] is None for row in listing.dicts())
         if not listing.rows:
-            click.echo("No runs.", err=True)
+            click.echo("No runs with epochs.", err=True)
         elif unstopped:
             click.echo(
                 f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "

@@ -62,3 +62,9 @@ def metrics_of(reader: Reader, runs: Sequence[str]) -> dict[str, set[str]]:
     for row in in_chunks(reader.connection, statement, SUMMARY.c.run_id, runs):
         names[row.run_id].add(row.name)
     return names
+
+
+def with_epochs(reader: Reader, runs: Sequence[str]) -> set[str]:
+    """Return those of the runs that have an effective epoch."""
+    statement = select(EPOCH.c.run_id).where(EPOCH.c.superseded.is_(False)).distinct()
+    return {row.run_id for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, runs)}
