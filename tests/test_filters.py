@@ -95,6 +95,7 @@ def test_a_filter_leaves_the_runs_it_says(reader: Reader, where: str, names: str
     ("where", "said"),
     [
         ("val_los < 1", "There is no field 'val_los': did you mean val_loss?"),
+        ("share > 0.3", "There are metrics, params.NAME, tags.NAME, id, name, experiment, status,"),
         ("lr < 1", "did you mean params.lr?"),
         ("params.lrr < 1", "No run has params.lrr: did you mean lr?"),
         ("tags.teem = 'x'", "No run has tags.teem: did you mean team?"),

@@ -102,6 +102,8 @@ class Fields:
         known = self._names(SUMMARY) if field.function else self.names()
         same = [name for name in labels if name.partition(".")[2] == field.name]
         hint = f"did you mean {' or '.join(same)}?" if same else nearest(field.name, known, most=20)
+        if hint.startswith("did you mean") and not same and not field.function:
+            hint += f" There are metrics, params.NAME, tags.NAME, {', '.join(self.columns)}."
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
 
     def names(self) -> list[str]:
