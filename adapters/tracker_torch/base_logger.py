@@ -12,8 +12,6 @@ from tracker import BadValue, number
 from tracker.policies import averages
 from tracker_torch.callback import Callback, Logs
 
-_TOGETHER = 256  # fewer than make Python look for garbage
-
 
 class BaseLogger(Callback):
     """Average what is logged in batches over the epoch, weighted by batch size where one is given.
@@ -35,7 +33,6 @@ class BaseLogger(Callback):
     def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
         self.stateful_metrics = set(stateful_metrics or ())
         self._means: dict[str, _Mean] = {}
-        self._waiting: list[tuple[dict[str, Any], float]] = []
 
     def add(self, values: dict[str, Any], size: float | None = None) -> dict[str, Any]:
         """Count each value ``size`` times, once by default; with 0, not at all.
@@ -45,7 +42,7 @@ class BaseLogger(Callback):
             size: the weight of these values.
 
         Returns:
-            ``values``, which are kept until they are counted.
+            ``values``.
 
         Raises:
             BadValue: for a value that is not one number, or a size that is none or negative.
@@ -55,38 +52,27 @@ class BaseLogger(Callback):
             weight = 1.0
         else:  # in every batch: the usual case without a call
             weight = size if size.__class__ is int and size > 0 else _weight(size)
-        here = True
         for name, value in values.items():
             if value.__class__ is not float:
-                value = values[name] = _plain(value, name)
-                here = here and value.__class__ is float
-        # Many batches are counted together: between two training steps each line costs the most.
-        waiting = self._waiting
-        waiting += ((values, weight),)
-        if not here or len(waiting) >= _TOGETHER:
-            self._count()
-        return values
-
-    def _count(self) -> None:
-        """Add up what waits."""
-        waiting, self._waiting = self._waiting, []
+                values[name] = _plain(value, name)
+        if not weight:
+            return values
         means, stateful = self._means, self.stateful_metrics
-        for values, weight in waiting:
-            for name, value in values.items() if weight else ():
-                mean = means.get(name)
-                if mean is None:
-                    mean = means[name] = _Mean()
-                if stateful and name in stateful:
-                    mean.reset()
-                if value.__class__ is float:
-                    mean.total += value * weight
-                else:
-                    mean.add_on_device(value, weight)
-                mean.weight += weight
+        for name, value in values.items():
+            mean = means.get(name)
+            if mean is None:
+                mean = means[name] = _Mean()
+            if stateful and name in stateful:
+                mean.reset()
+            if value.__class__ is float:
+                mean.total += value * weight
+            else:
+                mean.add_on_device(value, weight)
+            mean.weight += weight
+        return values
 
     def averages(self) -> dict[str, float]:
         """Return the averages since `reset`; this is where the device is waited for, once."""
-        self._count()
         sums = {
             name: mean.on_device for name, mean in self._means.items() if mean.on_device is not None
         }
@@ -97,7 +83,7 @@ class BaseLogger(Callback):
 
     def reset(self) -> None:
         """Begin a new epoch."""
-        self._means, self._waiting = {}, []
+        self._means = {}
 
     def get_state(self) -> dict[str, Any]:
         """Return the sums so far, for a backup in the middle of an epoch."""
@@ -107,7 +93,6 @@ class BaseLogger(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin anew, or with the sums of a backup."""
         carried, self._carried = self._carried, None
-        self._waiting = []
         self._means = {name: _Mean(*sums) for name, sums in (carried or {}).items()}
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:

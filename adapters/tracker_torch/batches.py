@@ -27,8 +27,7 @@ class Batches:
     def __init__(self, callbacks: CallbackList, bar: Progress, log_every: int | None) -> None:
         self._callbacks, self._bar, self._every = callbacks, bar, log_every
         self.logged: dict[str, Any] | None = None
-        self._open: int | None = None
-        self._report: dict[str, Any] | None = None  # what was logged in the open batch
+        self._open: tuple[int, dict[str, Any] | None] | None = None
         self._left = False
 
     @property
@@ -46,9 +45,8 @@ class Batches:
         for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
             if begins:
                 callbacks.on_train_batch_begin(number)
-            if heard:
-                self._report = self.logged = {}
-            self._open = number
+            self.logged = {} if heard else None
+            self._open = number, self.logged
             try:
                 yield batch
             except GeneratorExit:
@@ -91,8 +89,7 @@ class Batches:
         """
         if self._open is None:
             return
-        number, self._open = self._open, None
-        logged, self._report = self._report, None
+        (number, logged), self._open = self._open, None
         self.logged, self._left = None, False
         if not done:
             return
