@@ -79,9 +79,8 @@ def _install() -> None:
 
 
 def _at_exit() -> None:
-    with (
-        ExitStack() as endings
-    ):  # the newest run first; what one raises keeps no other from its end
+    # The newest run first; what one raises keeps no other from its end.
+    with ExitStack() as endings:
         for run in _active:
             endings.callback(_end, run)
 

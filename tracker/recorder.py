@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from tracker import journal, rows, values
+from tracker import journal, registry, rows, values
 from tracker.blocks import CallBlock, SeriesWriter
 from tracker.buffer import Buffer
 from tracker.clock import now
@@ -235,7 +234,7 @@ class Recorder:
         with self._lock:
             self._series.add(self._drained())
             left = self._streamed(self._series.pending())
-            earlier, self.attempt_id = self.attempt_id, secrets.token_hex(6)
+            earlier, self.attempt_id = self.attempt_id, registry.new_id()
             self.attempt = number
             self._series = SeriesWriter()
         self.record(*left, rows.follow(self.run_id, earlier, self.attempt_id, number))

@@ -236,9 +236,8 @@ def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
     same = [one for one in pending if is_same(found, one)]
     replacing = any(one.state == "missing" for one in pending)
     kept = None
-    if (
-        same and replacing
-    ):  # an old and a new one with the same content: one file, one row, the new one
+    # Of an old and a new one with the same content the new one stays: one file, one row.
+    if same and replacing:
         kept = max(same, key=lambda one: bool(one.state == "missing"))
     elif same:
         try:

@@ -38,7 +38,7 @@ class TrackerCallback(Recorded):
 
     Raises:
         tracker.BadValue: ``log_every`` is no whole number of at least 1.
-        tracker.UsageError: when training begins: ``resume`` is given, and a run is active already.
+        tracker.UsageError: when training begins: ``resume`` is given, and another run is active.
     """
 
     def __init__(
