@@ -27,7 +27,7 @@ from typing import Any
 
 from tracker.errors import BadValue
 from tracker.packing import LAST_STEP, Batch, Calls, pack
-from tracker.tensors import Deferred, snapshot
+from tracker.tensors import snapshot
 from tracker.values import brief, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
@@ -84,12 +84,13 @@ class Buffer:
                 that is not a 64-bit integer.
         """
         try:
-            for value in metrics.values():
+            values = {**metrics}
+            for value in values.values():
                 if value.__class__ is not float:
-                    values = {name: _settled(value, name) for name, value in metrics.items()}
+                    for name, value in values.items():
+                        if value.__class__ is not float:
+                            values[name] = snapshot(value, name)
                     break
-            else:
-                values = dict(metrics)
         except BadValue:
             raise
         except (AttributeError, TypeError, ValueError) as error:
@@ -203,10 +204,6 @@ class Buffer:
             self.bad += lost.points
             self.warning = self.warning or f"A value was not recorded: {lost.why}."
         return batch
-
-
-def _settled(value: Any, name: str) -> float | Deferred:
-    return value if value.__class__ is float else snapshot(value, name)
 
 
 def _next_step(last: int, step: int | None) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tracker.values import element_count, number
 
 _NUMBERS = (float, int, np.floating, np.integer, np.bool_)
+_USUAL: frozenset[Any] = frozenset({int, np.float32, np.float64})  # found without looking further
 
 
 class Deferred:
@@ -42,10 +43,12 @@ def snapshot(value: Any, name: str) -> float | Deferred:
         BadValue: as `number` does.
     """
     try:
-        if isinstance(value, _NUMBERS) and isfinite(found := float(value)):
-            return found
+        if value.__class__ in _USUAL:
+            return float(value)
         if getattr(value, "is_cpu", False):  # a torch tensor that nobody has to wait for
             return float(value.item())
+        if isinstance(value, _NUMBERS) and isfinite(found := float(value)):
+            return found
         waits = element_count(value) == 1
     except Exception:  # whatever the value's own methods raise
         waits = False

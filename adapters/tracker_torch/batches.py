@@ -27,8 +27,9 @@ class Batches:
     def __init__(self, callbacks: CallbackList, bar: Progress, log_every: int | None) -> None:
         self._callbacks, self._bar, self._every = callbacks, bar, log_every
         self.logged: dict[str, Any] | None = None
-        self._open: tuple[int, dict[str, Any] | None] | None = None
+        self._open: int | None = None
         self._left = False
+        self._reported: dict[str, Any] | None = None
 
     @property
     def step(self) -> int:
@@ -42,25 +43,28 @@ class Batches:
         begins = callbacks.hears("on_train_batch_begin")
         heard = self._every or callbacks.hears("on_train_batch_end")
         walk = callbacks.position.walk(loader, callbacks.warn)
-        for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
-            if begins:
-                callbacks.on_train_batch_begin(number)
-            self.logged = {} if heard else None
-            self._open = number, self.logged
-            try:
+        stops = callbacks.flags
+        try:
+            for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
+                if begins:
+                    callbacks.on_train_batch_begin(number)
+                if heard:
+                    self.logged = {}
+                self._open = number
                 yield batch
-            except GeneratorExit:
-                # By `break` or by an error, nobody can tell here: see `settle`.
-                self._left, self.logged = self._open is not None, None
-                raise
-            if heard:
-                self.settle()
-            else:  # the usual case, and in every batch
-                self._open = None
-                callbacks.step += 1
-            # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
-            if callbacks.stop_training and not several():
-                break
+                if heard:
+                    self.settle()
+                elif self._open is not None:  # the usual case, and in every batch
+                    self._open = None
+                    callbacks.step += 1
+                for flags in stops:
+                    # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
+                    if flags.get("stop_training") and not several():
+                        return
+        except GeneratorExit:
+            # By `break` or by an error, nobody can tell here: see `settle`.
+            self._left, self._reported, self.logged = self._open is not None, self.logged, None
+            raise
 
     def test(self, loader: Iterable[Any]) -> Iterator[Any]:
         """Yield the batches of ``loader``, which are no steps; what is logged is no training batch's."""
@@ -87,11 +91,9 @@ class Batches:
 
         After a ``break`` it is still at hand when the epoch ends; after an error training ends.
         """
-        if self._open is None:
-            return
-        (number, logged), self._open = self._open, None
-        self.logged, self._left = None, False
-        if not done:
+        number, logged = self._open, self._reported if self._left else self.logged
+        self._open, self._left, self._reported, self.logged = None, False, None, None
+        if number is None or not done:
             return
         callbacks = self._callbacks
         callbacks.on_train_batch_end(number, logged)

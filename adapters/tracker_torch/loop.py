@@ -36,6 +36,7 @@ class Loop:
         position: where it is in its data.
         rates: the learning rates of the epoch that has ended, under the names they are logged by.
         main: whether this process writes files and talks (rank 0, or the only one).
+        flags: where a stop is asked for, under ``stop_training``: our own, with its reason, then the models'.
     """
 
     def __init__(
@@ -57,10 +58,9 @@ class Loop:
         self._given, self._start = run, start
         self._run: Run | None = None
         self._owned = False
-        self._stop = self._live = False
-        self.recorded = False
-        self._why: str | None = None
-        self._flags: list[dict[str, Any]] = []
+        self._live = self.recorded = False
+        self._asked: dict[str, str] = {}
+        self.flags: list[dict[str, Any]] = [self._asked]
         self._forgiven: set[int] = set()
 
     @property
@@ -84,36 +84,30 @@ class Loop:
     @property
     def stop_training(self) -> bool:
         """Whether training is to end. ``model.stop_training = True``, Keras' way, counts too."""
-        if self._stop:
-            return True
-        for flags in self._flags:  # noqa: SIM110 - any() makes a generator, and this runs in every batch
-            if flags.get("stop_training"):
-                return True
-        return False
+        return any(flags.get("stop_training") for flags in self.flags)
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:
         if value:
             self.stop(policies.words.stop_was_set("the loop", self.epoch))
             return
-        for flags in self._flags:
-            flags.pop("stop_training", None)
-        if self._stop:
-            self._stop = False
+        if self._asked:
             self.run.note_stop(None)
+        for flags in self.flags:
+            flags.pop("stop_training", None)
 
     def stop(self, reason: str) -> None:
         """End training, for a reason that is kept with the run."""
-        self._stop, self._why = True, reason
+        self._asked["stop_training"] = reason
         self.run.note_stop(reason)
 
     def agree_to_stop(self, epoch: int) -> None:
         """End training on every rank where one has ended it, and keep which and why."""
-        if self.stop_training and not self._stop:
+        if self.stop_training and not self._asked:
             self.stop(policies.words.stop_was_set("the loop or the model", epoch))
-        reasons = distributed.gather(self._why if self._stop else None)
+        reasons = distributed.gather(self._asked.get("stop_training"))
         first = next((rank for rank, reason in enumerate(reasons) if reason is not None), None)
-        if first is not None and not self._stop:
+        if first is not None and not self._asked:
             self.stop(f"rank {first} stopped after epoch {epoch}: {reasons[first]}")
 
     @property
@@ -123,13 +117,13 @@ class Loop:
 
     def begin_anew(self) -> None:
         """Forget a stop, as Keras does before ``on_train_begin``, and a run of ours that has ended."""
-        self._stop, self._forgiven = False, set()
+        self._forgiven = set()
         if self._owned and self._run is not None and self._run.finished:
             self._run, self._owned = None, False
             self.epoch = self.step = 0
         self._live = self.recorded = False
-        self._flags = [vars(unwrap(module)) for module in named(self.model).values()]
-        for flags in self._flags:
+        self.flags = [self._asked, *(vars(unwrap(module)) for module in named(self.model).values())]
+        for flags in self.flags:
             flags.pop("stop_training", None)
 
     def let_go(self) -> None:

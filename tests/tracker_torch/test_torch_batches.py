@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def test_the_batch_that_a_loop_is_left_in_is_counted_reported_and_streamed(wine:
             assert training.step == 2 * training.epoch + 2
     assert heard.batches == [{"batch": n, "loss": float(n)} for n in (0, 1)] * 2
     assert list(tracker.metrics(training.run.id)["step"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("log_every", [None, 1])
+def test_an_endless_walk_over_many_epochs_counts_each_batch_once(
+    wine: Problem, log_every: int | None
+) -> None:
+    with Training(wine.net(), None, 3, log_every=log_every) as training:
+        for epoch in training.epochs():
+            if epoch == 0:
+                walk = training.batches(count())
+            for number in islice(walk, 2):
+                training.log(loss=float(number))
+            training.log_epoch()
+            assert training.step == 2 * epoch + 2
 
 
 def test_a_batch_that_raised_is_no_step(wine: Problem) -> None:
