@@ -19,11 +19,6 @@ def number(value: Any) -> float | None:
 
 def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Return the entries of ``logs`` that are one number each; Keras lets callbacks add anything."""
-    for name, value in (logs or {}).items():
-        if value.__class__ is not float or name.__class__ is not str:
-            break
-    else:  # as good as always: Keras has made floats of them
-        return dict(logs or {})
     found = {str(name): number(value) for name, value in (logs or {}).items()}
     return {name: value for name, value in found.items() if value is not None}
 

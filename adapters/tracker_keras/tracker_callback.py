@@ -102,7 +102,10 @@ class TrackerCallback(Recorded):
     def _tracker_stream(self, logs: Mapping[str, Any], step: int) -> None:
         session = self._tracker_session
         if session is not None and session.open:
-            session.run.log(numbers(logs), step=step)
+            try:
+                session.run.log(logs, step=step)
+            except tracker.BadValue:  # Keras lets callbacks add anything
+                session.run.log(numbers(logs), step=step)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock and its count of steps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import keras
+import numpy as np
 import pytest
 
 import tracker
@@ -44,3 +45,17 @@ def test_what_comes_early_waits_for_what_was_before(stride):
     points.begin_epoch()
     add(first)
     assert found[-1] == 5 * stride
+
+
+def test_what_other_callbacks_add_to_a_batch_is_streamed_if_it_is_a_number(build, data):
+    class Adds(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            logs.update(text="text", number=np.float32(batch), both=np.ones(2), none=None)
+
+    tracked = TrackerCallback(log_every=1)
+    build().fit(data.x, data.y, epochs=1, verbose=0, callbacks=[Adds(), tracked])
+    points = tracker.metrics(tracked.run.id)
+    assert {"loss", "number"} < set(points["name"])
+    assert {"text", "none", "both"}.isdisjoint(points["name"])
+    added = points[points["name"] == "number"]
+    assert len(added) > 1 and list(added["value"]) == list(added["step"] - 1)
