@@ -53,6 +53,7 @@ class BaseLogger(Callback):
         else:  # in every batch: the usual case without a call
             weight = size if size.__class__ is int and size > 0 else _weight(size)
         for name, value in values.items():
+            # The usual case, in every batch, without another call.
             if value.__class__ is Tensor and value.is_cpu and not value.dim():
                 value = values[name] = value.item()
             if value.__class__ is not float:
