@@ -17,7 +17,7 @@ T = TypeVar("T")
 Spent = tuple[float, float]
 RUNS, POINTS = 100, 10_000
 ROUNDS, STEPS = 200, 250
-KERAS_ROUNDS, KERAS_STEPS = 120, 400
+KERAS_ROUNDS, KERAS_STEPS = 200, 400
 
 
 def sections(*, quick: bool) -> str:
