@@ -9,8 +9,10 @@ import keras
 
 import tracker
 from tracker_keras import recording
+from tracker_keras.announced import announce
 from tracker_keras.epochs import Probe
 from tracker_keras.recording import Session
+from tracker_keras.trained import Trained
 
 Logs = dict[str, Any] | None
 RULES = "keras-" + ".".join(keras.__version__.split(".")[:2])
@@ -38,7 +40,7 @@ class Recorded(keras.callbacks.Callback):
     def set_model(self, model: Any) -> None:
         """Take the model, and say so to the others of this training."""
         super().set_model(model)
-        recording.announce(self._model, self)
+        announce(self._model, self)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Join the active run, or start one for this training."""
@@ -101,6 +103,9 @@ class Recorded(keras.callbacks.Callback):
 
     def tracker_resume(self, epoch: int) -> None:
         """Go on at ``epoch`` as if there had been no interruption; only in a resumed run."""
+
+    def tracker_goes_on(self, epoch: int, earlier: Trained) -> None:
+        """Begin at ``epoch`` in a run that an earlier `fit` of this process has recorded into."""
 
     def tracker_has_stopped(self) -> bool:
         """Whether it had already ended the training that is resumed."""

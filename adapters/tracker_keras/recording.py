@@ -8,27 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import tracker
 from tracker.policies import words
+from tracker_keras.announced import announced
 from tracker_keras.capture import facts, size
 from tracker_keras.epochs import Epochs
 from tracker_keras.fitting import Call, call_of, calls
 from tracker_keras.readings import set_learning_rate, steps_taken
+from tracker_keras.trained import trained
 
 if TYPE_CHECKING:
     from tracker_keras.recorded import Recorded
 
 _open: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
-_by_hand: weakref.WeakKeyDictionary[Any, list[weakref.ref[Recorded]]] = weakref.WeakKeyDictionary()
-_last_epochs: weakref.WeakKeyDictionary[tracker.Run, int] = weakref.WeakKeyDictionary()
-
-
-def announce(model: Any, callback: Recorded) -> None:
-    """Note that a callback is going to take part; Keras hands the model to all of them first."""
-    call = call_of(model)
-    if call is not None:
-        if not any(one is callback for one in call.callbacks):
-            call.callbacks.append(callback)
-    elif model is not None:
-        _by_hand.setdefault(model, []).append(weakref.ref(callback))
 
 
 def join(callback: Recorded) -> Session:
@@ -55,6 +45,7 @@ class Session:
         owned: whether it was started for this training, and ends with it.
         resuming: whether it goes on with what an earlier process has recorded.
         epochs: what records them.
+        trained: what this process has recorded into the run.
         first_epoch: where this training starts, once that is known.
     """
 
@@ -63,7 +54,7 @@ class Session:
         self.model: Any = getattr(first, "_model", None)
         self.call = call
         self.first_epoch: int | None = None
-        self._expected = [weakref.ref(one) for one in _expected(key, call) or [first]]
+        self._expected = [weakref.ref(one) for one in announced(key, call) or [first]]
         self._members: list[weakref.ref[Recorded]] = []
         self._left = 0
         self._turns = 0
@@ -72,7 +63,9 @@ class Session:
         self._folders: list[str] = []
         self._initial_epochs: list[Any] = []
         self.run, self.owned = self._find_run()
-        self.resuming = self.run.attempt > 1 and self.run not in _last_epochs
+        self.trained = trained(self.run)
+        self._recorded_to = self.trained.last
+        self.resuming = self.run.attempt > 1 and self._recorded_to is None
         self.epochs = Epochs(self.run, self.model)
         if call is not None:
             self._make_room(self._initial_epoch(call))
@@ -179,7 +172,7 @@ class Session:
         """Take ``epoch`` for the first one of this training, and give callbacks their state back."""
         self.first_epoch = epoch
         self._make_room(epoch)
-        if self.run not in _last_epochs and epoch != self.run.first_epoch:
+        if self.trained.last is None and epoch != self.run.first_epoch:
             self.run.rewind(epoch)
         if self.resuming:
             self._restore_rate()
@@ -201,24 +194,41 @@ class Session:
 
     def _make_room(self, epoch: int) -> None:
         """Let a second `fit` of one run supersede the epochs it repeats, rather than add to them."""
-        last = _last_epochs.get(self.run)
+        last = self.trained.last
         if last is not None and epoch <= last:
             self.run.rewind(epoch)
-            _last_epochs[self.run] = epoch - 1
+            self.trained.last = epoch - 1
 
     def epoch_begins(self, epoch: int, callback: Recorded) -> None:
         """Before a callback's ``on_epoch_begin``; the first one to come starts the epoch."""
         if epoch != self.epochs.current:
             self.epochs.complete()
-            if self.epochs.current is None and epoch != self.first_epoch:
-                self._settle(epoch)
+            if self.epochs.current is None:
+                self._begin_at(epoch)
             self.epochs.begin(epoch)
         self.epochs.watch(callback)
+
+    def _begin_at(self, epoch: int) -> None:
+        if epoch != self.first_epoch:
+            self._settle(epoch)
+        before = self._recorded_to
+        if before is None:
+            return
+        for one in self.members:
+            one.tracker_goes_on(epoch, self.trained)
+        if epoch <= before:
+            warnings.warn(
+                f"fit begins at epoch {epoch} (0-based), and run {self.run.name} has recorded epochs up "
+                f"to {before}: those that are repeated are superseded, kept but not shown. To add k "
+                f"epochs to them pass initial_epoch={before + 1}, epochs={before + 1} + k to fit; for "
+                f"a run each, call fit outside of this run.",
+                stacklevel=2,
+            )
 
     def epoch_ends(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Before a callback's ``on_epoch_end``; the first one to come records the epoch."""
         if self.open and self.epochs.end(epoch, logs):
-            _last_epochs[self.run] = epoch
+            self.trained.last = epoch
             self._capture_what_is_built()
 
     def epoch_passed(self, callback: Recorded) -> None:
@@ -277,21 +287,6 @@ class Session:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
             one.tracker_left()
-
-
-def _expected(key: Any, call: Call | None) -> list[Recorded]:
-    if call is not None:
-        return list(call.callbacks)
-    try:
-        refs = _by_hand.pop(key, [])
-    except TypeError:
-        return []
-    found: list[Recorded] = []
-    for ref in refs:
-        one = ref()
-        if one is not None and not any(one is other for other in found):
-            found.append(one)
-    return found
 
 
 def _dropped(run: tracker.Run, owned: bool) -> None:

@@ -12,6 +12,7 @@ from tracker_keras.batch_points import BatchPoints
 from tracker_keras.readings import numbers, steps_taken
 from tracker_keras.recorded import Logs, Recorded
 from tracker_keras.recording import Session
+from tracker_keras.trained import Trained
 
 
 class TrackerCallback(Recorded):
@@ -86,6 +87,11 @@ class TrackerCallback(Recorded):
         if self._tracker_points is not None:
             self._tracker_points.begin_at(steps_taken(self.model) or 0)
 
+    def tracker_goes_on(self, epoch: int, earlier: Trained) -> None:
+        """Go on counting where an earlier fit came to."""
+        if self._tracker_points is not None:
+            self._tracker_points.begin_at(earlier.steps.get(epoch, 0))
+
     def _tracker_hook(self) -> None:
         if self.log_every is not None:
             self.on_train_batch_end = self._tracker_log_batch
@@ -115,8 +121,9 @@ class TrackerCallback(Recorded):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record the epoch, its batches first."""
-        if self._tracker_points is not None:
-            self._tracker_points.end_epoch()
+        points, session = self._tracker_points, self._tracker_session
+        if points is not None and session is not None:
+            session.trained.steps[epoch + 1] = points.end_epoch()
         super().on_epoch_end(epoch, logs)
 
     def __getstate__(self) -> dict[str, Any]:

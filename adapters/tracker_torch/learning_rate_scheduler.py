@@ -32,7 +32,7 @@ class LearningRateScheduler(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin; a resumed run goes on from the rates it had."""
         saved, _ = self.join(config={"schedule": getattr(self.schedule, "__qualname__", "")})
-        if not self.loop.restored:
+        if not self.loop.has_its_rates:
             set_all_rates(self.optimizer, saved.get("rates"))
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -32,7 +32,8 @@ class Loop:
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
         first_epoch: where to begin; more than 0 when a run or a backup was resumed.
         recorded: whether an epoch of this training has been recorded.
-        restored: whether weights, optimizer and rates came back from a backup or a checkpoint.
+        restored: whether the training came back from a backup or a checkpoint.
+        lacking: the parts that this checkpoint did not hold.
         position: where it is in its data.
         rates: the learning rates of the epoch that has ended, under the names they are logged by.
         main: whether this process writes files and talks (rank 0, or the only one).
@@ -53,6 +54,7 @@ class Loop:
         self.main = distributed.rank() == 0
         self.first_epoch = self.epoch = self.step = 0
         self.restored = False
+        self.lacking: frozenset[str] = frozenset()
         self.position = Position()
         self.rates: dict[str, float] = {}
         self._given, self._start = run, start
@@ -109,6 +111,11 @@ class Loop:
         first = next((rank for rank, reason in enumerate(reasons) if reason is not None), None)
         if first is not None and not self._asked:
             self.stop(f"rank {first} stopped after epoch {epoch}: {reasons[first]}")
+
+    @property
+    def has_its_rates(self) -> bool:
+        """Whether the learning rates came back with the optimizer; else a run's record has them."""
+        return self.restored and "optimizer" not in self.lacking
 
     @property
     def live(self) -> bool:

@@ -84,9 +84,9 @@ class LRSchedulerCallback(Callback):
         self._best_epoch = saved.get("best_epoch")
         if "moved" in carried:
             self._go_on(self._initial, carried["moved"])
-        elif self.loop.restored:
+        elif self.loop.restored and (self._moved() or not saved.get("moved")):
             self._keep_changed_settings()
-        elif saved:
+        elif saved:  # also where the weights came back, and the scheduler did not
             self._go_on_without_a_backup(saved)
 
     def _go_on(self, state: Any, change: Any) -> None:

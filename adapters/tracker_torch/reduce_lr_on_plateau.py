@@ -79,7 +79,7 @@ class ReduceLROnPlateau(Callback):
             config=self.rule.as_dict() | {"mode": self.rule.direction},
         )
         self.state = policies.PlateauState.from_dict(saved)
-        if not self.loop.restored:
+        if not self.loop.has_its_rates:
             set_all_rates(self.optimizer, saved.get("rates"))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -236,8 +236,11 @@ class Training:
         found, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
             path = getattr(checkpoint, "path", checkpoint)
-            loop.warn(f"{path} holds no {' and no '.join(missing)}: what it lacks begins anew.")
-        loop.restored = True
+            loop.warn(
+                f"{path} holds no {' and no '.join(missing)}: what it lacks begins anew, "
+                f"but for learning rates and schedules that callbacks recorded."
+            )
+        loop.restored, loop.lacking = True, frozenset(missing)
         if found["epoch"] is not None:
             loop.step = found["next_step"]
             self.run.rewind(found["epoch"] + found["complete"])

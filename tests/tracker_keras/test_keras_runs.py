@@ -111,14 +111,6 @@ def test_two_fits_with_one_instance(fit, build, record):
     assert record.verdicts() == ["improved"] * 4
 
 
-def test_two_fits_in_one_run(fit, model, record):
-    """The second supersedes the epochs that it repeats, and goes on from those that it does not."""
-    with tracker.start_run("block"):
-        fit(model, [TrackerCallback()], epochs=2)
-        fit(model, [TrackerCallback()], epochs=3, initial_epoch=1)
-    assert [(one["attempt"], one["epoch"]) for one in record.epochs()] == [(1, 0), (2, 1), (2, 2)]
-
-
 def test_a_fit_inside_a_fit(fit, build, record):
     """Another model, trained by a callback, has a run of its own, below the outer one."""
     inner = LambdaCallback(on_train_begin=lambda logs: fit(build(), [TrackerCallback("in")]))

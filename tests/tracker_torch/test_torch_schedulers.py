@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,20 @@ from torch.optim import lr_scheduler as rates
 from torch_problems import ask
 
 import tracker
-from tracker_torch import BackupAndRestore, LRSchedulerCallback, ModelCheckpoint, Training
+from tracker_torch import (
+    BackupAndRestore,
+    LearningRateScheduler,
+    LRSchedulerCallback,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    Training,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Detected call of `lr_scheduler.step",
     "ignore:.*nothing brought its weights back",
     "ignore:The epoch parameter",
+    "ignore:.*holds no optimizer",
 )
 
 
@@ -67,17 +76,48 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backup", [False, True])
+@pytest.mark.parametrize("how", ["nothing", "backup", "weights"])
 def test_a_killed_training_goes_on_with_the_rates_of_one_that_was_not(
-    folder: Path, kind: str, backup: bool
+    folder: Path, kind: str, how: str
 ) -> None:
+    """Also where a file of weights alone is loaded: the run knows the rest of the schedule."""
+
     def others() -> list[Any]:
-        return [BackupAndRestore("bk")] if backup else []
+        weights = ModelCheckpoint("w.pt", monitor=None, save_weights_only=True)
+        return {"nothing": [], "backup": [BackupAndRestore("bk")], "weights": [weights]}[how]
 
     whole, _ = train(KINDS[kind])
     before, _ = train(KINDS[kind], *others(), end=4)
-    after, _ = train(KINDS[kind], *others())
+    after, _ = train(KINDS[kind], *others(), load="w.pt" if how == "weights" else None)
     assert before + after == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("own", [ReduceLROnPlateau, LearningRateScheduler])
+def test_reduced_rates_come_back_where_the_loaded_file_has_no_optimizer(
+    folder: Path, own: Any
+) -> None:
+    def part(load: bool) -> float:
+        rule = own(patience=1) if own is ReduceLROnPlateau else own(lambda epoch, rate: rate / 10)
+        weights = ModelCheckpoint("w.pt", monitor=None, save_weights_only=True)
+        model = nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 1.0)
+        with (
+            contextlib.suppress(Killed),
+            Training(
+                model, optimizer, 3, callbacks=[rule, weights], experiment="k", resume="auto"
+            ) as training,
+        ):
+            if load:
+                training.load("w.pt")
+            for epoch in training.epochs():
+                training.log_epoch(val_loss=1.0)
+                if epoch == 1:
+                    raise Killed
+        return float(optimizer.param_groups[0]["lr"])
+
+    before = part(load=False)
+    assert before < 1.0
+    assert part(load=True) == pytest.approx(before / 10)
 
 
 @pytest.mark.parametrize("how", ["nothing", "backup", "checkpoint"])
