@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,26 @@ def test_the_row_is_written_before_the_name(run: tracker.Run, monkeypatch: Any, 
     monkeypatch.setattr(Path, "replace", replace_and_look)
     save(run, "best", epoch=1)
     assert seen == [[("ckpt/best", "pruned", 1), ("ckpt/best", "missing", 1)]] * 2
+
+
+def test_a_file_whose_last_word_waits_is_available(
+    run: tracker.Run, monkeypatch: Any, locked: Any
+) -> None:
+    """The database has its row, as one to come: the file took its name, and that came too late."""
+    first, rename = save(run, "1", epoch=1, value=1.0, monitor="loss"), Path.replace
+    with ExitStack() as held:
+
+        def rename_and_lock(source: Path, target: Path) -> Path:
+            done = rename(source, target)
+            held.enter_context(locked())
+            return done
+
+        monkeypatch.setattr(Path, "replace", rename_and_lock)
+        second = save(run, "2", epoch=2, value=0.5, monitor="loss")
+        monkeypatch.undo()
+        assert run.checkpoints() == [first, second]
+        assert run.prune_checkpoints([first]) == [replace(first, state="pruned")]
+        assert not first.path.exists()
 
 
 def test_pruning_deletes_what_was_asked_and_may_go(run: tracker.Run, sql: Any) -> None:

@@ -93,9 +93,10 @@ def of_run(connection: Connection, location: Location, run_id: str) -> list[Chec
     return [_checkpoint(one, location) for one in found]
 
 
-def ids_of_run(connection: Connection, run_id: str) -> set[str]:
-    """Return the ids of all of a run's checkpoints, whatever their state."""
-    return set(connection.scalars(select(CHECKPOINT.c.id).where(CHECKPOINT.c.run_id == run_id)))
+def settled_ids(connection: Connection, run_id: str) -> set[str]:
+    """Return the ids of a run's checkpoints of whose files the last word is known, whatever it is."""
+    of_run = CHECKPOINT.c.run_id == run_id, CHECKPOINT.c.pending.is_(False)
+    return set(connection.scalars(select(CHECKPOINT.c.id).where(*of_run)))
 
 
 def _checkpoint(found: Any, location: Location) -> Checkpoint:

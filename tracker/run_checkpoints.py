@@ -105,25 +105,25 @@ class CheckpointKeeper:
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first.
 
-        What the database has not heard of yet is among them; where it does not answer, those of this
+        What the database has not heard the last word of yet is among them; where it does not answer, those of this
         process are all.
         """
         writer, run = self._run.writer, self._run.id
         if isinstance(writer, Silence):
             return list(self._unrecorded)
         try:
-            stored, known = writer.query(
+            stored, settled = writer.query(
                 lambda found: (
                     registry.of_run(found, writer.location, run),
-                    registry.ids_of_run(found, run),
+                    registry.settled_ids(found, run),
                 )
             )
         except StoreError as error:
             if writer.strict:
                 raise
             log.warning("local-tracker: %s", error)
-            stored, known = [], set()
-        waiting = [one for one in self._own if one.id not in known]
+            stored, settled = [], set()
+        waiting = [one for one in self._own if one.id not in settled]
         gone = self._pruned | {
             one.id for one in stored if any(one.path == new.path for new in waiting)
         }
