@@ -9,6 +9,7 @@ the ratio of a round holds when the machine's speed drifts. Median and quartiles
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import statistics
@@ -87,11 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, and no page")
     quick = parser.parse_args().quick
-    here = os.getcwd()  # noqa: PTH109
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         took = rounds(5 if quick else ROUNDS)
-        os.chdir(here)
     bare = took["no callback"]
     rows = []
     for name, seconds in took.items():

@@ -261,7 +261,7 @@ def test_the_numbers_that_count_toward_the_limit_are_those_that_are_held(names):
     assert batch.numbers == sum(part.nbytes for part in parts) / 8
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_forked_child_s_copy_is_forgotten():
     """After `forget` a child's calls cost nothing and are kept nowhere."""
     buffer = Buffer()

@@ -290,4 +290,4 @@ def test_a_database_in_a_read_only_folder_can_be_read(location: Location, script
 def test_the_tables_are_not_those_of_a_users_models() -> None:
     from sqlmodel import SQLModel
 
-    assert models.Run.__table__.metadata is not SQLModel.metadata  # type: ignore[attr-defined]
+    assert models.Run.__table__.metadata is not SQLModel.metadata  # type: ignore[attr-defined]  # made by a metaclass

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tracker.errors import CheckpointError, NotWritable
 from tracker.files import inspect_file, leftovers, prepared, save_file, save_link, sweep
 
 
-def write(data: bytes):  # type: ignore[no-untyped-def]
+def write(data: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(data)
 
 

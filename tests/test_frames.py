@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ import tracker
 from tracker.errors import BadValue, UnknownMetric, UnknownRun
 
 
-def record(name: str, losses: list[float], **more: object) -> tracker.Run:
-    with tracker.start_run("digits", name, **more) as run:  # type: ignore[arg-type]
+def record(name: str, losses: list[float], **more: Any) -> tracker.Run:
+    with tracker.start_run("digits", name, **more) as run:
         for epoch, loss in enumerate(losses):
             run.log_epoch(epoch, {"loss": loss, "val_loss": loss * 2}, seconds=0.5)
     return run
@@ -175,8 +176,9 @@ def test_a_database_can_be_named_everywhere(folder: Path) -> None:
     with tracker.start_run(database="here.db") as run:
         run.log_epoch(0, {"loss": 1.0, "val_loss": 1.0})
         run.log({"x": 1.0})
-    for read in (tracker.runs, tracker.epochs, tracker.metrics, tracker.compare):
-        assert len(read(database=folder / "here.db")) == 1  # type: ignore[operator]
+    readers: list[Any] = [tracker.runs, tracker.epochs, tracker.metrics, tracker.compare]
+    for read in readers:
+        assert len(read(database=folder / "here.db")) == 1
     assert isinstance(tracker.decisions(database="here.db"), pd.DataFrame)
 
 

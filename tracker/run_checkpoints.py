@@ -105,8 +105,8 @@ class CheckpointKeeper:
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first.
 
-        What the database has not heard the last word of yet is among them; where it does not answer, those of this
-        process are all.
+        What the database has not heard the last word of yet is among them; where it does not answer,
+        those of this process are all.
         """
         writer, run = self._run.writer, self._run.id
         if isinstance(writer, Silence):

@@ -38,14 +38,15 @@ class BatchPoints:
 
     def begin_epoch(self) -> None:
         """Count batches from 0 again; nothing waits for those that never came."""
-        self.begin_at(self.end_epoch())
+        self.end_epoch()
+        self._before = self._last
 
     def end_epoch(self) -> int:
         """Log what still waits, and return how many steps are done."""
         with self._lock:
             while self._early:
                 self._take_earliest()
-        return self._last
+            return self._last
 
     def add(self, batch: int, metrics: Mapping[str, Any]) -> None:
         """Take a batch's metrics."""

@@ -22,14 +22,14 @@ Weights = list[Any]
 
 def find_weights(session: Session, callback: Recorded, epoch: int) -> Weights | None:
     """Return the model's weights after ``epoch`` from a backup or a checkpoint; None without one."""
-    now = session.model.get_weights()
+    now: Weights = session.model.get_weights()
     place = _place(session, callback)
     for one in session.members:
         folder = getattr(one, "backup_dir", None)
         if folder is not None and (found := read(Path(folder) / _name(place, epoch), now)):
             return found
     if session.first_epoch == epoch + 1:
-        return now  # type: ignore[no-any-return]
+        return now
     for checkpoint in reversed(session.run.checkpoints()):
         path = checkpoint.path.resolve()  # who moved the file may have put a link in its place
         if checkpoint.epoch == epoch and is_same(inspect_file(path), checkpoint):
@@ -110,14 +110,16 @@ def _load(model: Any, path: Path) -> Weights | None:
     try:
         if not path.name.endswith(".weights.h5"):
             loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-            return loaded.get_weights()  # type: ignore[no-any-return]
+            found: Weights = loaded.get_weights()
+            return found
         with tempfile.TemporaryDirectory() as folder:
             now = str(Path(folder) / "now.weights.h5")
             model.save_weights(now)
             try:
                 model.load_weights(str(path))
-                return model.get_weights()  # type: ignore[no-any-return]
+                found = model.get_weights()
             finally:
                 model.load_weights(now)  # it had changed the optimizer as well
+            return found
     except Exception:  # classes that cannot be rebuilt, another architecture: there is no copy then
         return None

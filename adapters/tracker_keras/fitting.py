@@ -96,7 +96,7 @@ def wrap_fit() -> None:
         finally:
             _calls.running.remove(call)
 
-    fit.watched_by_tracker = True  # type: ignore[attr-defined]
+    fit.watched_by_tracker = True  # type: ignore[attr-defined]  # mypy knows no attributes of functions
     keras.Model.fit = _wrapped = fit
 
 

@@ -28,9 +28,9 @@ def share(value: T) -> T:
     """Return rank 0's ``value`` on every rank. Each rank must call it at the same place."""
     if not several():
         return value
-    box: list[Any] = [value]
+    box = [value]
     dist.broadcast_object_list(box, src=0, device=_device())
-    return box[0]  # type: ignore[no-any-return]
+    return box[0]
 
 
 def gather(value: T) -> list[T]:

@@ -64,5 +64,5 @@ def length(loader: Any) -> int | None:
     """Return how many batches there are, or None where the loader cannot know."""
     try:
         return len(loader)
-    except (TypeError, NotImplementedError):
+    except (TypeError, NotImplementedError):  # no __len__, or one that refuses
         return None

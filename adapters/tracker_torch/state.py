@@ -10,7 +10,7 @@ import random
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy
 import torch
@@ -50,7 +50,7 @@ def named(things: T | Mapping[str, T] | Iterable[T] | None) -> dict[str, T]:
         return {str(name): thing for name, thing in things.items()}
     if isinstance(things, (list, tuple)):
         return {str(number): thing for number, thing in enumerate(things)}
-    return {"": things}  # type: ignore[dict-item]
+    return {"": cast("T", things)}  # what else can be walked through is one thing, too
 
 
 def state_of(things: Any) -> Any:
@@ -226,7 +226,7 @@ def _like(state: Mapping[Any, Any], items: Iterable[tuple[Any, Any]]) -> dict[An
     if not hasattr(state, "_metadata"):
         return dict(items)
     kept = OrderedDict(items)
-    kept._metadata = state._metadata  # type: ignore[attr-defined]
+    kept._metadata = state._metadata  # type: ignore[attr-defined]  # torch's own name
     return kept
 
 

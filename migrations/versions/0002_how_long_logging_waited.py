@@ -16,4 +16,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("restore the backup that `tracker db upgrade` made")
+    raise NotImplementedError("restore the backup that `tracker db upgrade` made")  # counts go

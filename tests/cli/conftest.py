@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,8 +17,8 @@ Cli = Callable[..., Result]
 def cli() -> Cli:
     """Call ``tracker …``; an error that is none of ours or click's comes out as it is."""
 
-    def call(*words: object, **options: object) -> Result:
-        result = CliRunner().invoke(program, [str(word) for word in words], **options)  # type: ignore[arg-type]
+    def call(*words: object, **options: Any) -> Result:
+        result = CliRunner().invoke(program, [str(word) for word in words], **options)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -141,7 +141,7 @@ def test_the_plain_locale_still_prints(run: tracker.Run, folder: Path) -> None:
         assert b"digits-1" in process.stdout
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("words", ["runs list", "runs show", "export", "export --json"])
 def test_a_disk_that_is_full_is_told_in_a_sentence(run: tracker.Run, words: str) -> None:
     with Path("/dev/full").open("w") as full:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -47,9 +46,9 @@ def test_a_foreign_file_is_named_and_left_alone(
 ) -> None:
     path = folder / "theirs.db"
     make(path)
-    before, times = path.read_bytes(), os.stat(path).st_mtime_ns  # noqa: PTH116
+    before, times = path.read_bytes(), path.stat().st_mtime_ns
     for use in (lambda: tracker.runs(database=path), lambda: tracker.start_run(database=path)):
         with pytest.raises(NotATrackerDatabase, match=said):
             use()
-    assert (path.read_bytes(), os.stat(path).st_mtime_ns) == (before, times)  # noqa: PTH116
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, times)
     assert [one.name for one in folder.iterdir()] == ["theirs.db"]

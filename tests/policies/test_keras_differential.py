@@ -9,6 +9,7 @@ import math
 import os
 import random
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -47,7 +48,7 @@ def model(keras):
     """Return a small compiled model that notes where it is asked to save."""
 
     class Noting(keras.Sequential):
-        saves: list = []  # noqa: RUF012
+        saves: ClassVar[list[str]] = []
 
         def save_weights(self, filepath, overwrite=True, **options):
             self.saves.append(filepath)
