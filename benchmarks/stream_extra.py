@@ -27,7 +27,7 @@ def sections(*, quick: bool) -> str:
 
 def real_curves() -> str:
     """Bytes a point of each curve of a real training: values of one block, and the shared clock."""
-    from tracker.series import encode_clock, encode_values
+    from tracker.series.codec import encode_clock, encode_values
 
     found = curves.real()
     times = found.pop("time")

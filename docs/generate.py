@@ -42,7 +42,7 @@ $ tracker db status
 def schema() -> str:
     """Return docs/schema.md."""
     from tracker import models
-    from tracker.schema import HEAD
+    from tracker.storage.schema import HEAD
 
     by_name = {
         model.__tablename__: model

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers import ROOT
 
 Script = Callable[..., "subprocess.Popen[str]"]
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -26,8 +26,8 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in an empty folder; runs that a test left open are closed afterwards."""
     monkeypatch.chdir(tmp_path)
-    from tracker.lifecycle import active_run
     from tracker.ranks import RANKS
+    from tracker.recording.active import active_run
 
     for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", *RANKS):
         monkeypatch.delenv(name, raising=False)

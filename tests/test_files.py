@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import ROOT
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import inspect_file, leftovers, prepared, save_file, save_link, sweep
 
@@ -133,7 +134,7 @@ from tracker.files import prepared
 with prepared("m.pt", lambda path: path.write_bytes(b"half")):
     os._exit(9)
 """
-    root = Path(__file__).parent.parent
+    root = ROOT
     subprocess.run([sys.executable, "-c", code, str(root)], check=False, cwd=folder)
     left = names(folder)
     assert len(left) == 1

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.errors import BadValue
-from tracker.tensors import snapshot
+from tracker.series.deferred import snapshot
 from tracker.values import (
     clean_text,
     from_json,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracker import files, policies
+    from tracker.checkpointing.registry import Checkpoint
     from tracker.errors import (
         AmbiguousRun,
         BadValue,
@@ -39,14 +40,13 @@ if TYPE_CHECKING:
     )
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
-    from tracker.joining import join_run
-    from tracker.lifecycle import active_run
     from tracker.ranks import enabled, rank
-    from tracker.registry import Checkpoint
-    from tracker.replays import replay
-    from tracker.run import Run
-    from tracker.run_policy import Policy
-    from tracker.start import start_run
+    from tracker.recording.active import active_run
+    from tracker.recording.join import join_run
+    from tracker.recording.policy import Policy
+    from tracker.recording.run import Run
+    from tracker.recording.start import start_run
+    from tracker.replays.api import replay
     from tracker.values import number
 
 __version__ = "0.1.0"
@@ -54,7 +54,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AmbiguousRun": "errors",
     "BadValue": "errors",
-    "Checkpoint": "registry",
+    "Checkpoint": "checkpointing.registry",
     "CheckpointError": "errors",
     "DatabaseBusy": "errors",
     "DatabaseTooNew": "errors",
@@ -62,8 +62,8 @@ _HOMES = {
     "NotATrackerDatabase": "errors",
     "NotWritable": "errors",
     "NothingToResume": "errors",
-    "Policy": "run_policy",
-    "Run": "run",
+    "Policy": "recording.policy",
+    "Run": "recording.run",
     "RunBusy": "errors",
     "RunClosed": "errors",
     "RunError": "errors",
@@ -74,7 +74,7 @@ _HOMES = {
     "UnknownRun": "errors",
     "UsageError": "errors",
     "WhereError": "errors",
-    "active_run": "lifecycle",
+    "active_run": "recording.active",
     "checkpoints": "frames",
     "compare": "frames",
     "decisions": "frames",
@@ -82,15 +82,15 @@ _HOMES = {
     "epochs": "frames",
     "files": None,
     "history": "frames",
-    "join_run": "joining",
+    "join_run": "recording.join",
     "metrics": "frames",
     "number": "values",
     "policies": None,
     "rank": "ranks",
-    "replay": "replays",
+    "replay": "replays.api",
     "runs": "frames",
     "save_file": "files",
-    "start_run": "start",
+    "start_run": "recording.start",
 }
 
 __all__ = [

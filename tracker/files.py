@@ -20,7 +20,7 @@ from zlib import crc32
 
 from tracker import process
 from tracker.errors import CheckpointError, NotWritable
-from tracker.spool import sync_folder
+from tracker.storage.spool import sync_folder
 
 PREFIX = ".tracker-"
 _TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")

@@ -1,6 +1,6 @@
 """What was recorded, as pandas DataFrames.
 
-Every function takes ``database=`` (a path or URL, see `tracker.location.locate`). Runs are named by id,
+Every function takes ``database=`` (a path or URL, see `tracker.storage.location.locate`). Runs are named by id,
 unique id prefix, name, or name@prefix; no run named means all of them. A column ``run`` holds the run's
 name, or name@id where several of those shown have that name. Reading never writes.
 """
@@ -13,17 +13,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tracker import queries
-from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries import Listing
+from tracker.storage.database import Reader, reading
 from tracker.values import whole
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from tracker.run import Run
-    from tracker.stored import Columns
+    from tracker.recording.run import Run
+    from tracker.series.assemble import Columns
 
 Database = str | os.PathLike[str] | None
 
@@ -42,7 +42,7 @@ def runs(
     metric at its best (``metrics.x`` where a column has that name).
 
     Args:
-        where: a filter such as ``"val_loss < 0.3 and params.lr >= 1e-3"``; see `tracker.where`.
+        where: a filter such as ``"val_loss < 0.3 and params.lr >= 1e-3"``; see `tracker.filters`.
         order_by: one sort key or several: ``"val_loss"`` is best first, ``"-started"`` newest first.
         limit: at most so many rows.
         database: a path or URL.
@@ -97,7 +97,7 @@ def metrics(
     """
     import pandas as pd
 
-    from tracker import thinning
+    from tracker.series import downsample
 
     if every is not None and points is not None:
         raise BadValue("Give every= or points=, not both.")
@@ -114,9 +114,9 @@ def metrics(
         )
     columns = found.columns
     if every is not None:
-        columns = _thinned(columns, lambda values: thinning.every(values, every))
+        columns = _thinned(columns, lambda values: downsample.every(values, every))
     if points is not None:
-        columns = _thinned(columns, lambda values: thinning.thin(values, points))
+        columns = _thinned(columns, lambda values: downsample.thin(values, points))
     more = {"attempt": columns.attempt, "superseded": columns.superseded} if superseded else {}
     return pd.DataFrame(
         {

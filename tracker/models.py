@@ -136,7 +136,7 @@ class Series(Table, table=True):
 
 
 class Clock(Table, table=True):
-    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series`)."""
+    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series.codec`)."""
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     attempt: int = Field(primary_key=True)

@@ -6,22 +6,22 @@
 
 Each class is a subclass of Keras' own of that name: Keras decides, the run keeps what and why.
 Importing the package wraps ``keras.Model.fit``, because Keras tells callbacks neither how ``fit``
-ended nor the batch size; `tracker_keras.fitting.unwrap_fit` takes that back.
+ended nor the batch size; `tracker_keras.session.fit_hook.unwrap_fit` takes that back.
 """
 
-from tracker_keras.backup_and_restore import BackupAndRestore
-from tracker_keras.base_logger import BaseLogger
-from tracker_keras.csv_logger import CSVLogger
-from tracker_keras.early_stopping import EarlyStopping
-from tracker_keras.fitting import wrap_fit
-from tracker_keras.history import History
-from tracker_keras.lambda_callback import LambdaCallback
-from tracker_keras.learning_rate_scheduler import LearningRateScheduler
-from tracker_keras.model_checkpoint import ModelCheckpoint
-from tracker_keras.reduce_lr_on_plateau import ReduceLROnPlateau
-from tracker_keras.tensorboard import TensorBoard
-from tracker_keras.terminate_on_nan import TerminateOnNaN
-from tracker_keras.tracker_callback import TrackerCallback
+from tracker_keras.callbacks.backup_and_restore import BackupAndRestore
+from tracker_keras.callbacks.base_logger import BaseLogger
+from tracker_keras.callbacks.csv_logger import CSVLogger
+from tracker_keras.callbacks.early_stopping import EarlyStopping
+from tracker_keras.callbacks.history import History
+from tracker_keras.callbacks.lambda_callback import LambdaCallback
+from tracker_keras.callbacks.learning_rate_scheduler import LearningRateScheduler
+from tracker_keras.callbacks.model_checkpoint import ModelCheckpoint
+from tracker_keras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from tracker_keras.callbacks.tensorboard import TensorBoard
+from tracker_keras.callbacks.terminate_on_nan import TerminateOnNaN
+from tracker_keras.callbacks.tracker_callback import TrackerCallback
+from tracker_keras.session.fit_hook import wrap_fit
 
 __all__ = [
     "BackupAndRestore",

@@ -12,21 +12,21 @@ with Training(model, optimizer, epochs=50, callbacks=[EarlyStopping(patience=3)]
 
 from __future__ import annotations
 
-from tracker_torch.backup_and_restore import BackupAndRestore
-from tracker_torch.base_logger import BaseLogger
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
-from tracker_torch.checkpoint_file import load_checkpoint
-from tracker_torch.csv_logger import CSVLogger
-from tracker_torch.early_stopping import EarlyStopping
-from tracker_torch.history import History
-from tracker_torch.lambda_callback import LambdaCallback
-from tracker_torch.learning_rate_scheduler import LearningRateScheduler
-from tracker_torch.lr_scheduler_callback import LRSchedulerCallback
-from tracker_torch.model_checkpoint import ModelCheckpoint
-from tracker_torch.reduce_lr_on_plateau import ReduceLROnPlateau
-from tracker_torch.tensorboard import TensorBoard
-from tracker_torch.terminate_on_nan import TerminateOnNaN
+from tracker_torch.callbacks.backup_and_restore import BackupAndRestore
+from tracker_torch.callbacks.base_logger import BaseLogger
+from tracker_torch.callbacks.csv_logger import CSVLogger
+from tracker_torch.callbacks.early_stopping import EarlyStopping
+from tracker_torch.callbacks.history import History
+from tracker_torch.callbacks.lambda_callback import LambdaCallback
+from tracker_torch.callbacks.learning_rate_scheduler import LearningRateScheduler
+from tracker_torch.callbacks.lr_scheduler_callback import LRSchedulerCallback
+from tracker_torch.callbacks.model_checkpoint import ModelCheckpoint
+from tracker_torch.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from tracker_torch.callbacks.tensorboard import TensorBoard
+from tracker_torch.callbacks.terminate_on_nan import TerminateOnNaN
+from tracker_torch.state.checkpoint_file import load_checkpoint
 from tracker_torch.training import Training
 
 __all__ = [

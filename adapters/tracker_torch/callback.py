@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tracker import Policy, Run, RunError
-from tracker_torch import distributed
+from tracker_torch.loop import distributed
 
 if TYPE_CHECKING:
     from tracker_torch.callback_list import CallbackList

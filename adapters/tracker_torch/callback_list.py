@@ -8,13 +8,14 @@ from typing import Any
 
 import tracker
 from tracker import Run, RunError
-from tracker_torch import arguments, capture, distributed, joining
-from tracker_torch.backup_and_restore import warn_of_fresh_weights
-from tracker_torch.base_logger import BatchLogs, fetch
 from tracker_torch.callback import Callback, Logs
-from tracker_torch.history import History
-from tracker_torch.learning_rate import logged
-from tracker_torch.loop import Loop
+from tracker_torch.callbacks.backup_and_restore import warn_of_fresh_weights
+from tracker_torch.callbacks.base_logger import BatchLogs, fetch
+from tracker_torch.callbacks.history import History
+from tracker_torch.loop import distributed, ownership, validation
+from tracker_torch.loop.learning_rate import logged
+from tracker_torch.loop.loop import Loop
+from tracker_torch.state import capture
 
 
 class CallbackList(Loop):
@@ -62,8 +63,8 @@ class CallbackList(Loop):
         **params: Any,
     ) -> None:
         super().__init__(model, optimizer, scheduler, scaler, run, start)
-        arguments.check_trained(model, optimizer)
-        self.callbacks = arguments.callbacks(callbacks)
+        validation.check_trained(model, optimizer)
+        self.callbacks = validation.callbacks(callbacks)
         if add_history and not any(isinstance(one, History) for one in self.callbacks):
             self.callbacks.append(History())
         self.params: dict[str, Any] = params
@@ -81,7 +82,7 @@ class CallbackList(Loop):
 
     def append(self, callback: Callback) -> None:
         """Add a callback, before training begins."""
-        self.callbacks.append(arguments.callback(callback))
+        self.callbacks.append(validation.callback(callback))
 
     def hears(self, hook: str) -> bool:
         """Whether any callback has something to do at ``hook``."""
@@ -96,9 +97,9 @@ class CallbackList(Loop):
         """
         try:
             for callback in self.callbacks:
-                joining.check(callback, self)
+                ownership.check(callback, self)
             self.begin_anew()
-            joining.take(self.run, self)
+            ownership.take(self.run, self)
             self._begin(fetch(logs or {}))
         except BaseException:
             self.let_go()

@@ -10,16 +10,16 @@ from typing import Any, NoReturn, Self
 
 import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
-from tracker.policies import checks
-from tracker_torch import arguments, joining
-from tracker_torch.base_logger import BaseLogger
-from tracker_torch.batches import Batches
+from tracker.policies.validation import log_every as checked_log_every
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
-from tracker_torch.checkpoint_file import load_parts
-from tracker_torch.history import History
-from tracker_torch.progress import Progress
-from tracker_torch.state import PARTS
+from tracker_torch.callbacks.base_logger import BaseLogger
+from tracker_torch.callbacks.history import History
+from tracker_torch.loop import ownership, validation
+from tracker_torch.loop.batches import Batches
+from tracker_torch.loop.progress import Progress
+from tracker_torch.state.checkpoint_file import load_parts
+from tracker_torch.state.serialization import PARTS
 
 
 class Training:
@@ -89,8 +89,8 @@ class Training:
             "resume": resume,
             "strict": strict,
         }
-        epochs, log_every = arguments.epochs(epochs), checks.log_every(log_every)
-        given = arguments.callbacks(callbacks)
+        epochs, log_every = validation.epochs(epochs), checked_log_every(log_every)
+        given = validation.callbacks(callbacks)
         self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
         self.callbacks = CallbackList(
             dict.fromkeys([self._means, *given]),
@@ -192,7 +192,7 @@ class Training:
                 "log() belongs into an epoch, before log_epoch(); elsewhere: training.run.log()."
             )
         if metrics is not None:
-            named = arguments.metrics("log", metrics, named)
+            named = validation.metrics("log", metrics, named)
         values = self._means.add(named, batch_size)
         if self._batches.logged is not None:
             self._batches.note(values)
@@ -207,7 +207,7 @@ class Training:
             "epoch",
             "log_epoch() belongs into `for epoch in training.epochs():`, once in each epoch.",
         )
-        logs = arguments.metrics("log_epoch", metrics, named)
+        logs = validation.metrics("log_epoch", metrics, named)
         self._batches.settle()
         self.callbacks.judge(self.epoch, logs)
         self._stage = "between"
@@ -268,7 +268,7 @@ class Training:
             if not self.callbacks.owns_run:
                 for late in tracker.join_run(run, "Training", **self._start):
                     self.callbacks.warn(late)
-            joining.take(run, self.callbacks)
+            ownership.take(run, self.callbacks)
             self._joined = True
 
     def _end(self) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tracker.database import reading
-from tracker.location import locate
 from tracker.queries.status import dead_runs
-from tracker.spool import read_file, waiting
+from tracker.storage.database import reading
+from tracker.storage.location import locate
+from tracker.storage.spool import read_file, waiting
 
 
 class Oracle:

@@ -48,7 +48,7 @@ run.finish()
 
 def test_sixteen_first_starts_at_once_make_one_database(script: Any, oracle: Any) -> None:
     code = """
-import sys, tracker.start
+import sys, tracker.recording.start
 print("ready", flush=True); sys.stdin.readline()
 with tracker.start_run("first") as run:
     run.log_epoch(0, {"loss": 1.0})

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker.location import locate
-from tracker.spool import read_file, waiting
+from tracker.storage.location import locate
+from tracker.storage.spool import read_file, waiting
 
 FULL = """
 import os, resource, tracker

@@ -16,12 +16,12 @@ import pytest
 
 import tracker
 from tracker import queries
-from tracker.database import prepare, reading
-from tracker.location import locate
+from tracker.storage.database import prepare, reading
+from tracker.storage.location import locate
 
 LOOP = """
 import random, signal, sys
-import tracker.start
+import tracker.recording.start
 
 def loop(name):
     rng = random.Random(name)
@@ -105,8 +105,8 @@ def test_a_kill_while_a_run_starts_leaves_a_database_that_the_next_start_can_use
 FIRST_START = """
 import os, signal, sys, time
 from tracker import migrate
-from tracker.database import prepare
-from tracker.location import locate
+from tracker.storage.database import prepare
+from tracker.storage.location import locate
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:

@@ -21,7 +21,7 @@ from tracker.policies import (
     Schedule,
     direction_of,
 )
-from tracker.policies.numbers import beats, single
+from tracker.policies.compare import beats, single
 
 SERIES = int(os.environ.get("TRACKER_TEST_SERIES", "2000"))
 EPOCHS = 24

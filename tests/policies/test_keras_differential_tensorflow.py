@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import ROOT
+
 HERE = Path(__file__).resolve()
 FEWER = {"KERAS_BACKEND": "tensorflow", "TRACKER_TEST_SERIES": "60", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -22,7 +24,7 @@ def test_on_tensorflow():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(same)],
         env=inherited | FEWER,
-        cwd=HERE.parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.helpers import ROOT
 from tracker.errors import BadValue
 from tracker.policies import KERAS, TRACKER, direction_of
 
@@ -64,7 +64,7 @@ def test_purity():
     code = "import sys, tracker.policies; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from torch_problems import Problem, problem
+from tests.helpers import ROOT
+from tests.helpers.torch_problems import Problem, problem
 
 
 @pytest.fixture(params=["digits", "breast_cancer", "wine"])
@@ -30,8 +27,7 @@ def wine() -> Problem:
 @pytest.fixture
 def started_processes_find_us(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the process that others are forked from import what they need."""
-    here = Path(__file__).parent
-    paths = (here, here.parents[1], here.parents[1] / "adapters")
+    paths = (ROOT, ROOT / "adapters")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
 
 

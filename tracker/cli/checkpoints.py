@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tracker import queries
+from tracker.cli.format import size, visible
 from tracker.cli.listing import print_listing
 from tracker.cli.options import (
     complete_runs,
@@ -17,13 +18,12 @@ from tracker.cli.options import (
 )
 from tracker.cli.program import Group
 from tracker.cli.progress import progress
-from tracker.cli.text import size, visible
-from tracker.database import locate, reading
 from tracker.errors import BadValue, CheckpointError
 from tracker.queries import Listing
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.family import choose
 from tracker.queries.listing import columns
+from tracker.storage.database import locate, reading
 from tracker.words import counted
 
 _HIDDEN = ("file", "attempt")
@@ -91,7 +91,7 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
     Example:
       tracker checkpoints verify digits-3
     """
-    from tracker.keeping import verify as verified
+    from tracker.maintenance.checkpoints import verify as verified
 
     location = locate(database)
     with reading(location) as reader:
@@ -144,7 +144,7 @@ def restore(
     Example:
       tracker checkpoints restore digits-3 --alias best -o best.keras
     """
-    from tracker.keeping import restore as restored
+    from tracker.maintenance.checkpoints import restore as restored
 
     with reading(database) as reader:
         chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
@@ -168,7 +168,7 @@ def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: 
     Example:
       tracker checkpoints pin digits-3 --alias best
     """
-    from tracker.keeping import pin as pinned
+    from tracker.maintenance.checkpoints import pin as pinned
 
     with reading(database) as reader:
         chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
@@ -203,14 +203,14 @@ def prune(
     Example:
       tracker checkpoints prune digits-3 --keep 2 --dry-run
     """
-    from tracker import keeping
+    from tracker.maintenance import checkpoints
 
     if not names and where is None:
         raise BadValue("Name runs, or choose them with --where.")
     location = locate(database)
     with reading(location) as reader:
         ids = choose(reader, names, where)
-    plans = [keeping.plan_pruning(location, run, keep) for run in ids]
+    plans = [checkpoints.plan_pruning(location, run, keep) for run in ids]
     going = [one for plan in plans for one in plan.going]
     for one in going:
         click.echo(f"{'would go' if dry_run else 'goes'}: {visible(str(one.path))}")
@@ -220,7 +220,7 @@ def prune(
         return
     if not yes:
         click.confirm(f"Delete {amount}?", abort=True, err=True)
-    results = [keeping.prune(location, plan) for plan in plans if plan.going]
+    results = [checkpoints.prune(location, plan) for plan in plans if plan.going]
     gone = [one for some, _ in results for one in some]
     click.echo(f"{counted(len(gone), 'file')}, {size(sum(one.bytes for one in gone))} deleted.")
     for path, why in (pair for _, refused in results for pair in refused.items()):

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from tracker.cli.format import size, visible
 from tracker.cli.options import database_option, format_option, new_database_option
 from tracker.cli.program import Group
 from tracker.cli.render import show
-from tracker.cli.text import size, visible
-from tracker.database import locate, reading
 from tracker.errors import StoreError, TrackerError
 from tracker.queries import Column, Listing
+from tracker.storage.database import locate, reading
 
 
 @click.group(cls=Group)
@@ -36,8 +36,8 @@ def status(form: str, database: str | None) -> None:
     Example:
       tracker db status
     """
-    from tracker import schema
     from tracker.queries.totals import totals
+    from tracker.storage import schema
 
     location = locate(database)
     facts: dict[str, Any] = {"database": str(location), "schema": None}
@@ -80,7 +80,7 @@ def upgrade(database: str | None) -> None:
     Example:
       tracker db upgrade
     """
-    from tracker import migrate, schema
+    from tracker.storage import migrate, schema
 
     location = locate(database)
     if location.exists():
@@ -101,7 +101,7 @@ def backup(output: Path | None, database: str | None) -> None:
     Example:
       tracker db backup -o /mnt/backup/tracker.db
     """
-    from tracker import migrate
+    from tracker.storage import migrate
 
     location = locate(database)
     if location.path is None:
@@ -127,17 +127,17 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
     Example:
       tracker db doctor --fix
     """
-    from tracker import doctor as physician
+    from tracker.maintenance import doctor as physician
 
     location = locate(database)
     if salvage is not None:
-        from tracker.salvage import salvage as saved_rows
+        from tracker.maintenance.salvage import salvage as saved_rows
 
         for table, (saved, lost) in saved_rows(location, salvage).items():
             click.echo(f"{table:<12} {saved} rows saved, {lost} lost")
         return
     if location.exists():
-        from tracker.schema import check_file
+        from tracker.storage.schema import check_file
 
         check_file(location)
     if fix and physician.structure(location) is None:

@@ -9,7 +9,7 @@ from tracker.cli.listing import print_listing
 from tracker.cli.options import complete_policies, listing_options, runs_argument
 from tracker.cli.program import Group
 from tracker.cli.replay import replay, waste
-from tracker.database import reading
+from tracker.storage.database import reading
 
 _HIDDEN = ("step", "path", "attempt", "decided")
 _SPARE = ("monitor", "lr_before", "lr_after", "best_epoch", "patience")

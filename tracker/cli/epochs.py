@@ -8,7 +8,7 @@ from tracker import queries
 from tracker.cli.listing import print_listing
 from tracker.cli.options import listing_options, runs_argument
 from tracker.cli.program import Group
-from tracker.database import reading
+from tracker.storage.database import reading
 
 
 @click.group(cls=Group)

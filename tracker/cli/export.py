@@ -13,9 +13,9 @@ from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument
 from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
-from tracker.database import Reader, reading
 from tracker.errors import BadValue
 from tracker.queries.family import choose
+from tracker.storage.database import Reader, reading
 
 
 @click.command()

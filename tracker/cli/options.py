@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from tracker.database import Reader, locate, reading
 from tracker.errors import BadValue, nearest
-from tracker.queries.find import names_like
-from tracker.queries.names import policy_kinds, sort_keys
+from tracker.filters.names import policy_kinds, sort_keys
+from tracker.queries.resolve import names_like
+from tracker.storage.database import Reader, locate, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

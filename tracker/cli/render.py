@@ -10,8 +10,8 @@ from typing import IO
 
 import click
 
+from tracker.cli.format import visible
 from tracker.cli.table import Table, plainly
-from tracker.cli.text import visible
 from tracker.queries import Listing
 
 _COLOURS = {

@@ -17,18 +17,18 @@ from tracker.cli.options import (
     runs_argument,
 )
 from tracker.cli.render import Table, on_terminal, show
-from tracker.database import reading
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
 from tracker.queries.listing import listing_of
 from tracker.queries.waste import by_experiment as grouped
 from tracker.queries.waste import waste as wasted
-from tracker.whatif_settings import POLICIES, as_patiences
+from tracker.replays.settings import POLICIES, as_patiences
+from tracker.storage.database import reading
 
 if TYPE_CHECKING:
-    from tracker.tradeoff import Point
-    from tracker.whatif import Outcome
+    from tracker.replays.early_stopping import Outcome
+    from tracker.replays.tradeoff import Point
 
 _ROWS = {"ReduceLROnPlateau": "reductions", "ModelCheckpoint": "files"}
 
@@ -100,18 +100,18 @@ def replay(
       tracker decisions replay --where "experiment = 'digits'" --patience 1..20 --curve
       tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
     """
-    from tracker import replays, whatif
+    from tracker.replays import api, early_stopping
 
     given = {**asked, "patience": patience, "curve": curve, "png": png}
-    replays.check(policy, given, lambda name: "--" + name.replace("_", "-"))
+    api.check(policy, given, lambda name: "--" + name.replace("_", "-"))
     if patience is None and (curve or png):
         patience = list(range(1, 21))
     with reading(database) as reader:
-        ids, left = replays.chosen(reader, names, where, children=children)
+        ids, left = api.chosen(reader, names, where, children=children)
         if curve or png:
-            outcomes = whatif.outcomes(reader, ids, patience, asked, left)
+            outcomes = early_stopping.outcomes(reader, ids, patience, asked, left)
         else:
-            listing = replays.replayed(reader, ids, policy, patience, asked, left)
+            listing = api.replayed(reader, ids, policy, patience, asked, left)
         said = left.said(reader, ids)
     if said is not None:
         click.echo(f"{said}.", err=True)
@@ -139,7 +139,7 @@ def _print_outcomes(listing: Listing, form: str) -> None:
 
 
 def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
-    from tracker.tradeoff import Point, tradeoff
+    from tracker.replays.tradeoff import Point, tradeoff
 
     points = tradeoff(outcomes)
     listing = listing_of(Point, points)
@@ -149,14 +149,14 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
     if form == "table" and on_terminal():
         _plot(points)
     if png is not None:
-        from tracker.plots import save_tradeoff
+        from tracker.replays.plots import save_tradeoff
 
         save_tradeoff(points, png)
         click.echo(f"Written: {png}", err=True)
 
 
 def _plot(points: list[Point]) -> None:
-    from tracker.plots import terminal_tradeoff
+    from tracker.replays.plots import terminal_tradeoff
 
     try:
         click.echo(terminal_tradeoff(points))

@@ -1,4 +1,4 @@
-"""``tracker runs``: list, show, compare, watch; the changing ones are in `tracker.cli.tidy`."""
+"""``tracker runs``: list, show, compare, watch; the changing ones are in `tracker.cli.runs_edit`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tracker import queries
+from tracker.cli.format import at_epoch, duration, visible
 from tracker.cli.options import (
     children_option,
     database_option,
@@ -19,14 +20,13 @@ from tracker.cli.options import (
 )
 from tracker.cli.program import Group
 from tracker.cli.render import Table, on_terminal, print_table, show
-from tracker.cli.text import at_epoch, duration, visible
-from tracker.cli.tidy import delete, note, reap, rename, tag
-from tracker.database import Reader, reading
+from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
 from tracker.queries.family import as_tree, family
-from tracker.queries.find import named_or_newest
+from tracker.queries.resolve import named_or_newest
 from tracker.queries.runs import count
+from tracker.storage.database import Reader, reading
 from tracker.values import brief
 
 _DAY = 86400
@@ -98,7 +98,7 @@ def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cu
 
 
 def _say_what_waits(reader: Reader) -> None:
-    from tracker.queries.waiting import waiting
+    from tracker.queries.pending import waiting
 
     if records := sum(one.records for one in waiting(reader)):
         text = "1 record that is" if records == 1 else f"{records} records that are"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
-from tracker.cli.text import NOTHING, cell, visible, width
+from tracker.cli.format import NOTHING, cell, visible, width
 from tracker.queries import Column, Listing
 
 Style = Callable[[str, bool], str]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker import queries
-from tracker.database import Reader
+from tracker.filters.names import metric_names
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
 from tracker.queries.listing import columns, settled
-from tracker.queries.names import metric_names
 from tracker.queries.points import runs_with_points
+from tracker.storage.database import Reader
 
 WHATS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
 _RUNS_AT_ONCE = 100

@@ -16,14 +16,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracker.policies import words
+    from tracker.policies import reasons
     from tracker.policies.best import Best, BestState
     from tracker.policies.early_stopping import EarlyStopping, EarlyStoppingState
-    from tracker.policies.keep import Kept, TopK
     from tracker.policies.modes import KERAS, MODES, RULES, TRACKER, direction_of
     from tracker.policies.plateau import PlateauState, ReduceLROnPlateau
     from tracker.policies.replay import Replayed, replay_early_stopping
     from tracker.policies.schedule import Schedule
+    from tracker.policies.top_k import Kept, TopK
     from tracker.policies.verdict import StopCause, Verdict
 
 __all__ = [
@@ -44,14 +44,14 @@ __all__ = [
     "TopK",
     "Verdict",
     "direction_of",
+    "reasons",
     "replay_early_stopping",
-    "words",
 ]
 
 _HOMES = {
     "best": ("Best", "BestState"),
     "early_stopping": ("EarlyStopping", "EarlyStoppingState"),
-    "keep": ("Kept", "TopK"),
+    "top_k": ("Kept", "TopK"),
     "modes": ("KERAS", "MODES", "RULES", "TRACKER", "direction_of"),
     "plateau": ("PlateauState", "ReduceLROnPlateau"),
     "replay": ("Replayed", "replay_early_stopping"),
@@ -63,8 +63,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """Load a name when it is asked for: a listing needs one rule, and no NumPy."""
-    if name == "words":
-        return import_module("tracker.policies.words")
+    if name == "reasons":
+        return import_module("tracker.policies.reasons")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"tracker.policies.{_HOME_OF[name]}"), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tracker.policies import checks
+from tracker.policies import validation
 
 BOOKKEEPING = ("batch", "size", "num_steps")
 """Names in the logs of a batch that are no metrics; they are Keras 2's."""
@@ -17,6 +17,6 @@ def weight_of(logs: Mapping[str, Any]) -> float:
     Raises:
         BadValue: one of them is no finite number of 0 or more.
     """
-    return checks.real("size", logs.get("size", 1), least=0) * checks.real(
+    return validation.real("size", logs.get("size", 1), least=0) * validation.real(
         "num_steps", logs.get("num_steps", 1), least=0
     )

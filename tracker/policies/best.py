@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tracker.errors import BadValue
-from tracker.policies import checks, words
+from tracker.policies import reasons, validation
+from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.numbers import beats
 from tracker.policies.record import Record
 from tracker.policies.verdict import Verdict
 
@@ -48,7 +48,7 @@ class Best(Record):
     save_best_only: bool = False
 
     def __post_init__(self) -> None:
-        checks.known_rules(self.rules)
+        validation.known_rules(self.rules)
         if self.monitor is None:
             if self.save_best_only or self.rules == KERAS:
                 raise BadValue(
@@ -56,10 +56,12 @@ class Best(Record):
                     "Pass its name, such as monitor='val_loss', or save_best_only=False."
                 )
         else:
-            checks.metric_name(self.monitor)
+            validation.metric_name(self.monitor)
             _ = self.direction
         if (threshold := self.initial_value_threshold) is not None:
-            settled = checks.real("initial_value_threshold", threshold, finite=self.rules != KERAS)
+            settled = validation.real(
+                "initial_value_threshold", threshold, finite=self.rules != KERAS
+            )
             object.__setattr__(self, "initial_value_threshold", settled)
 
     @cached_property
@@ -117,19 +119,19 @@ class Best(Record):
     ) -> str:
         monitor = self.monitor or ""
         if value is None and self.save_best_only:
-            word = words.saved_unjudged if self.rules == KERAS else words.missing
+            word = reasons.saved_unjudged if self.rules == KERAS else reasons.missing
             return word(monitor, names)
         compared = ""
         if value is not None and improved:
             compared = self._praise(monitor, before, value)
         elif value is not None and self.save_best_only:
             tie = before.best is not None and self._beats(value, before.best, TRACKER)
-            compared = words.not_improved(monitor, value, before.best, before.best_epoch, tie=tie)
+            compared = reasons.not_improved(monitor, value, before.best, before.best_epoch, tie=tie)
         if self.save_best_only:
             return compared
-        return "; ".join(filter(None, (words.every_save(), compared)))
+        return "; ".join(filter(None, (reasons.every_save(), compared)))
 
     def _praise(self, monitor: str, before: BestState, value: float) -> str:
         if before.best is None:
-            return words.first(monitor, value)
-        return words.improved(monitor, value, before.best, before.best_epoch)
+            return reasons.first(monitor, value)
+        return reasons.improved(monitor, value, before.best, before.best_epoch)

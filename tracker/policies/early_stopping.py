@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from tracker.errors import BadValue
-from tracker.policies import checks, words
+from tracker.policies import reasons, validation
+from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.numbers import beats
 from tracker.policies.record import Record
 from tracker.policies.verdict import StopCause, Verdict
 
@@ -76,20 +76,20 @@ class EarlyStopping(Record):
     min_epochs: int = 0
 
     def __post_init__(self) -> None:
-        checks.known_rules(self.rules)
-        checks.metric_name(self.monitor)
+        validation.known_rules(self.rules)
+        validation.metric_name(self.monitor)
         keras = self.rules == KERAS
         least = None if keras else 0
-        self._settle("patience", checks.whole("patience", self.patience, least=least))
+        self._settle("patience", validation.whole("patience", self.patience, least=least))
         self._settle(
             "start_from_epoch",
-            checks.whole("start_from_epoch", self.start_from_epoch, least=least),
+            validation.whole("start_from_epoch", self.start_from_epoch, least=least),
         )
-        self._settle("min_epochs", checks.whole("min_epochs", self.min_epochs))
-        self._settle("min_delta", checks.real("min_delta", self.min_delta, finite=not keras))
+        self._settle("min_epochs", validation.whole("min_epochs", self.min_epochs))
+        self._settle("min_delta", validation.real("min_delta", self.min_delta, finite=not keras))
         for name in ("baseline", "stopping_threshold", "divergence_threshold"):
             if (value := getattr(self, name)) is not None:
-                self._settle(name, checks.real(name, value, finite=not keras))
+                self._settle(name, validation.real(name, value, finite=not keras))
         if keras:
             self._refuse_ours()
         _ = self.direction
@@ -123,11 +123,11 @@ class EarlyStopping(Record):
         """
         epoch = int(epoch)
         if value is None:
-            missing = words.missing(self.monitor, names)
+            missing = reasons.missing(self.monitor, names)
             return state, self._verdict("skipped", missing, state, epoch, None)
         value = float(value)
         if epoch < self.start_from_epoch:
-            reason = words.warm_up(epoch, self.start_from_epoch)
+            reason = reasons.warm_up(epoch, self.start_from_epoch)
             return state, self._verdict("skipped", reason, state, epoch, value)
         improved = self._improves(value, state.best)
         counted = self._count(state, epoch, value, improved)
@@ -135,7 +135,7 @@ class EarlyStopping(Record):
         held = cause is not None and epoch + 1 < self.min_epochs
         reason = self._reason(state, counted, epoch, value, improved, cause)
         if held:
-            reason = f"{reason}; {words.held_by_min_epochs(self.min_epochs)}"
+            reason = f"{reason}; {reasons.held_by_min_epochs(self.min_epochs)}"
         elif cause is not None:
             counted = replace(counted, stopped_epoch=epoch, stopped_by=str(cause))
             return counted, self._verdict("stopped", reason, counted, epoch, value, improved, cause)
@@ -195,32 +195,32 @@ class EarlyStopping(Record):
         cause: StopCause | None,
     ) -> str:
         if cause is StopCause.NOT_FINITE:
-            return words.not_finite(self.monitor, value)
+            return reasons.not_finite(self.monitor, value)
         if cause is StopCause.THRESHOLD and self.stopping_threshold is not None:
-            return words.threshold_reached(self.monitor, value, self.stopping_threshold)
+            return reasons.threshold_reached(self.monitor, value, self.stopping_threshold)
         if cause is StopCause.DIVERGENCE and self.divergence_threshold is not None:
-            return words.diverged(self.monitor, value, self.divergence_threshold)
+            return reasons.diverged(self.monitor, value, self.divergence_threshold)
         if improved:
             return self._praise(before, counted, value)
         tie = before.best is not None and self._beats(value, before.best, TRACKER)
-        reason = words.not_improved(
+        reason = reasons.not_improved(
             self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta, tie=tie
         )
-        reason = f"{reason}; {words.waits(counted.wait, self.patience)}"
+        reason = f"{reason}; {reasons.waits(counted.wait, self.patience)}"
         if epoch <= 0 and counted.wait >= self.patience:
-            reason = f"{reason}; {words.held_by_first_epoch()}"
+            reason = f"{reason}; {reasons.held_by_first_epoch()}"
         return reason
 
     def _praise(self, before: EarlyStoppingState, counted: EarlyStoppingState, value: float) -> str:
         if before.best is None:
-            reason = words.first(self.monitor, value)
+            reason = reasons.first(self.monitor, value)
         else:
-            reason = words.improved(
+            reason = reasons.improved(
                 self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta
             )
         if self.baseline is None or counted.wait == 0:
             return reason
-        behind = words.behind_baseline(self.baseline, counted.wait, self.patience)
+        behind = reasons.behind_baseline(self.baseline, counted.wait, self.patience)
         return f"{reason}, {behind}"
 
     def _verdict(

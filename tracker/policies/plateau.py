@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tracker.policies import checks, words
+from tracker.policies import reasons, validation
+from tracker.policies.compare import beats, single
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.numbers import beats, single
 from tracker.policies.record import Record
 from tracker.policies.verdict import Verdict
 
@@ -56,16 +56,16 @@ class ReduceLROnPlateau(Record):
     rules: str = TRACKER
 
     def __post_init__(self) -> None:
-        checks.known_rules(self.rules)
-        checks.metric_name(self.monitor)
+        validation.known_rules(self.rules)
+        validation.metric_name(self.monitor)
         keras = self.rules == KERAS
         lowest = -math.inf if keras else 0.0
         settled = {
-            "factor": checks.real("factor", self.factor, least=lowest, below=1.0),
-            "patience": checks.whole("patience", self.patience, least=None if keras else 0),
-            "min_delta": checks.real("min_delta", self.min_delta, finite=not keras),
-            "cooldown": checks.whole("cooldown", self.cooldown, least=None if keras else 0),
-            "min_lr": checks.real("min_lr", self.min_lr, least=lowest),
+            "factor": validation.real("factor", self.factor, least=lowest, below=1.0),
+            "patience": validation.whole("patience", self.patience, least=None if keras else 0),
+            "min_delta": validation.real("min_delta", self.min_delta, finite=not keras),
+            "cooldown": validation.whole("cooldown", self.cooldown, least=None if keras else 0),
+            "min_lr": validation.real("min_lr", self.min_lr, least=lowest),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -119,7 +119,7 @@ class ReduceLROnPlateau(Record):
         epoch, lr = int(epoch), float(lr)
         lr = single(lr) if self.rules == KERAS else lr
         if value is None:
-            missing = words.missing(self.monitor, names)
+            missing = reasons.missing(self.monitor, names)
             return state, self._verdict("skipped", missing, state, epoch, None, lr, lr)
         value = float(value)
         if state.cooldown_counter > 0:
@@ -129,21 +129,21 @@ class ReduceLROnPlateau(Record):
             reason = self._praise(value, state)
             return after, self._verdict("improved", reason, after, epoch, value, lr, lr)
         if state.cooldown_counter > 0:
-            reason = f"{self._blame(value, state)}; {words.cooling_down(state.cooldown_counter)}"
+            reason = f"{self._blame(value, state)}; {reasons.cooling_down(state.cooldown_counter)}"
             return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
         return self._wait(replace(state, wait=state.wait + 1), epoch, value, lr)
 
     def _wait(
         self, state: PlateauState, epoch: int, value: float, lr: float
     ) -> tuple[PlateauState, Verdict]:
-        reason = f"{self._blame(value, state)}; {words.waits(state.wait, self.patience)}"
+        reason = f"{self._blame(value, state)}; {reasons.waits(state.wait, self.patience)}"
         if state.wait < self.patience:
             return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
         if not self.can_lower(lr):
-            reason = f"{reason}; {words.at_min_lr(lr, self.min_lr)}"
+            reason = f"{reason}; {reasons.at_min_lr(lr, self.min_lr)}"
             return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
         lower = self.lowered(lr)
-        reason = f"{reason}; {words.reduced(lr, lower)}"
+        reason = f"{reason}; {reasons.reduced(lr, lower)}"
         after = replace(state, wait=0, cooldown_counter=self.cooldown)
         return after, self._verdict("reduced", reason, after, epoch, value, lr, lower)
 
@@ -157,14 +157,14 @@ class ReduceLROnPlateau(Record):
 
     def _praise(self, value: float, before: PlateauState) -> str:
         if before.best is None:
-            return words.first(self.monitor, value)
-        return words.improved(
+            return reasons.first(self.monitor, value)
+        return reasons.improved(
             self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta
         )
 
     def _blame(self, value: float, state: PlateauState) -> str:
         tie = state.best is not None and self._beats(value, state.best, TRACKER)
-        return words.not_improved(
+        return reasons.not_improved(
             self.monitor, value, state.best, state.best_epoch, min_delta=self.min_delta, tie=tie
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracker.errors import BadValue
-from tracker.policies import words
+from tracker.policies import reasons
 from tracker.policies.verdict import Verdict
 
 
@@ -44,7 +44,7 @@ class Schedule:
         """
         epoch, lr = int(epoch), float(lr)
         after = _rate(self.schedule(epoch, lr) if self.takes_lr else self.schedule(epoch), epoch)
-        reason = words.scheduled(epoch, lr, after)
+        reason = reasons.scheduled(epoch, lr, after)
         return Verdict("scheduled", reason, epoch, lr_before=lr, lr_after=after)
 
 

@@ -1,6 +1,6 @@
 """The read side: rows for the command line, for pandas and for exports. Never writes.
 
-Each query takes the `tracker.database.Reader` of an open database; one that does not exist yet gives
+Each query takes the `tracker.storage.database.Reader` of an open database; one that does not exist yet gives
 listings without rows.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.decisions import decisions
 from tracker.queries.epochs import epochs, history, metric_of_runs
-from tracker.queries.find import find_run, find_runs, labels, names_like, newest_run
 from tracker.queries.listing import Column, Listing
 from tracker.queries.points import points
+from tracker.queries.resolve import find_run, find_runs, labels, names_like, newest_run
 from tracker.queries.runs import overview, runs
 
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from tracker.database import Reader
 from tracker.queries.listing import in_chunks
+from tracker.storage.database import Reader
 from tracker.tables import ATTEMPT, BLOCK, CLOCK, SERIES
 
 Cuts = dict[int, dict[int, int]]
@@ -82,7 +82,7 @@ def point_counts(reader: Reader, run: str) -> dict[str, int]:
 
 def _below(connection: Connection, run: str, block: Any, cut: int) -> int:
     """Count a block's points below a step."""
-    from tracker.stored import StoredBlock, StoredClock, assemble
+    from tracker.series.assemble import StoredBlock, StoredClock, assemble
 
     at = block.attempt, block.number
     values = select(BLOCK.c.payload).where(
@@ -114,7 +114,7 @@ def last_points(reader: Reader, run: str) -> dict[str, float | None]:
 
 
 def _last(payload: bytes) -> float | None:
-    from tracker.series import decode_values
+    from tracker.series.codec import decode_values
 
     try:
         _, values = decode_values(payload)

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.database import Reader
 from tracker.queries.listing import in_chunks
-from tracker.resume import by_callback
+from tracker.recording.resume import by_callback
+from tracker.storage.database import Reader
 from tracker.tables import DECISION, POLICY
 
 

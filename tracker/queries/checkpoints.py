@@ -7,15 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tracker.database import Reader
-from tracker.direction import mode_in
+from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, standing
 from tracker.errors import CheckpointError, UnknownRun
-from tracker.queries.chosen import Asked, chosen_rows
-from tracker.queries.fields import CheckpointFields
-from tracker.queries.find import find_run, labels
+from tracker.filters.fields import CheckpointFields
+from tracker.policies.direction import mode_in
 from tracker.queries.listing import Listing, columns, in_chunks
+from tracker.queries.resolve import find_run, labels
 from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.standing import OLDEST_FIRST, Saved, available, standing
+from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.database import Reader
 from tracker.tables import CHECKPOINT, POLICY, RUN
 from tracker.values import join
 

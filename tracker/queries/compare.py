@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.database import Reader
-from tracker.queries.bests import has_value
-from tracker.queries.find import labels
 from tracker.queries.listing import Column, Listing, in_chunks
+from tracker.queries.monitored import has_value
+from tracker.queries.resolve import labels
 from tracker.queries.runs import overview
+from tracker.storage.database import Reader
 from tracker.tables import EPOCH, METRIC, PARAM, SUMMARY
 from tracker.values import join, param_decode
 

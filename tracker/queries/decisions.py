@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.database import Reader
 from tracker.errors import BadValue, nearest
-from tracker.queries.chosen import Asked, chosen_rows
-from tracker.queries.fields import DecisionFields
-from tracker.queries.find import labels
+from tracker.filters.fields import DecisionFields
 from tracker.queries.listing import Listing, columns, in_chunks
+from tracker.queries.resolve import labels
 from tracker.queries.runs import Order, check_limit, check_syntax
+from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.database import Reader
 from tracker.tables import DECISION, POLICY, RUN
 from tracker.values import from_json, join
 

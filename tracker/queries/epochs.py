@@ -9,11 +9,8 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.database import Reader
 from tracker.errors import UnknownMetric, nearest
-from tracker.queries.chosen import Asked, chosen_rows
-from tracker.queries.fields import EpochFields
-from tracker.queries.find import labels
+from tracker.filters.fields import EpochFields
 from tracker.queries.listing import (
     Column,
     Listing,
@@ -21,7 +18,10 @@ from tracker.queries.listing import (
     in_chunks,
     settled,
 )
+from tracker.queries.resolve import labels
 from tracker.queries.runs import Order, check_limit, check_syntax
+from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.database import Reader
 from tracker.tables import EPOCH, METRIC, RUN, SERIES, SUMMARY
 from tracker.values import brief, join, name_text
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.database import Reader
-from tracker.queries.find import find_runs
 from tracker.queries.listing import Listing, in_chunks
+from tracker.queries.resolve import find_runs
 from tracker.queries.runs import chosen_ids
+from tracker.storage.database import Reader
 from tracker.tables import RUN
 
 

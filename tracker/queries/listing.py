@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from sqlalchemy import Connection, Select
 
-from tracker.chunks import in_parts
+from tracker.storage.chunks import in_parts
 
 _FETCHED = 5000  # rows taken from the driver at once: one by one they cost twice as much
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, select
 
 from tracker import values
-from tracker.database import Reader
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
 from tracker.queries.blocks import applying, cuts_of, live_blocks
-from tracker.queries.find import labels
 from tracker.queries.listing import in_chunks
+from tracker.queries.resolve import labels
+from tracker.storage.database import Reader
 from tracker.tables import BLOCK, CLOCK, RUN, SERIES, SUMMARY
 
 if TYPE_CHECKING:
-    from tracker.stored import Columns
+    from tracker.series.assemble import Columns
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def points(
         BadValue: for names that are none, and a start or stop that is no whole number.
         StoreError: for a block that is damaged.
     """
-    from tracker.stored import StoredBlock, StoredClock, assemble
+    from tracker.series.assemble import StoredBlock, StoredClock, assemble
 
     start = None if start is None else values.whole(start, "start")
     stop = None if stop is None else values.whole(stop, "stop")

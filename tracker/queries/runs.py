@@ -8,16 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from tracker.database import Reader
 from tracker.errors import BadValue
+from tracker.filters.compile import condition, ordering
+from tracker.filters.fields import Fields
+from tracker.filters.targets import Place, SummaryPlace
 from tracker.process import lost_reason
-from tracker.queries.bests import Bests, bests, has_value
-from tracker.queries.fields import Fields
-from tracker.queries.filters import condition, ordering
 from tracker.queries.kinds import kind_of
 from tracker.queries.listing import Column, Listing, columns, in_chunks, settled
-from tracker.queries.places import Place, SummaryPlace
+from tracker.queries.monitored import Bests, bests, has_value
 from tracker.queries.status import dead_runs, status_now
+from tracker.storage.database import Reader
 from tracker.tables import PARAM, RUN, SUMMARY, TAG
 from tracker.values import param_decode
 
@@ -49,7 +49,7 @@ def overview(
 
     Args:
         reader: an open database.
-        where: a filter (`tracker.where`).
+        where: a filter (`tracker.filters`).
         order_by: sort keys; runs without the value come last.
         limit: at most so many.
         ids: only these runs.
@@ -106,7 +106,7 @@ def check_limit(limit: int | None) -> None:
 
 def check_syntax(where: str | None, order_by: Order) -> None:
     """Refuse what cannot be read, where there is no database to ask for names."""
-    from tracker.where import parse, parse_order
+    from tracker.filters import parse, parse_order
 
     if where is not None:
         parse(where)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from tracker.database import Reader
 from tracker.queries.status import dead_runs
+from tracker.storage.database import Reader
 from tracker.tables import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from tracker.database import Reader
 from tracker.errors import nearest
+from tracker.filters import SortKey, parse_order, wrong
 from tracker.queries.listing import Column, Listing, columns, in_chunks
 from tracker.queries.runs import Order, check_limit, overview
+from tracker.storage.database import Reader
 from tracker.tables import EPOCH
-from tracker.where import SortKey, parse_order, wrong
 
 COLUMNS = columns(
     "run. experiment. monitor. best best_epoch# epochs# epochs_after# seconds seconds_after share"

@@ -1,0 +1,208 @@
+"""BackupAndRestore: Keras' own, whole at every moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import tracker
+from tracker.files import inspect_file
+from tracker_keras.session import best_weights
+from tracker_keras.session.base import Logs, Recorded
+
+COMPLETE = ("finished", "stopped_early")
+
+
+class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
+    """Back up the training each epoch, and go on from there after a kill.
+
+    Arguments, attributes and file names are those of ``keras.callbacks.BackupAndRestore``. Keras
+    writes weights and epoch in place, one after the other; here both are new files with a hash that
+    ties them together, so that a kill or a power loss leaves the old pair or the new one, and a
+    damaged file is noticed. An epoch is backed up once the last of our callbacks has judged it, so
+    that the order of the list does not matter. The best weights that ``EarlyStopping(restore_best_weights=True)``
+    holds in memory are backed up as well. With ``delete_checkpoint`` the folder goes when the run
+    has its final status: inside ``with tracker.start_run()`` at the end of that block.
+    """
+
+    tracker_restores = True
+    _tracker_at_epoch_end = False
+
+    @property
+    def _tracker_local(self) -> bool:
+        return "://" not in str(self.backup_dir)
+
+    @property
+    def _tracker_next_weights_path(self) -> str:
+        return str(Path(self.backup_dir) / "next.weights.h5")
+
+    @property
+    def _tracker_next_metadata_path(self) -> str:
+        return f"{self._training_metadata_path}.next"
+
+    def _tracker_begin(self, logs: Logs) -> None:
+        self._tracker_kept: dict[str, Any] = {}
+        if self._tracker_local:
+            folder = Path(self.backup_dir)
+            for left in folder.parent.glob(f".{folder.name}.*.deleted"):
+                shutil.rmtree(left, ignore_errors=True)
+        super()._tracker_begin(logs)
+        self._tracker_refuse_to_begin_anew()
+
+    def _tracker_refuse_to_begin_anew(self) -> None:
+        """Train no resumed run from nothing: with its backup gone, every epoch would be superseded.
+
+        Raises:
+            tracker.RunError: the run stays as it was.
+        """
+        session = self._tracker_session
+        if session is None or session.call is None or not session.resuming:
+            return
+        chosen = "initial_epoch" in session.call.arguments or self.model._initial_epoch
+        done = session.run.first_epoch
+        before_the_first = done < 2 or self.save_freq != "epoch"  # a kill may come that early
+        if chosen or before_the_first:
+            return
+        error = tracker.RunError(
+            f"Run {session.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
+            f"(one is deleted when a run ends well, unless delete_checkpoint=False). Load a checkpoint "
+            f"and pass initial_epoch={done} to fit, or start another run."
+        )
+        session.run.withdraw(error)
+        raise error
+
+    def _load_model(self) -> None:
+        if self._tracker_local:
+            self._tracker_settle()
+            self._tracker_pass_over_ended()
+        super()._load_model()
+
+    def _tracker_pass_over_ended(self) -> None:
+        """Delete the backup of a training that came to its end, unless its own run goes on."""
+        ended = _read(Path(self._training_metadata_path)).get("ended")
+        session = self._tracker_session
+        goes_on = session is not None and session.resuming and session.run.id == ended
+        if ended is not None and not goes_on:
+            self._tracker_remove()
+
+    def _tracker_settle(self) -> None:
+        """Put a pair of weights and metadata that belong together in their places.
+
+        Raises:
+            OSError: there are weights, but damaged ones. Keras then takes the copies that
+                ``double_checkpoint`` has left.
+        """
+        weights = [Path(self._weights_path), Path(self._tracker_next_weights_path)]
+        records = [Path(self._training_metadata_path), Path(self._tracker_next_metadata_path)]
+        hashes = {path: _read(path).get("sha256") for path in records}
+        if not any(hashes.values()):
+            return  # nothing there, or a backup that Keras' own callback has written
+        for record in records:
+            for path in weights:
+                found = inspect_file(path)
+                if found is not None and found.sha256 == hashes[record]:
+                    path.replace(weights[0])
+                    record.replace(records[0])
+                    return
+        if any(path.exists() for path in weights):
+            raise OSError(
+                f"The backup in {self.backup_dir} is damaged: its weights are not those that were "
+                f"saved. Delete the folder to start afresh, or put a copy of it in its place."
+            )
+        for path in records:
+            path.unlink(missing_ok=True)
+
+    def _save_model(self) -> None:
+        if not self._tracker_local:
+            super()._save_model()
+            return
+        folder = Path(self.backup_dir)
+        needed: set[str] = set()
+        if self._tracker_session is not None:
+            done = self._current_epoch - 1 if self._tracker_at_epoch_end else None
+            needed = best_weights.keep(folder, self._tracker_session, self._tracker_kept, done)
+        if self.double_checkpoint:
+            _copy(self._weights_path, self._prev_weights_path)
+            _copy(self._training_metadata_path, self._prev_training_metadata_path)
+        saved = tracker.save_file(
+            self._tracker_next_weights_path,
+            lambda path: self.model.save_weights(filepath=str(path), overwrite=True),
+        )
+        metadata = json.dumps(
+            {
+                "epoch": self._current_epoch,
+                "batch": self._last_batch_seen,
+                "sha256": saved.sha256,
+            }
+        )
+        tracker.save_file(self._tracker_next_metadata_path, lambda path: path.write_text(metadata))
+        _move(self._tracker_next_weights_path, self._weights_path)
+        _move(self._tracker_next_metadata_path, self._training_metadata_path)
+        best_weights.sweep(folder, needed)
+
+    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
+        if self._tracker_session is None:
+            self._tracker_back_up(epoch, logs)
+        else:  # what a resume goes on from has passed all of our callbacks, wherever this one stands
+            self._tracker_session.epochs.when_complete(lambda: self._tracker_back_up(epoch, logs))
+
+    def _tracker_back_up(self, epoch: int, logs: Logs) -> None:
+        self._tracker_at_epoch_end = True
+        try:
+            super()._tracker_judge(epoch, logs)
+        finally:
+            self._tracker_at_epoch_end = False
+
+    def _tracker_wind_up(self, logs: Logs) -> None:
+        session, path = self._tracker_session, Path(self._training_metadata_path)
+        metadata = _read(path)
+        if session is None or not self.delete_checkpoint or not metadata or not self._tracker_local:
+            super()._tracker_wind_up(logs)
+            return
+        metadata["ended"] = session.run.id
+        tracker.save_file(path, lambda file: file.write_text(json.dumps(metadata)))
+        run = session.run
+        run.on_finish(lambda: self._tracker_remove() if run.status in COMPLETE else None)
+
+    def _tracker_remove(self) -> None:
+        """Delete the folder; a kill on the way leaves it whole, or under a name that is not read."""
+        folder = Path(self.backup_dir).absolute()
+        gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.deleted")
+        try:
+            folder.rename(gone)
+        except OSError:
+            gone = folder
+        if gone.is_symlink():
+            gone.unlink()
+        else:
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _copy(source: str, target: str) -> None:
+    if Path(source).exists():
+        tracker.save_file(target, lambda path: shutil.copyfile(source, path))
+
+
+def _move(source: str, target: str) -> None:
+    Path(source).replace(target)
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    folder = os.open(Path(target).parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

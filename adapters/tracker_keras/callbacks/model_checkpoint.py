@@ -1,0 +1,290 @@
+"""ModelCheckpoint: Keras' own, its files whole and known to the run."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import tracker
+from tracker.policies import TopK, reasons
+from tracker_keras.session.base import Logs
+from tracker_keras.session.monitor import Monitoring
+from tracker_keras.session.values import number, numbers, steps_taken
+
+
+class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
+    """Save the model or its weights: Keras decides when and where, the run keeps which and why.
+
+    Arguments, file names, messages and exceptions are those of ``keras.callbacks.ModelCheckpoint``.
+    A file appears whole or not at all: it is written under a temporary name in the same folder,
+    synced, hashed and renamed, and the run knows its size and SHA-256. Each epoch (each save, with
+    an integer ``save_freq``) is a decision: saved, skipped, or pruned.
+
+    In a resumed run ``best`` goes on where it was, and a file of an earlier attempt is only written
+    over by a better one.
+
+    Args:
+        keep: how many of the files that ``filepath`` names stay: the best by ``monitor``. The last
+            one and pinned ones stay as well. None keeps all, as Keras does.
+    """
+
+    tracker_kind = "ModelCheckpoint"
+    tracker_settings = (
+        "filepath",
+        "monitor",
+        "save_best_only",
+        "save_weights_only",
+        "mode",
+        "save_freq",
+        "initial_value_threshold",
+        "keep",
+    )
+    _tracker_saver: Saver | None = None
+    _tracker_due: bool | None = None
+
+    def __init__(
+        self,
+        filepath: str | PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+        *,
+        keep: int | None = None,
+    ) -> None:
+        super().__init__(
+            filepath,
+            monitor=monitor,
+            verbose=verbose,
+            save_best_only=save_best_only,
+            save_weights_only=save_weights_only,
+            mode=mode,
+            save_freq=save_freq,
+            initial_value_threshold=initial_value_threshold,
+        )
+        self.keep = TopK(keep=keep).keep
+        self.initial_value_threshold = initial_value_threshold
+        self._tracker_best_epoch: int | None = None
+        self._tracker_kept: list[tracker.Checkpoint] = []
+
+    @property
+    def model(self) -> Any:
+        """The model; while Keras saves it, what stands in for it."""
+        return self._tracker_saver or super().model
+
+    def _should_save_model(self, epoch: int, batch: Any, logs: Logs, filepath: str) -> bool:
+        self._tracker_due = bool(super()._should_save_model(epoch, batch, logs, filepath))
+        return self._tracker_due
+
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        best, best_epoch = number(self.best), self._tracker_best_epoch
+        self.tracker_improvement, self._tracker_due = None, None
+        saver = Saver(
+            super().model,
+            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, logs),
+        )
+        self._tracker_saver = saver
+        try:
+            super()._save_model(epoch, batch, logs)
+        finally:
+            self._tracker_saver = None
+        if self.tracker_improvement:
+            self._tracker_best_epoch = epoch
+        if self._tracker_due is None:
+            return
+        step = self._tracker_batches(epoch, batch)
+        reason = saver.refused or self._tracker_why(logs, best, best_epoch)
+        verdict = "saved" if saver.path is not None else "skipped"
+        self._tracker_decide(verdict, epoch, reason, logs, saver.path, step)
+        if self.keep is not None and saver.path is not None:
+            self._tracker_prune(epoch, logs, step)
+
+    def _tracker_why(self, logs: Logs, best: float | None, best_epoch: int | None) -> str:
+        value = number((logs or {}).get(self.monitor))
+        if self.tracker_improvement is None:
+            if not self.save_best_only:
+                return reasons.every_save()
+            return reasons.saved_unjudged(self.monitor, logs or {})
+        word = self.tracker_praise if self.tracker_improvement else self.tracker_blame
+        return word(value, best, best_epoch)
+
+    def _tracker_write(
+        self, path: Path, save: Callable[[Path], object], whole: bool, epoch: int, logs: Logs
+    ) -> str | None:
+        """Save one file; returns why not, where a better one of an earlier attempt is in its place.
+
+        ``whole``: under a temporary name first; else in place, and known to the run if it is a file.
+        """
+        session, metrics = self._tracker_session, numbers(logs)
+        if session is None or not session.open:
+            if whole:
+                tracker.save_file(path, save)
+            else:
+                save(path)
+            return None
+        value = metrics.get(self.monitor)
+        better = self._tracker_better_there(path, value) if self.save_best_only else None
+        if better is not None:
+            return reasons.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
+        facts: dict[str, Any] = {
+            "epoch": epoch,
+            "step": steps_taken(session.model),
+            "metrics": metrics,
+            "monitor": self.monitor if value is not None else None,
+            "value": value,
+            "policy": self._tracker_policy,
+        }
+        if whole:
+            made = session.run.save_checkpoint(path, save, **facts)
+        else:
+            save(path)
+            if not path.is_file():
+                return None
+            made = session.run.log_checkpoint(path, **facts)
+        self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
+        return None
+
+    def _tracker_better_there(self, path: Path, value: float | None) -> tracker.Checkpoint | None:
+        session = self._tracker_session
+        if session is None or not session.resuming or value is None:
+            return None
+        for one in session.run.checkpoints():
+            same = one.path == path.absolute() and one.monitor == self.monitor
+            if same and one.value is not None and self._tracker_is_better(one.value, value):
+                return one
+        return None
+
+    def _tracker_is_better(self, one: float, other: float) -> bool:
+        return one > other if self._tracker_direction() == "max" else one < other
+
+    def _tracker_decide(
+        self,
+        verdict: str,
+        epoch: int,
+        reason: str,
+        logs: Logs,
+        path: Path | None,
+        step: int | None,
+    ) -> None:
+        self.tracker_decided(
+            verdict,
+            epoch=epoch,
+            reason=reason,
+            step=step,
+            value=number((logs or {}).get(self.monitor)),
+            best=number(self.best),
+            best_epoch=self._tracker_best_epoch,
+            path=path,
+            state=self._tracker_state(step),
+        )
+
+    def _tracker_state(self, step: int | None) -> dict[str, Any]:
+        return {
+            "best": number(self.best),
+            "best_epoch": self._tracker_best_epoch,
+            "batches": step,
+            "kept": [_noted(one) for one in self._tracker_kept] if self.keep is not None else [],
+        }
+
+    def _tracker_prune(self, epoch: int, logs: Logs, step: int | None) -> None:
+        session = self._tracker_session
+        if session is None or not session.open:
+            return
+        named = any(one.monitor for one in self._tracker_kept)
+        rule = TopK(
+            keep=self.keep,
+            monitor=self.monitor if named else None,
+            mode=self._tracker_direction() or self.mode,
+        )
+        chosen = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
+        reasons = dict(zip(chosen.drop, chosen.reasons, strict=True))
+        going = [one for one in self._tracker_kept if one.id in reasons]
+        pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
+        gone = {one.id for one in pruned} | {one.id for one in going if not one.path.exists()}
+        for one in going:
+            if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
+                self._tracker_kept = [other for other in self._tracker_kept if other.id != one.id]
+                self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
+
+    def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:
+        steps = (self.params or {}).get("steps")
+        if steps is None:
+            return None
+        return int(epoch * steps + (steps if batch is None else batch + 1))
+
+    def tracker_resume(self, epoch: int) -> None:
+        """Go on with the best value, the count of batches and the files of the attempt before."""
+        saved, session = self.tracker_saved_state, self._tracker_session
+        if saved is None or session is None:
+            return
+        threshold = (
+            (self._tracker_policy.saved_config or {}).get("initial_value_threshold")
+            if self._tracker_policy
+            else None
+        )
+        if threshold == self.initial_value_threshold:
+            self.best, self._tracker_best_epoch = saved["best"], saved["best_epoch"]
+        self._tracker_kept = [_noted_before(one) for one in saved["kept"]]
+        steps = (self.params or {}).get("steps")
+        if self.save_freq == "epoch":
+            self.tracker_catch_up(epoch)
+        elif steps is not None and saved["batches"] is not None:
+            self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
+            self._last_batch_seen = steps - 1
+
+
+def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:
+    found = {name: getattr(checkpoint, name) for name in ("id", "epoch", "monitor", "value")}
+    return {**found, "path": str(checkpoint.path)}
+
+
+def _noted_before(noted: dict[str, Any]) -> tracker.Checkpoint:
+    return tracker.Checkpoint(**{**noted, "path": Path(noted["path"]), "bytes": 0, "sha256": ""})
+
+
+class Saver:
+    """Stands in for the model while Keras saves it: the same calls, but the file appears whole."""
+
+    def __init__(
+        self, model: Any, write: Callable[[Path, Callable[[Path], object], bool], str | None]
+    ) -> None:
+        self._model = model
+        self._write = write
+        self.path: Path | None = None
+        self.refused: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the model."""
+        self._put(filepath, "save", kwargs)
+
+    def save_weights(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the weights."""
+        self._put(filepath, "save_weights", kwargs)
+
+    def _put(self, filepath: str, how: str, kwargs: dict[str, Any]) -> None:
+        def save(path: str | Path) -> None:
+            getattr(self._model, how)(str(path), overwrite=True, **kwargs)
+
+        if "://" in filepath:  # a bucket: it has no folder to rename in
+            save(filepath)
+            return
+        path = Path(filepath)
+        if path.is_symlink():  # the link stays, as when Keras writes in place
+            path = path.resolve()
+        # A model with a method of its own may write more files, named after the one it is given.
+        whole = getattr(type(self._model), how, None) is getattr(keras.Model, how)
+        if whole and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", filepath)
+        self.refused = self._write(path, save, whole)
+        self.path = path if self.refused is None else None

@@ -1,0 +1,138 @@
+"""TrackerCallback: record a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+import tracker
+from tracker.policies import validation
+from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.batch_points import BatchPoints
+from tracker_keras.session.fit_history import Trained
+from tracker_keras.session.session import Session
+from tracker_keras.session.values import numbers, steps_taken
+
+
+class TrackerCallback(Recorded):
+    """Record every epoch of a training: metrics, seconds and learning rate, durable at its end.
+
+    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it;
+    what else it was given, and the run is not, is a warning.
+    Elsewhere it starts a run for this ``fit``, which ends with it: finished, stopped early, failed
+    with the exception's text, or interrupted. A second ``fit`` with the same instance is a second
+    run. Where it stands in the list of callbacks does not matter.
+
+    Args:
+        experiment: what groups runs.
+        name: the run's name; the experiment and a number by default.
+        params: hyperparameters, by name.
+        tags: labels: names with values, or names alone.
+        database: URL or path; see ``tracker.start_run``.
+        resume: ``"auto"``, or an id or name: go on with that run. ``fit`` then starts at the epoch
+            after the last one recorded, or where ``BackupAndRestore`` says; an ``initial_epoch``
+            that is given to ``fit`` comes first.
+        log_every: also stream the batch metrics at every so many steps. Off by default: the
+            class then has no batch hook. With it, Keras may still go on while the hook runs.
+        strict: raise when something cannot be recorded, rather than warn and go on.
+
+    Raises:
+        tracker.BadValue: ``log_every`` is no whole number of at least 1.
+        tracker.UsageError: when training begins: ``resume`` is given, and another run is active.
+    """
+
+    def __init__(
+        self,
+        experiment: str | None = None,
+        name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        database: str | PathLike[str] | None = None,
+        resume: str | None = None,
+        log_every: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        super().__init__()
+        self.tracker_start = {
+            "experiment": experiment,
+            "name": name,
+            "params": params,
+            "tags": tags,
+            "database": database,
+            "resume": resume,
+            "strict": strict,
+        }
+        self.log_every = validation.log_every(log_every)
+        self._tracker_run: tracker.Run | None = None
+        self._tracker_points: BatchPoints | None = None
+        self._tracker_hook()
+
+    @property
+    def run(self) -> tracker.Run | None:
+        """The run of this training, or of the last one; None before the first."""
+        return self._tracker_run
+
+    def tracker_joined(self, session: Session) -> None:
+        """Take part in a recording."""
+        super().tracker_joined(session)
+        self._tracker_run = session.run
+        if self.log_every is not None:
+            self._tracker_points = BatchPoints(
+                self.log_every, self._tracker_stride, self._tracker_stream
+            )
+
+    def tracker_resume(self, epoch: int) -> None:
+        """Go on counting steps where the optimizer is."""
+        if self._tracker_points is not None:
+            self._tracker_points.begin_at(steps_taken(self.model) or 0)
+
+    def tracker_goes_on(self, epoch: int, earlier: Trained) -> None:
+        """Go on counting where an earlier fit came to."""
+        if self._tracker_points is not None:
+            self._tracker_points.begin_at(earlier.steps.get(epoch, 0))
+
+    def _tracker_hook(self) -> None:
+        if self.log_every is not None:
+            self.on_train_batch_end = self._tracker_log_batch
+            self.async_safe = True  # tells Keras that it may go on while the hook runs
+
+    def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
+        points = self._tracker_points
+        if points is not None:
+            points.add(batch, logs or {})
+
+    def _tracker_stride(self) -> int:
+        return getattr(self.model, "steps_per_execution", 1)
+
+    def _tracker_stream(self, logs: Mapping[str, Any], step: int) -> None:
+        session = self._tracker_session
+        if session is not None and session.open:
+            try:
+                session.run.log(logs, step=step)
+            except tracker.BadValue:  # Keras lets callbacks add anything
+                session.run.log(numbers(logs), step=step)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the epoch's clock and its count of steps."""
+        if self._tracker_points is not None:
+            self._tracker_points.begin_epoch()
+        super().on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Record the epoch, its batches first."""
+        points, session = self._tracker_points, self._tracker_session
+        if points is not None and session is not None:
+            session.trained.steps[epoch + 1] = points.end_epoch()
+        super().on_epoch_end(epoch, logs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the run and the batch hook."""
+        state = super().__getstate__()
+        state.pop("on_train_batch_end", None)
+        return {**state, "_tracker_run": None, "_tracker_points": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state back, and the batch hook with it."""
+        self.__dict__.update(state)
+        self._tracker_hook()

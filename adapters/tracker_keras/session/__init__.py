@@ -1,0 +1,1 @@
+"""What a Keras fit and the callbacks in it record together."""

@@ -1,0 +1,235 @@
+"""BackupAndRestore: a training that was killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracker import BadValue, CheckpointError, RunError, TrackerError
+from tracker.files import leftovers, save_file
+from tracker_torch.callback import Callback, Logs
+from tracker_torch.loop import distributed
+from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.save_trigger import Trigger
+from tracker_torch.state import serialization
+
+if TYPE_CHECKING:
+    from tracker_torch.callback_list import CallbackList
+
+
+class BackupAndRestore(Callback):
+    """Keep everything that a training consists of in one file, and begin with it where there is one.
+
+    That is: models, optimizers, scheduler, scaler, the random generators of every rank, epoch,
+    step, and what the other callbacks remember (best weights included). A resumed training
+    continues bit for bit where the hardware computes reproducibly. The epoch to go on at is that of
+    the backup: what the run recorded beyond it is trained again, and superseded.
+
+    The file is saved when nothing of an epoch is left to do: at the end of the body of
+    ``training.epochs()``, or of ``on_epoch_end`` in a loop of your own.
+
+    Args:
+        backup_dir: a folder for this training alone; all ranks must see it.
+        save_freq: ``"epoch"``, or a number of steps. A backup in the middle of an epoch goes on in
+            the middle: `Training.batches` passes over the batches that were done.
+        double_checkpoint: also keep the backup before, for the case that this one is damaged.
+        delete_checkpoint: delete the backup once the run has ended well.
+
+    Raises:
+        BadValue: for an empty ``backup_dir`` or another ``save_freq``.
+        RunError, CheckpointError: when training begins: a resumed run has epochs, but its backup is
+            gone, damaged or of other models. The run then keeps the status that it had.
+    """
+
+    order = 3
+    restores = needs_model = True
+
+    def __init__(
+        self,
+        backup_dir: str | Path,
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        if not str(backup_dir):
+            raise BadValue("backup_dir is empty: pass a folder for this training alone.")
+        self.backup_dir = Path(backup_dir)
+        self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+        self.trigger = Trigger(save_freq)
+        self.batch_hooks = self.trigger.by_step
+        self.path = self.backup_dir / "latest.pt"
+        self.previous = self.backup_dir / "previous.pt"
+        self.ended = self.backup_dir / "ended"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Bring back the training, and let the run go on at its epoch."""
+        self.loop.position.watch_batches = self.trigger.by_step
+        if self.loop.main:
+            self._clear()
+        try:
+            if distributed.share(self.path.is_file() or self.previous.is_file()):
+                self._restore(self._read())
+            elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+                self._begin_again()
+        except TrackerError as error:
+            self.run.withdraw(error)  # nothing was trained: the run stays what it was
+            raise
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Back up in the middle of an epoch."""
+        if self.trigger.at_step(self.loop.step):
+            self._save(batch + 1)
+
+    def on_epoch_close(self, epoch: int) -> None:
+        """Back up after an epoch."""
+        if self.trigger.at_epoch(epoch):
+            self._save(None)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Have the backup deleted once the run has ended well: until then a kill needs it.
+
+        A kill between the two leaves it behind, so it is marked first: only its own run takes it up.
+        """
+        if not self.delete_checkpoint or not self.loop.main:
+            return
+        if self.path.is_file() or self.previous.is_file():
+            try:
+                save_file(self.ended, lambda file: file.write_text(self.run.id))
+            except UNWRITABLE as error:
+                self.loop.forgive(error, self, f"{self.ended} could not be written")
+        self.run.on_finish(self._finished)
+
+    def _finished(self) -> None:
+        if self.run.status in ("finished", "stopped_early"):
+            self._delete()
+
+    def _delete(self) -> None:
+        for path in (self.path, self.previous, self.ended):  # the mark at last
+            path.unlink(missing_ok=True)
+        if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
+            self.backup_dir.rmdir()
+
+    def _clear(self) -> None:
+        """Delete what a kill has left: files without a name yet, and the backup of a run that ended."""
+        cut_off, elsewhere = leftovers(self.backup_dir)
+        if (
+            self.run.attempt > 1
+        ):  # the run is ours: its earlier processes are gone, wherever they ran
+            cut_off += elsewhere
+        for path in cut_off:
+            path.unlink(missing_ok=True)
+        if self.ended.is_file() and self.ended.read_text() != self.run.id:
+            self._delete()
+        self.ended.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            payload = serialization.read(self.path)
+        except CheckpointError as error:
+            if not self.previous.is_file():
+                raise
+            self.loop.warn(f"{error} Going on from the backup before it, {self.previous}.")
+            payload = serialization.read(self.previous)
+        if not serialization.is_whole(payload, self.path) or "callbacks" not in payload:
+            raise CheckpointError(
+                f"{self.path} is no backup of this callback: give backup_dir a folder of its own."
+            )
+        return dict(payload)
+
+    def _restore(self, payload: Mapping[str, Any]) -> None:
+        loop, run = self.loop, self.run
+        for part in serialization.PARTS:
+            self._bring_back(part, payload[part])
+        if loop.main and run.recording and payload["run"] != run.id:
+            loop.warn(
+                f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
+                f"To go on in that run pass resume={payload['run']!r}; to begin anew, delete the folder."
+            )
+        loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        batch = payload["batch"]
+        begins_again = (
+            batch is not None and payload["position"]["began"] is None
+        )  # a loop of one's own
+        if begins_again and payload.get("epoch_step") is not None:
+            loop.step = payload["epoch_step"]
+        run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
+        loop.position.load(payload["position"], batch)
+        saved = {name: list(states) for name, states in payload["callbacks"].items()}
+        if begins_again:
+            saved.pop("BaseLogger", None)
+        for callback in loop.callbacks:
+            waiting = saved.get(_key(callback))
+            if waiting and (remembered := waiting.pop(0)) is not None:
+                callback.set_state(remembered)
+        ranks = payload["rng"]
+        serialization.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
+
+    def _bring_back(self, part: str, saved: Any) -> None:
+        try:
+            serialization.load_state(getattr(self.loop, part), saved, part)
+        except CheckpointError as error:
+            if part != "scheduler":
+                raise
+            self.loop.warn(
+                f"{error} An LRSchedulerCallback goes on by itself, the others begin anew."
+            )
+
+    def _begin_again(self) -> None:
+        """The run has epochs, but their weights are nowhere: it was killed before the first backup."""
+        done = self.run.first_epoch
+        if done > 1 and not self.trigger.by_step:
+            raise RunError(
+                f"run {self.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
+                f"(one is deleted when a run ends well, unless delete_checkpoint=False). "
+                f"Go on from a checkpoint with training.load(path), or start another run."
+            )
+        self.run.rewind(0)
+        self.loop.epoch = 0
+
+    def _save(self, batch: int | None) -> None:
+        payload = serialization.collect(self.loop) | {
+            "rng": distributed.gather(serialization.rng_state()),
+            "batch": batch,
+            "run": self.run.id,
+            "position": self.loop.position.as_dict(),
+            "callbacks": self._remembered(),
+        }
+        if not self.loop.main:
+            return
+        try:
+            if self.double_checkpoint and self.path.is_file():
+                self.path.replace(self.previous)
+            save_file(self.path, lambda file: serialization.write(payload, file))
+        except UNWRITABLE as error:
+            self.loop.forgive(error, self, f"{self.path} could not be saved")
+
+    def _remembered(self) -> dict[str, list[Any]]:
+        remembered: dict[str, list[Any]] = {}
+        for callback in self.loop.callbacks:
+            remembered.setdefault(_key(callback), []).append(callback.get_state())
+        return remembered
+
+
+def warn_of_fresh_weights(loop: CallbackList) -> None:
+    """Warn where a resumed run is about to train on with the weights of a new model."""
+    left = loop.params.get("epochs")
+    if (
+        loop.restored
+        or loop.first_epoch == 0
+        or loop.stop_training
+        or not serialization.named(loop.model)
+    ):
+        return
+    if left is None or left > loop.first_epoch:
+        loop.warn(
+            f"Run {loop.run.name} goes on at epoch {loop.first_epoch}, but nothing brought its weights "
+            f"back: call training.load(path) before epochs(), or add BackupAndRestore. In a loop of "
+            f"your own that loaded them itself, set callbacks.restored = True before on_train_begin."
+        )
+
+
+def _key(callback: Callback) -> str:
+    """What a run finds a policy again by: kind and monitor; equals are told apart by their place."""
+    monitor = getattr(callback, "monitor", None)
+    return f"{callback.kind} {monitor}" if isinstance(monitor, str) else callback.kind

@@ -1,0 +1,225 @@
+"""ModelCheckpoint: saves the model while it trains, and keeps the files worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tracker import BadValue, policies
+from tracker_torch.callback import Callback, Logs
+from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.save_trigger import Trigger
+from tracker_torch.state import checkpoint_file, serialization
+from tracker_torch.state.path_template import FileName
+from tracker_torch.state.retention import File, KeptFiles
+
+
+class ModelCheckpoint(Callback):
+    """Save after epochs or steps: everything a training goes on from, or the weights.
+
+    A ``.pt`` file holds the ``state_dict`` of model, optimizer, scheduler and scaler, the state of
+    the random generators, the epoch and the step; `load_checkpoint` brings them back. Every file
+    is complete before it gets its name, is recorded with its hash, and only then others go. A file
+    that cannot be written (a full disk) is a warning, unless the run is strict.
+
+    Args:
+        filepath: ends in .pt, .pth or .safetensors; fields in braces are filled in, see `FileName`.
+            Epochs in it count from 1.
+        monitor: the metric that says which is best; None: every file is as good as another.
+        verbose: 1 prints what Keras prints.
+        save_best_only: save only what is better than everything before.
+        save_weights_only: save the plain ``model.state_dict()``.
+        mode: ``min``, ``max``, or ``auto``: by the metric's name.
+        save_freq: ``"epoch"``, or a number of training steps, counted across epochs; 0 is never.
+        initial_value_threshold: the first value to beat.
+        keep: keep so many files, the best by ``monitor`` (without one, the last); None keeps all.
+        save_last: also keep the newest state as ``last.pt`` beside them, at every trigger; with
+            ``"link"`` a relative link to the newest file.
+        save_on_exception: when training raises, leave its state behind as ``exception.pt``.
+        every_n_epochs: instead of ``save_freq``: epochs n, 2n, … counted from 1; 0 is never.
+        overwrite: whether a file of another run may be replaced; else ``-v2`` is added to the name.
+        rules: ``tracker-1`` or ``keras-3.15``, see `tracker.policies.Best`.
+
+    Attributes:
+        best, best_epoch: the best value so far and its epoch; None where there is none yet.
+        files: with ``keep``, what is kept, oldest first: (path below the folder, value, epoch).
+
+    Raises:
+        BadValue: for arguments that cannot be, or contradict each other.
+    """
+
+    order = 1
+    needs_model = True
+
+    def __init__(
+        self,
+        filepath: str | Path,
+        monitor: str | None = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+        *,
+        keep: int | None = None,
+        save_last: bool | str = False,
+        save_on_exception: bool = False,
+        every_n_epochs: int | None = None,
+        overwrite: bool = False,
+        rules: str = policies.TRACKER,
+    ) -> None:
+        self.name = FileName(filepath)
+        self.trigger = Trigger(save_freq, every_n_epochs)
+        self.rule = policies.Best(monitor, mode, rules, initial_value_threshold, save_best_only)
+        rank = policies.TopK(keep, monitor, mode, rules)
+        if keep is not None and keep > 1 and not self.name.fields:
+            raise BadValue(
+                f"keep is {keep}, but filepath {self.name.template!r} is the same for every save: "
+                f"put {{epoch:03d}} or {{step}} into it."
+            )
+        if save_last not in (True, False, "link"):
+            raise BadValue(
+                f"save_last is {save_last!r}: it must be True for a file, 'link' for a link to the "
+                f"newest file, or False."
+            )
+        self.filepath, self.monitor, self.verbose = str(filepath), monitor, verbose
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq, self.keep = save_freq, rank.keep
+        self.save_last, self.save_on_exception = save_last, save_on_exception
+        self.batch_hooks = self.trigger.by_step
+        self.state = self.rule.initial()
+        self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
+        self._saved_step: int | None = None
+
+    best = property(lambda self: self.state.best)
+    best_epoch = property(lambda self: self.state.best_epoch)
+
+    @property
+    def files(self) -> list[File]:
+        """What is kept, oldest first."""
+        return self.kept.files
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin anew, or with the best and the files of the resumed run."""
+        settings = {**self.rule.as_dict(), "filepath": self.filepath, "keep": self.keep}
+        settings["save_freq"] = self.save_freq
+        if self.monitor is not None:
+            settings["mode"] = self.rule.direction
+        saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
+        self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
+        self.kept.load(saved)
+        self._saved_step = None
+        if self.loop.main:
+            self.kept.prune(self.run, self._pruned)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save where ``save_freq`` steps are done."""
+        if self.trigger.at_step(self.loop.step) and self.loop.main:
+            self._consider(self.loop.epoch, logs or {}, batch)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save where an epoch is the trigger."""
+        if self.trigger.at_epoch(epoch) and self.loop.main:
+            self._consider(epoch, logs or {}, None)
+
+    def on_exception(self, error: BaseException) -> None:
+        """Leave the state behind, unless this step was saved already."""
+        unsaved = self._saved_step != self.loop.step and not self.run.finished
+        if self.save_on_exception and unsaved and self.loop.main:
+            path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
+            reason = f"training raised {type(error).__name__}"
+            self.decide(
+                "saved", reason=reason, epoch=self.loop.epoch, path=path, state=self._saved()
+            )
+
+    def _consider(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> None:
+        """Judge; save and prune where it is worth it."""
+        needed = self.save_best_only or self.keep is not None
+        value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
+        after, verdict = self.rule.step(self.state, epoch, value, logs)
+        path = self._path(epoch, batch, logs) if verdict.save else None
+        if path is not None and (refusal := self.kept.refuses(path, value, epoch)):
+            verdict, path = replace(verdict, verdict="skipped", reason=refusal), None
+        self._tell(epoch, path, verdict)
+        saved, trouble = None, None
+        if path is not None:
+            saved, trouble = self._try(path, batch, policy=self.policy, value=value, metrics=logs)
+        if trouble is not None:
+            verdict = replace(verdict, verdict="skipped", reason=trouble)
+        else:
+            self.state = after
+        if saved is not None:
+            self.kept.add(saved, value, epoch, self.state.as_dict())
+            if self.verbose:
+                self.loop.say(f"\nEpoch {epoch + 1}: finished saving model to {saved}")
+        self.decide(verdict.verdict, **verdict.as_decision(), path=saved, state=self._saved())
+        self._keep_last(saved, batch)
+        self.kept.prune(self.run, self._pruned)
+
+    def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
+        facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
+        return self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
+
+    def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
+        """Save; return where, or what was in the way."""
+        try:
+            return self._write(path, batch, **facts), None
+        except UNWRITABLE as error:
+            self.loop.forgive(error, self, f"{path} could not be saved")
+            return None, f"could not be saved: {error}"
+
+    def _write(self, path: Path, batch: int | None, **facts: Any) -> Path:
+        path = self.kept.free(path, self.run, self.loop.warn)
+        self.run.save_checkpoint(
+            path,
+            lambda file: self._dump(file, batch),
+            epoch=self.loop.epoch,
+            step=self.loop.step,
+            **facts,
+        )
+        self._saved_step = self.loop.step
+        return path
+
+    def _dump(self, file: Path, batch: int | None) -> None:
+        about = serialization.place(self.loop, complete=batch is None)
+        if self.save_weights_only or self.name.suffix == ".safetensors":
+            checkpoint_file.write_weights(self.model, file, about)
+        else:
+            serialization.write({**serialization.collect(self.loop), **about}, file)
+
+    def _keep_last(self, saved: Path | None, batch: int | None) -> None:
+        if not self.save_last:
+            return
+        path = self.name.folder / f"last{self.name.suffix}"
+        if self.save_last != "link":
+            self._try(path, batch)
+        elif saved is not None:
+            try:
+                self.kept.link(saved.absolute(), path, self.run, self.loop.warn)
+            except UNWRITABLE as error:
+                self.loop.forgive(error, self, f"the link {path} could not be made")
+
+    def _pruned(self, path: Path, **facts: Any) -> None:
+        self.decide("pruned", **facts, path=path, state=self._saved())
+
+    def _saved(self) -> dict[str, Any]:
+        return self.state.as_dict() | self.kept.as_dict()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best and the files."""
+        return {"state": self._saved()}
+
+    def _tell(self, epoch: int, path: Path | None, verdict: policies.Verdict) -> None:
+        if not self.verbose:
+            return
+        begin, best = f"\nEpoch {epoch + 1}: ", "None" if self.best is None else f"{self.best:.5f}"
+        if not self.save_best_only:
+            text = f"{begin}saving model to {path}" if verdict.save else f"{begin}{verdict.reason}"
+        elif verdict.save and verdict.value is not None:
+            text = f"{begin}{self.monitor} improved from {best} to {verdict.value:.5f}, saving model to {path}"
+        else:
+            text = f"{begin}{self.monitor} did not improve from {best}"
+        self.loop.say(text)

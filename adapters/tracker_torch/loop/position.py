@@ -1,0 +1,154 @@
+"""Where a training is in its data: the generators of its loaders, and the batch within the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from tracker_torch.loop.progress import length
+from tracker_torch.state import serialization
+
+
+@dataclass
+class _Resumed:
+    """The walk that a backup was taken in, how many batches of it were done, and of those before it."""
+
+    began: dict[str, Any]
+    done: int
+    finished: list[int]
+    length: int | None
+
+
+class Position:
+    """Lets a resumed training see the same batches in the same order.
+
+    A loader that shuffles by a generator of its own (``DataLoader(generator=…)``, or that of its
+    sampler, batch sampler or the sampler within that) goes on where that one was; others draw from
+    torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
+    the batches that were done are read and passed over, with the generators as they were when that
+    epoch began. An epoch may walk over several loaders, one after the other.
+
+    Attributes:
+        watch_batches: whether there are backups in the middle of epochs.
+        in_epoch: whether such a backup was restored.
+    """
+
+    def __init__(self) -> None:
+        self._generators: list[torch.Generator] = []
+        self._waiting: list[Any] = []
+        self._began: dict[str, Any] | None = None
+        self._taken: list[int] = []
+        self._length: int | None = None
+        self._resumed: _Resumed | None = None
+        self._start: tuple[int, int] | None = None
+        self.watch_batches = self.in_epoch = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the generators' states, now and when the walk began, the epoch's first step and walks."""
+        return {
+            "generators": self._states(),
+            "began": self._began,
+            "start": self._start,
+            "taken": list(self._taken),
+            "length": self._length,
+        }
+
+    def begin(self, epoch: int, step: int) -> None:
+        """Note how many steps were done when an epoch began; one that goes on in the middle keeps its."""
+        self._taken = []
+        if self._resumed is None:
+            self._start = (epoch, step)
+
+    def first_step(self, epoch: int) -> int | None:
+        """Return how many steps were done when ``epoch`` began; None where its beginning is not known."""
+        return self._start[1] if self._start is not None and self._start[0] == epoch else None
+
+    def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
+        """Go on from there; ``batch``: how many of the epoch's batches are done, None for all."""
+        self._waiting, self.in_epoch = list(saved["generators"]), batch is not None
+        if batch is not None and saved["began"] is not None:
+            finished = list(saved.get("taken", ())[:-1])
+            self._resumed = _Resumed(saved["began"], batch, finished, saved.get("length"))
+            self._start = saved.get("start")
+
+    def walk(self, loader: Any, warn: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
+        """Return an iterator of ``(number, batch)`` that begins after the batches that are done.
+
+        Args:
+            loader: what to walk over.
+            warn: told where it is not the loader of the backup, whose data then begins again.
+        """
+        self._meet(loader)
+        if self._resumed is not None and self._resumed.finished:
+            return self._pass_over(loader, self._resumed.finished.pop(0))
+        resumed, self._resumed = self._resumed, None
+        known = length(loader)
+        if resumed is not None and None not in (known, resumed.length) and known != resumed.length:
+            warn(
+                f"the backup was taken after {resumed.done} of {resumed.length} batches of this epoch, "
+                f"but its loader has {known} now (another batch size, or other data). The epoch's data "
+                f"begins again, so that none is left out: what was done is trained a second time."
+            )
+            resumed = None
+        if resumed is not None:
+            self._began, self._length = resumed.began, resumed.length
+            return self._counted(self._go_on(loader, resumed), resumed.done)
+        if not self.watch_batches:
+            return enumerate(loader)
+        self._began = {"rng": serialization.rng_state(), "generators": self._states()}
+        self._length = known
+        return self._counted(enumerate(loader), 0)
+
+    def _go_on(self, loader: Any, resumed: _Resumed) -> Iterator[tuple[int, Any]]:
+        now, states = serialization.rng_state(), self._states()
+        self._set(resumed.began["rng"], resumed.began["generators"])
+        batches = enumerate(loader)
+        _drop(batches, resumed.done)
+        self._set(now, states)
+        return batches
+
+    def _pass_over(self, loader: Any, taken: int) -> Iterator[tuple[int, Any]]:
+        """Read what a finished walk took; the generators stay where they are."""
+        now, states = serialization.rng_state(), self._states()
+        _drop(iter(loader), taken)
+        self._set(now, states)
+        self._taken.append(taken)
+        return iter(())
+
+    def _counted(self, batches: Iterator[tuple[int, Any]], done: int) -> Iterator[tuple[int, Any]]:
+        """Note how many batches this walk has taken, after the ``done`` that it passed over."""
+        taken, walk = self._taken, len(self._taken)
+        taken.append(done)
+        for number, batch in batches:
+            taken[walk] = number + 1
+            yield number, batch
+
+    def _meet(self, loader: Any) -> None:
+        """Note the loader's own generators, and give each the state it had when it was backed up."""
+        batches = getattr(loader, "batch_sampler", None)
+        samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+        for owner in (loader, *samplers):
+            generator = getattr(owner, "generator", None)
+            if isinstance(generator, torch.Generator) and not any(
+                generator is known for known in self._generators
+            ):
+                self._generators.append(generator)
+                if self._waiting:
+                    generator.set_state(self._waiting.pop(0))
+
+    def _states(self) -> list[Any]:
+        return [generator.get_state() for generator in self._generators]
+
+    def _set(self, rng: Mapping[str, Any], states: list[Any]) -> None:
+        serialization.set_rng_state(rng)
+        for generator, saved in zip(self._generators, states, strict=False):
+            generator.set_state(saved)
+
+
+def _drop(batches: Iterator[Any], count: int) -> None:
+    for _ in islice(batches, count):
+        pass

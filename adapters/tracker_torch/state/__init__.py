@@ -1,0 +1,1 @@
+"""What a training saves and gets back: weights, optimizers, schedulers, files."""

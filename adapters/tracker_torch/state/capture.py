@@ -1,0 +1,85 @@
+"""What is worth knowing about a torch training: models, optimizers, devices, precision, versions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from tracker_torch.loop import distributed
+from tracker_torch.state.serialization import named, unwrap
+
+_SHOWN = (bool, int, float, str, type(None))
+
+
+def describe(loop: Any) -> dict[str, Any]:
+    """Return JSON-ready sections for ``run.capture``: model, optimizer, scheduler, torch, distributed."""
+    return {
+        "model": _each(loop.model, _model),
+        "optimizer": _each(loop.optimizer, _optimizer),
+        "scheduler": _each(loop.scheduler, lambda scheduler: {"class": _class(scheduler)}),
+        "torch": {
+            "version": torch.__version__,
+            "cuda": torch.version.cuda,
+            "device_name": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "grad_scaler": bool(loop.scaler is not None and loop.scaler.is_enabled()),
+        },
+        "distributed": distributed.describe(),
+    }
+
+
+def _each(things: Any, describe_one: Any) -> Any:
+    found = {name: describe_one(thing) for name, thing in named(things).items()}
+    return found.get("", found) if found else None
+
+
+def _model(module: nn.Module) -> dict[str, Any]:
+    inner = unwrap(module)
+    # A lazy layer has no size before its first batch.
+    sizes = [
+        (0 if isinstance(p, nn.parameter.UninitializedParameter) else p.numel(), p)
+        for p in inner.parameters()
+    ]
+    return {
+        "class": _class(inner),
+        "parameters": sum(size for size, _ in sizes),
+        "trainable": sum(size for size, p in sizes if p.requires_grad),
+        "device": _counted(str(p.device) for _, p in sizes),
+        "dtype": _counted(str(p.dtype).removeprefix("torch.") for _, p in sizes),
+        "compiled": hasattr(module, "_orig_mod"),
+    }
+
+
+def _counted(names: Any) -> Any:
+    counts = Counter(names)
+    return next(iter(counts), None) if len(counts) < 2 else dict(counts)
+
+
+def _optimizer(optimizer: Any) -> dict[str, Any]:
+    return {
+        "class": _class(optimizer),
+        "groups": [
+            {"parameters": len(group["params"]), **_settings(group)}
+            for group in optimizer.param_groups
+        ],
+    }
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name, value in group.items():
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
+            value = value.item()
+        if isinstance(value, _SHOWN):
+            settings[name] = value
+        elif isinstance(value, (list, tuple)) and all(isinstance(item, _SHOWN) for item in value):
+            settings[name] = list(value)
+    return settings
+
+
+def _class(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("__main__.")

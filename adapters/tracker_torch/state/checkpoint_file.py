@@ -1,0 +1,199 @@
+"""The two kinds of checkpoint file: ``.pt`` with everything, ``.safetensors`` with the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tracker import Checkpoint, CheckpointError, UsageError
+from tracker.files import inspect_file, is_same
+from tracker_torch.state import serialization
+
+ABOUT = ("epoch", "step", "epoch_step", "complete")
+SUFFIXES = (".pt", ".pth", ".safetensors")
+
+
+def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> None:
+    """Write the weights alone: as safetensors, or as the ``state_dict()`` that `torch.load` returns.
+
+    Args:
+        model: a module, or several as a mapping or sequence.
+        path: what its name ends with says which.
+        about: whole numbers that are kept in the header of a safetensors file.
+    """
+    if path.suffix != ".safetensors":
+        serialization.write(serialization.state_of(model), path)
+        return
+    from safetensors import SafetensorError
+    from safetensors.torch import save_model
+
+    try:
+        save_model(
+            _whole(model),
+            str(path),
+            {name: str(int(value)) for name, value in about.items() if value is not None},
+        )
+    except SafetensorError as error:
+        raise OSError(f"{path} could not be written: {error}") from error
+
+
+def load_checkpoint(
+    source: str | Path | Checkpoint,
+    model: Any = None,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    scaler: Any = None,
+    *,
+    rng: bool = False,
+) -> dict[str, Any]:
+    """Load a checkpoint into what is handed over, without running code from the file.
+
+    Args:
+        source: a path, or a `tracker.Checkpoint`, whose size and sha256 are then checked first.
+        model: the module, or the mapping or sequence of modules, that was saved.
+        optimizer: likewise, and so on; None leaves that part alone.
+        scheduler: a `torch.optim.lr_scheduler`.
+        scaler: a `torch.amp.GradScaler`.
+        rng: whether to set the random generators as they were, too.
+
+    Returns:
+        ``epoch`` (0-based) and ``step`` (how many were done), None where the file does not say, and
+        ``complete``: whether that epoch was over.
+
+    Raises:
+        CheckpointError: the file is missing, changed, incomplete, of other models, made by a newer
+            version, or has no such part; nothing is loaded then.
+    """
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+    about, _ = load_parts(source, parts, rng=rng, need_all=True)
+    return {name: about[name] for name in ("epoch", "step", "complete")}
+
+
+def load_parts(
+    source: str | Path | Checkpoint, parts: Mapping[str, Any], *, rng: bool, need_all: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Load what a checkpoint has of ``parts``.
+
+    Returns:
+        What `load_checkpoint` returns and ``next_step``, to count on from: an epoch that was not
+        over is trained again from its beginning. And the names of the parts that the file lacks.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`; for missing parts with ``need_all`` only.
+    """
+    path = _verified(source)
+    payload = _payload(path)
+    first, step = payload.get("epoch_step"), payload["step"] or 0
+    payload["next_step"] = step if payload["complete"] or first is None else first
+    wanted = {part: target for part, target in parts.items() if serialization.named(target)}
+    missing = [part for part in wanted if not _has(payload, part, wanted[part])]
+    if rng and payload.get("rng") is None:
+        missing.append("random generators")
+    if missing and need_all:
+        held = [part for part in (*serialization.PARTS, "rng") if payload.get(part) is not None]
+        raise CheckpointError(
+            f"{path} holds no {' and no '.join(missing)}: it holds {', '.join(held)}. Leave out what "
+            f"it does not hold, or load a .pt file saved without save_weights_only."
+        )
+    if path.suffix != ".safetensors":
+        for part in wanted.keys() - set(missing):
+            serialization.load_state(wanted[part], payload[part], part)
+    elif "model" in wanted:
+        _load_safetensors(path, wanted["model"])
+    if rng and payload.get("rng") is not None:
+        serialization.set_rng_state(payload["rng"])
+    return payload, missing
+
+
+def _has(payload: Mapping[str, Any], part: str, target: Any) -> bool:
+    """A scaler that was switched off has an empty state, which says nothing to one that is not."""
+    found = payload.get(part)
+    return found is not None and (bool(found) or not serialization.state_of(target))
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    """Read a file as what `state.collect` returns, as far as it goes."""
+    if path.suffix == ".safetensors":
+        about = _header(path)
+        complete = bool(about.get("complete", 1))
+        return {"epoch": None, "step": None, **about, "model": path, "complete": complete}
+    payload = serialization.read(path)
+    if not serialization.is_whole(payload, path):
+        return {"model": payload, "epoch": None, "step": None, "complete": True}
+    return {"complete": payload.get("batch") is None, **payload}
+
+
+def _verified(source: str | Path | Checkpoint) -> Path:
+    if not isinstance(source, Checkpoint):
+        return Path(source)
+    path = Path(source.path)
+    found = inspect_file(path.resolve())  # who moved the file may have put a link in its place
+    if found is None:
+        raise CheckpointError(
+            f"the file {path} of checkpoint {source.id} is missing, or cannot be read."
+        )
+    if not is_same(found, source):
+        raise CheckpointError(
+            f"{path} is not the file that was saved: it has {found.bytes} bytes and the sha256 "
+            f"{found.sha256[:12]}…, recorded were {source.bytes} bytes and {source.sha256[:12]}…. "
+            f"It was changed or replaced since."
+        )
+    return path
+
+
+def _header(path: Path) -> dict[str, int]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            about = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+    return {name: int(about[name]) for name in ABOUT if name in about and about[name].isdecimal()}
+
+
+def _load_safetensors(path: Path, model: Any) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    try:
+        load_model(_whole(model), str(path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+
+
+def _whole(model: Any) -> nn.Module:
+    modules = {
+        name: serialization.unwrap(module) for name, module in serialization.named(model).items()
+    }
+    return modules[""] if "" in modules else _Several(modules)
+
+
+class _Several(nn.Module):
+    """Several modules in one file; unlike `nn.ModuleDict` it takes any names, ``net.g`` and ``keys`` too."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._modules.update(modules)
+        if len(self.state_dict()) < sum(len(one.state_dict()) for one in modules.values()):
+            raise UsageError(
+                f"the models are named {', '.join(map(repr, modules))}, and two of their tensors would "
+                f"have the same name in a .safetensors file: name them otherwise, or save a .pt file."
+            )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        metadata: Any,
+        strict: bool,
+        missing: Any,
+        unexpected: list[str],
+        errors: Any,
+    ) -> None:
+        """Note what belongs to none of them; torch would split the names at their dots."""
+        known = tuple(f"{name}." for name in self._modules)
+        unexpected += [key for key in state_dict if not key.startswith(known)]

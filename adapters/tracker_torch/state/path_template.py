@@ -1,0 +1,93 @@
+"""Names of checkpoint files, made from a template such as ``ckpt/{epoch:03d}-{val_loss:.2f}.pt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from tracker import BadValue
+from tracker_torch.state.checkpoint_file import SUFFIXES
+
+
+class _Names(Formatter):
+    """Takes a field as one name, whatever it contains: ``{val/loss}``, ``{acc.top5}``."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return kwargs[field_name], field_name
+
+
+class FileName:
+    """A template for the paths of checkpoints.
+
+    Args:
+        template: a path that ends in .pt, .pth or .safetensors. Fields: ``epoch`` (counted from 1,
+            as in Keras), ``step``, ``batch`` (from 1), ``run`` (the run's id), and every metric.
+
+    Attributes:
+        fields: the names in braces.
+        folder: the absolute folder that does not change.
+
+    Raises:
+        BadValue: it has no file name, another suffix, or braces that do not match
+            or hold no name.
+    """
+
+    def __init__(self, template: str | Path) -> None:
+        self.template = str(template)
+        path = Path(self.template)
+        if self.template.endswith(("/", "\\")) or not path.suffix or path.is_dir():
+            raise BadValue(
+                f"filepath is {self.template!r}: it must name a file, such as "
+                f"{str(path / '{epoch:03d}.pt')!r}."
+            )
+        if path.suffix not in SUFFIXES:
+            raise BadValue(
+                f"filepath is {self.template!r}: it must end in one of {', '.join(SUFFIXES)}. "
+                f".pt holds everything to go on from, .safetensors the weights."
+            )
+        try:
+            parsed = list(Formatter().parse(self.template))
+        except ValueError as error:
+            raise BadValue(f"filepath is {self.template!r}: {error}.") from error
+        self.fields = {field for _, field, _, _ in parsed if field is not None}
+        for field in self.fields:
+            if not field or field.isdecimal():
+                raise BadValue(
+                    f"filepath is {self.template!r}: {{{field}}} names nothing. Put a name into the "
+                    f"braces: {{epoch}}, {{step}}, {{batch}}, {{run}} or a metric's."
+                )
+        self.suffix = path.suffix
+        self.folder = Path(self.template.partition("{")[0] + "x").parent.absolute()
+
+    def fill(self, facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> Path:
+        """Return the path for these values, relative where the template is.
+
+        Raises:
+            BadValue: a field is neither; the text names those there are.
+        """
+        known = {**{name: metrics[name] for name in metrics if name in self.fields}, **facts}
+        try:
+            return Path(_Names().vformat(self.template, (), known))
+        except KeyError as error:
+            raise BadValue(
+                f"filepath {self.template!r} asks for {error.args[0]!r}, which there is not at this "
+                f"point: there are {', '.join([*facts, *metrics])}. Log it before, or leave it out."
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise BadValue(f"filepath {self.template!r} cannot be filled in: {error}.") from error
+
+    def short(self, path: Path) -> str:
+        """Return ``path`` as seen from `folder`: that is how states remember it."""
+        path = path.absolute()
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+
+
+def versions(path: Path) -> Iterator[Path]:
+    """Yield ``path``, then the same with ``-v2``, ``-v3`` … before the suffix."""
+    yield path
+    number = 1
+    while True:
+        number += 1
+        yield path.with_name(f"{path.stem}-v{number}{path.suffix}")

@@ -1,0 +1,116 @@
+"""The files of one ModelCheckpoint: where the next one goes, and which of them have to go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracker import Run, policies
+from tracker.files import save_link
+from tracker_torch.state.path_template import FileName, versions
+
+File = tuple[str, float | None, int | None]
+
+
+class KeptFiles:
+    """What is kept, and what is about to go; remembered by the path below the folder.
+
+    Only ``keep`` files need remembering: without it the list stays empty.
+
+    Attributes:
+        files: (path, value, epoch) of what is kept, oldest first.
+        going: what is to be deleted: ``file``, and the facts of the decision. It is kept in the
+            state that is recorded with the save, so that a resumed run carries out what a kill
+            prevented.
+    """
+
+    def __init__(self, name: FileName, rank: policies.TopK, *, overwrite: bool) -> None:
+        self.name, self.rank, self.overwrite = name, rank, overwrite
+        self.files: list[File] = []
+        self.going: list[dict[str, Any]] = []
+        self._links: set[Path] = set()
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on with the lists of a resumed run."""
+        self.files = [(path, value, epoch) for path, value, epoch in saved.get("files", ())]
+        self.going = list(saved.get("going", ()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the lists as plain data."""
+        return {"files": [list(file) for file in self.files], "going": list(self.going)}
+
+    def free(self, path: Path, run: Run, warn: Callable[[str], None]) -> Path:
+        """Return ``path``, or the next version of it where the file there is not this run's."""
+        if self.overwrite or not run.recording or not _taken(path):
+            return path
+        own = {one.path for one in run.checkpoints()} | self._links
+        for candidate in versions(path):
+            if not _taken(candidate) or own & {candidate.absolute(), _target(candidate)}:
+                break
+        if candidate != path:
+            warn(
+                f"{path} is not this run's: saving {candidate.name} instead. "
+                f"ModelCheckpoint(overwrite=True) would replace it."
+            )
+        return candidate
+
+    def link(self, target: Path, path: Path, run: Run, warn: Callable[[str], None]) -> None:
+        """Let ``path``, or its next version where that is not this run's, point to ``target``.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        path = self.free(path, run, warn)
+        save_link(path, target)
+        self._links.add(path.absolute())
+
+    def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
+        """Say why a new file would not be kept; None where it would."""
+        short = self.name.short(path)
+        kept = self.rank.choose([*self._others(short), (short, value, epoch)])
+        return kept.reasons[kept.drop.index(short)] if short in kept.drop else None
+
+    def add(self, path: Path, value: float | None, epoch: int, best: Mapping[str, Any]) -> None:
+        """Count a file that was saved, and condemn those it pushes out."""
+        if self.rank.keep is None:
+            return
+        short = self.name.short(path)
+        self.files = [*self._others(short), (short, value, epoch)]
+        kept = self.rank.choose(self.files)
+        reasons = dict(zip(kept.drop, kept.reasons, strict=True))
+        for file in kept.drop:
+            facts = {"epoch": epoch, "reason": reasons[file], "value": value, **best}
+            self.going.append({"file": file, **facts})
+        self.files = [file for file in self.files if file[0] not in reasons]
+
+    def prune(self, run: Run, record: Callable[..., None]) -> None:
+        """Delete what is to go; each file that is gone is recorded as a decision.
+
+        A file that is there, but of which the database says nothing now, waits for the next turn.
+        """
+        for one in list(self.going):
+            facts = dict(one)
+            path = self.name.folder / facts.pop("file")
+            there = [found for found in run.checkpoints() if found.path == path]
+            if not there and _taken(path):
+                continue
+            self.going.remove(one)
+            # Without a file: an earlier attempt deleted it before it was killed.
+            if not there or run.prune_checkpoints(there, why=facts["reason"]):
+                record(path, **facts)
+
+    def _others(self, short: str) -> list[File]:
+        return [file for file in self.files if file[0] != short]
+
+
+def _taken(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _target(path: Path) -> Path | None:
+    """Return the absolute path that a link names; None for no link."""
+    if not path.is_symlink():
+        return None
+    return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100 - a link to a link stays

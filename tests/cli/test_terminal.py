@@ -1,0 +1,104 @@
+"""On a terminal a table is as wide as that, and every number in it is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import tracker
+from tests.helpers import ROOT
+from tracker.cli.table import Table
+from tracker.queries import Listing
+from tracker.queries.listing import columns
+
+REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
+
+Terminal = Callable[..., str]
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    """Call ``tracker …`` on a pseudo-terminal that is so wide; returns what a person sees."""
+    if not hasattr(os, "openpty"):
+        pytest.skip("no pseudo-terminals here")
+
+    def call(wide: int, *words: str, **environment: str) -> str:
+        ours, theirs = os.openpty()
+        settings = {"PYTHONPATH": str(ROOT), "COLUMNS": str(wide), "TERM": "xterm", **environment}
+        plain = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tracker", *words],
+            stdout=theirs,
+            env={**plain, **settings},
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs)
+        said = b""
+        try:
+            while part := os.read(ours, 65536):
+                said += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        assert process.wait() == 0
+        return said.decode().replace("\r\n", "\n")
+
+    return call
+
+
+@pytest.fixture
+def run() -> tracker.Run:
+    with tracker.start_run("an-experiment-with-a-long-name", "a-run-with-a-long-name") as run:
+        stopping = run.add_policy(
+            "EarlyStopping", monitor="val_loss", config={"patience": 3, "min_delta": 0.001}
+        )
+        for epoch in range(3):
+            run.log_epoch(epoch, {"loss": 0.123456, "val_loss": 0.512346 + epoch}, seconds=1.5)
+            stopping.decide(
+                "waited", epoch=epoch, reason=REASON, value=0.524691, best=0.512346, best_epoch=0
+            )
+    return run
+
+
+@pytest.mark.parametrize("wide", [40, 60, 80, 200])
+@pytest.mark.parametrize("words", ["decisions list", "runs show", "decisions waste", "runs list"])
+def test_no_line_is_too_long_and_no_number_is_cut(
+    run: tracker.Run, terminal: Terminal, wide: int, words: str
+) -> None:
+    said = terminal(wide, *words.split(), NO_COLOR="1")
+    tables = said.partition("\nmetrics\n")[2].partition("\ncaptured\n")[0] or said
+    assert max(map(len, tables.splitlines())) <= wide
+    assert not re.search(r"\d…", tables)
+    assert "0.512346" in said
+
+
+def test_a_reason_without_room_stands_under_its_row(run: tracker.Run, terminal: Terminal) -> None:
+    narrow = terminal(60, "decisions", "list", NO_COLOR="1").splitlines()
+    assert "reason" not in narrow[0]
+    assert " ".join(line.strip() for line in narrow[2:4]) == REASON
+    assert REASON in terminal(200, "decisions", "list", NO_COLOR="1")
+
+
+def test_no_color_is_no_escape_at_all(run: tracker.Run, terminal: Terminal) -> None:
+    assert "\x1b" not in terminal(80, "runs", "list", NO_COLOR="1")
+    assert "\x1b[32mfinished" in terminal(80, "runs", "list")
+
+
+def test_spare_columns_go_first_and_are_named() -> None:
+    listing = Listing(columns("run. note. best last"), [["a", "x" * 30, 0.123456, 0.654321]])
+    lines, hidden = Table(listing, spare=["note"]).screen(30)
+    assert hidden == ["note"]
+    assert lines == ["run      best      last", "a    0.123456  0.654321"]
+
+
+def test_then_names_are_cut_and_then_columns_go_from_the_right() -> None:
+    listing = Listing(columns("run. best last"), [["a" * 30, 0.123456, 0.654321]])
+    lines, hidden = Table(listing).screen(40)
+    assert (lines[1], hidden) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
+    lines, hidden = Table(listing).screen(24)
+    assert (lines[1], hidden) == ("aaaaaaaaaaa…  0.123456", ["last"])

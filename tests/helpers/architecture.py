@@ -1,0 +1,143 @@
+"""Who may import whom, as functions over a source tree: each returns what breaks its rule."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST = 300
+PURE = ("policies", "series")
+DATABASE = (
+    "sqlalchemy",
+    "sqlmodel",
+    "sqlite3",
+    "alembic",
+    "psycopg",
+    "tracker.storage.database",
+    "tracker.queries",
+)
+HEAVY = ("tensorflow", "keras", "torch", "pandas", "alembic")
+WRITES = re.compile(r"^(insert|update|delete|upsert)$")
+
+
+def python_files(folder: Path) -> list[Path]:
+    """Return the Python files below a folder, or the file itself."""
+    return [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+
+
+def imports(path: Path, *, top_level: bool = False) -> Iterator[str]:
+    """Give the modules and names that a file imports, dotted; not those for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in _outside_type_checking(tree, top_level):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _outside_type_checking(node: ast.AST, top_level: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        if top_level and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        yield child
+        yield from _outside_type_checking(child, top_level)
+
+
+def _is(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def pure_modules_know_no_database(root: Path) -> list[str]:
+    """Policies and the packing of step metrics: numbers in, numbers out."""
+    parts = [root / "tracker" / part for part in PURE]
+    gone = [f"{part.name}: is not there: correct PURE" for part in parts if not part.exists()]
+    files = [file for part in parts if part.exists() for file in python_files(part)]
+    return gone + [
+        f"{file.name}: {name}" for file in files for name in imports(file) if _is(name, DATABASE)
+    ]
+
+
+def queries_never_write(root: Path) -> list[str]:
+    """The read side calls nothing that changes rows."""
+    found = []
+    for file in python_files(root / "tracker" / "queries"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = (
+                    node.func.attr
+                    if isinstance(node.func, ast.Attribute)
+                    else getattr(node.func, "id", "")
+                )
+                owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+                if WRITES.match(called) and (owner is None or _is_table(owner)):
+                    found.append(f"{file.name}:{node.lineno}: {called}")
+        found += [
+            f"{file.name}: {name}"
+            for name in imports(file)
+            if _is(name, ("tracker.storage.journal", "tracker.storage.upsert"))
+        ]
+    return found
+
+
+def _is_table(owner: ast.expr) -> bool:
+    return isinstance(owner, ast.Name) and owner.id.isupper()
+
+
+def frames_and_cli_hold_no_sql(root: Path) -> list[str]:
+    """They ask `tracker.queries`."""
+    files = [root / "tracker" / "frames.py", *python_files(root / "tracker" / "cli")]
+    return [
+        f"{file.name}: {name}"
+        for file in files
+        for name in imports(file)
+        if _is(name, ("sqlalchemy", "sqlmodel", "sqlite3"))
+    ]
+
+
+def adapters_use_public_names(root: Path, public: list[str]) -> list[str]:
+    """Adapters use ``tracker.__all__`` and their own framework, never each other."""
+    found = []
+    for ours, foreign in (
+        ("tracker_keras", ("torch", "tracker_torch", "tensorflow")),
+        ("tracker_torch", ("keras", "tracker_keras", "tensorflow")),
+    ):
+        for file in python_files(root / "adapters" / ours):
+            for name in imports(file):
+                parts = name.split(".")
+                private = parts[0] == "tracker" and len(parts) > 1 and parts[1] not in public
+                if private or _is(name, foreign):
+                    found.append(f"{ours}/{file.name}: {name}")
+    return found
+
+
+def importing_is_light(root: Path) -> list[str]:
+    """No module of ``tracker`` imports a heavy package at its top, but those loaded only when needed."""
+    allowed = {"migrate.py": ("alembic",), "frames.py": ("pandas",)}
+    return [
+        f"{file.name}: {name}"
+        for file in python_files(root / "tracker")
+        for name in imports(file, top_level=True)
+        if _is(name, HEAVY) and not _is(name, allowed.get(file.name, ()))
+    ]
+
+
+def migrations_import_nothing_of_ours(root: Path) -> list[str]:
+    """A migration must do the same in ten years."""
+    files = python_files(root / "migrations" / "versions")
+    ours = ("tracker", "tracker_keras", "tracker_torch")
+    return [f"{file.name}: {name}" for file in files for name in imports(file) if _is(name, ours)]
+
+
+def files_are_short(root: Path) -> list[str]:
+    """A file is a thing you can name, and fits on three screens."""
+    folders = ("tracker", "adapters", "migrations", "tests", "benchmarks", "examples", "docs")
+    return [
+        f"{file.relative_to(root)}: {length} lines"
+        for folder in folders
+        for file in python_files(root / folder)
+        if (length := len(file.read_text(encoding="utf-8").splitlines())) > LONGEST
+    ]

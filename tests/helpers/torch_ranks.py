@@ -1,0 +1,95 @@
+"""One process of a data-parallel training; the test starts two of them with torchrun's variables."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler
+
+from tests.helpers.torch_problems import Problem, step
+from tracker_torch import (
+    BackupAndRestore,
+    CSVLogger,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    Training,
+)
+
+
+def main(folder: str, rank: str, port: str, epochs: int, die: int) -> None:
+    """Train, die before epoch ``die``, and leave what this rank saw and said in ``rank<n>.*``."""
+    os.chdir(folder)
+    os.environ.update(RANK=rank, WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    with Path(f"rank{rank}.txt").open("w") as said, redirect_stdout(said):
+        train(epochs, die)
+
+
+def stop_on_rank_1(folder: str, rank: str, port: str, epochs: int, die: int) -> None:
+    """Let rank 1 alone ask for the end, once its epoch is logged."""
+    os.chdir(folder)
+    os.environ.update(RANK=rank, WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    dist.init_process_group("gloo")
+    with Training(nn.Linear(1, 1), None, epochs) as training:
+        for epoch in training.epochs():
+            training.log_epoch(loss=1.0)
+            if rank == "1" and epoch == 1:
+                training.stop_training = True
+    Path(f"rank{rank}.json").write_text(json.dumps({"epochs": training.history.epoch}))
+    Path(f"rank{rank}.txt").touch()
+    dist.destroy_process_group()
+
+
+def train(epochs: int, die: int) -> None:
+    """Train as a script would."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    wine = Problem.read("../wine.pt")
+    model = DistributedDataParallel(wine.net())
+    optimizer = torch.optim.SGD(model.parameters(), 0.3)
+    sampler = DistributedSampler(wine.train)
+    stopper = EarlyStopping(patience=2, restore_best_weights=True, verbose=1)
+    plateau = ReduceLROnPlateau(patience=1)
+    callbacks = [
+        stopper,
+        plateau,
+        ModelCheckpoint("ck/{epoch}.pt", keep=2),
+        CSVLogger("log.csv"),
+        BackupAndRestore("bk"),
+    ]
+    seen = []
+    with Training(
+        model, optimizer, epochs, experiment="ddp", resume="auto", callbacks=callbacks
+    ) as training:
+        for epoch in training.epochs():
+            if epoch == die:
+                os._exit(9)
+            sampler.set_epoch(epoch)
+            for x, y in training.batches(DataLoader(wine.train, 16, sampler=sampler)):
+                training.log(loss=step(model, optimizer, x + torch.randn_like(x) / 9, y))
+            # Each rank has its own number; rank 0's counts.
+            training.log_epoch(val_loss=wine.val_loss(nn.Sequential(model)) + rank * epoch)
+            seen.append(epoch)
+    Path(f"rank{rank}.json").write_text(
+        json.dumps(
+            {
+                "epochs": seen,
+                "recording": training.run.recording,
+                "stopped": stopper.stopped_epoch,
+                "best": stopper.best,
+                "rate": optimizer.param_groups[0]["lr"],
+                "weights": [p.tolist() for p in model.parameters()],
+                "history": training.history.history["val_loss"],
+                "random": torch.rand(1).item(),
+            }
+        )
+    )
+    dist.destroy_process_group()

@@ -1,0 +1,240 @@
+"""However a process ends, its run says so; a forked child leaves the run to its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracker
+
+BEGIN = """
+import atexit, os, signal, sys, threading, time
+import tracker
+run = tracker.start_run("digits", name="x")
+run.log({"step_loss": 1.0})
+run.log_epoch(0, {"loss": 1.0})
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "status", "error"),
+    [
+        ("", 0, "finished", None),
+        ("raise ValueError('nan')", 1, "failed", "ValueError: nan"),
+        ("raise KeyboardInterrupt", -2, "interrupted", "KeyboardInterrupt"),
+        ("sys.exit()", 0, "finished", None),
+        ("run.at_exit = ('interrupted', 'r')", 0, "interrupted", None),
+        ("run.finish('stopped_early', 'r'); sys.exit(3)", 3, "stopped_early", None),
+        ("with run: sys.exit(3)", 3, "interrupted", "SystemExit: 3"),
+        ("with run: sys.exit(0)", 0, "finished", None),
+        ("threading.Thread(target=run.log_epoch, args=(1, {})).start()", 0, "finished", None),
+        ("tracker.start_run(name='inner')", 0, "finished", None),
+    ],
+)
+def test_an_end_of_the_process_is_an_end_of_the_run(
+    ending: str, code: int, status: str, error: str | None, script: Any, sql: Any
+) -> None:
+    process = script(BEGIN + ending)
+    _, errors = process.communicate()
+    assert process.returncode == code
+    assert "local-tracker" not in errors
+    assert sql("SELECT status, error FROM run WHERE name = 'x'") == [(status, error)]
+    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT count(*) FROM run WHERE status = 'running'") == [(0,)]
+
+
+def test_a_strict_run_that_cannot_end_keeps_no_other_from_it(script: Any, sql: Any) -> None:
+    ending = """
+tracker.start_run(name="strict", database="other.db", strict=True)
+os.remove("other.db")
+"""
+    _, errors = script(BEGIN + ending).communicate()
+    assert "StoreError: The database file" in errors
+    assert sql("SELECT name, status FROM run") == [("x", "finished")]
+
+
+@pytest.mark.parametrize(
+    "ending", ["os._exit(3)", "os.kill(os.getpid(), 11)", "os.kill(os.getpid(), 15)"]
+)
+def test_a_process_that_vanishes_is_lost_with_every_epoch(
+    ending: str, script: Any, sql: Any
+) -> None:
+    """We install no signal handlers: SIGTERM ends the process as it would without us."""
+    script(BEGIN + ending).wait()
+    tracker.start_run("after").finish()
+    assert sql("SELECT status, epochs FROM run WHERE name = 'x'") == [("lost", 1)]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_ctrl_c_inside_a_block_is_an_interruption_however_often(
+    times: int, script: Any, sql: Any
+) -> None:
+    code = (
+        BEGIN
+        + "with run:\n    print('.', flush=True)\n    for n in range(10**6): run.log_epoch(n, {'a': 1.0})"
+    )
+    process = script(code)
+    process.stdout.readline()
+    for _ in range(times):
+        time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+    process.communicate()
+    tracker.start_run("after").finish()
+    status, epochs = sql("SELECT status, epochs FROM run WHERE name = 'x'")[0]
+    assert status == "interrupted" or (times > 1 and status == "lost")
+    assert sql(
+        "SELECT count(*) FROM epoch WHERE run_id IN (SELECT id FROM run WHERE name = 'x')"
+    ) == [(epochs,)]
+    assert sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_users_signal_handler_may_log_in_the_middle_of_a_call(script: Any, sql: Any) -> None:
+    """The handler runs while a call of ours holds its lock: it waits a moment, then spools; it never hangs."""
+    code = (
+        BEGIN
+        + """
+import itertools
+numbers = itertools.count(10_000)
+def handler(*_):
+    run.log_epoch(next(numbers), {"a": 1.0}); run.log({"b": 1.0})
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+end = time.monotonic() + 3
+n = 0
+while time.monotonic() < end:
+    n += 1
+    run.log_epoch(n, {"a": 1.0})
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(n + 1 + next(numbers) - 10_000)
+"""
+    )
+    said, _ = script(code).communicate(timeout=60)
+    assert sql("SELECT count(*) FROM epoch") == [(int(said),)]
+
+
+def test_the_users_own_hooks_are_called_as_before(script: Any) -> None:
+    code = (
+        """
+import sys
+sys.excepthook = lambda *given: print("mine", given[0].__name__)
+"""
+        + BEGIN
+        + "1 / 0"
+    )
+    said, errors = script(code).communicate()
+    assert (said, errors) == ("mine ZeroDivisionError\n", "")
+
+
+@pytest.mark.parametrize(
+    "leaving", ["os._exit(0)", "sys.exit(0)", "sys.exit(1)", "1 / 0", "run.finish()"]
+)
+def test_a_forked_child_neither_records_nor_ends_the_run(
+    leaving: str, script: Any, sql: Any
+) -> None:
+    code = (
+        BEGIN
+        + f"""
+run.on_finish(lambda: print("the end", os.getpid(), flush=True))
+held = run.log
+with run:
+    child = os.fork()
+    if child == 0:
+        sys.stderr = open(os.devnull, "w")
+        assert tracker.active_run() is None and not run.recording
+        held({{"a": 1.0}}); run.log({{"a": 1.0}}); run.log_epoch(1, {{"loss": 2.0}})
+        {leaving}
+        os._exit(0)
+    os.waitpid(child, 0)
+    run.log_epoch(2, {{"loss": 3.0}})
+    print(os.getpid())
+"""
+    )
+    said, errors = script(code).communicate()
+    pid = said.split()[0]
+    assert (said, errors) == (f"{pid}\nthe end {pid}\n", "")
+    assert sql("SELECT epoch FROM epoch ORDER BY 1") == [(0,), (2,)]
+    assert sql("SELECT status FROM run") == [("finished",)]
+    assert sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_forked_child_may_record_a_run_of_its_own(script: Any, sql: Any) -> None:
+    code = (
+        BEGIN
+        + """
+child = os.fork()
+if child == 0:
+    with tracker.start_run(name="child") as own:
+        own.log_epoch(0, {"loss": 5.0})
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+run.finish()
+"""
+    )
+    _, errors = script(code).communicate()
+    assert errors == ""
+    assert sql("SELECT name, status, epochs FROM run ORDER BY name") == [
+        ("child", "finished", 1), ("x", "finished", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_of_every_kind_leave_the_run_alone(
+    method: str, folder: Path, script: Any, sql: Any
+) -> None:
+    (folder / "work.py").write_text(
+        "def work(n):\n    import tracker\n    assert tracker.active_run() is None\n    return n\n"
+    )
+    code = (
+        BEGIN
+        + """
+import multiprocessing
+sys.path.insert(0, "")
+from work import work
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        assert pool.map(work, range(4)) == [0, 1, 2, 3]
+    run.log_epoch(1, {"loss": 1.0})
+"""
+    )
+    _, errors = script(code, method).communicate(timeout=120)
+    assert errors == ""
+    assert sql("SELECT status, epochs FROM run") == [("finished", 2)]
+
+
+def test_an_exit_does_not_wait_for_a_database_that_is_locked(script: Any, sql: Any) -> None:
+    code = (
+        BEGIN
+        + """
+import sqlite3
+other = sqlite3.connect(".tracker/tracker.db", isolation_level=None)
+other.execute("BEGIN EXCLUSIVE")
+for n in range(50_000): run.log({"a": 1.0})
+begun = time.monotonic()
+run.finish()
+print(time.monotonic() - begun)
+"""
+    )
+    said, errors = script(code).communicate(timeout=60)
+    assert float(said) < 15  # 5 on a machine that has nothing else to do
+    assert "waits" in errors
+    tracker.start_run("after").finish()
+    assert sql("SELECT status FROM run WHERE name = 'x'") == [("finished",)]
+    assert sql("SELECT sum(calls) FROM clock") == [(50_001,)]
+
+
+def test_at_a_prompt_an_error_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracker.recording import active
+
+    tracker.start_run().finish()
+    before = len(active._uncaught)
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    monkeypatch.setattr(sys, "stderr", open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    sys.excepthook(ValueError, ValueError("typo"), None)
+    assert len(active._uncaught) == before

@@ -1,0 +1,79 @@
+"""A writer that is interrupted, hangs or has no disk: the others go on, and what is lost is told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+import tracker
+from tracker.storage import journal
+
+
+def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(locked: Any) -> None:
+    """Also while a traceback, as a notebook keeps it, holds the statement that was cut off."""
+    run = tracker.start_run()
+    armed = [KeyboardInterrupt()]
+
+    def interrupt(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if armed and "INSERT INTO epoch " in statement:
+            raise armed.pop()
+
+    event.listen(Engine, "after_cursor_execute", interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt) as kept:
+            run.log_epoch(0, {"loss": 1.0})
+    finally:
+        event.remove(Engine, "after_cursor_execute", interrupt)
+    with locked():
+        assert kept.value.__traceback__ is not None
+    run.log_epoch(1, {"loss": 1.0})
+
+
+def test_what_no_disk_had_room_for_is_told_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, locked: Any
+) -> None:
+    run = tracker.start_run()
+    run.log_epoch(0, {})
+
+    def full(*anything: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with locked():
+        monkeypatch.setattr(os, "fsync", full)
+        run.log_epoch(1, {})
+        assert "waits in memory, and is lost if the process ends" in caplog.text
+        run.finish()
+    assert "records of the run could be written nowhere" in caplog.text
+
+
+def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, sql: Any
+) -> None:
+    run = tracker.start_run(name="r")
+    run.log_epoch(0, {})
+    hangs, goes_on = threading.Event(), threading.Event()
+    apply = journal.apply
+
+    def slow(connection: Any, entries: Any) -> None:
+        apply(connection, entries)
+        hangs.set()
+        assert goes_on.wait(60)
+
+    monkeypatch.setattr(journal, "apply", slow)
+    run.log({"m": 0.0})
+    assert hangs.wait(60)
+    for number in range(100):
+        run.log({"m": float(number)})
+    run.finish()
+    goes_on.set()
+    monkeypatch.undo()
+    while any(thread.name == "tracker-writer" for thread in threading.enumerate()):
+        time.sleep(0.01)  # it takes in the end when it goes on
+    assert sql("SELECT status FROM run WHERE name = 'r'") == [("finished",)]
+    assert sql("SELECT dropped FROM attempt ORDER BY dropped DESC")[0] == (100,)

@@ -1,0 +1,144 @@
+"""``tracker runs tag | note | rename | delete | reap``: what changes runs after the fact."""
+
+from __future__ import annotations
+
+import click
+
+from tracker import queries
+from tracker.cli.format import size, visible
+from tracker.cli.options import database_option, run_argument, runs_argument
+from tracker.errors import BadValue
+from tracker.storage.database import Reader, compact, locate, reading
+from tracker.words import counted
+
+
+@click.command()
+@run_argument()
+@click.argument("tags", metavar="TAG[=VALUE]…", nargs=-1)
+@click.option("-d", "--delete", "removed", multiple=True, metavar="TAG", help="Take a tag away.")
+@database_option
+def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], database: str | None) -> None:
+    """Label a run, for filters such as --where "tags.team = 'vision'".
+
+    \b
+    Example:
+      tracker runs tag digits-3 team=vision keep -d draft
+    """
+    from tracker.maintenance import edits
+
+    if not tags and not removed:
+        raise BadValue(
+            "No tag is given: name one, such as team=vision, or -d TAG to take one away."
+        )
+    given = {key: value for key, _, value in (one.partition("=") for one in tags)}
+    if "" in given:
+        raise BadValue("A tag has no name: write NAME or NAME=VALUE.")
+    run = _run(name, database)
+    edits.tag(locate(database), run, given, removed)
+
+
+@click.command()
+@run_argument()
+@click.argument("text", required=False)
+@click.option("--clear", is_flag=True, help="Take the note away.")
+@database_option
+def note(name: str, text: str | None, clear: bool, database: str | None) -> None:
+    """Write a note on a run; runs show prints it.
+
+    \b
+    Example:
+      tracker runs note digits-3 "with the cleaned labels"
+    """
+    from tracker.maintenance import edits
+
+    if clear == (text is not None):
+        raise BadValue("Give the note's text, or --clear to take it away.")
+    edits.note(locate(database), _run(name, database), text)
+
+
+@click.command()
+@run_argument()
+@click.argument("new")
+@database_option
+def rename(name: str, new: str, database: str | None) -> None:
+    """Give a run another name.
+
+    \b
+    Example:
+      tracker runs rename digits-3 baseline
+    """
+    from tracker.maintenance import edits
+
+    edits.rename(locate(database), _run(name, database), new)
+
+
+@click.command()
+@runs_argument(required=True)
+@click.option(
+    "--files",
+    is_flag=True,
+    help="Also delete their checkpoint files, as far as they are unchanged and not pinned.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@database_option
+def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None) -> None:
+    """Delete runs and all that was recorded of them. Files stay, unless --files.
+
+    \b
+    Example:
+      tracker runs delete digits-1 digits-2 --yes
+    """
+    from tracker.maintenance import edits
+
+    with reading(database) as reader:
+        ids = queries.find_runs(reader, names)
+        called = _called(reader, ids)
+    what = "run" if len(ids) == 1 else f"{len(ids)} runs"
+    if not yes:
+        click.confirm(f"Delete the {what} {called} for good?", abort=True, err=True)
+    gone = edits.delete(locate(database), ids, files=files)
+    freed = compact(locate(database))
+    click.echo(f"Deleted the {what} {called}{f'; {size(freed)} freed' if freed else ''}.")
+    if files:
+        click.echo(f"{counted(len(gone.files), 'file')} deleted.")
+        for path, why in gone.kept.items():
+            click.echo(f"Kept {visible(str(path))}: {why}.")
+
+
+@click.command()
+@database_option
+def reap(database: str | None) -> None:
+    """Mark runs whose process is gone as lost, and import what they could not write.
+
+    Listings show such runs as lost anyway, and the next start does this by itself.
+
+    \b
+    Example:
+      tracker runs reap
+    """
+    from tracker.recording.recovery import settle
+
+    location = locate(database)
+    if not location.exists():
+        click.echo(f"No runs in {location} yet.")
+        return
+    with reading(location):
+        pass  # says what is wrong with a database that is not ours, before anything is written
+    lost = settle(location)
+    with reading(location) as reader:
+        called = _called(reader, lost)
+    click.echo(f"Lost: {called}." if lost else "No run was lost.")
+
+
+def _run(name: str, database: str | None) -> str:
+    with reading(database) as reader:
+        return queries.find_run(reader, name)
+
+
+def _called(reader: Reader, ids: list[str]) -> str:
+    if not ids:
+        return ""
+    names = queries.labels(reader.connection, ids)
+    shown = [visible(names[one]) for one in ids[:10]]
+    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,183 @@
+"""Filters and sort keys as bound SQL."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import and_, false, func, not_, or_
+from sqlalchemy.sql.elements import ColumnElement
+
+from tracker.errors import WhereError
+from tracker.filters import (
+    All,
+    Comparison,
+    Either,
+    Field,
+    In,
+    Is,
+    Like,
+    Literal,
+    Not,
+    Tree,
+    parse,
+    parse_order,
+    wrong,
+)
+from tracker.filters.dates import FORMS, moment
+from tracker.filters.fields import Fields
+from tracker.filters.targets import FLAG, NUMBER, PARAMETER, TEXT, TIME, Place
+from tracker.values import clean_text
+
+Condition = ColumnElement[bool]
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
+}  # fmt: skip
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+
+
+def condition(where: str | None, fields: Fields) -> Condition | None:
+    """Return a filter as a condition; None for no filter.
+
+    Raises:
+        WhereError: with a caret under what cannot be read, is not known, or cannot be compared.
+    """
+    return None if where is None else _Compiler(where, fields).of(parse(where))
+
+
+def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple[Place, bool]]:
+    """Return the sort keys' places, and whether each is sorted from high to low.
+
+    A metric is sorted best first; ``-`` turns a key round, ``:asc`` and ``:desc`` are literal.
+    """
+    found = []
+    for key in [] if order_by is None else parse_order(order_by):
+        place = _Compiler(key.text, fields).place(key.field)
+        falling = place.falling if key.direction in {None, "reversed"} else key.direction == "desc"
+        found.append((place, falling != (key.direction == "reversed")))
+    return found
+
+
+class _Compiler:
+    def __init__(self, text: str, fields: Fields) -> None:
+        self._text = text
+        self._fields = fields
+
+    def of(self, tree: Tree) -> Condition:
+        if isinstance(tree, Either):
+            return or_(*map(self.of, tree.terms))
+        if isinstance(tree, All):
+            return and_(*map(self.of, tree.terms))
+        if isinstance(tree, Not):
+            return not_(self.of(tree.term))
+        if isinstance(tree, Is):
+            place = self.place(tree.field)
+            if tree.what == "null":
+                return not_(place.present())
+            return self._nan(place, tree.field, tree.field.at)
+        if isinstance(tree, Like):
+            return self._like(tree)
+        if isinstance(tree, In):
+            place = self.place(tree.field)
+            return or_(*(self._equal(place, tree.field, value) for value in tree.values))
+        return self._comparison(tree)
+
+    def place(self, field: Field) -> Place:
+        found = self._fields.find(field)
+        if found is not None:
+            return found
+        said = self._fields.unknown(field)
+        raise wrong(self._text, field.at, said)
+
+    def _comparison(self, tree: Comparison) -> Condition:
+        left, sign, right = tree.left, tree.sign, tree.right
+        if isinstance(left, Literal):
+            left, sign, right = right, _FLIPPED[sign], left
+        assert isinstance(left, Field)
+        place = self.place(left)
+        if isinstance(right, Field):
+            return self._two_fields(place, sign, right)
+        if sign == "!=":
+            return not_(self._equal(place, left, right))
+        if sign == "=":
+            return self._equal(place, left, right)
+        return self._ordered(place, left, sign, right)
+
+    def _nan(self, place: Place, field: Field, at: int) -> Condition:
+        if place.nan is None:
+            name = field.name if field.name.isidentifier() else f'"{field.name}"'
+            hint = f": write last({name}) is nan." if place.kind == NUMBER else "."
+            raise wrong(self._text, at, f"{field.name} is never nan here{hint}")
+        return place.is_nan()
+
+    def _two_fields(self, place: Place, sign: str, field: Field) -> Condition:
+        if place.kind == TEXT and field.scope is None and self._fields.find(field) is None:
+            said = f"There is no field {field.name!r}; text stands in quotes: '{field.name}'."
+            raise wrong(self._text, field.at, said)
+        other = self.place(field)
+        numbers = {NUMBER, PARAMETER}
+        if place.kind != other.kind and not {place.kind, other.kind} <= numbers:
+            raise wrong(
+                self._text,
+                field.at,
+                f"{field.name} is a {other.kind} and cannot be compared with a {place.kind}.",
+            )
+        equal = _OPERATORS["=" if sign == "!=" else sign](place.column, other.column)
+        holds: Condition = func.coalesce(equal, false())
+        return not_(holds) if sign == "!=" else holds
+
+    def _equal(self, place: Place, field: Field, literal: Literal) -> Condition:
+        if isinstance(literal.value, float) and math.isnan(literal.value):
+            return self._nan(place, field, literal.at)
+        if place.kind == TEXT and not isinstance(literal.value, str):
+            return place.holds(lambda value: value == literal.source)
+        return self._ordered(place, field, "=", literal)
+
+    def _ordered(self, place: Place, field: Field, sign: str, literal: Literal) -> Condition:
+        apply, value = _OPERATORS[sign], self._value(place, field, literal)
+        if place.kind != PARAMETER:
+            return place.holds(lambda column: apply(column, value))
+        if isinstance(value, bool):
+            text = str(value).lower()
+            return place.holds(lambda row: (row.kind == "bool") & apply(row.text, text))
+        if isinstance(value, str):
+            return place.holds(lambda row: apply(row.text, value))
+        return place.holds(lambda row: apply(row.number, value))
+
+    def _value(self, place: Place, field: Field, literal: Literal) -> Any:
+        value = literal.value
+        if isinstance(value, str):
+            value = clean_text(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and math.isnan(value):  # type: ignore[arg-type]
+            raise self._mismatch(literal, "nothing is less or more than nan: write", "is nan")
+        if place.kind == TIME:
+            when = moment(value) if isinstance(value, str) else None
+            if when is None:
+                raise self._mismatch(literal, f"{field.name} is a time: write", FORMS)
+            return when
+        if place.kind == NUMBER and not is_number:
+            raise self._mismatch(literal, f"{field.name} is a number: write", "one such as 0.3")
+        if place.kind == TEXT and not isinstance(value, str):
+            raise self._mismatch(literal, f"{field.name} is text: write", f"'{literal.source}'")
+        if place.kind == FLAG and not isinstance(value, bool):
+            raise self._mismatch(literal, f"{field.name} is a flag: write", "true or false")
+        return value
+
+    def _mismatch(self, literal: Literal, why: str, what: str) -> WhereError:
+        return wrong(
+            self._text, literal.at, f"{literal.source[:40]} cannot be compared: {why} {what}."
+        )
+
+    def _like(self, tree: Like) -> Condition:
+        place, pattern = self.place(tree.field), clean_text(str(tree.pattern.value))
+        if place.kind == PARAMETER:
+            return place.holds(lambda row: row.text.ilike(pattern))
+        if place.kind != TEXT:
+            raise wrong(
+                self._text, tree.field.at, f"{tree.field.name} is a {place.kind}: like is for text."
+            )
+        return place.holds(lambda column: column.ilike(pattern))

@@ -1,0 +1,195 @@
+"""What a name in a filter means: a column, a metric, a parameter, a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, TableClause, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from tracker.errors import nearest
+from tracker.filters import Field
+from tracker.filters.targets import (
+    FLAG,
+    NUMBER,
+    TEXT,
+    TIME,
+    Expression,
+    ParentPlace,
+    Place,
+    metric_place,
+    param_place,
+    summary_place,
+    tag_place,
+)
+from tracker.policies.direction import direction
+from tracker.tables import (
+    CHECKPOINT,
+    DECISION,
+    EPOCH,
+    PARAM,
+    POLICY,
+    RUN,
+    SERIES,
+    SUMMARY,
+    TAG,
+)
+
+_MOST_NAMES = 1000  # names that are looked through for the nearest one
+_SHOWN = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
+Columns = Mapping[str, Place]
+
+
+class Fields:
+    """The names that a filter of runs may use.
+
+    A bare name is a column, else a metric at its best (`tracker.policies.direction`); ``min(x)``,
+    ``max(x)``, ``last(x)``, ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit.
+    """
+
+    def __init__(self, connection: Connection, status: Expression) -> None:
+        self._connection = connection
+        self._key: Expression = RUN.c.id
+        self.columns: Columns = _run_columns(status)
+        self._run_columns = self.columns
+
+    def find(self, field: Field) -> Place | None:
+        """Return where the field is, None for a name that nothing here has."""
+        if field.scope == "params":
+            return param_place(self._key, field.name) if self._has(PARAM, field.name) else None
+        if field.scope == "tags":
+            return tag_place(self._key, field.name) if self._has(TAG, field.name) else None
+        if field.function is not None:
+            return self._summary(field.name, field.function)
+        if field.scope == "run":
+            return self._run_columns.get(field.name) or self._summary(field.name, "best")
+        if field.scope is None and field.name in self.columns:
+            return self.columns[field.name]
+        return self._metric(field.name)
+
+    def _metric(self, name: str) -> Place | None:
+        return self._summary(name, "best")
+
+    def _summary(self, name: str, function: str) -> Place | None:
+        if not self._has(SUMMARY, name):
+            return None
+        return run_metric(self._key, name, function)
+
+    def _has(self, table: TableClause, name: str) -> bool:
+        one = self._connection.execute(select(table.c.name).where(table.c.name == name).limit(1))
+        if one.first() is not None:
+            return True
+        return self._connection.execute(select(RUN.c.id).limit(1)).first() is None
+
+    def unknown(self, field: Field) -> str:
+        """Say that there is no such field, and which one may be meant."""
+        scopes = {"params": PARAM, "tags": TAG}
+        if field.scope in scopes:
+            names = self._names(scopes[field.scope])
+            return f"No run has {field.scope}.{field.name}: {nearest(field.name, names)}"
+        if self._has(SERIES, field.name):
+            return (
+                f"{field.name} is a step metric only, and filters know the metrics of epochs: "
+                f"{nearest(field.name, self._names(SUMMARY))}"
+            )
+        if field.name in _SHOWN:
+            metric = next(iter(self._names(SUMMARY)), "val_loss")
+            return (
+                f"{field.name} is another metric's from run to run: name the metric, such as "
+                f"{metric}, last({metric}) or best_epoch({metric})."
+            )
+        labels = self._labels()
+        known = self._names(SUMMARY) if field.function else self.names()
+        same = [name for name in labels if name.partition(".")[2] == field.name]
+        hint = f"did you mean {' or '.join(same)}?" if same else nearest(field.name, known, most=20)
+        if hint.startswith("did you mean") and not same and not field.function:
+            hint += f" There are metrics, params.NAME, tags.NAME, {', '.join(self.columns)}."
+        return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
+
+    def names(self) -> list[str]:
+        """Return the names there are: metrics, columns, params and tags."""
+        return [*self._names(SUMMARY), *self.columns, *self._labels()]
+
+    def _labels(self) -> list[str]:
+        scopes = {"params": PARAM, "tags": TAG}
+        return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
+
+    def _names(self, table: TableClause) -> list[str]:
+        found = select(table.c.name).distinct().order_by(table.c.name).limit(_MOST_NAMES)
+        return list(self._connection.execute(found).scalars())
+
+
+class EpochFields(Fields):
+    """The names that a filter of epochs may use: a bare metric is that of the epoch; ``run.x`` is the run's."""
+
+    def __init__(self, connection: Connection, status: Expression) -> None:
+        super().__init__(connection, status)
+        self.columns = _columns(EPOCH, "epoch attempt seconds learning_rate started! superseded?")
+
+    def _metric(self, name: str) -> Place | None:
+        if not self._has(SUMMARY, name):
+            return None
+        return metric_place(EPOCH.c.id, name, falling=direction(name) == "max")
+
+
+class CheckpointFields(Fields):
+    """The names that a filter of checkpoints may use."""
+
+    def __init__(self, connection: Connection, status: Expression) -> None:
+        super().__init__(connection, status)
+        self.columns = _columns(
+            CHECKPOINT,
+            "id. attempt path. bytes sha256. epoch step monitor. value state. created! pinned?",
+        ) | {"policy": Place(TEXT, POLICY.c.kind)}
+
+
+class DecisionFields(Fields):
+    """The names that a filter of decisions may use."""
+
+    def __init__(self, connection: Connection, status: Expression) -> None:
+        super().__init__(connection, status)
+        self.columns = _columns(
+            DECISION,
+            "attempt epoch step monitor. value best best_epoch wait verdict. reason. lr_before "
+            "lr_after path. decided! superseded?",
+        ) | {"policy": Place(TEXT, POLICY.c.kind)}
+
+
+def run_metric(key: Expression, name: str, function: str) -> Place:
+    """Return the place of a metric of a run: best, min, max, last, or the epoch of one of them."""
+    way = direction(name)
+    which, _, epoch = function.partition("_")
+    field = (way if which == "best" else which) + ("_epoch" if epoch else "")
+    return summary_place(key, name, field, falling=way == "max" and not epoch)
+
+
+_KINDS = {".": TEXT, "!": TIME, "?": FLAG}
+
+
+def _columns(table: TableClause, names: str) -> dict[str, Place]:
+    """Read column names; a sign at the end says text, time or flag, none a number."""
+    found: dict[str, Place] = {"run": Place(TEXT, RUN.c.name, certain=True)}
+    for word in names.split():
+        name = word.rstrip(".!?")
+        kind = _KINDS.get(word[-1], NUMBER)
+        nan = table.c[f"{name}_kind"] == "nan" if f"{name}_kind" in table.c else None
+        found[name] = Place(kind, table.c[name], nan=nan)
+    return found
+
+
+def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
+    columns = RUN.c
+    return {
+        "id": Place(TEXT, columns.id, certain=True),
+        "name": Place(TEXT, columns.name, certain=True),
+        "experiment": Place(TEXT, columns.experiment, certain=True),
+        "status": Place(TEXT, status, certain=True),
+        "started": Place(TIME, columns.started, certain=True),
+        "ended": Place(TIME, columns.ended),
+        "seconds": Place(NUMBER, columns.seconds, certain=True),
+        "epochs": Place(NUMBER, columns.epochs, certain=True),
+        "reason": Place(TEXT, columns.reason),
+        "error": Place(TEXT, columns.error),
+        "parent": ParentPlace(TEXT, columns.parent_id),
+        "note": Place(TEXT, columns.note),
+    }

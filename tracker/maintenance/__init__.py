@@ -1,0 +1,1 @@
+"""What a person asks of a database: look after it, mend it, change or delete what it holds."""

@@ -1,0 +1,122 @@
+"""Changes to runs after the fact: tags, notes, names, deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy import delete as delete_from
+
+from tracker.checkpointing import registry
+from tracker.errors import BadValue
+from tracker.maintenance.checkpoints import committing
+from tracker.recording.recovery import refuse_busy
+from tracker.redact import redact
+from tracker.storage.database import Location, writing
+from tracker.storage.entries import tags as tag_rows
+from tracker.storage.journal import apply
+from tracker.storage.spool import spool_path
+from tracker.tables import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
+from tracker.values import clean_text
+from tracker.words import counted
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """Files that were deleted with their runs, and those that were kept: path → why."""
+
+    files: list[Path] = field(default_factory=list)
+    kept: dict[Path, str] = field(default_factory=dict)
+
+
+def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterable[str]) -> None:
+    """Set tags of a run, and take others away."""
+    with writing(location) as connection:
+        for name in removed:
+            gone = delete_from(TAG).where(TAG.c.run_id == run, TAG.c.name == clean_text(name))
+            connection.execute(gone)
+        apply(connection, [{"kind": "tags", "rows": tag_rows(run, given)}])
+
+
+def note(location: Location, run: str, text: str | None) -> None:
+    """Write a run's note; None takes it away."""
+    kept = None if text is None else clean_text(redact(text))
+    with writing(location) as connection:
+        connection.execute(update(RUN).where(RUN.c.id == run).values(note=kept))
+
+
+def rename(location: Location, run: str, name: str) -> None:
+    """Give a run another name; several runs may have one name.
+
+    Raises:
+        BadValue: for an empty name.
+    """
+    if not name.strip():
+        raise BadValue("The name is empty: give one that can be typed.")
+    with writing(location) as connection:
+        connection.execute(update(RUN).where(RUN.c.id == run).values(name=clean_text(name)))
+
+
+def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> Deleted:
+    """Delete runs and everything recorded of them.
+
+    Args:
+        location: the database.
+        runs: their ids.
+        files: also their checkpoints' files: those that are available, unchanged and not pinned.
+
+    Raises:
+        RunBusy: when one of them is being recorded; nothing is deleted then. When one is resumed
+            while files are being deleted, the records stay.
+    """
+    gone = Deleted()
+    with writing(location) as connection:
+        for run in runs:
+            refuse_busy(connection, run, _advice(gone.files))
+        doomed = _files(connection, location, runs, gone) if files else []
+        apply(connection, [registry.condemned(doomed)])
+    deleted, refused = registry.delete_files(doomed, committing(location))
+    gone.files.extend(one.path for one in deleted)
+    gone.kept.update({one.path: refused[one.id] for one in doomed if one.id in refused})
+    with writing(location) as connection:
+        for run in runs:
+            refuse_busy(connection, run, _advice(gone.files))
+        attempts = [one for run in runs for one in _delete(connection, run)]
+    for attempt in attempts:
+        spool_path(location, attempt).unlink(missing_ok=True)
+    return gone
+
+
+def _advice(files: list[Path]) -> str:
+    """Say what to do where a run is being recorded; files are gone where it was resumed in the meantime."""
+    if not files:
+        return "Stop it first. Nothing was deleted."
+    was = "was" if len(files) == 1 else "were"
+    return f"Stop it first. {counted(len(files), 'file')} {was} deleted, but no record."
+
+
+def _files(
+    connection: Connection, location: Location, runs: Sequence[str], gone: Deleted
+) -> list[registry.Checkpoint]:
+    doomed = []
+    for one in (found for run in runs for found in registry.of_run(connection, location, run)):
+        state = registry.check(one)
+        if one.pinned:
+            gone.kept[one.path] = "it is pinned"
+        elif state == "available":
+            doomed.append(one)
+        elif state == "modified":
+            gone.kept[one.path] = "it is not the file that was recorded"
+    return doomed
+
+
+def _delete(connection: Connection, run: str) -> list[str]:
+    attempts = select(ATTEMPT.c.id).where(ATTEMPT.c.run_id == run)
+    found = [str(one) for one in connection.execute(attempts).scalars()]
+    connection.execute(update(RUN).where(RUN.c.parent_id == run).values(parent_id=None))
+    for table in (DECISION, CHECKPOINT, POLICY):  # these point at one another; the rest cascades
+        connection.execute(delete_from(table).where(table.c.run_id == run))
+    connection.execute(delete_from(RUN).where(RUN.c.id == run))
+    return found

@@ -1,0 +1,102 @@
+"""Which checkpoint files stay: the best k, or the last k."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from tracker.policies import reasons, validation
+from tracker.policies.compare import single
+from tracker.policies.modes import KERAS, TRACKER, direction_of
+from tracker.policies.record import Record
+
+Id = TypeVar("Id")
+File = tuple[Id, float | None, int | None]
+
+
+@dataclass(frozen=True)
+class Kept(Generic[Id]):
+    """What `TopK.choose` says.
+
+    Attributes:
+        keep: ids of the files that stay, best first (without a monitor: newest first).
+        drop: ids of the files that go, oldest first.
+        reasons: one sentence for each of ``drop``, in the same order.
+    """
+
+    keep: tuple[Id, ...]
+    drop: tuple[Id, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TopK(Record):
+    """Keep the ``keep`` best files by ``monitor``, or the last ``keep`` where ``monitor`` is None.
+
+    ``keep=None`` keeps all, ``keep=0`` none. A NaN and a missing value are worst. Of two files
+    that tie, the older stays: a newcomer has to be strictly better, as in Lightning. Under
+    ``keras-3.15`` values that are equal in single precision tie. It chooses only; whoever deletes
+    still spares pinned and foreign files.
+
+    Raises:
+        BadValue: for a negative ``keep``, a name that is none, a mode that is unknown or that the
+            name does not tell.
+    """
+
+    keep: int | None = None
+    monitor: str | None = None
+    mode: str = "auto"
+    rules: str = TRACKER
+
+    def __post_init__(self) -> None:
+        validation.known_rules(self.rules)
+        if self.keep is not None:
+            hint = "Count the files that stay, as in keep=3, or leave it out to keep all."
+            object.__setattr__(self, "keep", validation.whole("keep", self.keep, hint=hint))
+        if self.monitor is not None:
+            validation.metric_name(self.monitor)
+            _ = self.direction
+
+    @cached_property
+    def direction(self) -> str:
+        """``min`` or ``max``: `mode`, or what the metric's name says."""
+        return direction_of(self.monitor or "", self.mode, self.rules)
+
+    def choose(self, files: Iterable[File[Id]]) -> Kept[Id]:
+        """Split files into those that stay and those that go.
+
+        Args:
+            files: ``(id, value, epoch)`` of each, oldest first; value and epoch may be None.
+        """
+        ranked = self._ranked(list(files))
+        if self.keep is None:
+            return Kept(tuple(file[0] for _, file in ranked), (), ())
+        stay, go = ranked[: self.keep], sorted(ranked[self.keep :], key=lambda item: item[0])
+        worst = stay[-1][1] if stay else None
+        return Kept(
+            keep=tuple(file[0] for _, file in stay),
+            drop=tuple(file[0] for _, file in go),
+            reasons=tuple(self._reason(file[1], worst) for _, file in go),
+        )
+
+    def _ranked(self, files: Sequence[File[Id]]) -> list[tuple[int, File[Id]]]:
+        numbered = list(enumerate(files))
+        if self.monitor is None:
+            return numbered[::-1]
+        return sorted(numbered, key=lambda item: (self._badness(item[1][1]), item[0]))
+
+    def _badness(self, value: float | None) -> tuple[bool, float]:
+        if value is None or math.isnan(value):
+            return True, 0.0
+        compared = single(value) if self.rules == KERAS else float(value)
+        return False, compared if self.direction == "min" else -compared
+
+    def _reason(self, value: float | None, worst: File[Id] | None) -> str:
+        keep = self.keep or 0
+        if self.monitor is None:
+            return reasons.pruned_by_age(keep)
+        rival, at = (worst[1], worst[2]) if worst is not None else (None, None)
+        return reasons.pruned_by_rank(self.monitor, value, keep, rival, at)

@@ -1,0 +1,106 @@
+"""Which runs are meant: an id, a unique prefix of one, a name, or name@prefix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, and_, select
+
+from tracker.clock import shown
+from tracker.errors import AmbiguousRun, UnknownRun, nearest
+from tracker.queries.listing import in_chunks
+from tracker.storage.database import Reader
+from tracker.tables import RUN
+from tracker.values import clean_text
+
+SHORT = 8
+"""How many digits of an id are shown."""
+
+_MOST_NAMES = 1000  # names that are looked through for the nearest one
+
+
+def find_run(reader: Reader, text: str) -> str:
+    """Return the id of the run that ``text`` names.
+
+    Args:
+        text: an id, a name, a prefix of an id that only one run has, or a name, @ and such a prefix.
+
+    Raises:
+        UnknownRun: with the nearest names; for a text without a letter.
+        AmbiguousRun: with the candidates.
+    """
+    text = clean_text(str(text))
+    if not text.strip():
+        raise UnknownRun(f"{text!r} names no run: give an id, the beginning of one, or a name.")
+    if reader.empty:
+        raise UnknownRun(f"There is no run {text!r}: no database at {reader.location} yet.")
+    connection = reader.connection
+    for test in _tests(text):
+        found = connection.execute(
+            select(RUN.c.id, RUN.c.name, RUN.c.started).where(test).order_by(RUN.c.started.desc())
+        ).all()
+        if len(found) == 1:
+            return str(found[0].id)
+        if found:
+            shown_runs = [f"{run.name}@{run.id[:SHORT]} ({shown(run.started)})" for run in found]
+            more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+            raise AmbiguousRun(
+                f"{len(found)} runs are meant by {text!r}; name one of them: "
+                f"{', '.join(shown_runs[:10])}{more}."
+            )
+    newest = select(RUN.c.name).order_by(RUN.c.started.desc()).limit(_MOST_NAMES)
+    names = list(connection.execute(newest).scalars())
+    raise UnknownRun(f"There is no run {text!r}: {nearest(text, names)}")
+
+
+def find_runs(reader: Reader, texts: Iterable[str]) -> list[str]:
+    """Return the ids of the runs that are named, each once."""
+    return list(dict.fromkeys(find_run(reader, text) for text in texts))
+
+
+def newest_run(reader: Reader) -> str:
+    """Return the id of the run started last."""
+    if not reader.empty:
+        newest = select(RUN.c.id).order_by(RUN.c.started.desc(), RUN.c.id).limit(1)
+        found = reader.connection.execute(newest).scalar()
+        if found is not None:
+            return str(found)
+    raise UnknownRun(f"There are no runs in {reader.location} yet.")
+
+
+def named_or_newest(reader: Reader, text: str | None) -> str:
+    """Return the id of the run that ``text`` names; None stands for the newest."""
+    return newest_run(reader) if text is None else find_run(reader, text)
+
+
+def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
+    """Return names, and ids, that begin so; for completion."""
+    if reader.empty:
+        return []
+    begins = RUN.c.name.startswith(start, autoescape=True)
+    statement = select(RUN.c.name).where(begins).group_by(RUN.c.name).limit(limit)
+    names = list(reader.connection.execute(statement).scalars())
+    if names or not start:
+        return names
+    prefix = RUN.c.id.startswith(start, autoescape=True)
+    return list(reader.connection.execute(select(RUN.c.id).where(prefix).limit(limit)).scalars())
+
+
+def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
+    """Return what runs are called in a table: the name, or name@id where several have that name."""
+    statement = select(RUN.c.id, RUN.c.name)
+    names = {run.id: run.name for run in in_chunks(connection, statement, RUN.c.id, ids)}
+    counts = Counter(names.values())
+    return {
+        run: name if counts[name] == 1 else f"{name}@{run[:SHORT]}" for run, name in names.items()
+    }
+
+
+def _tests(text: str) -> list[ColumnElement[bool]]:
+    tests: list[ColumnElement[bool]] = [RUN.c.id == text, RUN.c.name == text]
+    name, at, prefix = text.rpartition("@")
+    if at and prefix:
+        tests.append(and_(RUN.c.name == name, RUN.c.id.startswith(prefix, autoescape=True)))
+    tests.append(RUN.c.id.startswith(text, autoescape=True))
+    return tests

@@ -1,0 +1,71 @@
+"""The rows of a table that a listing of it is asked for: of which runs, by which filter, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, TableClause
+
+from tracker.filters.compile import condition, ordering
+from tracker.filters.fields import Fields
+from tracker.queries.listing import in_chunks
+from tracker.queries.runs import Order
+from tracker.queries.status import dead_runs, status_now
+from tracker.storage.chunks import CHUNK
+from tracker.storage.database import Reader
+from tracker.tables import RUN
+
+
+class Asked(NamedTuple):
+    """What a listing is asked for: ids of runs (None: all), a filter, sort keys, at most so many rows."""
+
+    ids: Sequence[str] | None = None
+    where: str | None = None
+    order_by: Order = None
+    limit: int | None = None
+
+
+def chosen_rows(
+    reader: Reader,
+    statement: Select[Any],
+    table: TableClause,
+    fields: type[Fields],
+    asked: Asked,
+    *order: Any,
+) -> list[Any]:
+    """Return the rows that are asked for.
+
+    Args:
+        reader: an open database that is not empty.
+        statement: selects from ``table`` and ``run``.
+        table: what is listed; it has a ``run_id``.
+        fields: what its filters and sort keys may name.
+        asked: which rows.
+        order: columns that sort the rows of a run. Without sort keys it goes run by run, in the order in
+            which they are named, else were started.
+    """
+    ids, where, order_by, limit = asked
+    names = fields(reader.connection, status_now(dead_runs(reader.connection)))
+    test = condition(where, names)
+    if test is not None:
+        statement = statement.where(test)
+    keys = ordering(order_by, names)
+    for place, descending in keys:
+        statement = statement.order_by(*place.order(descending))
+    statement = statement.order_by(RUN.c.started, RUN.c.id, *order)
+    if ids is None:
+        return list(reader.connection.execute(statement.limit(limit)))
+    most = limit if keys else None
+    if len(ids) <= CHUNK:
+        statement = statement.where(table.c.run_id.in_(ids)).limit(most)
+        rows = list(reader.connection.execute(statement))
+    else:  # more than a statement takes
+        wanted = set(ids)
+        every = in_chunks(reader.connection, statement, table.c.run_id, None)
+        rows = list(islice((row for row in every if row.run_id in wanted), most))
+    if not keys:
+        places = {run: place for place, run in enumerate(ids)}
+        rows.sort(key=lambda row: places[row.run_id])
+    return rows[:limit]

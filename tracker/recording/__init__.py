@@ -1,0 +1,1 @@
+"""The write side: a run from its start to an honest status."""

@@ -1,0 +1,159 @@
+"""Call dead runs dead, and finish what killed processes left half done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from tracker import files, values
+from tracker.checkpointing import registry
+from tracker.clock import shown
+from tracker.errors import RunBusy
+from tracker.process import is_alive, lost_reason, me
+from tracker.queries.listing import in_chunks
+from tracker.recording import active
+from tracker.recording.checkpoints import FOLDERS
+from tracker.storage.database import Database
+from tracker.storage.journal import Entry, apply, apply_each, is_refusal
+from tracker.storage.location import Location
+from tracker.storage.spool import damaged_lines, read_file, set_aside, waiting
+from tracker.tables import ATTEMPT, CHECKPOINT, POLICY, RUN
+
+log = logging.getLogger("tracker")
+
+
+def dead_attempts(connection: Connection) -> list[Any]:
+    """Return the attempts that are called running and whose process is gone."""
+    running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == "running")).all()
+    return [attempt for attempt in running if not is_alive(attempt)]
+
+
+def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
+    """Raise where a run is being recorded.
+
+    Raises:
+        RunBusy: names the process, and says ``advice``.
+    """
+    running = (
+        select(ATTEMPT, RUN.c.name)
+        .join_from(ATTEMPT, RUN, ATTEMPT.c.run_id == RUN.c.id)
+        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.status == "running")
+    )
+    for attempt in connection.execute(running).all():
+        if is_alive(attempt):
+            raise RunBusy(
+                f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
+                f"{attempt.host} since {shown(attempt.started)}. {advice}"
+            )
+
+
+def settle(location: Location) -> list[str]:
+    """Leave nothing half done by processes that are gone; returns the ids of the runs now called lost.
+
+    Their spools are imported, pending checkpoints settled by what the files say, temporary files
+    swept, attempts and runs marked lost.
+    """
+    database = Database(location, patience=10)
+    try:
+        with database.transaction(alone=True) as connection:
+            imported = _import_spools(connection, location)
+            registry.reconcile(connection, location)
+            dead = dead_attempts(connection)
+            folders = temporary_folders(connection, location, {one.run_id for one in dead})
+            _mark_lost(connection, dead)
+    finally:
+        database.close()
+    for path in imported:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".new").unlink(missing_ok=True)
+    for folder in folders:
+        files.sweep(folder)
+    return [attempt.run_id for attempt in dead]
+
+
+def _mark_lost(connection: Connection, dead: Iterable[Any]) -> None:
+    for attempt in dead:
+        change = {"status": "lost", "reason": lost_reason(attempt), "ended": attempt.heartbeat}
+        connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == attempt.id).values(**change))
+        newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == attempt.run_id)
+        connection.execute(
+            update(RUN)
+            .where(RUN.c.id == attempt.run_id, newest.scalar_subquery() == attempt.number)
+            .values(**change)
+        )
+
+
+def _import_spools(connection: Connection, location: Location) -> list[Path]:
+    """Apply the spools of processes that are gone; returns the files that nothing is left in."""
+    done = []
+    for path in waiting(location):
+        attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
+        if attempt is None or _is_writing(attempt):
+            continue
+        size, entries = path.stat().st_size, read_file(path)
+        try:
+            with connection.begin_nested():
+                apply(connection, entries)
+            refused = []
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            refused = apply_each(connection, entries)
+        _tell(path, refused, damaged_lines(path))
+        if path.stat().st_size == size:
+            done.append(path)
+    return done
+
+
+def _is_writing(attempt: Any) -> bool:
+    """Say whether a process may still append to its spool; our own does so only for its active runs."""
+    mine = me()
+    if (attempt.boot_id, attempt.pid, attempt.pid_namespace) == (
+        mine.boot_id,
+        mine.pid,
+        mine.pid_namespace,
+    ):
+        return active.is_active(attempt.run_id)
+    return is_alive(attempt)
+
+
+def _tell(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:
+    if refused:
+        kept = set_aside(path, [entry for entry, _ in refused])
+        why = refused[0][1]
+        log.warning(
+            "local-tracker: %d waiting records were refused (%s): %s", len(refused), why, kept
+        )
+    if damaged:
+        kept = path.with_suffix(".damaged")
+        kept.write_bytes(path.read_bytes())
+        log.warning("local-tracker: %d waiting records cannot be read: %s", damaged, kept)
+
+
+def temporary_folders(
+    connection: Connection, location: Location, runs: Collection[str] | None = None
+) -> set[Path]:
+    """Return the folders that runs (None: all) may have left temporary files in."""
+
+    def rows(statement: Select[Any], column: Any) -> Iterator[Any]:
+        return in_chunks(connection, statement, column, runs)
+
+    saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
+    found = {location.absolute(path).parent for (path,) in saved}
+    worked_in: dict[str, set[Path]] = {}
+    for run, text in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
+        captured = values.from_json(text)
+        found |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
+        worked_in.setdefault(run, set()).add(Path(captured.get("folder") or "/"))
+    for run, text in rows(select(POLICY.c.run_id, POLICY.c.config), POLICY.c.run_id):
+        config = values.from_json(text)
+        for folder in worked_in.get(run, ()):
+            if isinstance(target := config.get("filepath"), str):
+                found.add((folder / target.partition("{")[0]).parent)
+            if isinstance(target := config.get("backup_dir"), str):
+                found.add(folder / target)
+    return found

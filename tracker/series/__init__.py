@@ -1,0 +1,1 @@
+"""Step metrics: what a call appends, packed into compressed columns, and read back."""

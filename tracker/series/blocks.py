@@ -1,0 +1,204 @@
+"""Series on their way into the database, and back: calls cut into blocks of compressed columns.
+
+`SeriesWriter` holds the open block of one attempt and says which rows must be upserted;
+`tracker.series.assemble.assemble` puts stored blocks back together. Neither knows a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tracker.series.batch import Batch, Column
+from tracker.series.codec import BLOCK_CALLS, encode_clock, encode_values
+
+BLOCK_POINTS = 1 << 17
+FEWEST_CALLS = 512  # fewer compress worse and read slower
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesBlock:
+    """The values of one name in a block; ``first_step`` and ``last_step`` are its lowest and highest."""
+
+    name: str
+    points: int
+    first_step: int
+    last_step: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallBlock:
+    """One block of calls: its clock, and the series that have changed since they were last saved.
+
+    ``number`` counts from 0 within the attempt; ``first_step`` and ``last_step`` are the lowest and
+    highest; ``started`` is the earliest time (µs since 1970); ``final``: nothing will be added.
+    """
+
+    number: int
+    calls: int
+    first_step: int
+    last_step: int
+    started: int
+    final: bool
+    payload: bytes
+    series: list[SeriesBlock]
+
+
+@dataclass(slots=True)
+class _OpenSeries:
+    """The values of one name in the open block, in pieces, and the calls they belong to."""
+
+    values: list[Floats] = field(default_factory=list)
+    rows: list[Ints | range] = field(default_factory=list)
+    points: int = 0
+    dense: bool = True  # each piece so far was for every one of its calls
+    changed: bool = True
+
+    def plus(self, rows: Ints | range, values: Floats) -> _OpenSeries:
+        return _OpenSeries(
+            [*self.values, values],
+            [*self.rows, rows],
+            self.points + len(values),
+            self.dense and isinstance(rows, range),
+        )
+
+    def whole(self) -> tuple[Ints | None, Floats]:
+        """Return the rows, None for the block's first calls, and the values; keep one piece."""
+        self.values = [np.concatenate(self.values)]
+        if self.dense and self.rows[-1][-1] == self.points - 1:
+            self.rows = [range(self.points)]
+            return None, self.values[0]
+        rows = np.concatenate([np.asarray(rows, np.int64) for rows in self.rows])
+        self.rows = [rows]
+        return rows, self.values[0]
+
+
+@dataclass(slots=True)
+class _OpenBlock:
+    """The block that calls are added to."""
+
+    number: int
+    calls: int = 0
+    points: int = 0
+    changed: bool = False
+    steps: list[Ints] = field(default_factory=list)
+    times: list[Ints] = field(default_factory=list)
+    series: dict[str, _OpenSeries] = field(default_factory=dict)
+
+    def plus(self, batch: Batch, start: int, stop: int) -> _OpenBlock:
+        """Return the block with the batch's calls from ``start`` to before ``stop``; this one stays as it is."""
+        calls, points, series = self.calls + stop - start, self.points, dict(self.series)
+        every = range(self.calls, calls)
+        for column in batch.columns:
+            cut, values = _cut(column, start, stop)
+            if len(values):
+                rows = every if cut is None else cut + (self.calls - start)
+                series[column.name] = series.get(column.name, _OpenSeries()).plus(rows, values)
+                points += len(values)
+        steps = [*self.steps, batch.steps[start:stop]]
+        times = [*self.times, batch.times[start:stop]]
+        return _OpenBlock(self.number, calls, points, True, steps, times, series)
+
+    def encode(self, final: bool) -> CallBlock:
+        """Encode the clock, and the series that have changed."""
+        self.steps, self.times = [np.concatenate(self.steps)], [np.concatenate(self.times)]
+        steps, times = self.steps[0], self.times[0]
+        low, high = int(steps.min()), int(steps.max())
+        changed = [
+            _encoded(name, series, steps, (low, high))
+            for name, series in self.series.items()
+            if series.changed
+        ]
+        started, payload = int(times.min()), encode_clock(steps, times)
+        return CallBlock(self.number, self.calls, low, high, started, final, payload, changed)
+
+    def saved(self) -> None:
+        self.changed = False
+        for series in self.series.values():
+            series.changed = False
+
+
+def _cut(column: Column, start: int, stop: int) -> tuple[Ints | None, Floats]:
+    if column.rows is None:
+        return None, column.values[start:stop]
+    low, high = np.searchsorted(column.rows, [start, stop])
+    return column.rows[low:high], column.values[low:high]
+
+
+def _encoded(name: str, series: _OpenSeries, steps: Ints, span: tuple[int, int]) -> SeriesBlock:
+    rows, values = series.whole()
+    if len(values) != len(steps):
+        own = steps[: len(values)] if rows is None else steps[rows]
+        span = int(own.min()), int(own.max())
+    return SeriesBlock(name, len(values), *span, encode_values(values, rows))
+
+
+class SeriesWriter:
+    """Turns the batches of one attempt into blocks. Not for several threads at once.
+
+    A block is full at ``most_calls`` calls (at most 65536), or earlier at ``points`` values once it
+    has ``fewest_calls``, so that wide calls make no huge blocks. `pending` keeps giving a block
+    until `saved` is called after its commit, so that a failed transaction loses nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        most_calls: int = BLOCK_CALLS,
+        fewest_calls: int = FEWEST_CALLS,
+        points: int = BLOCK_POINTS,
+    ) -> None:
+        self._most_calls = most_calls
+        self._fewest_calls = fewest_calls
+        self._points = points
+        self._open = _OpenBlock(0)
+        self._full: list[CallBlock] = []
+        self._given: list[Batch] = []
+        self._added = 0  # calls of the first batch given
+
+    def add(self, batches: Iterable[Batch]) -> None:
+        """Take batches in the order of `Buffer.drain`; a block that gets full is encoded.
+
+        Where it is interrupted (Ctrl-C), the next ``add`` goes on: each step is made ready first, and
+        done in statements without a call between them, which no signal can part.
+        """
+        self._given += batches
+        while self._given:
+            batch, start = self._given[0], self._added
+            room = self._room(batch)
+            if room == 0:
+                full, fresh = self._open.encode(final=True), _OpenBlock(self._open.number + 1)
+                self._full += (full,)
+                self._open = fresh
+            elif start < batch.calls:
+                stop = min(batch.calls, start + room)
+                more = self._open.plus(batch, start, stop)
+                self._open, self._added = more, stop
+            else:
+                del self._given[0]
+                self._added = 0
+
+    def _room(self, batch: Batch) -> int:
+        """How many calls of about the batch's width still fit into the open block."""
+        width = max(1, batch.points // max(1, batch.calls))
+        wide = -(-(self._points - self._open.points) // width)
+        few = self._fewest_calls - self._open.calls
+        return max(0, min(self._most_calls - self._open.calls, max(few, wide)))
+
+    def pending(self) -> list[CallBlock]:
+        """Return the blocks to upsert, each whole or not at all: full ones, then the open one."""
+        if self._open.changed:
+            return [*self._full, self._open.encode(final=False)]
+        return list(self._full)
+
+    def saved(self) -> None:
+        """Note that everything `pending` returned last is in the database."""
+        self._full.clear()
+        self._open.saved()

@@ -1,0 +1,274 @@
+"""Open a database; the only place that begins and commits a transaction on runs.
+
+Whole databases are written elsewhere: `tracker.storage.migrate` upgrades one,
+`tracker.maintenance.salvage` fills a new one.
+
+SQLite releases before 3.51.3 have a rare corruption when two connections write or checkpoint at the
+same instant: writes and closes go under a lock file of our own.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from filelock import Timeout
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from tracker.errors import StoreError
+from tracker.storage import schema
+from tracker.storage.driver_errors import in_use, translated
+from tracker.storage.engine import Lock, engine, never_free, wait_at_most
+from tracker.storage.location import Location, locate
+
+PATIENCE = 1.5  # seconds a write waits for others; a call of ours never takes more than 2
+_PATIENT = 10.0
+_ALONE = 7236254118  # the advisory lock of `transaction(alone=True)`, the same in every release
+_TOUCH = "SELECT count(*) FROM sqlite_master"
+
+__all__ = ["Database", "Location", "Reader", "locate", "reading", "writing"]
+
+
+class Database:
+    """A handle: one connection, one lock file. Not shared between threads without a lock.
+
+    Args:
+        location: where it is.
+        patience: seconds that a transaction waits for others.
+        mode: ``rw``, or ``ro`` for `snapshot` only.
+    """
+
+    def __init__(self, location: Location, patience: float = PATIENCE, mode: str = "rw") -> None:
+        self.location = location
+        self._patience, self._mode = patience, mode
+        self._engine = engine(location, mode, patience)
+        self._lock = Lock(location)
+        self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    @contextmanager
+    def transaction(
+        self, patience: float | None = None, *, alone: bool = False
+    ) -> Iterator[Connection]:
+        """Give a connection inside one transaction: committed and on disk at the end, or rolled back.
+
+        Args:
+            patience: seconds to wait for others, in all; those of the handle by default.
+            alone: on a server, wait for other transactions that ask for the same; SQLite's are always alone.
+
+        Raises:
+            DatabaseBusy: when others held the write lock for longer than the patience.
+            StoreError: when the database cannot be reached or written.
+        """
+        give_up = time.monotonic() + (self._patience if patience is None else patience)
+        with in_use(self.location), ExitStack() as opened:
+            with translated(self.location):
+                self._check_file()  # before the lock, which would make the folder anew
+                opened.enter_context(self._lock.held(give_up - time.monotonic()))
+                self._check_file()
+                connection = self._connected()
+                opened.enter_context(self._dropped_on_errors())
+                wait_at_most(connection, give_up - time.monotonic())
+                opened.enter_context(connection.begin())
+                if alone and self.location.path is None:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection that reads what is committed now; waits for no writer, in SQLite's WAL mode.
+
+        Raises:
+            StoreError: when the database cannot be reached or read.
+        """
+        with in_use(self.location), ExitStack() as opened:
+            with translated(self.location):
+                self._check_file()
+                connection = self._connected()
+                opened.enter_context(self._dropped_on_errors())
+                opened.enter_context(connection.begin())
+            yield connection
+
+    @contextmanager
+    def _dropped_on_errors(self) -> Iterator[None]:
+        """Never go on with a connection whose fsync may have failed, or that is in the middle of something."""
+        try:
+            yield
+        except BaseException as error:
+            if not _is_busy(error):
+                self._drop()
+            raise
+
+    def _check_file(self) -> None:
+        """Refuse a file that has gone, and leave one that another took the place of."""
+        path = self.location.path
+        if path is None:
+            return
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._abandon()
+            raise StoreError(f"The database file {self.location} has gone.") from None
+        if (status.st_dev, status.st_ino) != self._file:
+            self._abandon()
+            self._file = (status.st_dev, status.st_ino)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+    def _abandon(self) -> None:
+        if self._connection is not None:
+            never_free(self._connection)
+            self._connection = None
+
+    def close(self, patience: float = PATIENCE) -> None:
+        """Close under the lock: the last one to close a WAL database checkpoints it."""
+        if self._connection is None:
+            return
+        if self._mode != "rw":  # it has nothing to checkpoint
+            self._drop()
+            return
+        try:
+            self._check_file()
+            with self._lock.held(patience):
+                self._drop()
+        except (StoreError, Timeout, OSError):
+            self._drop()
+
+    def forget(self) -> None:
+        """Leave the connection alone without closing it: after a fork it belongs to the parent."""
+        self._abandon()
+        self._lock.leave()
+        self._lock = Lock(self.location)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and "locked" in str(error.orig)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A read transaction; ``connection`` is None where there is no database yet."""
+
+    location: Location
+    _connection: Connection | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been recorded there yet."""
+        return self._connection is None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection; a StoreError where there is no database."""
+        if self._connection is None:
+            raise StoreError(f"There is no database at {self.location} yet: record a run first.")
+        return self._connection
+
+
+@contextmanager
+def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterator[Reader]:
+    """Open for reading, in one transaction. Never writes, never waits for a writer.
+
+    Raises:
+        NotATrackerDatabase, DatabaseTooNew, DatabaseTooOld: see `tracker.errors`.
+    """
+    location = database if isinstance(database, Location) else locate(database)
+    with translated(location):
+        there = location.exists()
+        if there:
+            schema.check_file(location)
+    if not there:
+        yield Reader(location, None)
+        return
+    with in_use(location), ExitStack() as opened:
+        with translated(location):
+            connection = opened.enter_context(_open_to_read(location))
+            opened.enter_context(connection.begin())
+            state = schema.state(connection, location)
+            if state != "absent":
+                schema.require_current(state, location)
+        yield Reader(location, None if state == "absent" else connection)
+
+
+@contextmanager
+def _open_to_read(location: Location) -> Iterator[Connection]:
+    with ExitStack() as opened:
+        connection = opened.enter_context(engine(location, "ro", PATIENCE).connect())
+        try:
+            connection.exec_driver_sql("SELECT 1" if location.path is None else _TOUCH)
+            connection.rollback()
+        except OperationalError as error:
+            # WAL needs a file beside the database, which a read-only folder cannot hold.
+            if location.path is None or os.access(location.path.parent, os.W_OK):
+                raise
+            if "unable to open" not in str(error) and "readonly" not in str(error):
+                raise
+            fixed = engine(location, "ro&immutable=1", PATIENCE)
+            connection = opened.enter_context(fixed.connect())
+        yield connection
+
+
+@contextmanager
+def writing(database: str | os.PathLike[str] | Location | None = None) -> Iterator[Connection]:
+    """Open for one write transaction; makes or migrates the database first."""
+    location = database if isinstance(database, Location) else locate(database)
+    prepare(location)
+    handle = Database(location, patience=_PATIENT)
+    try:
+        with handle.transaction() as connection:
+            yield connection
+    finally:
+        handle.close()
+
+
+def prepare(location: Location) -> None:
+    """Make the database, or bring it to this release's schema; does nothing where it is current."""
+    if peek(location) != schema.HEAD:
+        from tracker.storage import migrate
+
+        migrate.upgrade(location)
+
+
+def peek(location: Location) -> str:
+    """Return the schema's number, or "absent", without changing anything.
+
+    Raises:
+        NotATrackerDatabase, DatabaseTooNew: for what must be left alone.
+    """
+    with translated(location):
+        if not location.exists():
+            return "absent"
+        schema.check_file(location)
+        with _open_to_read(location) as connection, connection.begin():
+            state = schema.state(connection, location)
+        schema.refuse_newer(state, location)
+        return state
+
+
+def compact(location: Location) -> int:
+    """Give an SQLite file's free pages back to the disk; returns the bytes freed, 0 for a server."""
+    if location.path is None or not location.exists():
+        return 0
+    before = location.path.stat().st_size
+    with translated(location), Lock(location).held(_PATIENT):
+        opened = engine(location, "rw", _PATIENT).connect()
+        with opened as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return max(0, before - location.path.stat().st_size)

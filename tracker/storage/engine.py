@@ -1,0 +1,143 @@
+"""Connections: how SQLite and PostgreSQL are opened, and the lock file beside an SQLite database.
+
+SQLite facts this rests on, all measured: a deferred BEGIN that becomes a write fails at once whatever
+the timeout (so: ``BEGIN IMMEDIATE``); WAL with ``synchronous=NORMAL`` loses acknowledged commits at
+power loss (so: FULL); changing to WAL fails at once while anybody reads (so: tried again).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tracker.storage.location import Location
+
+_POLL_SECONDS = 0.002
+
+
+class Lock:
+    """The lock file beside an SQLite database; nothing for a server, which locks by itself."""
+
+    def __init__(self, location: Location) -> None:
+        self._file = None
+        if location.path is not None:
+            self._file = FileLock(
+                f"{location.path}.lock",
+                mode=0o600,
+                poll_interval=_POLL_SECONDS,
+                thread_local=False,
+            )
+
+    @contextmanager
+    def held(self, patience: float) -> Iterator[None]:
+        """Hold it; raises filelock's Timeout when others did for longer than ``patience`` seconds."""
+        if self._file is None:
+            yield
+        else:
+            with self._file.acquire(timeout=max(0.0, patience)):
+                yield
+
+    def leave(self) -> None:
+        """Never touch it again: after a fork, letting go of it here would let go of the parent's."""
+        never_free(self)
+
+
+def never_free(thing: object) -> None:
+    """Keep an object and all it holds from ever being closed, at the end of the interpreter too."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def engine(location: Location, mode: str, patience: float) -> Engine:
+    """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``."""
+    if location.path is None:
+        return _server_engine(location.url, mode, patience)
+    made = create_engine(
+        "sqlite://", creator=_connector(location.path, mode, patience), poolclass=NullPool
+    )
+    begin_with(made, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
+    event.listen(made, "invalidate", _end_at_once)
+    return made
+
+
+def _end_at_once(connection: sqlite3.Connection, record: object, error: object) -> None:
+    """End the transaction of a connection given up in a statement, as Ctrl-C does.
+
+    To close it would not: a statement that a traceback still holds would keep the write lock.
+    """
+    with suppress(sqlite3.Error):
+        connection.rollback()
+
+
+def begin_with(made: Engine, begin: str) -> None:
+    """Have every transaction of an SQLite engine begin with this statement."""
+
+    @event.listens_for(made, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def wait_at_most(connection: Connection, patience: float) -> None:
+    """Set how long an SQLite connection waits for the locks of programs that do not know our lock file."""
+    raw = connection.connection.driver_connection
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute(f"PRAGMA busy_timeout={max(1, int(patience * 1000))}")
+
+
+def _connector(path: Path, mode: str, patience: float) -> Callable[[], sqlite3.Connection]:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        if mode == "rw":
+            try:
+                set_durable(connection, patience)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    return connect
+
+
+def set_durable(connection: sqlite3.Connection, patience: float) -> None:
+    """Choose WAL and a full fsync a commit; SQLite's own timeout does not cover the change to WAL."""
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(_POLL_SECONDS)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _server_engine(url: URL, mode: str, patience: float) -> Engine:
+    milliseconds = int(patience * 1000)
+    options = f"-c lock_timeout={milliseconds}"
+    if mode != "rw":
+        options += " -c default_transaction_read_only=on"
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": 2,
+            "tcp_user_timeout": milliseconds,
+            "options": options,
+        },
+    )

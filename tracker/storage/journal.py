@@ -1,0 +1,296 @@
+"""What is written, as entries: plain dicts that are applied to the database, or kept in the spool until they can be.
+
+Each entry can be applied twice with the same effect as once, so that a spool is imported without
+doubles whatever was committed before. `apply` runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select, update
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
+
+from tracker.storage import summaries
+from tracker.storage.chunks import in_parts
+from tracker.storage.upsert import upsert
+from tracker.tables import (
+    ATTEMPT,
+    BLOCK,
+    CHECKPOINT,
+    CLOCK,
+    DECISION,
+    EPOCH,
+    METRIC,
+    PARAM,
+    POLICY,
+    RUN,
+    SERIES,
+    TAG,
+)
+
+Entry = dict[str, Any]
+
+
+def apply(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Write the entries, in order."""
+    for entry in entries:
+        _WRITERS[entry["kind"]](connection, entry)
+
+
+def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
+    """Write what can be written, in order; returns the entries that the database refuses, and why.
+
+    Errors that concern the database and not an entry (a full disk, a lock) come out.
+    """
+    refused: list[tuple[Entry, Exception]] = []
+    for entry in entries:
+        try:
+            with connection.begin_nested():
+                _WRITERS[entry["kind"]](connection, entry)
+        except _REFUSALS as error:
+            refused.append((entry, error))
+    return refused
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Say whether an error concerns the entries, so that trying again would not help."""
+    return isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
+
+
+_REFUSALS = (
+    IntegrityError, DataError, InterfaceError, ProgrammingError, LookupError, TypeError, ValueError,
+    ArithmeticError, AttributeError,
+)  # fmt: skip
+
+
+# Built once: making a statement costs more than running it.
+_KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
+    EPOCH.c.run_id == bindparam("run"),
+    EPOCH.c.attempt == bindparam("attempt"),
+    EPOCH.c.epoch == bindparam("epoch"),
+)
+_ADD_EPOCH = insert(EPOCH).returning(EPOCH.c.id)
+_GROW_RUN = (
+    update(RUN)
+    .where(RUN.c.id == bindparam("run"))
+    .values(
+        epochs=RUN.c.epochs + bindparam("more_epochs"),
+        seconds=RUN.c.seconds + bindparam("more_seconds"),
+    )
+)
+
+
+_OVERTAKEN = select(func.count()).where(
+    ATTEMPT.c.run_id == bindparam("run"),
+    ATTEMPT.c.number > bindparam("attempt"),
+    ATTEMPT.c.first_epoch <= bindparam("epoch"),
+)
+
+
+def _overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
+    """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
+    key = {"run": run, "attempt": attempt, "epoch": epoch}
+    return bool(connection.execute(_OVERTAKEN, key).scalar())
+
+
+def _epoch(connection: Connection, entry: Entry) -> None:
+    run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
+    claimed = claim(connection, run, attempt, number)
+    superseded = _overtaken(connection, run, attempt, number)
+    key = {"run": run, "attempt": attempt, "epoch": number}
+    known = connection.execute(_KNOWN_EPOCH, key).first()
+    values = {name: entry[name] for name in ("started", "seconds", "learning_rate")}
+    there: dict[str, tuple[Any, Any]] = {}
+    if known is None:
+        row = {"run_id": run, "attempt": attempt, "epoch": number, **values}
+        epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
+    else:
+        epoch_id = known.id
+        if values["learning_rate"] is None:
+            del values["learning_rate"]
+        connection.execute(_change_epoch(epoch_id, values))
+        there = _metrics_there(connection, epoch_id)
+    more = entry["seconds"] - (0.0 if known is None else known.seconds)
+    grown = int(known is None and not superseded)
+    connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
+    rows = [
+        {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
+        for place, (name, value, kind) in enumerate(entry["metrics"], start=len(there))
+    ]
+    upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
+    changed = any(
+        there.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
+    )
+    if claimed or changed:
+        summaries.summarize(connection, run)
+    elif not superseded:
+        summaries.extend(connection, run, number, rows)
+
+
+def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
+    return update(EPOCH).where(EPOCH.c.id == epoch_id).values(**values)
+
+
+def _metrics_there(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
+    found = select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+    rows = connection.execute(found.where(METRIC.c.epoch_id == epoch_id))
+    return {row.name: (row.value, row.value_kind) for row in rows}
+
+
+def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
+    """Note the first epoch of an attempt; what earlier attempts recorded from there on is superseded."""
+    if attempt == 1:
+        return False
+    first = update(ATTEMPT).where(
+        ATTEMPT.c.run_id == run, ATTEMPT.c.number == attempt, ATTEMPT.c.first_epoch.is_(None)
+    )
+    if connection.execute(first.values(first_epoch=epoch)).rowcount == 0:
+        return False
+    for old in (EPOCH, DECISION):
+        connection.execute(
+            update(old)
+            .where(old.c.run_id == run, old.c.attempt < attempt, old.c.epoch >= epoch)
+            .values(superseded=True)
+        )
+    effective = select(func.count()).where(EPOCH.c.run_id == run, EPOCH.c.superseded.is_(False))
+    connection.execute(
+        update(RUN).where(RUN.c.id == run).values(epochs=effective.scalar_subquery())
+    )
+    return True
+
+
+def _decision(connection: Connection, entry: Entry) -> None:
+    row = entry["row"]
+    place = row["run_id"], row["attempt"], row["epoch"]
+    if entry.get("claims", True):
+        claim(connection, *place)
+    row = {**row, "superseded": _overtaken(connection, *place)}
+    upsert(connection, DECISION, [row], ("run_id", "attempt", "number"), ())
+
+
+def _checkpoint(connection: Connection, entry: Entry) -> None:
+    """Register a complete file; with ``pending`` set, one that is about to take its name."""
+    row = entry["row"]
+    upsert(connection, CHECKPOINT, [row], ("id",), ("state", "pending"))
+    others = and_(CHECKPOINT.c.path == row["path"], CHECKPOINT.c.id != row["id"])
+    replaced = update(CHECKPOINT).where(others, CHECKPOINT.c.state == "available")
+    connection.execute(replaced.values(state="pruned", pending=row["pending"]))
+    if not row["pending"]:
+        connection.execute(update(CHECKPOINT).where(others).values(pending=False))
+
+
+def _checkpoint_state(connection: Connection, entry: Entry) -> None:
+    change = update(CHECKPOINT).values(state=entry["state"], pending=entry["pending"])
+    for some in in_parts(entry["ids"]):
+        connection.execute(change.where(CHECKPOINT.c.id.in_(some)))
+
+
+def _params(connection: Connection, entry: Entry) -> None:
+    upsert(connection, PARAM, entry["rows"], ("run_id", "name"), ("kind", "text", "number"))
+
+
+def _tags(connection: Connection, entry: Entry) -> None:
+    upsert(connection, TAG, entry["rows"], ("run_id", "name"), ("value",))
+
+
+def _policy(connection: Connection, entry: Entry) -> None:
+    upsert(connection, POLICY, [entry["row"]], ("id",), ("config",))
+
+
+def _attempt(connection: Connection, entry: Entry) -> None:
+    """Change columns of an attempt: what was captured, heartbeat, counts."""
+    connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**entry["values"]))
+
+
+def _end(connection: Connection, entry: Entry) -> None:
+    values = {key: entry[key] for key in ("status", "reason", "error", "ended")}
+    connection.execute(
+        update(ATTEMPT)
+        .where(ATTEMPT.c.id == entry["id"])
+        .values(**values, heartbeat=entry["ended"])
+    )
+    newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == entry["run"])
+    connection.execute(
+        update(RUN)
+        .where(RUN.c.id == entry["run"], newest.scalar_subquery() == entry["attempt"])
+        .values(**entry.get("kept", values))
+    )
+
+
+def _series(connection: Connection, entry: Entry) -> None:
+    """Upsert one block of calls: its clock and the values of each series."""
+    run, attempt = entry["run"], entry["attempt"]
+    upsert(connection, CLOCK, [entry["clock"]], ("run_id", "attempt", "number"), _CLOCK_CHANGES)
+    names = [block["name"] for block in entry["blocks"]]
+    ids = _series_ids(connection, run, names)
+    rows = [
+        {
+            **block,
+            "series_id": ids[block["name"]],
+            "attempt": attempt,
+            "number": entry["clock"]["number"],
+        }
+        for block in entry["blocks"]
+    ]
+    for row in rows:
+        del row["name"]
+    upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
+
+
+_BLOCK_CHANGES = ("points", "first_step", "last_step", "payload")
+_CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
+
+
+def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str, int]:
+    known = select(SERIES.c.name, SERIES.c.id).where(SERIES.c.run_id == run)
+    ids = {row.name: row.id for row in connection.execute(known)}
+    missing = [{"run_id": run, "name": name} for name in names if name not in ids]
+    if not missing:
+        return ids
+    upsert(connection, SERIES, missing, ("run_id", "name"), ())
+    return {row.name: row.id for row in connection.execute(known)}
+
+
+def _follow(connection: Connection, entry: Entry) -> None:
+    """End an attempt and begin the next one, in the same process."""
+    earlier = ATTEMPT.c.id == entry["earlier"]
+    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().one()
+    fresh = {
+        "id": entry["id"],
+        "number": entry["number"],
+        "first_epoch": None,
+        "spooled": 0,
+        "dropped": 0,
+        "waited": 0.0,
+    }
+    new = {
+        **row,
+        **fresh,
+        "status": "running",
+        "started": entry["time"],
+        "heartbeat": entry["time"],
+    }
+    upsert(connection, ATTEMPT, [{**new, "ended": None}], ("id",), ())
+    ended = {
+        "status": "finished",
+        "reason": "the run went on at an earlier epoch",
+        "ended": entry["time"],
+    }
+    connection.execute(update(ATTEMPT).where(earlier).values(**ended))
+
+
+_WRITERS: dict[str, Callable[[Connection, Entry], None]] = {
+    "epoch": _epoch,
+    "decision": _decision,
+    "checkpoint": _checkpoint,
+    "checkpoint_state": _checkpoint_state,
+    "params": _params,
+    "tags": _tags,
+    "policy": _policy,
+    "attempt": _attempt,
+    "end": _end,
+    "series": _series,
+    "follow": _follow,
+}

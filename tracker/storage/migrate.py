@@ -1,0 +1,152 @@
+"""Bring a database to this release's schema: with a backup, in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+from tracker.errors import NotWritable, StoreError
+from tracker.storage import schema
+from tracker.storage.database import peek
+from tracker.storage.driver_errors import translated
+from tracker.storage.engine import Lock, begin_with, set_durable
+from tracker.storage.location import Location
+from tracker.storage.spool import sync_folder
+
+_ADVISORY_LOCK = 7236254117  # any number, the same in every release
+_PATIENCE = 60.0
+
+
+def scripts() -> Path:
+    """Return the folder of migrations: inside the package (wheel), else beside it (checkout)."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise StoreError(f"The migrations are missing beside {package}: reinstall local-tracker.")
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Return the Alembic configuration; ``%`` in the path is doubled for its interpolation."""
+    made = Config()
+    made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+def upgrade(location: Location) -> Path | None:
+    """Make or upgrade the database; returns the backup's path when one was made.
+
+    Raises:
+        NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
+        StoreError: when the upgrade failed; the database is as it was.
+    """
+    peek(location)
+    location.create_folder()
+    with translated(location), Lock(location).held(_PATIENCE):
+        _create_file(location)
+        with _exclusive(location) as connection:
+            state = schema.state(connection, location)
+            schema.refuse_newer(state, location)
+            if state == schema.HEAD:
+                return None
+            saved = backup(location) if state != "absent" else None
+            command.upgrade(config(connection), "head")
+            _check_foreign_keys(connection, location)
+        return saved
+
+
+def backup(location: Location, target: Path | None = None) -> Path | None:
+    """Copy an SQLite database to ``target`` (default: beside it); None for a server, which has its own ways."""
+    if location.path is None:
+        return None
+    if target is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        target = location.path.with_name(f"{location.path.name}.backup-{stamp}")
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError as error:
+        raise NotWritable(f"The backup {target} exists already: name another file.") from error
+    except OSError as error:
+        raise NotWritable(f"The backup {target} cannot be written: {error.strerror}.") from error
+    with (
+        closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+    return target
+
+
+def _create_file(location: Location) -> None:
+    """Put an empty database in WAL mode there; call it with the lock held.
+
+    It gets its name when it is whole: a kill while SQLite changes a file to WAL leaves a journal
+    that no reader can roll back.
+    """
+    path = location.path
+    if path is None:
+        return
+    try:
+        if location.exists():
+            os.close(os.open(path, os.O_RDWR))
+            return
+        fresh = path.with_name(f"{path.name}.new")
+        for left in ("", "-journal", "-wal", "-shm"):  # by a process that was killed here
+            Path(f"{fresh}{left}").unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+            set_durable(connection, _PATIENCE)
+        fresh.replace(path)
+        sync_folder(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise NotWritable(
+            f"The database {location} cannot be written: "
+            f"{getattr(error, 'strerror', None) or error}. Choose another place "
+            f"with database=, --database or TRACKER_DATABASE_URL."
+        ) from error
+
+
+@contextmanager
+def _exclusive(location: Location) -> Iterator[Connection]:
+    """Give a connection of its own with foreign keys off: `batch_alter_table` would delete children."""
+    if location.path is None:
+        engine = create_engine(
+            location.url, poolclass=NullPool, connect_args={"connect_timeout": 2}
+        )
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            yield connection
+        return
+    uri = f"{location.path.as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=OFF")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    begin_with(engine, "BEGIN IMMEDIATE")
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def _check_foreign_keys(connection: Connection, location: Location) -> None:
+    if location.path is None:
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise StoreError(
+            f"The upgrade of {location} would have left {len(broken)} rows without their parent, "
+            f"first in table {broken[0][0]}: nothing was changed. Please report this."
+        )

@@ -1,0 +1,118 @@
+"""Which schema a database has: ours and current, too old, too new, or somebody else's.
+
+Knows the releases by number, so that an everyday command needs no Alembic.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, inspect
+
+from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
+from tracker.storage.location import Location
+
+HISTORY = ("0001", "0002")
+"""Every schema this release can upgrade from, oldest first; the last one is its own."""
+
+HEAD = HISTORY[-1]
+VERSION_TABLE = "tracker_schema_version"
+"""A name of our own: MLflow and Optuna both use Alembic's default one."""
+
+_MAGIC = b"SQLite format 3\0"
+_WRITE_VERSION, _WAL = 18, 2  # https://www.sqlite.org/fileformat2.html#the_database_header
+_OTHERS = {
+    "an MLflow": {"experiments", "runs", "metrics"},
+    "an Optuna": {"studies", "trials"},
+}
+
+
+def check_file(location: Location) -> None:
+    """Refuse a file that is no SQLite database at all, without opening it as one."""
+    if location.path is None:
+        return
+    if location.path.is_dir():
+        raise NotATrackerDatabase(f"{location} is a folder: name a file.")
+    with location.path.open("rb") as file:
+        head = file.read(100)
+    if head and not head.startswith(_MAGIC):
+        raise NotATrackerDatabase(
+            f"{location} is {_looks_like(head)}, not a tracker database. It was left unchanged; "
+            f"name another file with database=, --database or TRACKER_DATABASE_URL."
+        )
+    at_rest = head and head[_WRITE_VERSION] == _WAL and not Path(f"{location.path}-wal").exists()
+    if at_rest and (tables := _peek(location.path)) and VERSION_TABLE not in tables:
+        raise _foreign(tables, location)
+
+
+def _peek(path: Path) -> set[str]:
+    """List the tables of a WAL database without making its -wal and -shm files, which reading would leave there."""
+    uri = f"{path.as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in found}
+    except sqlite3.Error:
+        return set()
+
+
+def _looks_like(head: bytes) -> str:
+    if head.startswith(b"\x89HDF"):
+        return "an HDF5 file"
+    if head.startswith(b"PK\x03\x04"):
+        return "a zip archive (perhaps a .keras or .pt checkpoint)"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        return "a binary or encrypted file"
+    return "a text file"
+
+
+def state(connection: Connection, location: Location) -> Literal["absent"] | str:
+    """Return the schema's number, or "absent" for a database without any table.
+
+    Raises:
+        NotATrackerDatabase: when it holds tables, but not ours.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in tables:
+        row = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+        return "absent" if row is None else str(row)
+    if tables and location.path is None:
+        return "absent"  # on a server we live beside other programs' tables
+    if tables:
+        raise _foreign(tables, location)
+    return "absent"
+
+
+def _foreign(tables: set[str], location: Location) -> NotATrackerDatabase:
+    whose = next(
+        (name for name, theirs in _OTHERS.items() if theirs <= tables), "another program's"
+    )
+    some = ", ".join(sorted(tables)[:5])
+    return NotATrackerDatabase(
+        f"{location} is {whose} database (tables: {some}), not a tracker database. It was left "
+        f"unchanged; name another file with database=, --database or TRACKER_DATABASE_URL."
+    )
+
+
+def require_current(version: str, location: Location) -> None:
+    """Refuse to read a schema of another release."""
+    refuse_newer(version, location)
+    if version != HEAD:
+        raise DatabaseTooOld(
+            f"{location} has schema {version}, this release reads {HEAD}. "
+            f"Upgrade it (a backup is made first): tracker db upgrade --database {location}"
+        )
+
+
+def refuse_newer(version: str, location: Location) -> None:
+    """Refuse a schema that this release does not know."""
+    if version != "absent" and version not in HISTORY:
+        raise DatabaseTooNew(
+            f"{location} has schema {version}, made by a newer release; this one knows up to {HEAD}. "
+            f"It was left unchanged. Upgrade the program: pip install --upgrade local-tracker"
+        )
