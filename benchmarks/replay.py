@@ -16,8 +16,8 @@ def fill(database: Path, runs: int = RUNS, epochs: int = EPOCHS) -> None:
     """Write runs in bulk, with the rows that recording would leave."""
     from sqlalchemy import insert
 
+    from tracker.models import EPOCH, METRIC, RUN, SUMMARY
     from tracker.storage.database import locate, writing
-    from tracker.tables import EPOCH, METRIC, RUN, SUMMARY
 
     draw = random.Random(7)
     made, passes, metrics, summaries = [], [], [], []

@@ -25,8 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from tracker.words import cut
-
 
 class TrackerError(Exception):
     """Base of all our errors; its text says what, with the value, and what to do next."""
@@ -117,3 +115,13 @@ def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most:
         return f"{what} none."
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{what} {', '.join(map(cut, names[:most]))}{more}."
+
+
+def counted(count: float, one: str, many: str | None = None) -> str:
+    """Write ``1 epoch``, ``3 epochs``; ``many`` is the plural where it is not ``one`` and an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def cut(text: str, most: int = 80) -> str:
+    """Return the text, or its first ``most`` characters and an ellipsis."""
+    return text if len(text) <= most else f"{text[:most]}…"

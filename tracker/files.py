@@ -20,7 +20,6 @@ from zlib import crc32
 
 from tracker import process
 from tracker.errors import CheckpointError, NotWritable
-from tracker.storage.spool import sync_folder
 
 PREFIX = ".tracker-"
 _TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
@@ -230,3 +229,19 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
 def is_same(found: SavedFile | None, recorded: Any) -> bool:
     """Say whether a file is the one that was recorded, by the ``bytes`` and ``sha256`` of both."""
     return found is not None and (found.bytes, found.sha256) == (recorded.bytes, recorded.sha256)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone."""
+    if not folder.parent.is_dir():
+        private_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new name in a folder survive power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

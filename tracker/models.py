@@ -7,6 +7,7 @@ as NULL and drops the sign of -0.0. "None yet" is NULL in both columns, never 0.
 
 from __future__ import annotations
 
+import sqlalchemy
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -230,3 +231,26 @@ class Decision(Table, table=True):
     state: str | None = None
     decided: int = Field(sa_column=_big())
     superseded: bool = False
+
+
+def _table(model: type[Table]) -> sqlalchemy.Table:
+    return Table.metadata.tables[str(model.__tablename__)]
+
+
+# What statements name: `RUN.c.status` is typed as a column, `Run.status` as a str.
+RUN = _table(Run)
+ATTEMPT = _table(Attempt)
+PARAM = _table(Param)
+TAG = _table(Tag)
+EPOCH = _table(Epoch)
+METRIC = _table(Metric)
+SUMMARY = _table(Summary)
+SERIES = _table(Series)
+CLOCK = _table(Clock)
+BLOCK = _table(Block)
+POLICY = _table(Policy)
+CHECKPOINT = _table(Checkpoint)
+DECISION = _table(Decision)
+
+ALL = tuple(Table.metadata.tables.values())
+"""Parents before their children."""

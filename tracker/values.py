@@ -25,8 +25,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
-from tracker.errors import BadValue
-from tracker.words import cut
+from tracker.errors import BadValue, cut
 
 
 def number(value: Any, name: str = "value") -> float:

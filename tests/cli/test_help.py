@@ -101,7 +101,7 @@ try:
     main(["runs", "list"])
 except SystemExit as done:
     assert not done.code, done.code
-heavy = "alembic keras numpy pandas pcodec psutil pydantic rich sqlmodel tensorflow torch tracker.models"
+heavy = "alembic keras numpy pandas pcodec psutil rich tensorflow torch"
 print("loaded:", sorted(set(heavy.split()) & set(sys.modules)))
 """
     assert python(code).rstrip().endswith("loaded: []")

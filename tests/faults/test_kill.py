@@ -104,7 +104,7 @@ def test_a_kill_while_a_run_starts_leaves_a_database_that_the_next_start_can_use
 
 FIRST_START = """
 import os, signal, sys, time
-from tracker import migrate
+from tracker.storage import migrate
 from tracker.storage.database import prepare
 from tracker.storage.location import locate
 

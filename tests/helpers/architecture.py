@@ -7,7 +7,24 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-LONGEST = 300
+ORDER = (
+    ("errors", "values", "clock", "ids", "redact", "process", "ranks", "files"),  # leaves
+    ("models",),
+    ("policies", "series"),
+    ("storage",),
+    ("filters",),
+    ("checkpointing",),
+    ("queries",),
+    ("recording",),
+    ("maintenance",),
+    ("frames",),
+    ("replays",),
+    ("exports",),
+    ("__init__",),
+    ("cli", "__main__"),
+)
+"""What a module of ``tracker`` may import stands to its left, or beside it in its own tier."""
+
 PURE = ("policies", "series")
 DATABASE = (
     "sqlalchemy",
@@ -132,12 +149,79 @@ def migrations_import_nothing_of_ours(root: Path) -> list[str]:
     return [f"{file.name}: {name}" for file in files for name in imports(file) if _is(name, ours)]
 
 
-def files_are_short(root: Path) -> list[str]:
-    """A file is a thing you can name, and fits on three screens."""
-    folders = ("tracker", "adapters", "migrations", "tests", "benchmarks", "examples", "docs")
+def imports_point_left(root: Path) -> list[str]:
+    """A module imports from its own tier and those to its left in `ORDER`, wherever the import stands."""
+    tier = {name: place for place, names in enumerate(ORDER) for name in names}
+    found = []
+    for module, targets in _graph(root / "tracker", "tracker").items():
+        for target in targets:
+            here, there = (tier.get(_room(name)) for name in (module, target))
+            if here is None or there is None:
+                found.append(f"{module} or {target} stands in no tier of ORDER")
+            elif there > here:
+                found.append(f"{module} imports {target}, which stands to its right")
+    return found
+
+
+def _room(module: str) -> str:
+    """Return the first part below ``tracker``: what ORDER lists."""
+    return [*module.split("."), "__init__"][1]
+
+
+def no_file_imports_itself_in_a_circle(root: Path) -> list[str]:
+    """Over all imports, those within functions and those for type checkers included."""
+    sources = (
+        (root / "tracker", "tracker"),
+        *((root / "adapters" / name, name) for name in ("tracker_keras", "tracker_torch")),
+    )
     return [
-        f"{file.relative_to(root)}: {length} lines"
-        for folder in folders
-        for file in python_files(root / folder)
-        if (length := len(file.read_text(encoding="utf-8").splitlines())) > LONGEST
+        f"circle: {' -> '.join(sorted(circle))}"
+        for folder, package in sources
+        for circle in _circles(_graph(folder, package))
     ]
+
+
+def _graph(folder: Path, package: str) -> dict[str, set[str]]:
+    """Return which of a package's files import which, by dotted name."""
+    files = {_dotted(file, folder, package): file for file in python_files(folder)}
+    graph: dict[str, set[str]] = {module: set() for module in files}
+    for module, file in files.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                target = name if name in files else name.rpartition(".")[0]
+                if target in files and target != module:
+                    graph[module].add(target)
+    return graph
+
+
+def _dotted(file: Path, folder: Path, package: str) -> str:
+    parts = file.relative_to(folder).with_suffix("").parts
+    return ".".join([package, *(part for part in parts if part != "__init__")])
+
+
+def _circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the sets of files that reach one another."""
+    reach = {module: _reached(graph, module) for module in graph}
+    circles: list[set[str]] = []
+    for module in graph:
+        same = {other for other in reach[module] if module in reach[other]}
+        if same and same not in circles:
+            circles.append(same)
+    return circles
+
+
+def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += graph[module]
+    return seen

@@ -44,7 +44,14 @@ PLANTED = [
         "migrations/versions/0001_the_first_schema.py",
         "from tracker import models",
     ),
-    (rules.files_are_short, "tracker/recording/run.py", "\n" * 300),
+    (rules.imports_point_left, "tracker/policies/best.py", "from tracker.storage import spool"),
+    (rules.imports_point_left, "tracker/values.py", "def f():\n    import tracker.models"),
+    (rules.imports_point_left, "tracker/novel.py", "import tracker.clock"),
+    (
+        rules.no_file_imports_itself_in_a_circle,
+        "tracker/errors.py",
+        "if TYPE_CHECKING:\n    from tracker.values import number",
+    ),
 ]
 
 
@@ -74,7 +81,8 @@ def test_a_planted_violation_is_seen(
 ) -> None:
     assert rule(tree(folder)) == []
     target = folder / file
-    target.write_text(f"{target.read_text(encoding='utf-8')}\n{planted}\n", encoding="utf-8")
+    there = target.read_text(encoding="utf-8") if target.exists() else ""
+    target.write_text(f"{there}\n{planted}\n", encoding="utf-8")
     assert rule(folder) != []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracker.queries.kinds import kind_of
+from tracker.queries.listing import kind_of
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, insert
 
 import tracker
-from tracker import models, queries, tables
+from tracker import models, queries
 from tracker.errors import AmbiguousRun, BadValue, UnknownMetric, UnknownRun
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.details import details
@@ -32,14 +32,6 @@ def record(
 def overview(**asked: Any) -> list[dict[str, Any]]:
     with reading() as reader:
         return list(queries.overview(reader, **asked).dicts())
-
-
-def test_the_light_tables_have_the_models_columns() -> None:
-    by_name = {model.__tablename__: model for model in models.Table.__subclasses__()}
-    assert {table.name for table in tables.ALL} == set(by_name)
-    for table in tables.ALL:
-        light = {column.name for column in table.c}
-        assert light == set(by_name[table.name].model_fields), table.name
 
 
 def test_a_run_is_named_by_id_name_prefix_or_name_at_prefix() -> None:
@@ -187,9 +179,9 @@ def test_a_thousand_named_runs_need_no_thousand_variables() -> None:
         for n in range(1200)
     ]  # fmt: skip
     with writing(locate()) as connection:
-        connection.execute(insert(tables.RUN), rows)
+        connection.execute(insert(models.RUN), rows)
         connection.execute(
-            insert(tables.EPOCH),
+            insert(models.EPOCH),
             [{"id": n + 1, "run_id": row["id"], "attempt": 1, "epoch": 0, "started": n, "seconds": n / 10,
               "superseded": False} for n, row in enumerate(rows)],
         )  # fmt: skip

@@ -18,9 +18,9 @@ from sqlalchemy import insert, select
 
 from tracker import models
 from tracker.errors import DatabaseBusy, StoreError
+from tracker.models import RUN
 from tracker.storage.database import Database, compact, prepare, reading, writing
 from tracker.storage.location import Location, locate
-from tracker.tables import RUN
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ that is about to be replaced or removed loses the state first, and what a kill l
 
 from __future__ import annotations
 
-import secrets
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,13 +18,11 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.checkpointing.retention import Saved, available, standing
 from tracker.clock import now
-from tracker.files import SavedFile, inspect_file, is_same
-from tracker.policies.direction import mode_in
-from tracker.process import is_alive
-from tracker.storage.journal import Entry, apply
+from tracker.files import SavedFile, inspect_file, is_same, sync_folder
+from tracker.models import CHECKPOINT
+from tracker.policies.modes import mode_in
+from tracker.storage.journal import Entry
 from tracker.storage.location import Location
-from tracker.storage.spool import sync_folder
-from tracker.tables import ATTEMPT, CHECKPOINT
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,6 @@ class Checkpoint:
     pinned: bool = False
     policy_id: str | None = None
     mode: str | None = None
-
-
-def new_id() -> str:
-    """Return an identifier of 12 hexadecimal digits."""
-    return secrets.token_hex(6)
 
 
 def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> dict[str, Any]:
@@ -194,59 +185,3 @@ def delete_files(
 def change(ids: list[str], state: str, *, pending: bool = False) -> Entry:
     """Return the entry that gives checkpoints a state."""
     return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
-
-
-def reconcile(connection: Connection, location: Location) -> None:
-    """Settle what killed processes left pending, by what the files say."""
-    rows = connection.execute(
-        select(CHECKPOINT, ATTEMPT)
-        .join_from(
-            CHECKPOINT,
-            ATTEMPT,
-            (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
-        )
-        .where(CHECKPOINT.c.pending.is_(True))
-        .with_only_columns(
-            CHECKPOINT.c.id, CHECKPOINT.c.path, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256, CHECKPOINT.c.state,
-            ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
-            ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat,
-        )
-    ).all()  # fmt: skip
-    by_path: dict[str, list[Any]] = {}
-    for one in rows:
-        by_path.setdefault(one.path, []).append(one)
-    for path, pending in by_path.items():
-        if not any(is_alive(one) or _elsewhere(location, one) for one in pending):
-            _settle(connection, location.absolute(path), pending)
-
-
-def _elsewhere(location: Location, attempt: Any) -> bool:
-    """Say whether the files may be on another machine: a server's database is shared, their disks are not."""
-    return location.path is None and bool(attempt.host != socket.gethostname())
-
-
-def settle_path(connection: Connection, location: Location, stored_path: str) -> None:
-    """Settle what is pending for one file of this process."""
-    found = CHECKPOINT.c.path == stored_path, CHECKPOINT.c.pending.is_(True)
-    pending = connection.execute(select(CHECKPOINT).where(*found)).all()
-    _settle(connection, location.absolute(stored_path), list(pending))
-
-
-def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
-    found = inspect_file(path)
-    same = [one for one in pending if is_same(found, one)]
-    replacing = any(one.state == "missing" for one in pending)
-    kept = None
-    # Of an old and a new one with the same content the new one stays: one file, one row.
-    if same and replacing:
-        kept = max(same, key=lambda one: bool(one.state == "missing"))
-    elif same:
-        try:
-            path.unlink()  # the kill came between the decision to prune and the deletion
-        except FileNotFoundError:
-            pass
-        except OSError:
-            kept = same[-1]
-    for one in pending:
-        state = "available" if one is kept else one.state
-        apply(connection, [change([one.id], state)])

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
 
-from tracker.policies.direction import direction
-from tracker.tables import CHECKPOINT, POLICY
+from tracker.models import CHECKPOINT, POLICY
+from tracker.policies.modes import direction
 
 OLDEST_FIRST = (CHECKPOINT.c.attempt, CHECKPOINT.c.created)
 """The order of a run's checkpoints; between two attempts the clock may have been set back."""

@@ -8,7 +8,6 @@ import click
 
 from tracker import queries
 from tracker.cli.format import size, visible
-from tracker.cli.listing import print_listing
 from tracker.cli.options import (
     complete_runs,
     database_option,
@@ -18,13 +17,13 @@ from tracker.cli.options import (
 )
 from tracker.cli.program import Group
 from tracker.cli.progress import progress
-from tracker.errors import BadValue, CheckpointError
+from tracker.cli.render import print_listing
+from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries import Listing
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.family import choose
 from tracker.queries.listing import columns
+from tracker.queries.resolve import choose
 from tracker.storage.database import locate, reading
-from tracker.words import counted
 
 _HIDDEN = ("file", "attempt")
 _LONG = 100_000_000  # bytes that take a while to read

@@ -12,13 +12,13 @@ import click
 
 from tracker.cli.format import at_epoch, duration, local, parameter, visible
 from tracker.cli.render import Table, print_table
+from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
 from tracker.queries.pending import Waiting
-from tracker.words import counted
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
 _ATTEMPT_COLUMNS = columns(

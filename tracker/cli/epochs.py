@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from tracker import queries
-from tracker.cli.listing import print_listing
 from tracker.cli.options import listing_options, runs_argument
 from tracker.cli.program import Group
+from tracker.cli.render import print_listing
 from tracker.storage.database import reading
 
 

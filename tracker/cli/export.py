@@ -14,7 +14,7 @@ from tracker.cli.options import database_option, runs_argument
 from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
-from tracker.queries.family import choose
+from tracker.queries.resolve import choose
 from tracker.storage.database import Reader, reading
 
 

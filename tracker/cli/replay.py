@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracker import queries
-from tracker.cli.listing import print_listing
 from tracker.cli.options import (
     children_option,
     database_option,
@@ -16,7 +15,7 @@ from tracker.cli.options import (
     listing_options,
     runs_argument,
 )
-from tracker.cli.render import Table, on_terminal, show
+from tracker.cli.render import Table, on_terminal, print_listing, show
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing

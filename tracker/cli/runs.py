@@ -23,8 +23,7 @@ from tracker.cli.render import Table, on_terminal, print_table, show
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
-from tracker.queries.family import as_tree, family
-from tracker.queries.resolve import named_or_newest
+from tracker.queries.resolve import as_tree, family, named_or_newest
 from tracker.queries.runs import count
 from tracker.storage.database import Reader, reading
 from tracker.values import brief

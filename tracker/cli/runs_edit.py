@@ -7,9 +7,8 @@ import click
 from tracker import queries
 from tracker.cli.format import size, visible
 from tracker.cli.options import database_option, run_argument, runs_argument
-from tracker.errors import BadValue
+from tracker.errors import BadValue, counted
 from tracker.storage.database import Reader, compact, locate, reading
-from tracker.words import counted
 
 
 @click.command()

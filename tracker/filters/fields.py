@@ -22,8 +22,7 @@ from tracker.filters.targets import (
     summary_place,
     tag_place,
 )
-from tracker.policies.direction import direction
-from tracker.tables import (
+from tracker.models import (
     CHECKPOINT,
     DECISION,
     EPOCH,
@@ -34,6 +33,7 @@ from tracker.tables import (
     SUMMARY,
     TAG,
 )
+from tracker.policies.modes import direction
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
 _SHOWN = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
@@ -43,7 +43,7 @@ Columns = Mapping[str, Place]
 class Fields:
     """The names that a filter of runs may use.
 
-    A bare name is a column, else a metric at its best (`tracker.policies.direction`); ``min(x)``,
+    A bare name is a column, else a metric at its best (`tracker.policies.modes`); ``min(x)``,
     ``max(x)``, ``last(x)``, ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit.
     """
 

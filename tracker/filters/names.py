@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from tracker.filters.fields import CheckpointFields, DecisionFields, EpochFields, Fields
-from tracker.queries.listing import in_chunks
+from tracker.models import POLICY, RUN, SUMMARY
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import POLICY, RUN, SUMMARY
 
 _FIELDS = {"epochs": EpochFields, "checkpoints": CheckpointFields, "decisions": DecisionFields}
 

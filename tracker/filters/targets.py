@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import TableClause, and_, case, exists, false, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.tables import METRIC, PARAM, RUN, SUMMARY, TAG
+from tracker.models import METRIC, PARAM, RUN, SUMMARY, TAG
 
 Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]

@@ -13,11 +13,11 @@ from sqlalchemy import update
 from tracker.checkpointing import registry
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, is_same, save_file
+from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading, writing
 from tracker.storage.journal import Entry, apply
-from tracker.tables import CHECKPOINT
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from tracker import files
-from tracker.errors import StoreError
+from tracker.errors import StoreError, counted
+from tracker.models import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
 from tracker.process import is_alive
 from tracker.queries import checkpoints
 from tracker.queries.pending import waiting
@@ -23,8 +24,6 @@ from tracker.queries.status import dead_runs
 from tracker.recording.recovery import settle, temporary_folders
 from tracker.storage.database import Location, Reader, reading, writing
 from tracker.storage.summaries import summarize
-from tracker.tables import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
-from tracker.words import counted
 
 _MOST = 20  # lines of integrity_check that are read
 

@@ -10,17 +10,16 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_from
 
 from tracker.checkpointing import registry
-from tracker.errors import BadValue
+from tracker.errors import BadValue, counted
 from tracker.maintenance.checkpoints import committing
+from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
 from tracker.storage.database import Location, writing
 from tracker.storage.entries import tags as tag_rows
 from tracker.storage.journal import apply
 from tracker.storage.spool import spool_path
-from tracker.tables import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.values import clean_text
-from tracker.words import counted
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import NotWritable, StoreError
+from tracker.models import ALL
 from tracker.storage import migrate
 from tracker.storage.location import Location, locate
-from tracker.tables import ALL
 
 _AT_ONCE = 1024  # rows; where they cannot be read, halves are tried, down to single rows
 _BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)

@@ -11,8 +11,7 @@ from tracker.errors import BadValue
 from tracker.policies import reasons, validation
 from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.record import Record
-from tracker.policies.verdict import Verdict
+from tracker.policies.verdict import Record, Verdict
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from tracker.errors import BadValue
 from tracker.policies import reasons, validation
 from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.record import Record
-from tracker.policies.verdict import StopCause, Verdict
+from tracker.policies.verdict import Record, StopCause, Verdict
 
 
 @dataclass(frozen=True)

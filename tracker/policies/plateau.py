@@ -10,8 +10,7 @@ from functools import cached_property
 from tracker.policies import reasons, validation
 from tracker.policies.compare import beats, single
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.record import Record
-from tracker.policies.verdict import Verdict
+from tracker.policies.verdict import Record, Verdict
 
 
 @dataclass(frozen=True)

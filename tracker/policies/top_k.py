@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from tracker.policies import reasons, validation
 from tracker.policies.compare import single
 from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.record import Record
+from tracker.policies.verdict import Record
 
 Id = TypeVar("Id")
 File = tuple[Id, float | None, int | None]

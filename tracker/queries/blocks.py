@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from tracker.queries.listing import in_chunks
+from tracker.models import ATTEMPT, BLOCK, CLOCK, SERIES
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import ATTEMPT, BLOCK, CLOCK, SERIES
 
 Cuts = dict[int, dict[int, int]]
 """By series and attempt: the step from which on a later attempt has points of its own."""

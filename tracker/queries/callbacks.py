@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.queries.listing import in_chunks
-from tracker.recording.resume import by_callback
+from tracker.models import DECISION, POLICY
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import DECISION, POLICY
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,34 @@ def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:
         if row.run_id not in chosen or rank > chosen[row.run_id][0]:
             chosen[row.run_id] = rank, row.policy_id
     return {run: policy for run, (_, policy) in chosen.items()}
+
+
+def by_callback(rows: Iterable[Any]) -> list[list[Any]]:
+    """Put the policy rows of one callback together, oldest attempt first.
+
+    A callback is found again in the next attempt by its kind and monitor; of several such, the first is
+    the first of the attempt before, and so on.
+
+    Args:
+        rows: with ``attempt``, ``number``, ``kind`` and ``monitor``, of one run, in any order.
+    """
+    found: dict[tuple[str, str | None, int], list[Any]] = {}
+    places: Counter[tuple[int, str, str | None]] = Counter()
+    for row in sorted(rows, key=lambda row: (row.attempt, row.number)):
+        same = row.attempt, row.kind, row.monitor
+        found.setdefault((row.kind, row.monitor, places[same]), []).append(row)
+        places[same] += 1
+    return list(found.values())
+
+
+def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the arguments that differ: name → (then, now); not where ``auto`` was only found out."""
+    return {
+        name: (then[name], value)
+        for name, value in now.items()
+        if name in then and then[name] != value and not _answers(name, then[name], value)
+    }
+
+
+def _answers(name: str, then: Any, now: Any) -> bool:
+    return name == "mode" and "auto" in (then, now)

@@ -10,13 +10,14 @@ from sqlalchemy import Connection, select
 from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, standing
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
-from tracker.policies.direction import mode_in
-from tracker.queries.listing import Listing, columns, in_chunks
+from tracker.models import CHECKPOINT, POLICY, RUN
+from tracker.policies.modes import mode_in
+from tracker.queries.listing import Listing, columns
 from tracker.queries.resolve import find_run, labels
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import CHECKPOINT, POLICY, RUN
 from tracker.values import join
 
 COLUMNS = columns(

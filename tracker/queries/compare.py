@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.queries.listing import Column, Listing, in_chunks
+from tracker.models import EPOCH, METRIC, PARAM, SUMMARY
+from tracker.queries.listing import Column, Listing
 from tracker.queries.monitored import has_value
 from tracker.queries.resolve import labels
 from tracker.queries.runs import overview
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import EPOCH, METRIC, PARAM, SUMMARY
 from tracker.values import join, param_decode
 
 

@@ -10,12 +10,13 @@ from sqlalchemy import select
 
 from tracker.errors import BadValue, nearest
 from tracker.filters.fields import DecisionFields
-from tracker.queries.listing import Listing, columns, in_chunks
+from tracker.models import DECISION, POLICY, RUN
+from tracker.queries.listing import Listing, columns
 from tracker.queries.resolve import labels
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import DECISION, POLICY, RUN
 from tracker.values import from_json, join
 
 COLUMNS = columns(

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from tracker.models import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.queries.blocks import last_points, point_counts
-from tracker.queries.callbacks import newest
+from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import compare
 from tracker.queries.decisions import decisions
@@ -17,9 +18,7 @@ from tracker.queries.pending import Waiting
 from tracker.queries.pending import waiting as waiting_records
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
-from tracker.recording.resume import changed
 from tracker.storage.database import Reader
-from tracker.tables import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.values import from_json, join, param_decode
 
 

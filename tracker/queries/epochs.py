@@ -11,18 +11,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
-from tracker.queries.listing import (
-    Column,
-    Listing,
-    columns,
-    in_chunks,
-    settled,
-)
+from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
+from tracker.queries.listing import Column, Listing, columns, settled
 from tracker.queries.resolve import labels
 from tracker.queries.runs import Order, check_limit, check_syntax
 from tracker.queries.selection import Asked, chosen_rows
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import EPOCH, METRIC, RUN, SERIES, SUMMARY
 from tracker.values import brief, join, name_text
 
 COLUMNS = columns("run. epoch# attempt# seconds learning_rate")

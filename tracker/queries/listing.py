@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import chain
 from typing import Any, get_type_hints
-
-from sqlalchemy import Connection, Select
-
-from tracker.storage.chunks import in_parts
-
-_FETCHED = 5000  # rows taken from the driver at once: one by one they cost twice as much
 
 
 @dataclass(frozen=True)
@@ -65,22 +58,27 @@ def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
     return Listing(heads, [[getattr(row, name) for name in names] for row in rows])
 
 
-def in_chunks(
-    connection: Connection, statement: Select[Any], column: Any, keys: Iterable[Any] | None
-) -> Iterator[Any]:
-    """Run a statement for those rows whose ``column`` is one of ``keys``; for all rows when keys are None."""
-    if keys is None:
-        yield from _rows(connection, statement)
-        return
-    for some in in_parts(list(keys)):
-        yield from _rows(connection, statement.where(column.in_(some)))
-
-
-def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
-    return chain.from_iterable(connection.execute(statement).partitions(_FETCHED))
-
-
 def settled(names: Iterable[str], taken: Iterable[str], scope: str = "metrics") -> dict[str, str]:
     """Name a column for each metric: its own name, or ``metrics.<name>`` where a column has that already."""
     there = set(taken)
     return {name: f"{scope}.{name}" if name in there else name for name in names}
+
+
+_EXACT = 2**53  # integers up to here are doubles, too
+
+
+def kind_of(values: Iterable[Any]) -> str:
+    """Return the kind of `tracker.queries.listing.Column` that holds all the values exactly."""
+    values = list(values)
+    there = {type(value) for value in values if value is not None}
+    if there == {bool}:
+        return "any" if None in values else "flag"
+    if there == {str}:
+        return "text"
+    if there == {int} and all(value is None or abs(value) < 2**63 for value in values):
+        return "optional" if None in values else "integer"
+    if there == {float}:
+        return "number"
+    if there == {int, float} and all(not isinstance(v, int) or abs(v) <= _EXACT for v in values):
+        return "number"
+    return "any"

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select
 
-from tracker.policies.direction import direction, mode_in
+from tracker.models import DECISION, POLICY, SUMMARY
+from tracker.policies.modes import direction, mode_in
 from tracker.queries.callbacks import actors
-from tracker.queries.listing import in_chunks
-from tracker.tables import DECISION, POLICY, SUMMARY
+from tracker.storage.chunks import in_chunks
 from tracker.values import join
 
 USUAL = ("val_loss", "loss")

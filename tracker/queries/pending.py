@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from tracker.models import ATTEMPT
 from tracker.process import is_alive
 from tracker.storage import spool
 from tracker.storage.database import Reader
-from tracker.tables import ATTEMPT
 
 
 @dataclass(frozen=True)

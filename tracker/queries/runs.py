@@ -12,13 +12,13 @@ from tracker.errors import BadValue
 from tracker.filters.compile import condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
+from tracker.models import PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
-from tracker.queries.kinds import kind_of
-from tracker.queries.listing import Column, Listing, columns, in_chunks, settled
+from tracker.queries.listing import Column, Listing, columns, kind_of, settled
 from tracker.queries.monitored import Bests, bests, has_value
 from tracker.queries.status import dead_runs, status_now
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import PARAM, RUN, SUMMARY, TAG
 from tracker.values import param_decode
 
 Order = str | Iterable[str] | None

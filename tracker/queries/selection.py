@@ -10,12 +10,11 @@ from sqlalchemy import Select, TableClause
 
 from tracker.filters.compile import condition, ordering
 from tracker.filters.fields import Fields
-from tracker.queries.listing import in_chunks
+from tracker.models import RUN
 from tracker.queries.runs import Order
 from tracker.queries.status import dead_runs, status_now
-from tracker.storage.chunks import CHUNK
+from tracker.storage.chunks import CHUNK, in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import RUN
 
 
 class Asked(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from tracker.models import ATTEMPT, RUN
 from tracker.process import is_alive
-from tracker.tables import ATTEMPT, RUN
 
 _LITERAL_FROM = (
     500  # more ids than that are written into the statement, which takes few bound values

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
+from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader
-from tracker.tables import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN
 
 
 def totals(reader: Reader) -> dict[str, int]:

@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 
 from tracker.errors import nearest
 from tracker.filters import SortKey, parse_order, wrong
-from tracker.queries.listing import Column, Listing, columns, in_chunks
+from tracker.models import EPOCH
+from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.runs import Order, check_limit, overview
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import EPOCH
 
 COLUMNS = columns(
     "run. experiment. monitor. best best_epoch# epochs# epochs_after# seconds seconds_after share"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tracker import values
 from tracker.checkpointing import registry
+from tracker.checkpointing.recovery import settle_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
+from tracker.ids import new_id
 from tracker.recording.null_recorder import Silence
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class CheckpointKeeper:
         writer = self._run.writer
         if not isinstance(writer, Silence):
             stored = writer.stored_path(made.path)
-            writer.amend(lambda found: registry.settle_path(found, writer.location, stored))
+            writer.amend(lambda found: settle_path(found, writer.location, stored))
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
         if not self._run.recording:
@@ -153,7 +155,7 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     if value is None and monitor in numbers:
         value = numbers[monitor]
     return Checkpoint(
-        id=registry.new_id(),
+        id=new_id(),
         path=file.path,
         bytes=file.bytes,
         sha256=file.sha256,

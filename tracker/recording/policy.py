@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tracker import values
-from tracker.checkpointing import registry
 from tracker.clock import now
 from tracker.errors import BadValue
+from tracker.ids import new_id
+from tracker.queries.callbacks import changed
 from tracker.recording import resume
 from tracker.redact import redact, redact_data
 
@@ -40,7 +41,7 @@ class Policy:
         config: Mapping[str, Any] | None,
         rules: str | None,
     ) -> None:
-        self.id = registry.new_id()
+        self.id = new_id()
         self.kind = kind = values.clean_text(str(kind))
         self.monitor = monitor = None if monitor is None else values.clean_text(str(monitor))
         self.rules = None if rules is None else values.clean_text(str(rules))
@@ -58,7 +59,7 @@ class Policy:
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
         """Arguments that differ from those of the attempt before: name → (then, now)."""
-        return resume.changed(self.saved_config or {}, self.config)
+        return changed(self.saved_config or {}, self.config)
 
     def configure(self, **settings: Any) -> None:
         """Record the arguments, with some that were not known before, such as what ``mode="auto"`` means."""

@@ -16,18 +16,17 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from tracker import values
-from tracker.checkpointing import registry
 from tracker.clock import now
 from tracker.errors import StoreError
+from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
 from tracker.series.batch import Batch
 from tracker.series.blocks import CallBlock, SeriesWriter
 from tracker.series.buffer import Buffer
 from tracker.storage import entries, journal
-from tracker.storage.database import PATIENCE, Database
+from tracker.storage.database import PATIENCE, Database, Questions
 from tracker.storage.journal import Entry
 from tracker.storage.location import Location
-from tracker.storage.questions import Questions
 from tracker.storage.spool import Spool, set_aside, spool_path
 
 FLUSH_SECONDS = 1.0
@@ -236,7 +235,7 @@ class Recorder:
         with self._lock:
             self._series.add(self._drained())
             left = self._streamed(self._series.pending())
-            earlier, self.attempt_id = self.attempt_id, registry.new_id()
+            earlier, self.attempt_id = self.attempt_id, new_id()
             self.attempt = number
             self._series = SeriesWriter()
         self.record(*left, entries.follow(self.run_id, earlier, self.attempt_id, number))

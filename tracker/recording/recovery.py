@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, values
-from tracker.checkpointing import registry
+from tracker.checkpointing.recovery import reconcile
 from tracker.clock import shown
 from tracker.errors import RunBusy
+from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import is_alive, lost_reason, me
-from tracker.queries.listing import in_chunks
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Database
 from tracker.storage.journal import Entry, apply, apply_each, is_refusal
 from tracker.storage.location import Location
 from tracker.storage.spool import damaged_lines, read_file, set_aside, waiting
-from tracker.tables import ATTEMPT, CHECKPOINT, POLICY, RUN
 
 log = logging.getLogger("tracker")
 
@@ -61,7 +61,7 @@ def settle(location: Location) -> list[str]:
     try:
         with database.transaction(alone=True) as connection:
             imported = _import_spools(connection, location)
-            registry.reconcile(connection, location)
+            reconcile(connection, location)
             dead = dead_attempts(connection)
             folders = temporary_folders(connection, location, {one.run_id for one in dead})
             _mark_lost(connection, dead)

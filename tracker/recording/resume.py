@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
 from tracker import values
+from tracker.models import CLOCK, DECISION, EPOCH, METRIC, POLICY
+from tracker.queries.callbacks import by_callback
 from tracker.recording.null_recorder import Silence
-from tracker.tables import CLOCK, DECISION, EPOCH, METRIC, POLICY
 
 if TYPE_CHECKING:
     from tracker.recording.run import Run
@@ -24,24 +23,6 @@ class Earlier:
 
     ids: tuple[str, ...] = ()
     config: dict[str, Any] | None = None
-
-
-def by_callback(rows: Iterable[Any]) -> list[list[Any]]:
-    """Put the policy rows of one callback together, oldest attempt first.
-
-    A callback is found again in the next attempt by its kind and monitor; of several such, the first is
-    the first of the attempt before, and so on.
-
-    Args:
-        rows: with ``attempt``, ``number``, ``kind`` and ``monitor``, of one run, in any order.
-    """
-    found: dict[tuple[str, str | None, int], list[Any]] = {}
-    places: Counter[tuple[int, str, str | None]] = Counter()
-    for row in sorted(rows, key=lambda row: (row.attempt, row.number)):
-        same = row.attempt, row.kind, row.monitor
-        found.setdefault((row.kind, row.monitor, places[same]), []).append(row)
-        places[same] += 1
-    return list(found.values())
 
 
 def earlier_policies(run: Run, kind: str, monitor: str | None, number: int) -> Earlier:
@@ -65,19 +46,6 @@ def _earlier(
         return Earlier()
     newest_first = groups[place][::-1]
     return Earlier(tuple(row.id for row in newest_first), values.from_json(newest_first[0].config))
-
-
-def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the arguments that differ: name → (then, now); not where ``auto`` was only found out."""
-    return {
-        name: (then[name], value)
-        for name, value in now.items()
-        if name in then and then[name] != value and not _answers(name, then[name], value)
-    }
-
-
-def _answers(name: str, then: Any, now: Any) -> bool:
-    return name == "mode" and "auto" in (then, now)
 
 
 def saved_state(run: Run, earlier: Earlier) -> dict[str, Any] | None:

@@ -17,12 +17,48 @@ from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import Silence
 from tracker.recording.policy import Policy, add_policy
-from tracker.recording.run_past import RunPast
 from tracker.redact import redact_data
 from tracker.storage import entries
 
 if TYPE_CHECKING:
     from tracker.recording.recorder import Recorder
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
+
+from tracker.recording import resume
+
+if TYPE_CHECKING:
+    from tracker.recording.recorder import Recorder
+
+T = TypeVar("T")
+
+
+class RunPast:
+    """Reads back effective epochs, of all attempts; empty where nothing is recorded.
+
+    Each raises a `StoreError` where the database does not answer: none at all is another answer.
+    """
+
+    id: str
+    first_epoch: int
+    writer: Recorder | Silence
+
+    def history(self) -> dict[str, list[float]]:
+        """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
+        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[1], {})
+
+    def recorded_epoch(self, epoch: int) -> dict[str, float] | None:
+        """Return the metrics of one effective epoch, of any attempt; None where it was not recorded."""
+        return self._asked(lambda found: resume.recorded_epoch(found, self.id, epoch), None)
+
+    def epochs_done(self) -> list[int]:
+        """Return the numbers of the effective epochs recorded before this attempt goes on."""
+        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[0], [])
+
+    def _asked(self, ask: Callable[[Connection], T], otherwise: T) -> T:
+        return otherwise if isinstance(self.writer, Silence) else self.writer.query(ask)
+
 
 ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
 

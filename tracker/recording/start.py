@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from tracker import process, values
-from tracker.checkpointing import registry
 from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
+from tracker.ids import new_id
+from tracker.models import ATTEMPT, PARAM, RUN, TAG
 from tracker.queries.resolve import find_run
 from tracker.ranks import enabled
 from tracker.recording import active
@@ -24,7 +25,6 @@ from tracker.recording.run import Run
 from tracker.storage import entries
 from tracker.storage.database import Database, Location, Reader, locate, prepare
 from tracker.storage.upsert import upsert
-from tracker.tables import ATTEMPT, PARAM, RUN, TAG
 
 DEFAULT_EXPERIMENT = "default"
 UNFINISHED = ("running", "lost", "interrupted", "failed")
@@ -69,7 +69,7 @@ def start_run(
         raise BadValue("name is empty: leave it out for a numbered one.")
     if not (enabled() if recording is None else recording):
         silent = Run(
-            id=registry.new_id(),
+            id=new_id(),
             name=name or experiment,
             experiment=experiment,
             writer=Silence(strict=strict),
@@ -154,7 +154,7 @@ def _create(
     name: str | None,
     parent: Run | str | None,
 ) -> None:
-    opened.id = registry.new_id()
+    opened.id = new_id()
     opened.experiment = experiment
     opened.name = name or _numbered(connection, experiment)
     connection.execute(
@@ -240,7 +240,7 @@ def _resumed(connection: Connection, run: Any) -> _Opened:
 
 
 def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None:
-    opened.attempt_id = registry.new_id()
+    opened.attempt_id = new_id()
     moment = now()
     connection.execute(
         insert(ATTEMPT).values(

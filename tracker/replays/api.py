@@ -15,9 +15,8 @@ from tracker import frames
 from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
 from tracker.queries import Listing
-from tracker.queries.family import choose
 from tracker.queries.listing import listing_of
-from tracker.queries.resolve import find_runs
+from tracker.queries.resolve import choose, find_runs
 from tracker.replays import early_stopping
 from tracker.replays.checkpoints import kept_files
 from tracker.replays.plateau import reductions

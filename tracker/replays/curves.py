@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import and_, select
 
 from tracker import values
-from tracker.queries.listing import in_chunks
+from tracker.models import EPOCH, METRIC, SUMMARY
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.tables import EPOCH, METRIC, SUMMARY
 
 
 @dataclass

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select
 
 Key = TypeVar("Key")
+
 
 CHUNK = 500  # values in one IN (…)
 
@@ -13,3 +17,21 @@ CHUNK = 500  # values in one IN (…)
 def in_parts(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     """Split keys into parts of at most `CHUNK`."""
     return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
+
+
+_FETCHED = 5000  # rows taken from the driver at once: one by one they cost twice as much
+
+
+def in_chunks(
+    connection: Connection, statement: Select[Any], column: Any, keys: Iterable[Any] | None
+) -> Iterator[Any]:
+    """Run a statement for those rows whose ``column`` is one of ``keys``; for all rows when keys are None."""
+    if keys is None:
+        yield from _rows(connection, statement)
+        return
+    for some in in_parts(list(keys)):
+        yield from _rows(connection, statement.where(column.in_(some)))
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
+    return chain.from_iterable(connection.execute(statement).partitions(_FETCHED))

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from filelock import Timeout
 from sqlalchemy import Connection
@@ -272,3 +274,41 @@ def compact(location: Location) -> int:
             raw.execute("VACUUM")
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return max(0, before - location.path.stat().st_size)
+
+
+T = TypeVar("T")
+
+
+class Questions:
+    """Asks from any thread of the process that made it; the connection is kept from one to the next."""
+
+    def __init__(self, location: Location) -> None:
+        self._database = Database(location, mode="ro")
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def ask(self, ask: Callable[[Connection], T]) -> T:
+        """Return what ``ask`` finds in a snapshot of what is committed.
+
+        Raises:
+            StoreError: when there is no answer.
+        """
+        with self._lock:
+            try:
+                with self._database.snapshot() as connection:
+                    return ask(connection)
+            finally:
+                if self._closed:
+                    self._database.close()
+
+    def close(self) -> None:
+        """Keep no connection any more, from one question to the next either."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):  # else the question that is asked now closes it
+            self._database.close()
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Leave the connection alone: after a fork it belongs to the parent."""
+        self._database.forget()
+        self._lock = threading.Lock()

@@ -12,10 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
-from tracker.storage import summaries
-from tracker.storage.chunks import in_parts
-from tracker.storage.upsert import upsert
-from tracker.tables import (
+from tracker.models import (
     ATTEMPT,
     BLOCK,
     CHECKPOINT,
@@ -29,6 +26,9 @@ from tracker.tables import (
     SERIES,
     TAG,
 )
+from tracker.storage import summaries
+from tracker.storage.chunks import in_parts
+from tracker.storage.upsert import upsert
 
 Entry = dict[str, Any]
 

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from tracker.errors import NotWritable, StoreError
+from tracker.files import sync_folder
 from tracker.storage import schema
 from tracker.storage.database import peek
 from tracker.storage.driver_errors import translated
 from tracker.storage.engine import Lock, begin_with, set_durable
 from tracker.storage.location import Location
-from tracker.storage.spool import sync_folder
 
 _ADVISORY_LOCK = 7236254117  # any number, the same in every release
 _PATIENCE = 60.0

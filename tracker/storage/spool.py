@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from tracker.files import private_folder, sync_folder
 from tracker.storage.journal import Entry
 from tracker.storage.location import Location
 from tracker.values import plain
@@ -151,22 +152,6 @@ def _lines(path: Path) -> list[bytes]:
         return path.read_bytes().splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone."""
-    if not folder.parent.is_dir():
-        private_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or a new name in a folder survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _line(entry: Entry) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, select
 
+from tracker.models import EPOCH, METRIC, SUMMARY
 from tracker.storage.upsert import upsert
-from tracker.tables import EPOCH, METRIC, SUMMARY
 
 
 def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, Any]]) -> None:
