@@ -16,8 +16,9 @@ from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.storage.chunks import in_parts
-from tracker.storage.database import Location, reading, writing
+from tracker.storage.database import Location, reading
 from tracker.storage.journal import Entry, apply
+from tracker.storage.prepare import writing
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from tracker.queries.pending import waiting
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.recording.recovery import settle, temporary_folders
-from tracker.storage.database import Location, Reader, reading, writing
+from tracker.storage.database import Location, Reader, reading
+from tracker.storage.prepare import writing
 from tracker.storage.summaries import summarize
 
 _MOST = 20  # lines of integrity_check that are read

@@ -15,9 +15,10 @@ from tracker.maintenance.checkpoints import committing
 from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
-from tracker.storage.database import Location, writing
+from tracker.storage.database import Location
 from tracker.storage.entries import tags as tag_rows
 from tracker.storage.journal import apply
+from tracker.storage.prepare import writing
 from tracker.storage.spool import spool_path
 from tracker.values import clean_text
 

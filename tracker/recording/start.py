@@ -23,7 +23,8 @@ from tracker.recording.recorder import Recorder
 from tracker.recording.recovery import refuse_busy, settle
 from tracker.recording.run import Run
 from tracker.storage import entries
-from tracker.storage.database import Database, Location, Reader, locate, prepare
+from tracker.storage.database import Database, Location, Reader, locate
+from tracker.storage.prepare import prepare
 from tracker.storage.upsert import upsert
 
 DEFAULT_EXPERIMENT = "default"
