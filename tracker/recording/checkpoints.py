@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tracker import values
 from tracker.checkpointing import registry
-from tracker.checkpointing.recovery import settle_path
+from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
@@ -88,7 +88,7 @@ class CheckpointKeeper:
         writer = self._run.writer
         if not isinstance(writer, Silence):
             stored = writer.stored_path(made.path)
-            writer.amend(lambda found: settle_path(found, writer.location, stored))
+            writer.amend(lambda found: reconcile_path(found, writer.location, stored))
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
         if not self._run.recording:
