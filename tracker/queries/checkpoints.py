@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, standing
+from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
@@ -134,7 +134,7 @@ def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
         of_run.setdefault(row.run_id, []).append(saved)
     found: dict[str, str] = {}
     for checkpoints_of_run in of_run.values():
-        best, last = standing(checkpoints_of_run)
+        best, last = best_and_last(checkpoints_of_run)
         found |= dict.fromkeys(best, "best")
         if last is not None:
             found[last] = "best, last" if last in best else "last"
