@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracker import files, policies
     from tracker.checkpointing.registry import Checkpoint
+    from tracker.csv_log import CSVLog
     from tracker.errors import (
         AmbiguousRun,
         BadValue,
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AmbiguousRun": "errors",
     "BadValue": "errors",
+    "CSVLog": "csv_log",
     "Checkpoint": "checkpointing.registry",
     "CheckpointError": "errors",
     "DatabaseBusy": "errors",
@@ -96,6 +98,7 @@ _HOMES = {
 __all__ = [
     "AmbiguousRun",
     "BadValue",
+    "CSVLog",
     "Checkpoint",
     "CheckpointError",
     "DatabaseBusy",
