@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ORDER = (
-    ("errors", "values", "clock", "ids", "redact", "process", "ranks", "files"),  # leaves
+    ("errors", "values", "clock", "ids", "redact", "process", "ranks", "files", "states"),  # leaves
     ("models",),
     ("policies", "series"),
     ("storage",),

@@ -17,7 +17,8 @@ from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading, writing
-from tracker.storage.journal import Entry, apply
+from tracker.storage.entries import Entry, checkpoint_state
+from tracker.storage.journal import apply
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def verify(
     for one in found:
         if one.changed:
             changed.setdefault(one.state, []).append(one.checkpoint["id"])
-    entries = [registry.change(ids, state) for state, ids in changed.items()]
+    entries: list[Entry] = [checkpoint_state(ids, state) for state, ids in changed.items()]
     if entries:
         with writing(location) as connection:
             apply(connection, entries)

@@ -21,7 +21,7 @@ from tracker.queries import checkpoints
 from tracker.queries.pending import waiting
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import settle, temporary_folders
+from tracker.recording.recovery import recover, temporary_folders
 from tracker.storage.database import Location, Reader, reading, writing
 from tracker.storage.summaries import summarize
 
@@ -63,7 +63,7 @@ def examine(location: Location) -> list[Finding]:
 
 def mend(location: Location) -> None:
     """Do what can be done without losing anything; call it when `structure` has nothing to say."""
-    settle(location)
+    recover(location)
     with reading(location) as reader:
         if reader.empty:
             return

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracker.errors import UsageError
-from tracker.recording.null_recorder import Silence
 from tracker.recording.run import Run
 from tracker.redact import redact
 from tracker.storage.database import locate
@@ -69,5 +68,5 @@ def _goes_on(run: Run, resume: str) -> bool:
 
 
 def _is_elsewhere(run: Run, database: str | os.PathLike[str]) -> bool:
-    writer = run.writer
-    return not isinstance(writer, Silence) and locate(database) != writer.location
+    location = run.writer.location
+    return location is not None and locate(database) != location
