@@ -13,6 +13,7 @@ from tracker import values
 from tracker.models import DECISION, POLICY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.decision_state import cause_of
 
 if TYPE_CHECKING:
     pass
@@ -30,7 +31,7 @@ class Callback:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a callback decided at an epoch."""
+    """What a callback decided at an epoch; ``cause`` is a `tracker.states.Cause`, None for its own rule."""
 
     epoch: int
     step: int | None
@@ -40,6 +41,7 @@ class Decided:
     lr_before: float | None
     lr_after: float | None
     path: str | None
+    cause: str | None
 
 
 def callbacks(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[Callback]]:
@@ -73,7 +75,7 @@ def decided(reader: Reader, callback: Callback) -> list[Decided]:
     return [
         Decided(
             row.epoch, row.step, values.join(row.value, row.value_kind), row.verdict, row.reason,
-            row.lr_before, row.lr_after, row.path,
+            row.lr_before, row.lr_after, row.path, cause_of(row.state),
         )
         for row in rows
     ]  # fmt: skip
