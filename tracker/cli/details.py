@@ -18,7 +18,7 @@ from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.listing import columns
-from tracker.queries.pending import Waiting
+from tracker.queries.pending import PendingRecords
 
 _METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
 _ATTEMPT_COLUMNS = columns(
@@ -89,7 +89,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **written}
 
 
-def waits(waiting: Waiting) -> str:
+def waits(waiting: PendingRecords) -> str:
     """Say how many records a file has that the database could not take, and who imports them."""
     are, them = ("waits", "it is") if waiting.records == 1 else ("wait", "they are")
     who = "when a run starts, or by tracker db doctor --fix"

@@ -16,9 +16,10 @@ from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.storage.chunks import in_parts
-from tracker.storage.database import Location, reading, writing
+from tracker.storage.database import Location, reading
 from tracker.storage.entries import Entry, checkpoint_state
 from tracker.storage.journal import apply
+from tracker.storage.prepare import writing
 
 
 @dataclass(frozen=True)
