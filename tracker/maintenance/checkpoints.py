@@ -19,6 +19,9 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading, writing
 from tracker.storage.journal import Entry, apply
 
+WITH_FILE = ("available", "missing", "modified")
+"""The states of checkpoints that had a file when somebody last looked, or should have one."""
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -47,7 +50,7 @@ def verify(
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
-        rows = checkpoints(reader, ids, where="state != 'pruned'").dicts()
+        rows = checkpoints(reader, ids, states=WITH_FILE).dicts()
         found = []
         for row in rows:
             found.append(Verified(row, registry.check(_recorded(row))))

@@ -174,7 +174,7 @@ def _pending(connection: Connection) -> str | None:
 
 def _files(reader: Reader) -> str | None:
     wrong = []
-    for row in checkpoints(reader, where="state = 'available'").dicts():
+    for row in checkpoints(reader, states=["available"]).dicts():
         try:
             same = Path(row["file"]).stat().st_size == row["bytes"]
         except OSError:
