@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
     from tracker.ranks import enabled, rank
-    from tracker.recording.active import active_run
-    from tracker.recording.join import join_run
+    from tracker.recording.active import Claim, Owner
+    from tracker.recording.join import active_run, claim_run, join_run
     from tracker.recording.policy import Policy
     from tracker.recording.run import Run
     from tracker.recording.start import start_run
@@ -56,12 +56,14 @@ _HOMES = {
     "BadValue": "errors",
     "Checkpoint": "checkpointing.registry",
     "CheckpointError": "errors",
+    "Claim": "recording.active",
     "DatabaseBusy": "errors",
     "DatabaseTooNew": "errors",
     "DatabaseTooOld": "errors",
     "NotATrackerDatabase": "errors",
     "NotWritable": "errors",
     "NothingToResume": "errors",
+    "Owner": "recording.active",
     "Policy": "recording.policy",
     "Run": "recording.run",
     "RunBusy": "errors",
@@ -74,8 +76,9 @@ _HOMES = {
     "UnknownRun": "errors",
     "UsageError": "errors",
     "WhereError": "errors",
-    "active_run": "recording.active",
+    "active_run": "recording.join",
     "checkpoints": "frames",
+    "claim_run": "recording.join",
     "compare": "frames",
     "decisions": "frames",
     "enabled": "ranks",
@@ -98,12 +101,14 @@ __all__ = [
     "BadValue",
     "Checkpoint",
     "CheckpointError",
+    "Claim",
     "DatabaseBusy",
     "DatabaseTooNew",
     "DatabaseTooOld",
     "NotATrackerDatabase",
     "NotWritable",
     "NothingToResume",
+    "Owner",
     "Policy",
     "Run",
     "RunBusy",
@@ -118,6 +123,7 @@ __all__ = [
     "WhereError",
     "active_run",
     "checkpoints",
+    "claim_run",
     "compare",
     "decisions",
     "enabled",

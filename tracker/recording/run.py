@@ -321,6 +321,8 @@ class Run(RunPast):
             )
 
     def __enter__(self) -> Self:
+        if not self.finished:
+            active.enter(self)  # also where it was started in another thread
         return self
 
     def __exit__(
