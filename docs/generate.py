@@ -41,9 +41,10 @@ $ tracker db status
 SCHEMA_QUESTIONS = """
 ## Your own questions
 
-`tracker.session()` opens an [SQLModel](https://sqlmodel.tiangolo.com) session on the nearest database (`database=` names
-another), with a class for each table below in `tracker.models`. It reads one moment of the database, never waits for a
-run that is being recorded, and refuses every statement that would write. Where nothing has been recorded, the tables are empty.
+`tracker.session()` opens an [SQLModel](https://sqlmodel.tiangolo.com) session on the nearest database (`database=`
+names another), with a class for each table below in `tracker.models`. It reads one moment of the database, never waits
+for a run that is being recorded, and refuses every statement that would write. Where nothing has been recorded, the
+tables are empty.
 
 `status` is what was stored: a run whose process was killed is still called running here, until the next run starts or
 `tracker runs reap` is called. Listings and frames say `lost` at once.
