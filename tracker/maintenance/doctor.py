@@ -194,7 +194,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, where="state = 'available'").dicts()
+    available = checkpoints(reader, states=["available"]).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)
