@@ -42,12 +42,13 @@ if TYPE_CHECKING:
     from tracker.files import SavedFile, save_file
     from tracker.frames import checkpoints, compare, decisions, epochs, history, metrics, runs
     from tracker.ranks import enabled, rank
-    from tracker.recording.active import active_run
-    from tracker.recording.join import join_run
+    from tracker.recording.active import Claim, Owner
+    from tracker.recording.join import active_run, claim_run, join_run
     from tracker.recording.policy import Policy
     from tracker.recording.run import Run
     from tracker.recording.start import start_run
     from tracker.replays.api import replay
+    from tracker.storage.session import session
     from tracker.values import number
 
 __version__ = "0.1.0"
@@ -58,12 +59,14 @@ _HOMES = {
     "CSVLog": "csv_log",
     "Checkpoint": "checkpointing.registry",
     "CheckpointError": "errors",
+    "Claim": "recording.active",
     "DatabaseBusy": "errors",
     "DatabaseTooNew": "errors",
     "DatabaseTooOld": "errors",
     "NotATrackerDatabase": "errors",
     "NotWritable": "errors",
     "NothingToResume": "errors",
+    "Owner": "recording.active",
     "Policy": "recording.policy",
     "Run": "recording.run",
     "RunBusy": "errors",
@@ -76,8 +79,9 @@ _HOMES = {
     "UnknownRun": "errors",
     "UsageError": "errors",
     "WhereError": "errors",
-    "active_run": "recording.active",
+    "active_run": "recording.join",
     "checkpoints": "frames",
+    "claim_run": "recording.join",
     "compare": "frames",
     "decisions": "frames",
     "enabled": "ranks",
@@ -92,6 +96,7 @@ _HOMES = {
     "replay": "replays.api",
     "runs": "frames",
     "save_file": "files",
+    "session": "storage.session",
     "start_run": "recording.start",
 }
 
@@ -101,12 +106,14 @@ __all__ = [
     "CSVLog",
     "Checkpoint",
     "CheckpointError",
+    "Claim",
     "DatabaseBusy",
     "DatabaseTooNew",
     "DatabaseTooOld",
     "NotATrackerDatabase",
     "NotWritable",
     "NothingToResume",
+    "Owner",
     "Policy",
     "Run",
     "RunBusy",
@@ -121,6 +128,7 @@ __all__ = [
     "WhereError",
     "active_run",
     "checkpoints",
+    "claim_run",
     "compare",
     "decisions",
     "enabled",
@@ -135,6 +143,7 @@ __all__ = [
     "replay",
     "runs",
     "save_file",
+    "session",
     "start_run",
 ]
 

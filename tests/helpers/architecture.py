@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ORDER = (
+    # Leaves.
     (
         "errors",
         "values",
@@ -18,7 +19,8 @@ ORDER = (
         "ranks",
         "files",
         "csv_log",
-    ),  # leaves
+        "states",
+    ),
     ("models",),
     ("policies", "series"),
     ("storage",),

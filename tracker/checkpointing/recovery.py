@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from tracker.checkpointing.registry import change
 from tracker.files import inspect_file, is_same
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
+from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.location import Location
 
@@ -87,4 +87,4 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
             kept = same[-1]
     for one in pending:
         state = "available" if one is kept else one.state
-        apply(connection, [change([one.id], state)])
+        apply(connection, [checkpoint_state([one.id], state)])

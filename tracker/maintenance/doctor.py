@@ -24,7 +24,7 @@ from tracker.queries import checkpoints
 from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import settle, temporary_folders
+from tracker.recording.recovery import recover, temporary_folders
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import writing
 from tracker.storage.summaries import summarize
@@ -98,7 +98,7 @@ def examine(location: Location) -> list[Finding]:
 
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
-    settle(location)
+    recover(location)
     with reading(location) as reader:
         if reader.empty:
             return
@@ -194,7 +194,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, where="state = 'available'").dicts()
+    available = checkpoints(reader, states=["available"]).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)

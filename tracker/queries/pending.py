@@ -32,7 +32,7 @@ class PendingRecords:
 
 def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecords]:
     """Return what is pending, the oldest file first; with ``run``, an id, of that run only."""
-    files = {path.stem: path for path in spool.waiting(reader.location)}
+    files = {path.stem: path for path in spool.spool_files(reader.location)}
     if not files or reader.empty:
         return []
     rows = reader.connection.execute(select(ATTEMPT).where(ATTEMPT.c.id.in_(list(files))))
