@@ -93,8 +93,11 @@ class CSVLog:
         self, rows: list[Row], epochs: Iterable[int], recorded: Recorded
     ) -> list[Row]:
         """Return the rows and, behind them, those of ``epochs`` that are recorded."""
-        found = [(epoch, recorded(epoch)) for epoch in epochs]
-        return [*rows, *(self.row(epoch, of) for epoch, of in found if of is not None)]
+        known = [(epoch, recorded(epoch)) for epoch in epochs]
+        return [
+            *rows,
+            *(self.row(epoch, metrics) for epoch, metrics in known if metrics is not None),
+        ]
 
     def resumed(
         self, rows: list[Row], first: int, recorded: Recorded, *, shared: bool

@@ -21,6 +21,7 @@ from tracker.clock import RisingClock
 from tracker.files import SavedFile, inspect_file, is_same, sync_folder
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
+from tracker.states import CheckpointState
 from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
 from tracker.storage.location import Location
 
@@ -41,7 +42,7 @@ class Checkpoint:
     monitor: str | None = None
     value: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    state: str = "available"
+    state: str = CheckpointState.AVAILABLE
     pinned: bool = False
     policy_id: str | None = None
     mode: str | None = None
@@ -101,12 +102,13 @@ def _checkpoint(row: Any, location: Location) -> Checkpoint:
     )
 
 
-def check(recorded: Checkpoint | SavedFile) -> str:
+def check(recorded: Checkpoint | SavedFile) -> CheckpointState:
     """Return the state that a recorded file is in: available, missing or modified."""
     path = recorded.path
     if not path.exists() and not path.is_symlink():
-        return "missing"
-    return "available" if is_same(inspect_file(path), recorded) else "modified"
+        return CheckpointState.MISSING
+    same = is_same(inspect_file(path), recorded)
+    return CheckpointState.AVAILABLE if same else CheckpointState.MODIFIED
 
 
 def prune(
@@ -130,7 +132,7 @@ def prune(
             refused[one.id] = "it is not registered as available"
         elif one.id in kept:
             refused[one.id] = kept[one.id]
-        elif (state := check(current[one.id])) != "available":
+        elif (state := check(current[one.id])) != CheckpointState.AVAILABLE:
             refused[one.id] = f"its file is {state}"
         else:
             deletable.append(current[one.id])
@@ -140,18 +142,18 @@ def prune(
     return gone, refused | undeletable
 
 
-def condemned(chosen: Iterable[Checkpoint]) -> CheckpointStateEntry:
+def condemned(checkpoints: Iterable[Checkpoint]) -> CheckpointStateEntry:
     """Return the entry that has to be durable before `delete_files`: a kill then leaves no row without its file."""
-    return checkpoint_state([one.id for one in chosen], "pruned", pending=True)
+    return checkpoint_state([one.id for one in checkpoints], CheckpointState.PRUNED, pending=True)
 
 
 def delete_files(
-    chosen: Iterable[Checkpoint], commit: Callable[[Entry], None]
+    checkpoints: Iterable[Checkpoint], commit: Callable[[Entry], None]
 ) -> tuple[list[Checkpoint], dict[str, str]]:
     """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason."""
     gone: list[Checkpoint] = []
     refused: dict[str, str] = {}
-    for one in chosen:
+    for one in checkpoints:
         try:
             one.path.unlink(missing_ok=True)
             gone.append(one)
@@ -160,7 +162,8 @@ def delete_files(
     for folder in {one.path.parent for one in gone}:
         with suppress(OSError):
             sync_folder(folder)
-    for ids, state in (([one.id for one in gone], "pruned"), (list(refused), "available")):
-        if ids:
-            commit(checkpoint_state(ids, state))
+    if gone:
+        commit(checkpoint_state([one.id for one in gone], CheckpointState.PRUNED))
+    if refused:
+        commit(checkpoint_state(list(refused), CheckpointState.AVAILABLE))
     return gone, refused

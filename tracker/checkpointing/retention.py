@@ -14,6 +14,7 @@ from sqlalchemy import Select, select
 from tracker.models import CHECKPOINT, POLICY
 from tracker.policies.modes import direction
 from tracker.policies.top_k import best_of
+from tracker.states import CheckpointState
 
 OLDEST_FIRST = (CHECKPOINT.c.attempt, CHECKPOINT.c.created)
 """The order of a run's checkpoints; between two attempts the clock may have been set back."""
@@ -64,7 +65,7 @@ def available() -> Select[Any]:
     return (
         select(CHECKPOINT, POLICY.c.config)
         .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
-        .where(CHECKPOINT.c.state == "available")
+        .where(CHECKPOINT.c.state == CheckpointState.AVAILABLE)
         .order_by(*OLDEST_FIRST)
     )
 

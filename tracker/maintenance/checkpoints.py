@@ -16,13 +16,14 @@ from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
+from tracker.states import CheckpointState
 from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading
 from tracker.storage.entries import Entry, checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
 
-WITH_FILE = ("available", "missing", "modified")
+WITH_FILE = tuple(state for state in CheckpointState if state != CheckpointState.PRUNED)
 """The states of checkpoints that had a file when somebody last looked, or should have one."""
 
 
@@ -35,7 +36,7 @@ class Verified:
 
     @property
     def changed(self) -> bool:
-        """Whether the database said otherwise."""
+        """Whether the database has another state."""
         return bool(self.checkpoint["state"] != self.state)
 
 
@@ -49,7 +50,7 @@ def verify(
 
     Args:
         location: the database.
-        ids: of these runs; None for all. Pruned ones have no file and are left out.
+        ids: of these runs; None for all. Pruned ones have no file and are skipped.
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:

@@ -15,6 +15,7 @@ from tracker.maintenance.checkpoints import committing
 from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
+from tracker.states import CheckpointState
 from tracker.storage import entries
 from tracker.storage.database import Location
 from tracker.storage.journal import apply
@@ -107,9 +108,9 @@ def _deletable(
             state = registry.check(checkpoint)
             if checkpoint.pinned:
                 kept[checkpoint.path] = "it is pinned"
-            elif state == "available":
+            elif state == CheckpointState.AVAILABLE:
                 deletable.append(checkpoint)
-            elif state == "modified":
+            elif state == CheckpointState.MODIFIED:
                 kept[checkpoint.path] = "it is not the file that was recorded"
     return deletable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 
 import tracker
-from tracker.files import inspect_file
+from tracker.files import inspect_file, sync_folder
 from tracker_keras.session import best_weights
 from tracker_keras.session.base import Logs, Recorded
 
@@ -199,10 +198,4 @@ def _copy(source: str, target: str) -> None:
 
 def _move(source: str, target: str) -> None:
     Path(source).replace(target)
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    folder = os.open(Path(target).parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(Path(target).parent)
