@@ -17,7 +17,7 @@ from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
-from tracker.queries.pending import Waiting
+from tracker.queries.pending import PendingRecords
 
 _METRIC_COLUMNS = (
     Column("metric", "text"), Column("best", "any"), Column("restored", "any"), Column("last", "any"),
@@ -96,7 +96,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **written}
 
 
-def waits(waiting: Waiting) -> str:
+def waits(waiting: PendingRecords) -> str:
     """Say how many records a file has that the database could not take, and who imports them."""
     are, them = ("waits", "it is") if waiting.records == 1 else ("wait", "they are")
     who = "when a run starts, or by tracker db doctor --fix"

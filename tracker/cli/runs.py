@@ -98,9 +98,9 @@ def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None) ->
 
 
 def _say_what_waits(reader: Reader) -> None:
-    from tracker.queries.pending import waiting
+    from tracker.queries.pending import pending_records
 
-    if records := sum(one.records for one in waiting(reader)):
+    if records := sum(one.records for one in pending_records(reader)):
         text = "1 record that is" if records == 1 else f"{records} records that are"
         click.echo(
             f"Not shown: {text} waiting for the database. tracker runs show says of which run; "

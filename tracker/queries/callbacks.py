@@ -13,6 +13,7 @@ from tracker import values
 from tracker.models import DECISION, POLICY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.decision_state import cause_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RecordedCallback:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a callback decided at an epoch."""
+    """What a callback decided at an epoch; ``cause`` is a `tracker.states.Cause`, None for its own rule."""
 
     epoch: int
     step: int | None
@@ -37,6 +38,7 @@ class Decided:
     lr_before: float | None
     lr_after: float | None
     path: str | None
+    cause: str | None
 
 
 def callbacks(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[RecordedCallback]]:
@@ -72,7 +74,7 @@ def decided(reader: Reader, callback: RecordedCallback) -> list[Decided]:
         Decided(
             epoch=row.epoch, step=row.step, value=values.join(row.value, row.value_kind),
             verdict=row.verdict, reason=row.reason, lr_before=row.lr_before, lr_after=row.lr_after,
-            path=row.path,
+            path=row.path, cause=cause_of(row.state),
         )
         for row in rows
     ]  # fmt: skip

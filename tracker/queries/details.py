@@ -14,8 +14,7 @@ from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
 from tracker.queries.listing import Listing
-from tracker.queries.pending import Waiting
-from tracker.queries.pending import waiting as waiting_records
+from tracker.queries.pending import PendingRecords, pending_records
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader
@@ -59,7 +58,7 @@ class Details:
     parent: str | None
     stop: dict[str, Any] | None
     held_epoch: int | None
-    waiting: list[Waiting]
+    waiting: list[PendingRecords]
 
 
 def details(reader: Reader, run: str) -> Details:
@@ -85,7 +84,7 @@ def details(reader: Reader, run: str) -> Details:
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
-        waiting=waiting_records(reader, run),
+        waiting=pending_records(reader, run),
     )
 
 
