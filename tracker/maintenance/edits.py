@@ -16,8 +16,9 @@ from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
 from tracker.storage import entries
-from tracker.storage.database import Location, writing
+from tracker.storage.database import Location
 from tracker.storage.journal import apply
+from tracker.storage.prepare import writing
 from tracker.storage.spool import spool_path
 from tracker.values import clean_text
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from tracker import values
 from tracker.checkpointing import registry
-from tracker.checkpointing.recovery import settle_path
+from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
@@ -87,7 +87,7 @@ class CheckpointKeeper:
         """After a rename that failed: what the file is now says which of the rows is true."""
         stored = self._run.writer.stored_path(made.path)
         self._run.writer.amend(
-            lambda connection, location: settle_path(connection, location, stored)
+            lambda connection, location: reconcile_path(connection, location, stored)
         )
 
     def _registered(self, made: Checkpoint) -> Checkpoint:

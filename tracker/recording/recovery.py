@@ -14,7 +14,7 @@ from tracker.checkpointing.recovery import reconcile
 from tracker.clock import shown
 from tracker.errors import RunBusy
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
-from tracker.process import is_alive, lost_reason, me
+from tracker.process import is_live, lost_reason, me
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
 from tracker.states import RunStatus
@@ -31,7 +31,7 @@ log = logging.getLogger("tracker")
 def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are recorded as running and whose process is gone."""
     running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)).all()
-    return [attempt for attempt in running if not is_alive(attempt)]
+    return [attempt for attempt in running if not is_live(attempt)]
 
 
 def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
@@ -40,13 +40,13 @@ def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
     Raises:
         RunBusy: names the process, and says ``advice``.
     """
-    running = (
+    attempts = (
         select(ATTEMPT, RUN.c.name)
         .join_from(ATTEMPT, RUN, ATTEMPT.c.run_id == RUN.c.id)
-        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.status == RunStatus.RUNNING)
+        .where(ATTEMPT.c.run_id == run_id)
     )
-    for attempt in connection.execute(running).all():
-        if is_alive(attempt):
+    for attempt in connection.execute(attempts).all():
+        if is_live(attempt):
             raise RunBusy(
                 f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
                 f"{attempt.host} since {shown(attempt.started)}. {advice}"
@@ -124,7 +124,7 @@ def _is_writing(attempt: Any) -> bool:
         mine.pid_namespace,
     ):
         return active.is_active(attempt.run_id)
-    return is_alive(attempt)
+    return is_live(attempt)
 
 
 def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:

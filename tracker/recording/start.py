@@ -25,7 +25,8 @@ from tracker.recording.recovery import recover, refuse_busy
 from tracker.recording.run import Run
 from tracker.states import RunStatus
 from tracker.storage import entries, journal
-from tracker.storage.database import Database, Location, Reader, locate, prepare
+from tracker.storage.database import Database, Location, Reader, locate
+from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
