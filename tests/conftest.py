@@ -27,12 +27,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in an empty folder; runs that a test left open are closed afterwards."""
     monkeypatch.chdir(tmp_path)
     from tracker.ranks import RANKS
-    from tracker.recording.active import active_run
+    from tracker.recording.active import live_runs
 
     for name in ("TRACKER_DATABASE_URL", "TRACKER_MODE", *RANKS):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
-    while (run := active_run()) is not None:
+    for run in live_runs():
         run.finish()
 
 

@@ -50,12 +50,16 @@ if TYPE_CHECKING:
     from tracker.frames import runs as runs
     from tracker.ranks import enabled as enabled
     from tracker.ranks import rank as rank
-    from tracker.recording.active import active_run as active_run
+    from tracker.recording.active import Claim as Claim
+    from tracker.recording.active import Owner as Owner
+    from tracker.recording.join import active_run as active_run
+    from tracker.recording.join import claim_run as claim_run
     from tracker.recording.join import join_run as join_run
     from tracker.recording.policy import Policy as Policy
     from tracker.recording.run import Run as Run
     from tracker.recording.start import start_run as start_run
     from tracker.replays.api import replay as replay
+    from tracker.storage.session import session as session
     from tracker.values import number as number
 
 __version__ = "0.1.0"
@@ -65,12 +69,14 @@ _HOME_OF = {
     "BadValue": "tracker.errors",
     "Checkpoint": "tracker.checkpointing.registry",
     "CheckpointError": "tracker.errors",
+    "Claim": "tracker.recording.active",
     "DatabaseBusy": "tracker.errors",
     "DatabaseTooNew": "tracker.errors",
     "DatabaseTooOld": "tracker.errors",
     "NotATrackerDatabase": "tracker.errors",
     "NotWritable": "tracker.errors",
     "NothingToResume": "tracker.errors",
+    "Owner": "tracker.recording.active",
     "Policy": "tracker.recording.policy",
     "Run": "tracker.recording.run",
     "RunBusy": "tracker.errors",
@@ -83,8 +89,9 @@ _HOME_OF = {
     "UnknownRun": "tracker.errors",
     "UsageError": "tracker.errors",
     "WhereError": "tracker.errors",
-    "active_run": "tracker.recording.active",
+    "active_run": "tracker.recording.join",
     "checkpoints": "tracker.frames",
+    "claim_run": "tracker.recording.join",
     "compare": "tracker.frames",
     "decisions": "tracker.frames",
     "enabled": "tracker.ranks",
@@ -99,6 +106,7 @@ _HOME_OF = {
     "replay": "tracker.replays.api",
     "runs": "tracker.frames",
     "save_file": "tracker.files",
+    "session": "tracker.storage.session",
     "start_run": "tracker.recording.start",
 }
 """The public names, and the module that each is loaded from."""

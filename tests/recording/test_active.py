@@ -233,8 +233,8 @@ def test_at_a_prompt_an_error_is_not_the_end(monkeypatch: pytest.MonkeyPatch) ->
     from tracker.recording import active
 
     tracker.start_run().finish()
-    before = len(active._uncaught)
+    before = len(active._exits.uncaught)
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
     monkeypatch.setattr(sys, "stderr", open(os.devnull, "w"))  # noqa: PTH123, SIM115
     sys.excepthook(ValueError, ValueError("typo"), None)
-    assert len(active._uncaught) == before
+    assert len(active._exits.uncaught) == before

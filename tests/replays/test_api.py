@@ -79,7 +79,7 @@ def test_runs_are_taken_as_they_are() -> None:
     assert tracker.replay(run, patience=1)["run"].tolist() == ["own"]
     assert len(tracker.epochs(run)) == len(tracker.compare(run)) == 6
     assert tracker.metrics(run).empty and tracker.checkpoints(run).empty
-    with pytest.raises(tracker.BadValue, match="3 is no run"):
+    with pytest.raises(tracker.BadValue, match="3 is not a run"):
         tracker.decisions(3)  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ from tracker.cli.render import print_listing
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries import Column, Listing
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.resolve import choose as select_runs
+from tracker.queries.resolve import select_runs
 from tracker.storage.database import locate, reading
 
 _HIDDEN = ("file", "attempt")
@@ -102,25 +102,25 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
     Example:
       tracker checkpoints verify digits-3
     """
+    from tracker.maintenance.checkpoints import WITH_FILE
     from tracker.maintenance.checkpoints import verify as verify_files
 
     location = locate(database)
     with reading(location) as reader:
         ids = queries.find_runs(reader, names) if names else None
-        listing = queries.checkpoints(reader, ids, where="state != 'pruned'")
-    total = sum(row["bytes"] for row in listing.dicts())
+        listing = queries.checkpoints(reader, ids, states=WITH_FILE)
+    total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:
         results = verify_files(location, ids, step=track(total))
-    cells = [
+    rows = (
         {
             **result.checkpoint,
             "state": result.state,
             "before": result.checkpoint["state"] if result.changed else None,
         }
         for result in results
-    ]
-    rows = [[row[column.name] for column in _VERIFIED_COLUMNS] for row in cells]
-    print_listing(Listing(_VERIFIED_COLUMNS, rows), form, "checkpoints")
+    )
+    print_listing(Listing.from_dicts(_VERIFIED_COLUMNS, rows), form, "checkpoints")
     wrong = [result for result in results if result.state != "available"]
     if wrong:
         differ = "is not as it was" if len(wrong) == 1 else "are not as they were"

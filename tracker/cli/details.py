@@ -12,7 +12,7 @@ import click
 
 from tracker.cli.format import at_epoch, duration, local, parameter, visible
 from tracker.cli.render import print_table
-from tracker.cli.run_sentences import ending, pending_records, weights_held
+from tracker.cli.run_sentences import ending, pending_in, weights_held
 from tracker.cli.table import Table
 from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
@@ -93,7 +93,7 @@ def _print_sentences(details: Details) -> None:
     click.echo(f"{visible(details.run['name'])}  {details.run['id']}")
     click.echo(ending(details))
     for file in details.waiting:
-        click.echo(pending_records(file))
+        click.echo(pending_in(file))
     if weights := weights_held(details):
         click.echo(weights)
 
@@ -220,6 +220,5 @@ def _flat(facts: Mapping[str, Any], scope: str = "") -> Iterator[tuple[str, str]
 
 
 def _selected(listing: Listing, names: tuple[str, ...]) -> Listing:
-    places = [listing.names.index(name) for name in names]
-    columns = tuple(listing.columns[place] for place in places)
-    return Listing(columns, [[row[place] for place in places] for row in listing.rows])
+    by_name = {column.name: column for column in listing.columns}
+    return Listing.from_dicts(tuple(by_name[name] for name in names), listing.dicts())

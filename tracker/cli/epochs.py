@@ -49,7 +49,6 @@ def list_(
             reader, ids, superseded=superseded, where=where, order_by=sort, limit=limit or None
         )
     hidden = {"run"} if ids is not None and len(ids) == 1 else set()
-    attempt = listing.names.index("attempt")
-    if len({row[attempt] for row in listing.rows}) == 1:
+    if len(set(listing.cells("attempt"))) == 1:
         hidden.add("attempt")
     print_listing(listing, form, "epochs", hidden=hidden)

@@ -16,7 +16,7 @@ from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
 from tracker.exports import Stream
-from tracker.queries.resolve import choose as select_runs
+from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading
 
 

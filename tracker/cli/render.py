@@ -80,11 +80,8 @@ def print_table(table: Table) -> None:
 
 def without(listing: Listing, hidden: Collection[str]) -> Listing:
     """Return a listing without some of its columns."""
-    places = [place for place, name in enumerate(listing.names) if name not in hidden]
-    return Listing(
-        tuple(listing.columns[place] for place in places),
-        [[row[place] for place in places] for row in listing.rows],
-    )
+    columns = tuple(column for column in listing.columns if column.name not in hidden)
+    return Listing.from_dicts(columns, listing.dicts())
 
 
 def _without_controls(listing: Listing) -> Listing:

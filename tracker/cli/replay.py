@@ -142,7 +142,7 @@ def _print_outcomes(listing: Listing, form: str) -> None:
         click.echo("No runs with epochs.", err=True)
     else:
         print_table(Table(listing, spare=_SPARE, keep=("stop_epoch",)))
-        unstopped = sum(row["stop_epoch"] is None for row in listing.dicts())
+        unstopped = listing.cells("stop_epoch").count(None)
         if unstopped:
             click.echo(
                 f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "
@@ -174,11 +174,11 @@ def _curve_listing(points: list[Point]) -> Listing:
     from tracker.replays.tradeoff import Point
 
     listing = listing_of(Point, points)
-    columns = [
+    columns = tuple(
         Column("knee", "text") if column.name == "knee" else column for column in listing.columns
-    ]
-    rows = [{**row, "knee": "knee" if row["knee"] else None} for row in listing.dicts()]
-    return Listing(tuple(columns), [list(row.values()) for row in rows])
+    )
+    rows = ({**row, "knee": "knee" if row["knee"] else None} for row in listing.dicts())
+    return Listing.from_dicts(columns, rows)
 
 
 def _plot(points: list[Point]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracker.cli.format import local, visible
 from tracker.errors import counted
 from tracker.queries.details import Details
-from tracker.queries.pending import Waiting
+from tracker.queries.pending import PendingRecords
 
 
 def ending(details: Details) -> str:
@@ -49,13 +49,13 @@ def weights_held(details: Details) -> str | None:
     return f"It holds the weights of {what}; the best was epoch {run['best_epoch']} ({best})."
 
 
-def pending_records(waiting: Waiting) -> str:
+def pending_in(file: PendingRecords) -> str:
     """Say how many records are pending in a file, and who imports them."""
-    are, they = ("is", "it") if waiting.records == 1 else ("are", "they")
+    are, they = ("is", "it") if file.records == 1 else ("are", "they")
     importer = "when a run starts, or by tracker db doctor --fix"
-    if waiting.alive:
+    if file.alive:
         importer = "by the training process, once the database accepts them"
     return (
-        f"{counted(waiting.records, 'record')} {are} pending in {visible(str(waiting.path))}: "
+        f"{counted(file.records, 'record')} {are} pending in {visible(str(file.path))}: "
         f"{they} will be imported {importer}."
     )

@@ -26,7 +26,6 @@ from tracker.errors import BadValue, UnknownMetric, counted, nearest
 from tracker.queries import Listing
 from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.queries.resolve import as_tree, family, named_or_newest
-from tracker.queries.runs import count
 from tracker.storage.database import Reader, reading
 from tracker.values import brief
 
@@ -75,21 +74,21 @@ def list_(
     """
     shortened = form == "table" and limit is None and on_terminal() and not names
     most = _ROWS_ON_SCREEN if shortened else limit or None
-    query = queries.overview if form == "table" else queries.runs
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
         if children and ids:
             ids = family(reader, ids)
-        listing = query(reader, where, sort, most, ids)
         if form != "table":
-            print_data(listing, form)
+            print_data(queries.runs(reader, where, sort, most, ids), form)
             return
+        listing = queries.overview(reader, where, sort, most, ids, with_total=shortened)
         if listing.rows:
             print_table(_overview_table(as_tree(listing) if children else listing))
         else:
             _explain_no_rows(reader, where)
-        if shortened and len(listing.rows) == _ROWS_ON_SCREEN:
-            _count_rows_not_shown(reader, where)
+        if listing.total is not None and listing.total > len(listing.rows):
+            shown = len(listing.rows)
+            click.echo(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
         _count_pending_records(reader)
 
 
@@ -124,16 +123,10 @@ def _explain_no_rows(reader: Reader, where: str | None) -> None:
         )
 
 
-def _count_rows_not_shown(reader: Reader, where: str | None) -> None:
-    total = count(reader, where)
-    if total > _ROWS_ON_SCREEN:
-        click.echo(f"{_ROWS_ON_SCREEN} of {total} runs; -n 0 shows all.", err=True)
-
-
 def _count_pending_records(reader: Reader) -> None:
-    from tracker.queries.pending import waiting
+    from tracker.queries.pending import pending_records
 
-    if records := sum(one.records for one in waiting(reader)):
+    if records := sum(one.records for one in pending_records(reader)):
         click.echo(
             f"Not shown: {counted(records, 'pending record')}. tracker runs show names the file; "
             f"tracker db doctor --fix imports what dead processes left behind.",

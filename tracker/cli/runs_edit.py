@@ -115,7 +115,7 @@ def reap(database: str | None) -> None:
     Example:
       tracker runs reap
     """
-    from tracker.recording.recovery import settle
+    from tracker.recording.recovery import recover
 
     location = locate(database)
     if not location.exists():
@@ -124,7 +124,7 @@ def reap(database: str | None) -> None:
     with reading(location):
         # A database that is not ours is refused here, before anything is written.
         pass
-    lost = settle(location)
+    lost = recover(location)
     with reading(location) as reader:
         named = _names(reader, lost)
     click.echo(f"Lost: {named}." if lost else "No run was lost.")

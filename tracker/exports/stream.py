@@ -10,7 +10,7 @@ from tracker import queries
 from tracker.filters.names import metric_names
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
-from tracker.queries.listing import settled as metric_titles
+from tracker.queries.listing import metric_titles
 from tracker.queries.points import runs_with_points
 from tracker.storage.database import Reader
 

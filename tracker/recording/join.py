@@ -1,17 +1,92 @@
-"""A run that somebody else started, handed the arguments that were to start one."""
+"""Whose run it is: a training gets the run of its context, or a run of its own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from tracker.errors import UsageError
-from tracker.recording.null_recorder import Silence
+from tracker.recording.active import Claim, Owner, claim, close_left_trainings, holder, runs_here
 from tracker.recording.run import Run
+from tracker.recording.start import start_run
 from tracker.redact import redact
 from tracker.storage.database import locate
 from tracker.values import clean_text
+
+
+def active_run() -> Run | None:
+    """Return the innermost run of this context (thread or task) that has not finished; None without one.
+
+    One that records nothing counts as well: callbacks join it, and are silent with it.
+    """
+    return cast("Run | None", next(runs_here(), None))
+
+
+def claim_run(
+    owner: Owner,
+    who: str,
+    *,
+    run: Run | None = None,
+    experiment: str | None = None,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | Iterable[str] | None = None,
+    database: str | os.PathLike[str] | None = None,
+    resume: str | None = None,
+    parent: Run | str | None = None,
+    strict: bool = False,
+    recording: bool | None = None,
+) -> Claim[Run]:
+    """Give a training its run, and keep other trainings out of it until `Claim.release`.
+
+    That is ``run``, where it is given; else the innermost run of this context that no other training
+    records into; else a run of its own, a child of the enclosing one. Trainings of this context that
+    were left without an end are closed first. A second training of one run, after the first has
+    released it, is its next phase.
+
+    Args:
+        owner: the training; held weakly.
+        who: its class name, for messages.
+        run: the run to record into.
+        experiment, name, params, tags, database, resume, parent, strict: as for `tracker.start_run`; a run
+            that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
+        recording: False for a training that records nothing, on another rank: it joins silent runs only.
+
+    Raises:
+        UsageError: another training records into ``run``, or ``resume`` names another run than the one
+            to join. Nothing has been written then.
+    """
+    start: dict[str, Any] = {
+        "experiment": experiment, "name": name, "params": params, "tags": tags,
+        "database": database, "resume": resume, "strict": strict,
+    }  # fmt: skip
+    close_left_trainings(*(() if run is None else (run,)))
+    if run is not None:
+        if holder(run) is not None:
+            raise UsageError(
+                f"run {run.name} already belongs to another training: two would mix their epochs. "
+                f"End the first (leave its `with`, or call close()), or leave out run= for a run of "
+                f"its own."
+            )
+        return _joined(run, owner, who, start)
+    enclosing = active_run()
+    may_join = enclosing is not None and not (recording is False and enclosing.recording)
+    if enclosing is not None and may_join and holder(enclosing) is None:
+        return _joined(enclosing, owner, who, start)
+    if enclosing is not None and may_join:
+        if parent is None and not (database is not None and _is_elsewhere(enclosing, database)):
+            parent = enclosing
+        recording = recording if enclosing.recording else False
+    made = start_run(**start, parent=parent, recording=recording)
+    return claim(made, owner, started=True)
+
+
+def _joined(run: Run, owner: Owner, who: str, start: Mapping[str, Any]) -> Claim[Run]:
+    notes = join_run(run, who, **start)
+    made = claim(run, owner)
+    made.notes += notes
+    return made
 
 
 def join_run(
@@ -30,16 +105,16 @@ def join_run(
 
     Args:
         run: the active run.
-        who: whose arguments these are: a class name, for the sentences.
+        who: whose arguments these are: a class name, for the messages.
         experiment, name, params, tags, database, resume, strict: as for `tracker.start_run`.
 
     Returns:
         A sentence for each argument that is not used, to warn with; none where the run has it already.
 
     Raises:
-        UsageError: for ``resume`` of another run: what would have gone on there must not go into this one.
+        UsageError: for ``resume`` of another run: what would have continued there must not go into this one.
     """
-    if resume is not None and not _goes_on(run, resume):
+    if resume is not None and not _continues(run, resume):
         raise UsageError(
             f"{who}(resume={resume!r}) comes too late: run {run.name} is active already. "
             f"Give resume to the tracker.start_run that started it, or leave it out."
@@ -64,10 +139,13 @@ def join_run(
     ]
 
 
-def _goes_on(run: Run, resume: str) -> bool:
-    return resume in (run.id, run.name) or (resume == "auto" and run.attempt > 1)
+def _continues(run: Run, resume: str) -> bool:
+    """Say whether ``resume`` names the run that is active; a silent one stands for any."""
+    return (
+        not run.recording or resume in (run.id, run.name) or (resume == "auto" and run.attempt > 1)
+    )
 
 
 def _is_elsewhere(run: Run, database: str | os.PathLike[str]) -> bool:
-    writer = run.writer
-    return not isinstance(writer, Silence) and locate(database) != writer.location
+    location = run.writer.location
+    return location is not None and locate(database) != location

@@ -11,10 +11,11 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.policies import KERAS, Best, TopK, reasons
 from tracker.queries import Column, Listing
-from tracker.queries.callbacks import Callback, Decided, callbacks, decided
+from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups
+from tracker.states import Cause
 from tracker.storage.database import Reader
 
 FILES = (
@@ -131,7 +132,7 @@ def _checks(reader: Reader, setup: Setup) -> list[Check]:
     ]
 
 
-def _recorded_checks(reader: Reader, callback: Callback) -> list[Check]:
+def _recorded_checks(reader: Reader, callback: RecordedCallback) -> list[Check]:
     return [
         Check(decision.epoch, decision.step, decision.value, decision.path)
         for decision in decided(reader, callback)
@@ -141,7 +142,7 @@ def _recorded_checks(reader: Reader, callback: Callback) -> list[Check]:
 
 def _was_decided_by_rule(decision: Decided) -> bool:
     """Return whether the callback's rule decided: not an exception in training, nor a full disk."""
-    return not decision.reason.startswith(("training raised ", "could not be saved"))
+    return decision.cause not in (Cause.EXCEPTION, Cause.NOT_WRITTEN)
 
 
 def _was_decided_by_keras(setup: Setup) -> bool:
@@ -169,7 +170,9 @@ def _rules(setup: Setup, keep: int | None, checks: Sequence[Check]) -> Rules:
     return Rules(best, top, _file_names(setup.callback, checks), by_keras)
 
 
-def _file_names(callback: Callback | None, checks: Sequence[Check]) -> Callable[[Check], Hashable]:
+def _file_names(
+    callback: RecordedCallback | None, checks: Sequence[Check]
+) -> Callable[[Check], Hashable]:
     """Return what tells files apart: the fields in the callback's template, else the recorded paths."""
     if callback is None:
         return lambda check: None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker.policies import EarlyStopping, replay_early_stopping
-from tracker.queries.callbacks import Callback, actors, callbacks
+from tracker.queries.callbacks import RecordedCallback, actors, callbacks
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups, watching
@@ -79,7 +79,7 @@ def outcomes(
 
 def _deciding_callbacks(
     reader: Reader, runs: Sequence[str], monitor: str | None
-) -> dict[str, list[Callback]]:
+) -> dict[str, list[RecordedCallback]]:
     """Return the callback of each run whose settings count.
 
     Of those that watch ``monitor`` it is the one that stopped the run, else the one that restored weights,

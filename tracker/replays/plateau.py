@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker.policies import ReduceLROnPlateau
-from tracker.queries.callbacks import Callback, callbacks, decided
+from tracker.queries.callbacks import RecordedCallback, callbacks, decided
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups
@@ -68,7 +68,9 @@ def reductions(
     return found
 
 
-def _recorded_rates(reader: Reader, callback: Callback | None) -> dict[int, tuple[float, float]]:
+def _recorded_rates(
+    reader: Reader, callback: RecordedCallback | None
+) -> dict[int, tuple[float, float]]:
     """Return the learning rate before and after each recorded verdict, by epoch."""
     decisions = [] if callback is None else decided(reader, callback)
     return {

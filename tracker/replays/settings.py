@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker.errors import BadValue
 from tracker.policies import KERAS, RULES, TRACKER
-from tracker.queries.callbacks import Callback
+from tracker.queries.callbacks import RecordedCallback
 from tracker.queries.resolve import labels
 from tracker.replays import curves
 from tracker.storage.database import Reader
@@ -39,7 +39,7 @@ class Setup:
     run: str
     name: str
     metrics: set[str]
-    callback: Callback | None
+    callback: RecordedCallback | None
     arguments: dict[str, Any]
     unknown_rules: str | None
 
@@ -64,7 +64,7 @@ class Setup:
 def setups(
     reader: Reader,
     runs: Sequence[str],
-    callbacks: Mapping[str, Sequence[Callback]],
+    callbacks: Mapping[str, Sequence[RecordedCallback]],
     rule: type[Any],
     given: Mapping[str, Any],
 ) -> Iterator[Setup]:
@@ -91,19 +91,19 @@ def setups(
             yield Setup(run, names[run], metrics[run], callback, arguments, unknown)
 
 
-def watching(callbacks: Sequence[Callback], monitor: str | None) -> list[Callback]:
+def watching(callbacks: Sequence[RecordedCallback], monitor: str | None) -> list[RecordedCallback]:
     """Return the callbacks that watch a metric; all of them for None."""
     return [one for one in callbacks if monitor is None or one.monitor == monitor]
 
 
 def _watching_or_first(
-    callbacks: Sequence[Callback], monitor: str | None
-) -> Sequence[Callback | None]:
+    callbacks: Sequence[RecordedCallback], monitor: str | None
+) -> Sequence[RecordedCallback | None]:
     return watching(callbacks, monitor) or callbacks[:1] or [None]
 
 
 def _arguments(
-    rule: type[Any], callback: Callback | None, given: Mapping[str, Any], metrics: set[str]
+    rule: type[Any], callback: RecordedCallback | None, given: Mapping[str, Any], metrics: set[str]
 ) -> dict[str, Any]:
     known = {field.name for field in fields(rule)}
     own: dict[str, Any]
@@ -131,7 +131,7 @@ def _rules_for(recorded: str) -> str:
     )
 
 
-def _unknown_rules(callback: Callback | None, given: Mapping[str, Any]) -> str | None:
+def _unknown_rules(callback: RecordedCallback | None, given: Mapping[str, Any]) -> str | None:
     recorded = None if callback is None or given.get("rules") else callback.rules
     return None if recorded in (None, *RULES) else recorded
 
