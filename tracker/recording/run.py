@@ -17,6 +17,7 @@ from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import Silence
 from tracker.recording.policy import Policy, add_policy
+from tracker.recording.trained import Trained
 from tracker.redact import redact_data
 from tracker.storage import entries
 
@@ -74,6 +75,7 @@ class Run(RunPast):
         first_epoch: the epoch at which this attempt goes on, 0 for a new run.
         recording: False where nothing is recorded (switched off, another rank, a forked child).
         status: "running", or how it ended.
+        trained: what the trainings of this process have recorded into it.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Run(RunPast):
         self.attempt = attempt
         self.first_epoch = first_epoch
         self.status = "running"
+        self.trained = Trained()
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Recorder | Silence = Silence() if writer is None else writer
         self._stop_reason: str | None = None

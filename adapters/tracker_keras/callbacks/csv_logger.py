@@ -34,7 +34,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
     csv_file: Any
 
     def _tracker_begin(self, logs: Logs) -> None:
-        goes_on = self._tracker_goes_on()
+        goes_on = self._tracker_continues()
         appends, columns = self.append, list[str]()
         if "://" not in self.filename and (appends or goes_on):
             columns = self._tracker_columns()
@@ -59,7 +59,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
     def tracker_resume(self, epoch: int) -> None:
         """Go on in the file of the attempt before: without rows to be repeated, with those lost."""
         session = self._tracker_session
-        if session is None or not self._tracker_goes_on():
+        if session is None or not self._tracker_continues():
             return
         header, rows = self._tracker_read(whole=True)
         own = self._tracker_own_from(rows) if self.append else 0
@@ -73,7 +73,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         if header:
             self._tracker_write(header, [*rows[:own], *(kept[done] for done in sorted(kept))])
 
-    def _tracker_goes_on(self) -> bool:
+    def _tracker_continues(self) -> bool:
         session, policy = self._tracker_session, self._tracker_policy
         if session is None or policy is None or not session.resuming or "://" in self.filename:
             return False
