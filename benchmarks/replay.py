@@ -17,7 +17,8 @@ def fill(database: Path, runs: int = RUNS, epochs: int = EPOCHS) -> None:
     from sqlalchemy import insert
 
     from tracker.models import EPOCH, METRIC, RUN, SUMMARY
-    from tracker.storage.database import locate, writing
+    from tracker.storage.database import locate
+    from tracker.storage.prepare import writing
 
     draw = random.Random(7)
     made, passes, metrics, summaries = [], [], [], []

@@ -102,7 +102,9 @@ def test_what_is_not_one_number_is_refused_by_name(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Mute(), "1", 10**5000, -(10**5000)], ids=["mute", "text", "+", "-"]
+    "value",
+    [Mute(), "1", 1.0, True, np.bool_(True), 10**5000, -(10**5000)],
+    ids=["mute", "text", "float", "bool", "NumPy's bool", "+", "-"],
 )
 def test_what_is_no_whole_number_is_refused_in_one_line(value: object) -> None:
     with pytest.raises(BadValue, match=r"epoch is .{1,200}: it must be a whole number") as raised:

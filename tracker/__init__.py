@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from tracker.recording.run import Run
     from tracker.recording.start import start_run
     from tracker.replays.api import replay
+    from tracker.storage.session import session
     from tracker.values import number
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ _HOMES = {
     "replay": "replays.api",
     "runs": "frames",
     "save_file": "files",
+    "session": "storage.session",
     "start_run": "recording.start",
 }
 
@@ -138,6 +140,7 @@ __all__ = [
     "replay",
     "runs",
     "save_file",
+    "session",
     "start_run",
 ]
 

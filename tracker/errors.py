@@ -59,7 +59,15 @@ class WhereError(UsageError):
 
 
 class StoreError(TrackerError):
-    """The database cannot be used."""
+    """The database cannot be used.
+
+    Attributes:
+        problem: what is wrong, without the advice that may end the text.
+    """
+
+    def __init__(self, text: str, *, problem: str | None = None) -> None:
+        super().__init__(text)
+        self.problem = text if problem is None else problem
 
 
 class NotATrackerDatabase(StoreError):

@@ -7,18 +7,20 @@ as NULL and drops the sign of -0.0. "None yet" is NULL in both columns, never 0.
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel
+
+
+class Moment(BigInteger):
+    """A point in time: microseconds since 1970-01-01 UTC. A type of its own tells listings and filters so."""
 
 
 class Table(SQLModel, registry=registry()):
     """Base of our tables; a registry of its own keeps them apart from a user's SQLModel tables."""
-
-
-def _big(nullable: bool = False) -> Column[int]:
-    return Column(BigInteger, nullable=nullable)
 
 
 class Run(Table, table=True):
@@ -30,8 +32,8 @@ class Run(Table, table=True):
     status: str = Field(index=True)
     reason: str | None = None
     error: str | None = None
-    started: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
-    ended: int | None = Field(default=None, sa_column=_big(nullable=True))
+    started: int = Field(sa_type=Moment, index=True)
+    ended: int | None = Field(default=None, sa_type=Moment)
     seconds: float = 0.0
     epochs: int = 0
     parent_id: str | None = Field(default=None, foreign_key="run.id", index=True)
@@ -49,9 +51,9 @@ class Attempt(Table, table=True):
     status: str = Field(index=True)
     reason: str | None = None
     error: str | None = None
-    started: int = Field(sa_column=_big())
-    heartbeat: int = Field(sa_column=_big())
-    ended: int | None = Field(default=None, sa_column=_big(nullable=True))
+    started: int = Field(sa_type=Moment)
+    heartbeat: int = Field(sa_type=Moment)
+    ended: int | None = Field(default=None, sa_type=Moment)
     first_epoch: int | None = None
     host: str
     boot_id: str
@@ -91,7 +93,7 @@ class Epoch(Table, table=True):
     run_id: str = Field(foreign_key="run.id", ondelete="CASCADE")
     attempt: int
     epoch: int
-    started: int = Field(sa_column=_big())
+    started: int = Field(sa_type=Moment)
     seconds: float
     learning_rate: float | None = None
     superseded: bool = False
@@ -143,11 +145,11 @@ class Clock(Table, table=True):
     attempt: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     calls: int
-    first_step: int = Field(sa_column=_big())
-    last_step: int = Field(sa_column=_big())
-    started: int = Field(sa_column=_big())
+    first_step: int = Field(sa_type=BigInteger)
+    last_step: int = Field(sa_type=BigInteger)
+    started: int = Field(sa_type=Moment)
     final: bool
-    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    payload: bytes
 
 
 class Block(Table, table=True):
@@ -157,9 +159,9 @@ class Block(Table, table=True):
     attempt: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     points: int
-    first_step: int = Field(sa_column=_big())
-    last_step: int = Field(sa_column=_big())
-    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    first_step: int = Field(sa_type=BigInteger)
+    last_step: int = Field(sa_type=BigInteger)
+    payload: bytes
 
 
 class Policy(Table, table=True):
@@ -183,10 +185,10 @@ class Checkpoint(Table, table=True):
     attempt: int
     policy_id: str | None = Field(default=None, foreign_key="policy.id")
     path: str = Field(index=True)
-    bytes: int = Field(sa_column=_big())
+    bytes: int = Field(sa_type=BigInteger)
     sha256: str
     epoch: int | None = None
-    step: int | None = Field(default=None, sa_column=_big(nullable=True))
+    step: int | None = Field(default=None, sa_type=BigInteger)
     monitor: str | None = None
     value: float | None = None
     value_kind: str | None = None
@@ -194,7 +196,7 @@ class Checkpoint(Table, table=True):
     state: str
     pending: bool = False
     pinned: bool = False
-    created: int = Field(sa_column=_big())
+    created: int = Field(sa_type=Moment)
 
 
 _RESTORED = text("verdict = 'restored'")
@@ -215,7 +217,7 @@ class Decision(Table, table=True):
     number: int
     policy_id: str = Field(foreign_key="policy.id")
     epoch: int
-    step: int | None = Field(default=None, sa_column=_big(nullable=True))
+    step: int | None = Field(default=None, sa_type=BigInteger)
     monitor: str | None = None
     value: float | None = None
     value_kind: str | None = None
@@ -229,15 +231,30 @@ class Decision(Table, table=True):
     lr_after: float | None = None
     path: str | None = None
     state: str | None = None
-    decided: int = Field(sa_column=_big())
+    decided: int = Field(sa_type=Moment)
     superseded: bool = False
+
+
+ColumnKind = Literal["text", "integer", "number", "time", "flag"]
+_KINDS: tuple[tuple[type, ColumnKind], ...] = (
+    (AutoString, "text"),  # what SQLModel makes of str
+    (Moment, "time"),  # before Integer, which it is, too
+    (Integer, "integer"),
+    (Float, "number"),
+    (Boolean, "flag"),
+)
+
+
+def column_kind(column: sqlalchemy.Column[Any]) -> ColumnKind:
+    """Return what a column holds, as listings and filters name it."""
+    return next(kind for known, kind in _KINDS if isinstance(column.type, known))
 
 
 def _table(model: type[Table]) -> sqlalchemy.Table:
     return Table.metadata.tables[str(model.__tablename__)]
 
 
-# What statements name: `RUN.c.status` is typed as a column, `Run.status` as a str.
+# What statements name: `RUN.c.status` is a column to mypy, `Run.status` a str.
 RUN = _table(Run)
 ATTEMPT = _table(Attempt)
 PARAM = _table(Param)

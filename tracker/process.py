@@ -1,9 +1,9 @@
 """Which process this is, and whether the one that recorded a run still lives.
 
-A pid alone lies: pids are used again, machines restart, containers number their own. So an attempt
-keeps host, boot id, pid namespace, pid and the process's start time. Where those cannot be compared
-(another host or container), the heartbeat decides. No clock that people set takes part in it: on
-Linux the start time is that of the kernel, in seconds since boot.
+A pid alone is not enough: pids are reused, machines restart, containers number their own. So an
+attempt keeps host, boot id, pid namespace, pid and the process's start time. Where those cannot be
+compared (another host or container), the heartbeat decides. No clock that people set takes part in
+it: on Linux the start time is that of the kernel, in seconds since boot.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
 """Without a heartbeat for this long, a process elsewhere counts as dead."""
 
+_WITHOUT_END = ("running", "lost")
+"""The statuses of an attempt that did not report its end."""
+
 _LINUX = sys.platform == "linux"
-_SAME_START = 0.5 if _LINUX else 2.0  # seconds; elsewhere it is computed from the time of day
+_SAME_START = 0.5 if _LINUX else 2.0
+"""Seconds; where it is not Linux, the start is computed from the time of day."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process, told apart from every other one."""
+    """What tells a process apart from every other one."""
 
     host: str
     boot_id: str
@@ -99,8 +103,17 @@ def is_alive(attempt: Any) -> bool:
     return heard
 
 
+def is_live(attempt: Any) -> bool:
+    """Say whether an attempt may still record: its end was not recorded, and its process lives.
+
+    One that was called lost counts as well: its process may have been silent only, and write again.
+    Everybody who asks whether an attempt goes on asks here; it needs the columns of `is_alive` and ``status``.
+    """
+    return attempt.status in _WITHOUT_END and is_alive(attempt)
+
+
 def exists(pid: int) -> bool:
-    """Say whether there is a process of this number here, whichever."""
+    """Say whether there is a process with this number here, whichever it is."""
     try:
         return _started(pid) is not None
     except PermissionError:
@@ -110,8 +123,8 @@ def exists(pid: int) -> bool:
 def lost_reason(attempt: Any) -> str:
     """Say why an attempt counts as lost."""
     return (
-        f"process {attempt.pid} on {attempt.host} ended without a word; "
-        f"last heard of at {shown(attempt.heartbeat)}"
+        f"process {attempt.pid} on {attempt.host} exited without reporting a status; "
+        f"its last heartbeat was at {shown(attempt.heartbeat)}"
     )
 
 

@@ -27,6 +27,9 @@ from typing import Any
 
 from tracker.errors import BadValue, cut
 
+MOST_WHOLE = 2**63 - 1
+"""The highest whole number that both databases keep; its negative is the lowest."""
+
 
 def number(value: Any, name: str = "value") -> float:
     """Return ``value`` as a float.
@@ -68,21 +71,44 @@ def _alone(value: Any, name: str) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def whole(value: Any, name: str, *, least: int = -(2**63) + 1, most: int = 2**63 - 1) -> int:
-    """Return ``value`` as an int: Python's, NumPy's, or a tensor of one integer.
+def whole(
+    value: Any,
+    name: str,
+    *,
+    least: int | None = None,
+    most: int = MOST_WHOLE,
+    hint: str | None = None,
+) -> int:
+    """Return ``value`` as an int of at most 64 bits: Python's, NumPy's, or a tensor of one integer.
+
+    Args:
+        value: what was given.
+        name: what it was given for.
+        least: the lowest that is possible; None for any.
+        most: the highest that is possible.
+        hint: a sentence that says what to pass.
 
     Raises:
         BadValue: for anything else, bool and 3.0 included, and outside of the range.
     """
+    lowest = -MOST_WHOLE if least is None else least
     try:
-        found = int(value.__index__())
+        integer = None if _is_flag(value) else int(value.__index__())
     except Exception:  # whatever the value's own methods raise
-        found = None
-    if found is None or isinstance(value, bool) or not least <= found <= most:
-        raise BadValue(
-            f"{name} is {_shown(value)}: it must be a whole number from {least} to {most}."
-        )
-    return found
+        integer = None
+    if integer is None or not lowest <= integer <= most:
+        bound = "" if least is None else f" of at least {least}"
+        if most != MOST_WHOLE or (integer is not None and abs(integer) > MOST_WHOLE):
+            bound = f" from {lowest} to {most}"
+        advice = "" if hint is None else f" {hint}"
+        raise BadValue(f"{name} is {brief(value)}: it must be a whole number{bound}.{advice}")
+    return integer
+
+
+def _is_flag(value: Any) -> bool:
+    """Say whether a value is a bool, NumPy's included, which NumPy 1 takes for an integer."""
+    numpy = sys.modules.get("numpy")
+    return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_))
 
 
 def no_mapping(

@@ -160,7 +160,8 @@ def test_show_has_everything_that_is_known(cli: Any, folder: Path) -> None:
 
 def test_show_counts_what_was_dropped_or_waited(cli: Any, sql: Any) -> None:
     record("a", [0.1])
-    from tracker.storage.database import locate, writing
+    from tracker.storage.database import locate
+    from tracker.storage.prepare import writing
 
     with writing(locate()) as connection:
         connection.exec_driver_sql("UPDATE attempt SET spooled = 3, dropped = 5, waited = 2.25")

@@ -13,11 +13,12 @@ import pytest
 import tracker
 from tests.helpers import ROOT
 from tracker.cli.table import Table
-from tracker.queries import Listing
-from tracker.queries.listing import columns
+from tracker.queries import Column, Listing
 
 REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
 
+RUN = Column("run", "text")
+VALUES = (Column("best", "number"), Column("last", "number"))
 Terminal = Callable[..., str]
 
 
@@ -90,14 +91,14 @@ def test_no_color_is_no_escape_at_all(run: tracker.Run, terminal: Terminal) -> N
 
 
 def test_spare_columns_go_first_and_are_named() -> None:
-    listing = Listing(columns("run. note. best last"), [["a", "x" * 30, 0.123456, 0.654321]])
+    listing = Listing((RUN, Column("note", "text"), *VALUES), [["a", "x" * 30, 0.123456, 0.654321]])
     lines, hidden = Table(listing, spare=["note"]).screen(30)
     assert hidden == ["note"]
     assert lines == ["run      best      last", "a    0.123456  0.654321"]
 
 
 def test_then_names_are_cut_and_then_columns_go_from_the_right() -> None:
-    listing = Listing(columns("run. best last"), [["a" * 30, 0.123456, 0.654321]])
+    listing = Listing((RUN, *VALUES), [["a" * 30, 0.123456, 0.654321]])
     lines, hidden = Table(listing).screen(40)
     assert (lines[1], hidden) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
     lines, hidden = Table(listing).screen(24)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker.storage.database import prepare
 from tracker.storage.location import locate
+from tracker.storage.prepare import prepare
 
 HELD = """
 import os, sys, tracker

@@ -16,7 +16,7 @@ import pytest
 from tracker.queries.status import dead_runs
 from tracker.storage.database import reading
 from tracker.storage.location import locate
-from tracker.storage.spool import read_file, waiting
+from tracker.storage.spool import read_file, spool_files
 
 
 class Oracle:
@@ -62,7 +62,7 @@ class Oracle:
         ):
             assert epoch not in found.setdefault(run, {}), "an epoch is there twice"
             found[run][epoch] = loss
-        for path in waiting(locate(self.path)):
+        for path in spool_files(locate(self.path)):
             for entry in read_file(path):
                 if entry["kind"] == "epoch":
                     found.setdefault(entry["run"], {})[entry["epoch"]] = entry["metrics"][0][1]

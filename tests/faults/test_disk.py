@@ -10,7 +10,7 @@ import pytest
 
 import tracker
 from tracker.storage.location import locate
-from tracker.storage.spool import read_file, waiting
+from tracker.storage.spool import read_file, spool_files
 
 FULL = """
 import os, resource, tracker
@@ -48,7 +48,7 @@ def test_a_database_that_is_removed_is_not_written_into(gone: str, folder: Path)
         run.log_epoch(epoch, {"loss": float(epoch)})
     run.finish()
     assert not Path(".tracker/tracker.db").exists()
-    (spool,) = waiting(locate())
+    (spool,) = spool_files(locate())
     assert [one["epoch"] for one in read_file(spool) if one["kind"] == "epoch"] == [1, 2, 3]
 
 

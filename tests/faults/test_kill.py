@@ -16,8 +16,9 @@ import pytest
 
 import tracker
 from tracker import queries
-from tracker.storage.database import prepare, reading
+from tracker.storage.database import reading
 from tracker.storage.location import locate
+from tracker.storage.prepare import prepare
 
 LOOP = """
 import random, signal, sys
@@ -105,7 +106,7 @@ def test_a_kill_while_a_run_starts_leaves_a_database_that_the_next_start_can_use
 FIRST_START = """
 import os, signal, sys, time
 from tracker.storage import migrate
-from tracker.storage.database import prepare
+from tracker.storage.prepare import prepare
 from tracker.storage.location import locate
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracker.queries.listing import kind_of
+from tracker.queries.listing import common_kind
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from tracker.queries.listing import kind_of
 def test_a_parameters_column_has_the_kind_that_holds_it_exactly(
     values: list[Any], kind: str
 ) -> None:
-    assert kind_of(values) == kind
+    assert common_kind(values) == kind

@@ -17,7 +17,8 @@ from tracker.errors import AmbiguousRun, BadValue, UnknownMetric, UnknownRun
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.details import details
 from tracker.queries.monitored import wanted_first
-from tracker.storage.database import locate, reading, writing
+from tracker.storage.database import locate, reading
+from tracker.storage.prepare import writing
 
 
 def record(

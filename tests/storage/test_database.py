@@ -19,8 +19,9 @@ from sqlalchemy import insert, select
 from tracker import models
 from tracker.errors import DatabaseBusy, StoreError
 from tracker.models import RUN
-from tracker.storage.database import Database, compact, prepare, reading, writing
+from tracker.storage.database import Database, compact, reading
 from tracker.storage.location import Location, locate
+from tracker.storage.prepare import prepare, writing
 
 
 @pytest.fixture
@@ -252,7 +253,8 @@ def test_a_child_that_forgets_inside_a_transaction_does_not_let_go_of_the_lock(
 
 
 OPEN = """
-from tracker.storage.database import prepare, reading, writing
+from tracker.storage.database import reading
+from tracker.storage.prepare import prepare, writing
 from tracker.errors import TrackerError
 from tracker.storage.location import locate
 for use in (reading, writing):

@@ -17,8 +17,9 @@ import tracker
 from tracker import models
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotWritable, StoreError
 from tracker.storage import migrate, schema
-from tracker.storage.database import prepare, reading
+from tracker.storage.database import reading
 from tracker.storage.location import Location, locate
+from tracker.storage.prepare import prepare
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

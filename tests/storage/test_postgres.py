@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 import tracker
+from tracker.storage.database import Database
+from tracker.storage.location import locate
 
 
 def binary(name: str) -> str | None:
@@ -111,3 +113,16 @@ def test_first_starts_at_once_make_one_database(url: str, script: Any) -> None:
     for one in [script(code) for _ in range(6)]:
         assert one.communicate()[1] == ""
     assert sorted(tracker.runs()["name"]) == [f"x-{number}" for number in range(1, 7)]
+
+
+def test_a_lock_that_another_connection_holds_is_busy(url: str) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    tracker.start_run("x").finish()
+    database = Database(locate(), patience=0.3)
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE run")
+        with pytest.raises(tracker.DatabaseBusy), database.transaction() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM run")
+    with database.transaction() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM run").scalar() == 1
+    database.close()

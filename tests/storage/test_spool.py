@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tracker.storage.location import locate
-from tracker.storage.spool import Spool, damaged_lines, read_file, spool_path, waiting
+from tracker.storage.spool import Spool, damaged_lines, read_file, spool_files, spool_path
 
 
 def entry(number: int, **more: Any) -> dict[str, Any]:
@@ -141,9 +141,9 @@ def test_threads_append_whole_lines(spool: Spool) -> None:
 
 def test_spools_are_found_beside_the_database_oldest_first(tmp_path: Path) -> None:
     location = locate(tmp_path / "t.db")
-    assert waiting(location) == []
+    assert spool_files(location) == []
     for age, name in [(1, "b"), (2, "a"), (0, "c")]:
         spool = Spool(spool_path(location, name))
         spool.append([entry(0)])
         os.utime(spool.path, (100 - age, 100 - age))
-    assert [path.stem for path in waiting(location)] == ["a", "b", "c"]
+    assert [path.stem for path in spool_files(location)] == ["a", "b", "c"]

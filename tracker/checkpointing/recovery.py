@@ -1,4 +1,4 @@
-"""Settle what killed processes left pending, by what the files say."""
+"""Finish what killed processes left pending, by what the files say."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
-from tracker.checkpointing.registry import change
 from tracker.files import inspect_file, is_same
 from tracker.models import ATTEMPT, CHECKPOINT
-from tracker.process import is_alive
+from tracker.process import is_live
+from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.location import Location
 
 
-def reconcile(connection: Connection, location: Location) -> None:
-    """Settle what killed processes left pending, by what the files say."""
-    rows = connection.execute(
+def pending_checkpoints() -> Select[Any]:
+    """Select the pending checkpoints, each with the columns of its attempt that `is_live` reads."""
+    return (
         select(CHECKPOINT, ATTEMPT)
         .join_from(
             CHECKPOINT,
@@ -31,42 +31,60 @@ def reconcile(connection: Connection, location: Location) -> None:
             ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
             ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat,
         )
-    ).all()  # fmt: skip
+    )  # fmt: skip
+
+
+def abandoned_checkpoints(connection: Connection, location: Location) -> dict[str, list[Any]]:
+    """Return the pending checkpoints that no attempt will finish itself, by stored path.
+
+    Those whose files may lie on another machine are left out: nobody can look at them from here.
+    """
     by_path: dict[str, list[Any]] = {}
-    for one in rows:
-        by_path.setdefault(one.path, []).append(one)
-    for path, pending in by_path.items():
-        if not any(is_alive(one) or _elsewhere(location, one) for one in pending):
-            _settle(connection, location.absolute(path), pending)
+    for checkpoint in connection.execute(pending_checkpoints()):
+        by_path.setdefault(checkpoint.path, []).append(checkpoint)
+    return {
+        path: checkpoints
+        for path, checkpoints in by_path.items()
+        if not any(is_live(one) or _is_elsewhere(location, one) for one in checkpoints)
+    }
 
 
-def _elsewhere(location: Location, attempt: Any) -> bool:
+def _is_elsewhere(location: Location, attempt: Any) -> bool:
     """Say whether the files may be on another machine: a server's database is shared, their disks are not."""
     return location.path is None and bool(attempt.host != socket.gethostname())
 
 
-def settle_path(connection: Connection, location: Location, stored_path: str) -> None:
-    """Settle what is pending for one file of this process."""
-    found = CHECKPOINT.c.path == stored_path, CHECKPOINT.c.pending.is_(True)
-    pending = connection.execute(select(CHECKPOINT).where(*found)).all()
-    _settle(connection, location.absolute(stored_path), list(pending))
+def reconcile(connection: Connection, location: Location) -> None:
+    """Finish what ended attempts left pending, by what the files say."""
+    for path, checkpoints in abandoned_checkpoints(connection, location).items():
+        _finish(connection, location.absolute(path), checkpoints)
 
 
-def _settle(connection: Connection, path: Path, pending: list[Any]) -> None:
-    found = inspect_file(path)
-    same = [one for one in pending if is_same(found, one)]
+def reconcile_path(connection: Connection, location: Location, stored_path: str) -> None:
+    """Finish what is pending for one file of this process."""
+    pending = select(CHECKPOINT).where(
+        CHECKPOINT.c.path == stored_path, CHECKPOINT.c.pending.is_(True)
+    )
+    _finish(connection, location.absolute(stored_path), list(connection.execute(pending)))
+
+
+def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
+    """Give the pending checkpoints of one path the state that its file proves."""
+    file = inspect_file(path)
+    same = [one for one in pending if is_same(file, one)]
     replacing = any(one.state == "missing" for one in pending)
     kept = None
     # Of an old and a new one with the same content the new one stays: one file, one row.
     if same and replacing:
         kept = max(same, key=lambda one: bool(one.state == "missing"))
     elif same:
+        # The kill came between the decision to prune and the deletion.
         try:
-            path.unlink()  # the kill came between the decision to prune and the deletion
+            path.unlink()
         except FileNotFoundError:
             pass
         except OSError:
             kept = same[-1]
     for one in pending:
         state = "available" if one is kept else one.state
-        apply(connection, [change([one.id], state)])
+        apply(connection, [checkpoint_state([one.id], state)])

@@ -21,7 +21,7 @@ from tracker.clock import now
 from tracker.files import SavedFile, inspect_file, is_same, sync_folder
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
-from tracker.storage.journal import Entry
+from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
 from tracker.storage.location import Location
 
 
@@ -44,7 +44,7 @@ class Checkpoint:
     mode: str | None = None
 
 
-def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> dict[str, Any]:
+def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> CheckpointRow:
     """Return a checkpoint as its table's columns."""
     value, kind = values.split(checkpoint.value)
     return {
@@ -156,9 +156,9 @@ def prune(
     return gone, refused | undeletable
 
 
-def condemned(chosen: Iterable[Checkpoint]) -> Entry:
+def condemned(chosen: Iterable[Checkpoint]) -> CheckpointStateEntry:
     """Return the entry that has to be durable before `delete_files`: a kill then leaves no row without its file."""
-    return change([one.id for one in chosen], "pruned", pending=True)
+    return checkpoint_state([one.id for one in chosen], "pruned", pending=True)
 
 
 def delete_files(
@@ -178,10 +178,5 @@ def delete_files(
             sync_folder(folder)
     for ids, state in (([one.id for one in gone], "pruned"), (list(refused), "available")):
         if ids:
-            commit(change(ids, state))
+            commit(checkpoint_state(ids, state))
     return gone, refused
-
-
-def change(ids: list[str], state: str, *, pending: bool = False) -> Entry:
-    """Return the entry that gives checkpoints a state."""
-    return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}

@@ -19,14 +19,17 @@ from tracker.cli.program import Group
 from tracker.cli.progress import progress
 from tracker.cli.render import print_listing
 from tracker.errors import BadValue, CheckpointError, counted
-from tracker.queries import Listing
+from tracker.queries import Column, Listing
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.listing import columns
-from tracker.queries.resolve import choose
+from tracker.queries.resolve import select_runs
 from tracker.storage.database import locate, reading
 
 _HIDDEN = ("file", "attempt")
 _LONG = 100_000_000  # bytes that take a while to read
+_VERIFIED = (
+    Column("run", "text"), Column("id", "text"), Column("epoch", "optional"), Column("state", "text"),
+    Column("before", "text"), Column("bytes", "integer"), Column("path", "text"),
+)  # fmt: skip
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
 
 
@@ -90,26 +93,25 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
     Example:
       tracker checkpoints verify digits-3
     """
+    from tracker.maintenance.checkpoints import WITH_FILE
     from tracker.maintenance.checkpoints import verify as verified
 
     location = locate(database)
     with reading(location) as reader:
         ids = queries.find_runs(reader, names) if names else None
-        listing = queries.checkpoints(reader, ids, where="state != 'pruned'")
-    total = sum(row["bytes"] for row in listing.dicts())
+        listing = queries.checkpoints(reader, ids, states=WITH_FILE)
+    total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _LONG) as track:
         found = verified(location, ids, step=track(total))
-    heads = columns("run. id. epoch~ state. before. bytes# path.")
-    rows = [
-        [
-            *(one.checkpoint[name] for name in ("run", "id", "epoch")),
-            one.state,
-            one.checkpoint["state"] if one.changed else None,
-            *(one.checkpoint[name] for name in ("bytes", "path")),
-        ]
+    rows = (
+        {
+            **one.checkpoint,
+            "state": one.state,
+            "before": one.checkpoint["state"] if one.changed else None,
+        }
         for one in found
-    ]
-    print_listing(Listing(heads, rows), form, "checkpoints")
+    )
+    print_listing(Listing.from_dicts(_VERIFIED, rows), form, "checkpoints")
     wrong = [one for one in found if one.state != "available"]
     if wrong:
         raise CheckpointError(
@@ -208,7 +210,7 @@ def prune(
         raise BadValue("Name runs, or choose them with --where.")
     location = locate(database)
     with reading(location) as reader:
-        ids = choose(reader, names, where)
+        ids = select_runs(reader, names, where)
     plans = [checkpoints.plan_pruning(location, run, keep) for run in ids]
     going = [one for plan in plans for one in plan.going]
     for one in going:

@@ -17,14 +17,21 @@ from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
-from tracker.queries.listing import columns
-from tracker.queries.pending import Waiting
+from tracker.queries.pending import PendingRecords
 
-_METRIC_COLUMNS = columns("metric. best* restored* last* min* max*")
-_ATTEMPT_COLUMNS = columns(
-    "attempt# status. epochs. started! seconds host. pid~ reason. spooled~ dropped~ waited~"
-)
-_POLICY_COLUMNS = columns("policy. monitor. rules. config.")
+_METRIC_COLUMNS = (
+    Column("metric", "text"), Column("best", "any"), Column("restored", "any"), Column("last", "any"),
+    Column("min", "any"), Column("max", "any"),
+)  # fmt: skip
+_ATTEMPT_COLUMNS = (
+    Column("attempt", "integer"), Column("status", "text"), Column("epochs", "text"),
+    Column("started", "time"), Column("seconds", "number"), Column("host", "text"),
+    Column("pid", "optional"), Column("reason", "text"), Column("spooled", "optional"),
+    Column("dropped", "optional"), Column("waited", "optional"),
+)  # fmt: skip
+_POLICY_COLUMNS = (
+    Column("policy", "text"), Column("monitor", "text"), Column("rules", "text"), Column("config", "text"),
+)  # fmt: skip
 _CHECKPOINT_NAMES = [
     "id",
     "epoch",
@@ -43,7 +50,7 @@ _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
 _TIMES = ("started", "ended", "heartbeat", "created", "decided")
-_POINT_COLUMNS = columns("metric. points# last")
+_POINT_COLUMNS = (Column("metric", "text"), Column("points", "integer"), Column("last", "number"))
 
 
 def print_details(found: Details) -> None:
@@ -89,7 +96,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **written}
 
 
-def waits(waiting: Waiting) -> str:
+def waits(waiting: PendingRecords) -> str:
     """Say how many records a file has that the database could not take, and who imports them."""
     are, them = ("waits", "it is") if waiting.records == 1 else ("wait", "they are")
     who = "when a run starts, or by tracker db doctor --fix"

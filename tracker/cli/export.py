@@ -14,7 +14,7 @@ from tracker.cli.options import database_option, runs_argument
 from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
-from tracker.queries.resolve import choose
+from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, reading
 
 
@@ -55,7 +55,7 @@ def export(
     if form == "parquet" and output is None:
         raise BadValue("Parquet is no text: name a file with -o FILE.")
     with reading(database) as reader:
-        ids = choose(reader, names, where)[:: 1 if names else -1]
+        ids = select_runs(reader, names, where)[:: 1 if names else -1]
         if form == "csv" and what == "epochs" and len(names) == 1 and ids:
             history = queries.history(reader, ids[0])
             _write(output, form, lambda file: _keras(history, file, raw))

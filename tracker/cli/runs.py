@@ -24,7 +24,6 @@ from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries import Column, Listing
 from tracker.queries.resolve import as_tree, family, named_or_newest
-from tracker.queries.runs import count
 from tracker.storage.database import Reader, reading
 from tracker.values import brief
 
@@ -68,21 +67,23 @@ def list_(
     """
     short = form == "table" and limit is None and on_terminal() and not names
     most = _ON_SCREEN if short else limit or None
-    ask = queries.overview if form == "table" else queries.runs
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
         if children and ids:
             ids = family(reader, ids)
-        listing = ask(reader, where, sort, most, ids)
+        if form == "table":
+            listing = queries.overview(reader, where, sort, most, ids, with_total=short)
+        else:
+            listing = queries.runs(reader, where, sort, most, ids)
         if children and form == "table":
             listing = as_tree(listing)
         show(listing, form, _overview_table(listing) if form == "table" else None)
         if form == "table":
-            _say_what_is_missing(reader, listing, where, short)
+            _say_what_is_missing(reader, listing, where)
             _say_what_waits(reader)
 
 
-def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cut: bool) -> None:
+def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None) -> None:
     if not listing.rows:
         if where is not None and not reader.empty:
             click.echo(f"No run in {reader.location} passes the filter.", err=True)
@@ -92,14 +93,14 @@ def _say_what_is_missing(reader: Reader, listing: Listing, where: str | None, cu
                 f"another database with --database.",
                 err=True,
             )
-    elif cut and len(listing.rows) == _ON_SCREEN and (there := count(reader, where)) > _ON_SCREEN:
-        click.echo(f"{_ON_SCREEN} of {there} runs; -n 0 shows all.", err=True)
+    elif listing.total is not None and listing.total > len(listing.rows):
+        click.echo(f"{len(listing.rows)} of {listing.total} runs; -n 0 shows all.", err=True)
 
 
 def _say_what_waits(reader: Reader) -> None:
-    from tracker.queries.pending import waiting
+    from tracker.queries.pending import pending_records
 
-    if records := sum(one.records for one in waiting(reader)):
+    if records := sum(one.records for one in pending_records(reader)):
         text = "1 record that is" if records == 1 else f"{records} records that are"
         click.echo(
             f"Not shown: {text} waiting for the database. tracker runs show says of which run; "

@@ -115,7 +115,7 @@ def reap(database: str | None) -> None:
     Example:
       tracker runs reap
     """
-    from tracker.recording.recovery import settle
+    from tracker.recording.recovery import recover
 
     location = locate(database)
     if not location.exists():
@@ -123,7 +123,7 @@ def reap(database: str | None) -> None:
         return
     with reading(location):
         pass  # says what is wrong with a database that is not ours, before anything is written
-    lost = settle(location)
+    lost = recover(location)
     with reading(location) as reader:
         called = _called(reader, lost)
     click.echo(f"Lost: {called}." if lost else "No run was lost.")

@@ -10,14 +10,17 @@ from tracker import queries
 from tracker.filters.names import metric_names
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
-from tracker.queries.listing import columns, settled
+from tracker.queries.listing import metric_titles
 from tracker.queries.points import runs_with_points
 from tracker.storage.database import Reader
 
 WHATS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
 _RUNS_AT_ONCE = 100
 _FRONT = ("id", "experiment", "status")
-_POINT_COLUMNS = columns("run. name. step# time! value")
+_POINT_COLUMNS = (
+    Column("run", "text"), Column("name", "text"), Column("step", "integer"), Column("time", "time"),
+    Column("value", "number"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ def _epochs(reader: Reader, ids: Sequence[str]) -> Stream:
     rest = [column for column in EPOCH_COLUMNS if column.name != "run"]
     taken = [column.name for column in (*front.columns, *rest)]
     names = [name for name in metric_names(reader, ids) if name != "learning_rate"]
-    titles = settled(names, taken)
-    epoch_titles = settled(names, [column.name for column in EPOCH_COLUMNS])
+    titles = metric_titles(names, taken)
+    epoch_titles = metric_titles(names, [column.name for column in EPOCH_COLUMNS])
     metrics = tuple(Column(titles[name], "number") for name in names)
 
     def chunks() -> Iterator[Sequence[Sequence[Any]]]:

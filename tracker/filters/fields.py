@@ -10,13 +10,12 @@ from sqlalchemy.sql.elements import ColumnElement
 from tracker.errors import nearest
 from tracker.filters import Field
 from tracker.filters.targets import (
-    FLAG,
-    NUMBER,
     TEXT,
-    TIME,
     Expression,
     ParentPlace,
     Place,
+    column_place,
+    column_places,
     metric_place,
     param_place,
     summary_place,
@@ -36,7 +35,8 @@ from tracker.models import (
 from tracker.policies.modes import direction
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
-_SHOWN = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
+# Columns of the listing of runs that are another metric's in each run: see `Fields.unknown`.
+_MONITOR_COLUMNS = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
 Columns = Mapping[str, Place]
 
 
@@ -92,7 +92,7 @@ class Fields:
                 f"{field.name} is a step metric only, and filters know the metrics of epochs: "
                 f"{nearest(field.name, self._names(SUMMARY))}"
             )
-        if field.name in _SHOWN:
+        if field.name in _MONITOR_COLUMNS:
             metric = next(iter(self._names(SUMMARY)), "val_loss")
             return (
                 f"{field.name} is another metric's from run to run: name the metric, such as "
@@ -124,7 +124,11 @@ class EpochFields(Fields):
 
     def __init__(self, connection: Connection, status: Expression) -> None:
         super().__init__(connection, status)
-        self.columns = _columns(EPOCH, "epoch attempt seconds learning_rate started! superseded?")
+        columns = EPOCH.c
+        self.columns = {"run": column_place(RUN.c.name)} | column_places(
+            columns.epoch, columns.attempt, columns.seconds, columns.learning_rate, columns.started,
+            columns.superseded,
+        )  # fmt: skip
 
     def _metric(self, name: str) -> Place | None:
         if not self._has(SUMMARY, name):
@@ -137,10 +141,11 @@ class CheckpointFields(Fields):
 
     def __init__(self, connection: Connection, status: Expression) -> None:
         super().__init__(connection, status)
-        self.columns = _columns(
-            CHECKPOINT,
-            "id. attempt path. bytes sha256. epoch step monitor. value state. created! pinned?",
-        ) | {"policy": Place(TEXT, POLICY.c.kind)}
+        columns = CHECKPOINT.c
+        self.columns = _of_run_and_policy() | column_places(
+            columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
+            columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
+        )  # fmt: skip
 
 
 class DecisionFields(Fields):
@@ -148,11 +153,12 @@ class DecisionFields(Fields):
 
     def __init__(self, connection: Connection, status: Expression) -> None:
         super().__init__(connection, status)
-        self.columns = _columns(
-            DECISION,
-            "attempt epoch step monitor. value best best_epoch wait verdict. reason. lr_before "
-            "lr_after path. decided! superseded?",
-        ) | {"policy": Place(TEXT, POLICY.c.kind)}
+        columns = DECISION.c
+        self.columns = _of_run_and_policy() | column_places(
+            columns.attempt, columns.epoch, columns.step, columns.monitor, columns.value, columns.best,
+            columns.best_epoch, columns.wait, columns.verdict, columns.reason, columns.lr_before,
+            columns.lr_after, columns.path, columns.decided, columns.superseded,
+        )  # fmt: skip
 
 
 def run_metric(key: Expression, name: str, function: str) -> Place:
@@ -163,33 +169,17 @@ def run_metric(key: Expression, name: str, function: str) -> Place:
     return summary_place(key, name, field, falling=way == "max" and not epoch)
 
 
-_KINDS = {".": TEXT, "!": TIME, "?": FLAG}
-
-
-def _columns(table: TableClause, names: str) -> dict[str, Place]:
-    """Read column names; a sign at the end says text, time or flag, none a number."""
-    found: dict[str, Place] = {"run": Place(TEXT, RUN.c.name, certain=True)}
-    for word in names.split():
-        name = word.rstrip(".!?")
-        kind = _KINDS.get(word[-1], NUMBER)
-        nan = table.c[f"{name}_kind"] == "nan" if f"{name}_kind" in table.c else None
-        found[name] = Place(kind, table.c[name], nan=nan)
-    return found
-
-
 def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
     columns = RUN.c
-    return {
-        "id": Place(TEXT, columns.id, certain=True),
-        "name": Place(TEXT, columns.name, certain=True),
-        "experiment": Place(TEXT, columns.experiment, certain=True),
+    return column_places(
+        columns.id, columns.name, columns.experiment, columns.status, columns.started, columns.ended,
+        columns.seconds, columns.epochs, columns.reason, columns.error, columns.note,
+    ) | {
         "status": Place(TEXT, status, certain=True),
-        "started": Place(TIME, columns.started, certain=True),
-        "ended": Place(TIME, columns.ended),
-        "seconds": Place(NUMBER, columns.seconds, certain=True),
-        "epochs": Place(NUMBER, columns.epochs, certain=True),
-        "reason": Place(TEXT, columns.reason),
-        "error": Place(TEXT, columns.error),
         "parent": ParentPlace(TEXT, columns.parent_id),
-        "note": Place(TEXT, columns.note),
-    }
+    }  # fmt: skip
+
+
+def _of_run_and_policy() -> dict[str, Place]:
+    """Return what rows of a run's callbacks take from beside their own table."""
+    return {"run": column_place(RUN.c.name), "policy": Place(TEXT, POLICY.c.kind)}

@@ -19,8 +19,8 @@ def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     if reader.empty:
         return []
     statement = select(SUMMARY.c.name).distinct()
-    found = in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)
-    return sorted({name for (name,) in found})
+    rows = in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)
+    return sorted({row.name for row in rows})
 
 
 def sort_keys(reader: Reader, what: str) -> list[str]:

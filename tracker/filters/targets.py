@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import TableClause, and_, case, exists, false, func, or_, select
+from sqlalchemy import Column, TableClause, and_, case, exists, false, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.models import METRIC, PARAM, RUN, SUMMARY, TAG
+from tracker.models import METRIC, PARAM, RUN, SUMMARY, TAG, ColumnKind, column_kind
 
 Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]
@@ -55,6 +55,27 @@ class Place:
         """Return what to sort by; rows without a value come last."""
         value = self.column
         return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
+
+
+_PLACE_KINDS: dict[ColumnKind, str] = {
+    "text": TEXT, "integer": NUMBER, "number": NUMBER, "time": TIME, "flag": FLAG,
+}  # fmt: skip
+
+
+def column_place(column: Column[Any]) -> Place:
+    """Return the place of a table's own column; one with a ``…_kind`` beside it may be NaN."""
+    kind = column.table.c.get(f"{column.name}_kind")
+    return Place(
+        _PLACE_KINDS[column_kind(column)],
+        column,
+        certain=not column.nullable,
+        nan=None if kind is None else kind == "nan",
+    )
+
+
+def column_places(*columns: Column[Any]) -> dict[str, Place]:
+    """Return the places of columns of one table, by name."""
+    return {column.name: column_place(column) for column in columns}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,13 @@ from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.storage.chunks import in_parts
-from tracker.storage.database import Location, reading, writing
-from tracker.storage.journal import Entry, apply
+from tracker.storage.database import Location, reading
+from tracker.storage.entries import Entry, checkpoint_state
+from tracker.storage.journal import apply
+from tracker.storage.prepare import writing
+
+WITH_FILE = ("available", "missing", "modified")
+"""The states of checkpoints that had a file when somebody last looked, or should have one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def verify(
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
-        rows = checkpoints(reader, ids, where="state != 'pruned'").dicts()
+        rows = checkpoints(reader, ids, states=WITH_FILE).dicts()
         found = []
         for row in rows:
             found.append(Verified(row, registry.check(_recorded(row))))
@@ -57,7 +62,7 @@ def verify(
     for one in found:
         if one.changed:
             changed.setdefault(one.state, []).append(one.checkpoint["id"])
-    entries = [registry.change(ids, state) for state, ids in changed.items()]
+    entries: list[Entry] = [checkpoint_state(ids, state) for state, ids in changed.items()]
     if entries:
         with writing(location) as connection:
             apply(connection, entries)

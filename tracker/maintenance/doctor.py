@@ -1,7 +1,8 @@
-"""What is wrong with a database and the files that belong to it, and what can be mended.
+"""What is wrong with a database and the files that belong to it, and what can be repaired.
 
-Looking never writes. Mending imports what processes that are gone could not write, settles their
-checkpoints, removes their temporary files, and makes summaries anew; it never deletes a record.
+Examining never writes. Repairing imports what processes that are gone could not write, finishes
+their pending checkpoints, removes their temporary files, and computes wrong summaries again; it never
+deletes a record.
 """
 
 from __future__ import annotations
@@ -9,61 +10,95 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from tracker import files
+from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
-from tracker.models import ATTEMPT, CHECKPOINT, EPOCH, METRIC, RUN, SUMMARY
-from tracker.process import is_alive
+from tracker.models import EPOCH, METRIC, RUN, SUMMARY
 from tracker.queries import checkpoints
-from tracker.queries.pending import waiting
+from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import settle, temporary_folders
-from tracker.storage.database import Location, Reader, reading, writing
+from tracker.recording.recovery import recover, temporary_folders
+from tracker.storage.database import Location, Reader, reading
+from tracker.storage.prepare import writing
 from tracker.storage.summaries import summarize
 
-_MOST = 20  # lines of integrity_check that are read
+_MOST_PROBLEMS = 20
+"""Lines of SQLite's ``integrity_check`` that are read."""
+
+
+class Subject(StrEnum):
+    """What is examined, in this order."""
+
+    STRUCTURE = "structure"
+    RUNS = "runs"
+    PENDING_RECORDS = "pending records"
+    CHECKPOINTS = "checkpoints"
+    FILES = "files"
+    TEMPORARY_FILES = "temporary files"
+    SUMMARIES = "summaries"
+    STEP_METRICS = "step metrics"
+
+
+_REMEDY = "tracker db doctor --fix"
+_REMEDIES = {
+    Subject.STRUCTURE: "tracker db doctor --salvage NEW.db",
+    Subject.FILES: "tracker checkpoints verify records their state",
+    Subject.STEP_METRICS: "their other blocks can be read",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what is wrong with it (None: nothing), what helps, what else to know."""
+    """The result of one examination.
 
-    subject: str
+    Attributes:
+        subject: what was examined.
+        problem: what is wrong with it, for a person; None where nothing is.
+        affected: the ids or paths that the problem is about.
+        note: what else to know; it calls for no repair.
+    """
+
+    subject: Subject
     problem: str | None = None
-    remedy: str = "tracker db doctor --fix"
+    affected: tuple[str, ...] = ()
     note: str | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What helps against the problem."""
+        return _REMEDIES.get(self.subject, _REMEDY)
 
 
 def examine(location: Location) -> list[Finding]:
-    """Look at everything; the result says of each subject whether it is in order."""
-    broken = structure(location)
-    if broken is not None:
-        return [Finding("structure", broken, "tracker db doctor --salvage NEW.db")]
-    found = [Finding("structure")]
+    """Examine everything; there is one finding per subject, also where nothing is wrong."""
+    damage = structure(location)
+    if damage is not None:
+        return [Finding(Subject.STRUCTURE, damage)]
+    findings = [Finding(Subject.STRUCTURE)]
     with reading(location) as reader:
-        if reader.empty:
-            return found
-        connection = reader.connection
-        found.append(_said("runs", _lost(connection)))
-        found.append(_waiting(reader))
-        found.append(_said("checkpoints", _pending(connection)))
-        found.append(
-            Finding("files", _files(reader), "tracker checkpoints verify records what they are")
-        )
-        found.append(_temporary(reader))
-        wrong = runs_with_wrong_summaries(connection)
-        found.append(_said("summaries", _differ(len(wrong))))
-        found.append(Finding("step metrics", _series(reader), "their other blocks can be read"))
-    return found
+        if not reader.empty:
+            findings += [
+                _runs(reader),
+                _pending_records(reader),
+                _checkpoints(reader),
+                _files(reader),
+                _temporary_files(reader),
+                _summaries(reader),
+                _step_metrics(reader),
+            ]
+    return findings
 
 
 def mend(location: Location) -> None:
-    """Do what can be done without losing anything; call it when `structure` has nothing to say."""
-    settle(location)
+    """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
+    recover(location)
     with reading(location) as reader:
         if reader.empty:
             return
@@ -78,139 +113,139 @@ def mend(location: Location) -> None:
 
 
 def structure(location: Location) -> str | None:
-    """Say what is wrong with the file itself; None for a server, which looks after its own."""
+    """Say what is wrong with the file itself; None for a server, which checks its own."""
     if location.path is None or not location.exists():
         return None
     try:
         with closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as connection:
-            said = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_MOST})")]
+            checked = connection.execute(f"PRAGMA integrity_check({_MOST_PROBLEMS})")
+            problems = [problem for (problem,) in checked]
             orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
     except sqlite3.Error as error:
         return str(error)
-    if said != ["ok"]:
-        return "; ".join(said[:3])
+    if problems != ["ok"]:
+        return "; ".join(problems[:3])
     return f"{len(orphans)} rows have lost what they belong to" if orphans else None
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries are not what their effective epochs say."""
-    statement = (
+    """Return the runs whose summaries differ from what their effective epochs say."""
+    effective = (
         select(
-            EPOCH.c.run_id, METRIC.c.name, func.min(METRIC.c.value), func.max(METRIC.c.value),
-            func.max(EPOCH.c.epoch),
+            EPOCH.c.run_id,
+            METRIC.c.name,
+            func.min(METRIC.c.value).label("min"),
+            func.max(METRIC.c.value).label("max"),
+            func.max(EPOCH.c.epoch).label("last_epoch"),
         )
         .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
         .where(EPOCH.c.superseded.is_(False))
         .group_by(EPOCH.c.run_id, METRIC.c.name)
-    )  # fmt: skip
-    true = {(run, name): rest for run, name, *rest in connection.execute(statement)}
+    )
     columns = SUMMARY.c
-    kept = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
-    said = {(run, name): rest for run, name, *rest in connection.execute(kept)}
+    summaries = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
+    expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
+    stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
     return sorted(
-        {
-            run
-            for run, name in true.keys() | said.keys()
-            if true.get((run, name)) != said.get((run, name))
-        }
+        {key[0] for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key)}
     )
 
 
-def _differ(count: int) -> str | None:
-    if count == 0:
-        return None
-    return (
-        "1 run differs from its epochs" if count == 1 else f"{count} runs differ from their epochs"
-    )
+def _key(row: Any) -> tuple[str, str]:
+    return row.run_id, row.name
 
 
-def _said(subject: str, problem: str | None) -> Finding:
-    return Finding(subject, problem)
+def _extremes(row: Any) -> tuple[float | None, float | None, int]:
+    return row.min, row.max, row.last_epoch
 
 
-def _lost(connection: Connection) -> str | None:
-    dead = dead_runs(connection)
-    called = (
-        "1 is called running, but its"
-        if len(dead) == 1
-        else f"{len(dead)} are called running, but their"
-    )
-    return f"{called} process is gone" if dead else None
+def _runs(reader: Reader) -> Finding:
+    dead = tuple(dead_runs(reader.connection))
+    are, their = ("is", "its") if len(dead) == 1 else ("are", "their")
+    problem = f"{len(dead)} {are} recorded as running, but {their} process is gone"
+    return Finding(Subject.RUNS, problem, dead) if dead else Finding(Subject.RUNS)
 
 
-def _waiting(reader: Reader) -> Finding:
-    """Records whose writer lives are imported by it; what others left is for us."""
-    there = waiting(reader)
-    left = [one for one in there if not one.alive]
-    name, folder = "waiting records", there[0].path.parent if there else None
-    if left:
-        said = counted(sum(one.records for one in left), "record")
-        files_ = counted(len(left), "file")
-        return Finding(name, f"{said} in {files_} of {folder} not imported yet")
-    count = sum(one.records for one in there)
-    them = "it imports it" if count == 1 else "it imports them"
-    said = f"{counted(count, 'record')} in {folder}, whose process lives: {them} by itself"
-    return Finding(name, note=said if there else None)
-
-
-def _pending(connection: Connection) -> str | None:
-    statement = (
-        select(CHECKPOINT.c.path, ATTEMPT)
-        .join_from(
-            CHECKPOINT,
-            ATTEMPT,
-            (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
+def _pending_records(reader: Reader) -> Finding:
+    """A process that still records imports its own; those that others left are for us to import."""
+    pending = [file for file in pending_records(reader) if file.run is not None]
+    if not pending:
+        return Finding(Subject.PENDING_RECORDS)
+    folder = pending[0].path.parent
+    abandoned = [file for file in pending if not file.alive]
+    if abandoned:
+        records = counted(sum(file.records for file in abandoned), "record")
+        problem = f"{records} in {counted(len(abandoned), 'file')} of {folder} not imported yet"
+        return Finding(
+            Subject.PENDING_RECORDS, problem, tuple(str(file.path) for file in abandoned)
         )
-        .where(CHECKPOINT.c.pending.is_(True))
-    )
-    left = [
-        one
-        for one in connection.execute(statement)
-        if not (one.status == "running" and is_alive(one))
-    ]
-    were = "1 was" if len(left) == 1 else f"{len(left)} were"
-    return f"{were} being saved or deleted when the process ended" if left else None
+    count = sum(file.records for file in pending)
+    them = "it" if count == 1 else "them"
+    note = f"{counted(count, 'record')} in {folder}; the process that records imports {them} itself"
+    return Finding(Subject.PENDING_RECORDS, note=note)
 
 
-def _files(reader: Reader) -> str | None:
-    wrong = []
-    for row in checkpoints(reader, where="state = 'available'").dicts():
-        try:
-            same = Path(row["file"]).stat().st_size == row["bytes"]
-        except OSError:
-            same = False
-        if not same:
-            wrong.append(row["path"])
+def _checkpoints(reader: Reader) -> Finding:
+    abandoned = abandoned_checkpoints(reader.connection, reader.location)
+    ids = tuple(row.id for rows in abandoned.values() for row in rows)
+    were = "1 was" if len(ids) == 1 else f"{len(ids)} were"
+    problem = f"{were} being saved or deleted when the process ended"
+    return Finding(Subject.CHECKPOINTS, problem, ids) if ids else Finding(Subject.CHECKPOINTS)
+
+
+def _files(reader: Reader) -> Finding:
+    available = checkpoints(reader, states=["available"]).dicts()
+    wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
-        return None
+        return Finding(Subject.FILES)
     are = "1 is" if len(wrong) == 1 else f"{len(wrong)} are"
-    return f"{are} missing or of another size, such as {wrong[0]}"
+    problem = f"{are} missing or of another size, such as {wrong[0]}"
+    return Finding(Subject.FILES, problem, wrong)
 
 
-def _temporary(reader: Reader) -> Finding:
-    """Other hosts' files may be in use: they are named, and nothing is said against them."""
-    name, gone, elsewhere = "temporary files", [], []
+def _has_size(path: str, size: int) -> bool:
+    try:
+        return Path(path).stat().st_size == size
+    except OSError:
+        return False
+
+
+def _temporary_files(reader: Reader) -> Finding:
+    """Those of other hosts may be in use: they are only mentioned."""
+    abandoned: list[str] = []
+    elsewhere: list[str] = []
     for folder in sorted(temporary_folders(reader.connection, reader.location)):
         ours, others = files.leftovers(folder)
-        gone += ours
-        elsewhere += others
-    if gone:
-        return Finding(name, f"{len(gone)} of processes that are gone, such as {gone[0]}")
+        abandoned += map(str, ours)
+        elsewhere += map(str, others)
+    if abandoned:
+        problem = f"{len(abandoned)} of processes that are gone, such as {abandoned[0]}"
+        return Finding(Subject.TEMPORARY_FILES, problem, tuple(abandoned))
     if elsewhere:
-        said = f"{len(elsewhere)} of other machines or containers, such as {elsewhere[0]}"
-        return Finding(name, note=said)
-    return Finding(name)
+        note = f"{len(elsewhere)} of other machines or containers, such as {elsewhere[0]}"
+        return Finding(Subject.TEMPORARY_FILES, note=note)
+    return Finding(Subject.TEMPORARY_FILES)
 
 
-def _series(reader: Reader) -> str | None:
-    damaged = []
+def _summaries(reader: Reader) -> Finding:
+    wrong = tuple(runs_with_wrong_summaries(reader.connection))
+    if not wrong:
+        return Finding(Subject.SUMMARIES)
+    differ = "1 run differs from its" if len(wrong) == 1 else f"{len(wrong)} runs differ from their"
+    return Finding(Subject.SUMMARIES, f"{differ} epochs", wrong)
+
+
+def _step_metrics(reader: Reader) -> Finding:
+    damaged: dict[str, str] = {}
     for run in runs_with_points(reader, None):
         try:
             points(reader, [run])
         except StoreError as error:
-            damaged.append((run, str(error).partition(" Look at")[0]))
+            damaged[run] = error.problem
     if not damaged:
-        return None
-    name = reader.connection.execute(select(RUN.c.name).where(RUN.c.id == damaged[0][0])).scalar()
+        return Finding(Subject.STEP_METRICS)
+    run, why = next(iter(damaged.items()))
+    name = reader.connection.execute(select(RUN.c.name).where(RUN.c.id == run)).scalar()
     have = "1 run has" if len(damaged) == 1 else f"{len(damaged)} runs have"
-    return f"{have} blocks that cannot be read, such as {name}: {damaged[0][1]}"
+    problem = f"{have} blocks that cannot be read, such as {name}: {why}"
+    return Finding(Subject.STEP_METRICS, problem, tuple(damaged))

@@ -15,9 +15,10 @@ from tracker.maintenance.checkpoints import committing
 from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
-from tracker.storage.database import Location, writing
-from tracker.storage.entries import tags as tag_rows
+from tracker.storage import entries
+from tracker.storage.database import Location
 from tracker.storage.journal import apply
+from tracker.storage.prepare import writing
 from tracker.storage.spool import spool_path
 from tracker.values import clean_text
 
@@ -36,7 +37,7 @@ def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterabl
         for name in removed:
             gone = delete_from(TAG).where(TAG.c.run_id == run, TAG.c.name == clean_text(name))
             connection.execute(gone)
-        apply(connection, [{"kind": "tags", "rows": tag_rows(run, given)}])
+        apply(connection, [entries.tags(run, given)])
 
 
 def note(location: Location, run: str, text: str | None) -> None:

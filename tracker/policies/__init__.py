@@ -8,6 +8,9 @@ Two versions of the rules are known (`RULES`): ``tracker-1`` compares in double 
 takes a NaN for the best; ``keras-3.15`` does what Keras 3.15.1 does, its single precision included.
 (On TensorFlow, Keras takes numbers below 1.2e-38 for zero; ``keras-3.15`` keeps them, as Keras on
 torch does.)
+
+A name is loaded when it is first used: a listing needs one rule, and no NumPy. A new public name is a line
+in `_HOME_OF`, and the same import for type checkers, which cannot read that table.
 """
 
 from __future__ import annotations
@@ -16,57 +19,62 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracker.policies import reasons
-    from tracker.policies.best import Best, BestState
-    from tracker.policies.early_stopping import EarlyStopping, EarlyStoppingState
-    from tracker.policies.modes import KERAS, MODES, RULES, TRACKER, direction_of
-    from tracker.policies.plateau import PlateauState, ReduceLROnPlateau
-    from tracker.policies.replay import Replayed, replay_early_stopping
-    from tracker.policies.schedule import Schedule
-    from tracker.policies.top_k import Kept, TopK
-    from tracker.policies.verdict import StopCause, Verdict
+    from tracker.policies import reasons as reasons
+    from tracker.policies.best import Best as Best
+    from tracker.policies.best import BestState as BestState
+    from tracker.policies.early_stopping import EarlyStopping as EarlyStopping
+    from tracker.policies.early_stopping import EarlyStoppingState as EarlyStoppingState
+    from tracker.policies.early_stopping_replay import Replayed as Replayed
+    from tracker.policies.early_stopping_replay import (
+        replay_early_stopping as replay_early_stopping,
+    )
+    from tracker.policies.modes import KERAS as KERAS
+    from tracker.policies.modes import MODES as MODES
+    from tracker.policies.modes import RULES as RULES
+    from tracker.policies.modes import TRACKER as TRACKER
+    from tracker.policies.modes import direction_of as direction_of
+    from tracker.policies.plateau import PlateauState as PlateauState
+    from tracker.policies.plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from tracker.policies.schedule import Schedule as Schedule
+    from tracker.policies.top_k import Kept as Kept
+    from tracker.policies.top_k import TopK as TopK
+    from tracker.policies.verdict import StopCause as StopCause
+    from tracker.policies.verdict import Verdict as Verdict
 
-__all__ = [
-    "KERAS",
-    "MODES",
-    "RULES",
-    "TRACKER",
-    "Best",
-    "BestState",
-    "EarlyStopping",
-    "EarlyStoppingState",
-    "Kept",
-    "PlateauState",
-    "ReduceLROnPlateau",
-    "Replayed",
-    "Schedule",
-    "StopCause",
-    "TopK",
-    "Verdict",
-    "direction_of",
-    "reasons",
-    "replay_early_stopping",
-]
-
-_HOMES = {
-    "best": ("Best", "BestState"),
-    "early_stopping": ("EarlyStopping", "EarlyStoppingState"),
-    "top_k": ("Kept", "TopK"),
-    "modes": ("KERAS", "MODES", "RULES", "TRACKER", "direction_of"),
-    "plateau": ("PlateauState", "ReduceLROnPlateau"),
-    "replay": ("Replayed", "replay_early_stopping"),
-    "schedule": ("Schedule",),
-    "verdict": ("StopCause", "Verdict"),
+_HOME_OF = {
+    "Best": "tracker.policies.best",
+    "BestState": "tracker.policies.best",
+    "EarlyStopping": "tracker.policies.early_stopping",
+    "EarlyStoppingState": "tracker.policies.early_stopping",
+    "KERAS": "tracker.policies.modes",
+    "Kept": "tracker.policies.top_k",
+    "MODES": "tracker.policies.modes",
+    "PlateauState": "tracker.policies.plateau",
+    "RULES": "tracker.policies.modes",
+    "ReduceLROnPlateau": "tracker.policies.plateau",
+    "Replayed": "tracker.policies.early_stopping_replay",
+    "Schedule": "tracker.policies.schedule",
+    "StopCause": "tracker.policies.verdict",
+    "TRACKER": "tracker.policies.modes",
+    "TopK": "tracker.policies.top_k",
+    "Verdict": "tracker.policies.verdict",
+    "direction_of": "tracker.policies.modes",
+    "reasons": "tracker.policies.reasons",
+    "replay_early_stopping": "tracker.policies.early_stopping_replay",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""The public names, and the module that each is loaded from."""
+
+__all__ = list(_HOME_OF)
 
 
-def __getattr__(name: str) -> Any:
-    """Load a name when it is asked for: a listing needs one rule, and no NumPy."""
-    if name == "reasons":
-        return import_module("tracker.policies.reasons")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"tracker.policies.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+# Type checkers do not see this: to them, a name that is not public is an error.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = import_module(_HOME_OF[name])
+        value = globals()[name] = (
+            home if home.__name__.endswith(f".{name}") else getattr(home, name)
+        )
+        return value

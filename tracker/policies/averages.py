@@ -8,15 +8,14 @@ from typing import Any
 from tracker.policies import validation
 
 BOOKKEEPING = ("batch", "size", "num_steps")
-"""Names in the logs of a batch that are no metrics; they are Keras 2's."""
+"""Names in the logs of a batch that are not metrics; they are Keras 2's."""
 
 
 def weight_of(logs: Mapping[str, Any]) -> float:
     """Return ``logs["size"]`` times ``logs["num_steps"]``, 1 by default, as Keras 2 weighs a batch.
 
     Raises:
-        BadValue: one of them is no finite number of 0 or more.
+        BadValue: one of them is not a finite number of 0 or more.
     """
-    return validation.real("size", logs.get("size", 1), least=0) * validation.real(
-        "num_steps", logs.get("num_steps", 1), least=0
-    )
+    size = validation.real(logs.get("size", 1), "size", least=0)
+    return size * validation.real(logs.get("num_steps", 1), "num_steps", least=0)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from tracker.errors import BadValue
 from tracker.policies import reasons, validation
-from tracker.policies.compare import beats
-from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.verdict import Record, Verdict
+from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.monitored import Monitored, MonitoredState
+from tracker.policies.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class BestState(Record):
+class BestState(MonitoredState):
     """The best value so far and its 0-based epoch; an epoch of None: none yet, or handed in."""
 
     best: float | None = None
@@ -23,7 +21,7 @@ class BestState(Record):
 
 
 @dataclass(frozen=True)
-class Best(Record):
+class Best(Monitored):
     """Save at every check, or with ``save_best_only`` only when ``monitor`` is better than before.
 
     ``initial_value_threshold`` is the first value to beat. The arguments are those of Keras'
@@ -36,8 +34,8 @@ class Best(Record):
     only with ``save_best_only``.
 
     Raises:
-        BadValue: for ``save_best_only`` without a monitor, a name that is none, a mode that is
-            unknown (``tracker-1``) or that the name does not tell.
+        BadValue: for ``save_best_only`` without a monitor, a monitor that is not a name, a mode that
+            is unknown (``tracker-1``) or that the name does not tell.
     """
 
     monitor: str | None = "val_loss"
@@ -58,15 +56,8 @@ class Best(Record):
             validation.metric_name(self.monitor)
             _ = self.direction
         if (threshold := self.initial_value_threshold) is not None:
-            settled = validation.real(
-                "initial_value_threshold", threshold, finite=self.rules != KERAS
-            )
-            object.__setattr__(self, "initial_value_threshold", settled)
-
-    @cached_property
-    def direction(self) -> str:
-        """``min`` or ``max``: `mode`, or what the metric's name says."""
-        return direction_of(self.monitor or "", self.mode, self.rules)
+            name, finite = "initial_value_threshold", self.rules != KERAS
+            self._set(**{name: validation.real(threshold, name, finite=finite)})
 
     def initial(self) -> BestState:
         """Return the state before the first save."""
@@ -94,43 +85,21 @@ class Best(Record):
         after = BestState(best=value, best_epoch=epoch) if improved else state
         unjudged = self.save_best_only and value is None
         saves = improved or not self.save_best_only or (unjudged and self.rules == KERAS)
-        return after, Verdict(
-            verdict="saved" if saves else "skipped",
-            reason=self._reason(state, value, improved, names),
-            epoch=epoch,
-            monitor=self.monitor,
-            value=value,
-            best=after.best,
-            best_epoch=after.best_epoch,
-            improved=improved,
-        )
-
-    def _improves(self, value: float, best: float | None) -> bool:
-        if best is None:
-            return self.rules == KERAS or not math.isnan(value)
-        return self._beats(value, best, self.rules)
-
-    def _beats(self, value: float, best: float, rules: str) -> bool:
-        return beats(value, best, direction=self.direction, rules=rules)
+        verdict = "saved" if saves else "skipped"
+        reason = self._reason(state, value, improved, names)
+        return after, self._verdict(verdict, reason, after, epoch, value, improved=improved)
 
     def _reason(
         self, before: BestState, value: float | None, improved: bool, names: Iterable[str]
     ) -> str:
-        monitor = self.monitor or ""
         if value is None and self.save_best_only:
             word = reasons.saved_unjudged if self.rules == KERAS else reasons.missing
-            return word(monitor, names)
+            return word(self.monitor or "", names)
         compared = ""
         if value is not None and improved:
-            compared = self._praise(monitor, before, value)
+            compared = self._improvement(before, value)
         elif value is not None and self.save_best_only:
-            tie = before.best is not None and self._beats(value, before.best, TRACKER)
-            compared = reasons.not_improved(monitor, value, before.best, before.best_epoch, tie=tie)
+            compared = self._no_improvement(before, value)
         if self.save_best_only:
             return compared
         return "; ".join(filter(None, (reasons.every_save(), compared)))
-
-    def _praise(self, monitor: str, before: BestState, value: float) -> str:
-        if before.best is None:
-            return reasons.first(monitor, value)
-        return reasons.improved(monitor, value, before.best, before.best_epoch)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 from tracker.errors import BadValue
 from tracker.policies import reasons, validation
-from tracker.policies.compare import beats
-from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.verdict import Record, StopCause, Verdict
+from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.monitored import Monitored, MonitoredState
+from tracker.policies.verdict import StopCause, Verdict
 
 
 @dataclass(frozen=True)
-class EarlyStoppingState(Record):
+class EarlyStoppingState(MonitoredState):
     """What early stopping remembers between epochs.
 
     Attributes:
@@ -35,7 +33,7 @@ class EarlyStoppingState(Record):
 
 
 @dataclass(frozen=True)
-class EarlyStopping(Record):
+class EarlyStopping(Monitored):
     """Stop when ``monitor`` has not improved for ``patience`` checks.
 
     A check is an epoch that has the metric: one that lacks it, and one before
@@ -44,7 +42,7 @@ class EarlyStopping(Record):
     it does not beat. Patience never stops epoch 0, and patience 0 and 1 stop alike, as in Keras.
 
     Under ``tracker-1`` values are compared as doubles; a NaN is never best and counts toward
-    patience; and, in this order, a training stops at once when the value
+    patience; and, in this order, training stops at once when the value
 
     1. is NaN or infinite, with ``check_finite`` (such a value is never best);
     2. has reached ``stopping_threshold`` (at or beyond it);
@@ -54,7 +52,7 @@ class EarlyStopping(Record):
     own value and by the checks counted so far.
 
     Under ``keras-3.15`` it decides as Keras 3.15.1: single precision, a first NaN is best for
-    ever, and those four options are not to be had. The order of the checks is Lightning 2.6's,
+    ever, and those four options are refused. The order of the checks is Lightning 2.6's,
     the rest is Keras 3.15.1's.
 
     Raises:
@@ -79,24 +77,20 @@ class EarlyStopping(Record):
         validation.metric_name(self.monitor)
         keras = self.rules == KERAS
         least = None if keras else 0
-        self._settle("patience", validation.whole("patience", self.patience, least=least))
-        self._settle(
-            "start_from_epoch",
-            validation.whole("start_from_epoch", self.start_from_epoch, least=least),
+        self._set(
+            patience=validation.count(self.patience, "patience", least=least),
+            start_from_epoch=validation.count(
+                self.start_from_epoch, "start_from_epoch", least=least
+            ),
+            min_epochs=validation.count(self.min_epochs, "min_epochs"),
+            min_delta=validation.real(self.min_delta, "min_delta", finite=not keras),
         )
-        self._settle("min_epochs", validation.whole("min_epochs", self.min_epochs))
-        self._settle("min_delta", validation.real("min_delta", self.min_delta, finite=not keras))
         for name in ("baseline", "stopping_threshold", "divergence_threshold"):
             if (value := getattr(self, name)) is not None:
-                self._settle(name, validation.real(name, value, finite=not keras))
+                self._set(**{name: validation.real(value, name, finite=not keras)})
         if keras:
             self._refuse_ours()
         _ = self.direction
-
-    @cached_property
-    def direction(self) -> str:
-        """``min`` or ``max``: `mode`, or what the metric's name says."""
-        return direction_of(self.monitor, self.mode, self.rules)
 
     def initial(self) -> EarlyStoppingState:
         """Return the state before the first epoch."""
@@ -137,25 +131,15 @@ class EarlyStopping(Record):
             reason = f"{reason}; {reasons.held_by_min_epochs(self.min_epochs)}"
         elif cause is not None:
             counted = replace(counted, stopped_epoch=epoch, stopped_by=str(cause))
-            return counted, self._verdict("stopped", reason, counted, epoch, value, improved, cause)
+            stopped = self._verdict("stopped", reason, counted, epoch, value, improved=improved)
+            return counted, replace(stopped, stop=True, stopped_by=cause)
         word = "improved" if improved else "waited"
-        return counted, self._verdict(word, reason, counted, epoch, value, improved)
+        return counted, self._verdict(word, reason, counted, epoch, value, improved=improved)
 
     def _improves(self, value: float, best: float | None) -> bool:
         if self.check_finite and not math.isfinite(value):
             return False
-        if best is None:
-            return self.rules == KERAS or not math.isnan(value)
-        return self._beats(value, best)
-
-    def _beats(self, value: float, reference: float, rules: str | None = None) -> bool:
-        return beats(
-            value,
-            reference,
-            direction=self.direction,
-            min_delta=self.min_delta,
-            rules=rules or self.rules,
-        )
+        return super()._improves(value, best)
 
     def _count(
         self, state: EarlyStoppingState, epoch: int, value: float, improved: bool
@@ -200,54 +184,21 @@ class EarlyStopping(Record):
         if cause is StopCause.DIVERGENCE and self.divergence_threshold is not None:
             return reasons.diverged(self.monitor, value, self.divergence_threshold)
         if improved:
-            return self._praise(before, counted, value)
-        tie = before.best is not None and self._beats(value, before.best, TRACKER)
-        reason = reasons.not_improved(
-            self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta, tie=tie
-        )
-        reason = f"{reason}; {reasons.waits(counted.wait, self.patience)}"
+            return self._improvement_beside_baseline(before, counted, value)
+        waits = reasons.waits(counted.wait, self.patience)
+        reason = f"{self._no_improvement(before, value)}; {waits}"
         if epoch <= 0 and counted.wait >= self.patience:
             reason = f"{reason}; {reasons.held_by_first_epoch()}"
         return reason
 
-    def _praise(self, before: EarlyStoppingState, counted: EarlyStoppingState, value: float) -> str:
-        if before.best is None:
-            reason = reasons.first(self.monitor, value)
-        else:
-            reason = reasons.improved(
-                self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta
-            )
+    def _improvement_beside_baseline(
+        self, before: EarlyStoppingState, counted: EarlyStoppingState, value: float
+    ) -> str:
+        reason = self._improvement(before, value)
         if self.baseline is None or counted.wait == 0:
             return reason
         behind = reasons.behind_baseline(self.baseline, counted.wait, self.patience)
         return f"{reason}, {behind}"
-
-    def _verdict(
-        self,
-        verdict: str,
-        reason: str,
-        state: EarlyStoppingState,
-        epoch: int,
-        value: float | None,
-        improved: bool = False,
-        cause: StopCause | None = None,
-    ) -> Verdict:
-        return Verdict(
-            verdict=verdict,
-            reason=reason,
-            epoch=epoch,
-            monitor=self.monitor,
-            value=value,
-            best=state.best,
-            best_epoch=state.best_epoch,
-            wait=state.wait,
-            improved=improved,
-            stop=cause is not None,
-            stopped_by=cause,
-        )
-
-    def _settle(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
 
     def _refuse_ours(self) -> None:
         ours = {

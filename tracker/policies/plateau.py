@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from tracker.policies import reasons, validation
-from tracker.policies.compare import beats, single
-from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.verdict import Record, Verdict
+from tracker.policies.compare import single
+from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.monitored import Monitored, MonitoredState
+from tracker.policies.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class PlateauState(Record):
+class PlateauState(MonitoredState):
     """What it remembers between epochs.
 
     Attributes:
@@ -31,7 +31,7 @@ class PlateauState(Record):
 
 
 @dataclass(frozen=True)
-class ReduceLROnPlateau(Record):
+class ReduceLROnPlateau(Monitored):
     """Multiply the learning rate by ``factor`` after ``patience`` checks without improvement.
 
     The rules are those of Keras 3.15.1: reduction at ``wait >= patience`` (torch's scheduler waits
@@ -59,21 +59,15 @@ class ReduceLROnPlateau(Record):
         validation.metric_name(self.monitor)
         keras = self.rules == KERAS
         lowest = -math.inf if keras else 0.0
-        settled = {
-            "factor": validation.real("factor", self.factor, least=lowest, below=1.0),
-            "patience": validation.whole("patience", self.patience, least=None if keras else 0),
-            "min_delta": validation.real("min_delta", self.min_delta, finite=not keras),
-            "cooldown": validation.whole("cooldown", self.cooldown, least=None if keras else 0),
-            "min_lr": validation.real("min_lr", self.min_lr, least=lowest),
-        }
-        for name, value in settled.items():
-            object.__setattr__(self, name, value)
+        least = None if keras else 0
+        self._set(
+            factor=validation.real(self.factor, "factor", least=lowest, below=1.0),
+            patience=validation.count(self.patience, "patience", least=least),
+            min_delta=validation.real(self.min_delta, "min_delta", finite=not keras),
+            cooldown=validation.count(self.cooldown, "cooldown", least=least),
+            min_lr=validation.real(self.min_lr, "min_lr", least=lowest),
+        )
         _ = self.direction
-
-    @cached_property
-    def direction(self) -> str:
-        """``min`` or ``max``: `mode`, or what the metric's name says."""
-        return direction_of(self.monitor, self.mode, self.rules)
 
     def initial(self) -> PlateauState:
         """Return the state before the first epoch."""
@@ -119,74 +113,43 @@ class ReduceLROnPlateau(Record):
         lr = single(lr) if self.rules == KERAS else lr
         if value is None:
             missing = reasons.missing(self.monitor, names)
-            return state, self._verdict("skipped", missing, state, epoch, None, lr, lr)
+            return state, self._judged("skipped", missing, state, epoch, None, lr, lr)
         value = float(value)
         if state.cooldown_counter > 0:
             state = replace(state, cooldown_counter=state.cooldown_counter - 1, wait=0)
         if self._improves(value, state.best):
             after = replace(state, best=value, best_epoch=epoch, wait=0)
-            reason = self._praise(value, state)
-            return after, self._verdict("improved", reason, after, epoch, value, lr, lr)
+            reason = self._improvement(state, value)
+            return after, self._judged("improved", reason, after, epoch, value, lr, lr)
         if state.cooldown_counter > 0:
-            reason = f"{self._blame(value, state)}; {reasons.cooling_down(state.cooldown_counter)}"
-            return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
+            reason = f"{self._no_improvement(state, value)}; {reasons.cooling_down(state.cooldown_counter)}"
+            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
         return self._wait(replace(state, wait=state.wait + 1), epoch, value, lr)
 
     def _wait(
         self, state: PlateauState, epoch: int, value: float, lr: float
     ) -> tuple[PlateauState, Verdict]:
-        reason = f"{self._blame(value, state)}; {reasons.waits(state.wait, self.patience)}"
+        reason = f"{self._no_improvement(state, value)}; {reasons.waits(state.wait, self.patience)}"
         if state.wait < self.patience:
-            return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
+            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
         if not self.can_lower(lr):
             reason = f"{reason}; {reasons.at_min_lr(lr, self.min_lr)}"
-            return state, self._verdict("waited", reason, state, epoch, value, lr, lr)
+            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
         lower = self.lowered(lr)
         reason = f"{reason}; {reasons.reduced(lr, lower)}"
         after = replace(state, wait=0, cooldown_counter=self.cooldown)
-        return after, self._verdict("reduced", reason, after, epoch, value, lr, lower)
+        return after, self._judged("reduced", reason, after, epoch, value, lr, lower)
 
-    def _improves(self, value: float, best: float | None) -> bool:
-        if best is None:
-            return self.rules == KERAS or not math.isnan(value)
-        return self._beats(value, best, self.rules)
-
-    def _beats(self, value: float, best: float, rules: str) -> bool:
-        return beats(value, best, direction=self.direction, min_delta=self.min_delta, rules=rules)
-
-    def _praise(self, value: float, before: PlateauState) -> str:
-        if before.best is None:
-            return reasons.first(self.monitor, value)
-        return reasons.improved(
-            self.monitor, value, before.best, before.best_epoch, min_delta=self.min_delta
-        )
-
-    def _blame(self, value: float, state: PlateauState) -> str:
-        tie = state.best is not None and self._beats(value, state.best, TRACKER)
-        return reasons.not_improved(
-            self.monitor, value, state.best, state.best_epoch, min_delta=self.min_delta, tie=tie
-        )
-
-    def _verdict(
+    def _judged(
         self,
         verdict: str,
         reason: str,
         state: PlateauState,
         epoch: int,
         value: float | None,
-        before: float,
-        after: float,
+        lr_before: float,
+        lr_after: float,
     ) -> Verdict:
-        return Verdict(
-            verdict=verdict,
-            reason=reason,
-            epoch=epoch,
-            monitor=self.monitor,
-            value=value,
-            best=state.best,
-            best_epoch=state.best_epoch,
-            wait=state.wait,
-            improved=verdict == "improved",
-            lr_before=before,
-            lr_after=after,
-        )
+        improved = verdict == "improved"
+        judged = self._verdict(verdict, reason, state, epoch, value, improved=improved)
+        return replace(judged, lr_before=lr_before, lr_after=lr_after)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from tracker.policies import reasons, validation
 from tracker.policies.compare import single
-from tracker.policies.modes import KERAS, TRACKER, direction_of
-from tracker.policies.verdict import Record
+from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.monitored import Monitored
 
 Id = TypeVar("Id")
 File = tuple[Id, float | None, int | None]
@@ -33,7 +32,7 @@ class Kept(Generic[Id]):
 
 
 @dataclass(frozen=True)
-class TopK(Record):
+class TopK(Monitored):
     """Keep the ``keep`` best files by ``monitor``, or the last ``keep`` where ``monitor`` is None.
 
     ``keep=None`` keeps all, ``keep=0`` none. A NaN and a missing value are worst. Of two files
@@ -42,8 +41,8 @@ class TopK(Record):
     still spares pinned and foreign files.
 
     Raises:
-        BadValue: for a negative ``keep``, a name that is none, a mode that is unknown or that the
-            name does not tell.
+        BadValue: for a negative ``keep``, a monitor that is not a name, a mode that is unknown or
+            that the name does not tell.
     """
 
     keep: int | None = None
@@ -55,15 +54,10 @@ class TopK(Record):
         validation.known_rules(self.rules)
         if self.keep is not None:
             hint = "Count the files that stay, as in keep=3, or leave it out to keep all."
-            object.__setattr__(self, "keep", validation.whole("keep", self.keep, hint=hint))
+            self._set(keep=validation.count(self.keep, "keep", hint=hint))
         if self.monitor is not None:
             validation.metric_name(self.monitor)
             _ = self.direction
-
-    @cached_property
-    def direction(self) -> str:
-        """``min`` or ``max``: `mode`, or what the metric's name says."""
-        return direction_of(self.monitor or "", self.mode, self.rules)
 
     def choose(self, files: Iterable[File[Id]]) -> Kept[Id]:
         """Split files into those that stay and those that go.

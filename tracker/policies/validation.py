@@ -1,11 +1,11 @@
-"""What a policy or a training refuses when it is made, each with the value, what was possible and what to do."""
+"""What a policy or a training run refuses when it is created, each with the value, what was possible and what to do."""
 
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
+from tracker import values
 from tracker.errors import BadValue
 from tracker.policies.modes import RULES
 
@@ -30,29 +30,20 @@ def metric_name(monitor: Any) -> str:
     return monitor
 
 
-def whole(name: str, value: Any, *, least: int | None = 0, hint: str | None = None) -> int:
+def count(value: Any, name: str, *, least: int | None = 0, hint: str | None = None) -> int:
     """Return ``value`` as an int of at least ``least`` (None: any); ``hint`` says what it counts, if not epochs."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or (least is not None and number < least):
-        bound = "" if least is None else f" of at least {least}"
-        hint = hint or f"Count it in epochs, as in {name}={max(least or 0, 3)}."
-        raise BadValue(f"{name} is {value!r}: it must be a whole number{bound}. {hint}")
-    return number
+    hint = hint or f"Count it in epochs, as in {name}={max(least or 0, 3)}."
+    return values.whole(value, name, least=least, hint=hint)
 
 
 def log_every(value: Any) -> int | None:
-    """Return from how many steps one is streamed; None for none."""
+    """Return the number of steps per streamed point; None to stream nothing."""
     hint = "Count the steps from one streamed point to the next, or leave it out to stream nothing."
-    return None if value is None else whole("log_every", value, least=1, hint=hint)
+    return None if value is None else count(value, "log_every", least=1, hint=hint)
 
 
 def real(
-    name: str, value: Any, *, least: float = -math.inf, below: float = math.inf, finite: bool = True
+    value: Any, name: str, *, least: float = -math.inf, below: float = math.inf, finite: bool = True
 ) -> float:
     """Return ``value`` as a float, ``least <= value < below``; ``finite=False`` takes any."""
     number = _float(value)

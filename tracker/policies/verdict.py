@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from typing import Any, Self
+
+from tracker.states import StopCause as StopCause
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,6 @@ class Record:
         """
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in (saved or {}).items() if name in known})
-
-
-class StopCause(StrEnum):
-    """Why early stopping ended a training; None stands for "did not stop"."""
-
-    PATIENCE = "patience"
-    THRESHOLD = "threshold"
-    DIVERGENCE = "divergence"
-    NOT_FINITE = "not-finite"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -13,13 +13,11 @@ from tracker import values
 from tracker.models import DECISION, POLICY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-
-if TYPE_CHECKING:
-    pass
+from tracker.storage.decision_state import cause_of
 
 
 @dataclass(frozen=True)
-class Callback:
+class RecordedCallback:
     """A callback with the settings of the newest attempt; ``ids`` are its policies in all of them."""
 
     monitor: str | None
@@ -30,7 +28,7 @@ class Callback:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a callback decided at an epoch."""
+    """What a callback decided at an epoch; ``cause`` is a `tracker.states.Cause`, None for its own rule."""
 
     epoch: int
     step: int | None
@@ -40,9 +38,10 @@ class Decided:
     lr_before: float | None
     lr_after: float | None
     path: str | None
+    cause: str | None
 
 
-def callbacks(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[Callback]]:
+def callbacks(reader: Reader, runs: Sequence[str], kind: str) -> dict[str, list[RecordedCallback]]:
     """Return the callbacks of a kind that each run's newest such attempt had, in their order."""
     statement = select(POLICY).where(POLICY.c.kind == kind)
     found: dict[str, list[Any]] = {}
@@ -58,12 +57,13 @@ def newest(rows: Sequence[Any]) -> list[list[Any]]:
     return sorted(groups, key=lambda group: group[-1].number)
 
 
-def _callback(rows: Sequence[Any]) -> Callback:
+def _callback(rows: Sequence[Any]) -> RecordedCallback:
     last, ids = rows[-1], tuple(row.id for row in rows)
-    return Callback(last.monitor, last.rules, values.from_json(last.config) or {}, ids)
+    config = values.from_json(last.config) or {}
+    return RecordedCallback(monitor=last.monitor, rules=last.rules, config=config, ids=ids)
 
 
-def decided(reader: Reader, callback: Callback) -> list[Decided]:
+def decided(reader: Reader, callback: RecordedCallback) -> list[Decided]:
     """Return a callback's effective decisions, in the order they were taken."""
     columns = DECISION.c
     statement = select(DECISION).where(
@@ -72,8 +72,9 @@ def decided(reader: Reader, callback: Callback) -> list[Decided]:
     rows = reader.connection.execute(statement.order_by(columns.attempt, columns.number))
     return [
         Decided(
-            row.epoch, row.step, values.join(row.value, row.value_kind), row.verdict, row.reason,
-            row.lr_before, row.lr_after, row.path,
+            epoch=row.epoch, step=row.step, value=values.join(row.value, row.value_kind),
+            verdict=row.verdict, reason=row.reason, lr_before=row.lr_before, lr_after=row.lr_after,
+            path=row.path, cause=cause_of(row.state),
         )
         for row in rows
     ]  # fmt: skip
@@ -88,18 +89,22 @@ def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:
     statement = select(
         columns.run_id, columns.attempt, columns.number, columns.policy_id, columns.verdict
     ).where(columns.verdict.in_(("stopped", "restored")), columns.superseded.is_(False))
-    chosen: dict[str, tuple[tuple[int, bool, int], str]] = {}
-    for row in in_chunks(connection, statement, columns.policy_id, policies):
-        rank = (row.attempt, row.verdict == "stopped", -row.number)
-        if row.run_id not in chosen or rank > chosen[row.run_id][0]:
-            chosen[row.run_id] = rank, row.policy_id
-    return {run: policy for run, (_, policy) in chosen.items()}
+    first: dict[str, Any] = {}
+    for decision in in_chunks(connection, statement, columns.policy_id, policies):
+        run = decision.run_id
+        if run not in first or _rank(decision) > _rank(first[run]):
+            first[run] = decision
+    return {run: decision.policy_id for run, decision in first.items()}
+
+
+def _rank(decision: Any) -> tuple[int, bool, int]:
+    return decision.attempt, decision.verdict == "stopped", -decision.number
 
 
 def by_callback(rows: Iterable[Any]) -> list[list[Any]]:
-    """Put the policy rows of one callback together, oldest attempt first.
+    """Group the policy rows by callback, oldest attempt first.
 
-    A callback is found again in the next attempt by its kind and monitor; of several such, the first is
+    A callback is recognized in the next attempt by its kind and monitor; of several such, the first is
     the first of the attempt before, and so on.
 
     Args:

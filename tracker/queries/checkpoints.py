@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -12,58 +12,63 @@ from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
-from tracker.queries.listing import Listing, columns
+from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.resolve import find_run, labels
-from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.selection import Asked, chosen_rows
+from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import join
 
 COLUMNS = columns(
-    "run. id. epoch~ step~ alias. state. pinned? monitor. value bytes# sha256. path. file. "
-    "policy. attempt# created!"
-)
+    Column("run", "text"), CHECKPOINT.c.id, CHECKPOINT.c.epoch, CHECKPOINT.c.step, Column("alias", "text"),
+    CHECKPOINT.c.state, CHECKPOINT.c.pinned, CHECKPOINT.c.monitor, CHECKPOINT.c.value, CHECKPOINT.c.bytes,
+    CHECKPOINT.c.sha256, CHECKPOINT.c.path, Column("file", "text"), Column("policy", "text"),
+    CHECKPOINT.c.attempt, CHECKPOINT.c.created,
+)  # fmt: skip
 
 
 def checkpoints(
     reader: Reader,
     ids: Sequence[str] | None = None,
     *,
+    states: Collection[str] | None = None,
     where: str | None = None,
     order_by: Order = None,
     limit: int | None = None,
 ) -> Listing:
-    """Return checkpoints with `COLUMNS`, oldest first, run by run.
+    """Return checkpoints with `COLUMNS`, oldest first, run by run; only those in one of ``states``, if given.
 
     ``alias`` says which one is "best" (by its monitor) and "last" among those of a run that are available;
     ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute.
     """
-    check_limit(limit)
+    selection = Selection(ids, where, order_by, limit)
     if reader.empty:
-        check_syntax(where, order_by)
+        selection.check()
         return Listing(COLUMNS)
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"))
         .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
-    asked = Asked(ids, where, order_by, limit)
-    rows = chosen_rows(reader, statement, CHECKPOINT, CheckpointFields, asked, *OLDEST_FIRST)
+    if states is not None:
+        statement = statement.where(CHECKPOINT.c.state.in_(states))
+    rows = selected_rows(reader, statement, CHECKPOINT, CheckpointFields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
     called, alias = labels(reader.connection, runs), aliases(reader.connection, runs)
     location = reader.location
-    return Listing(
+    return Listing.from_dicts(
         COLUMNS,
-        [
-            (
-                called[row.run_id], row.id, row.epoch, row.step, alias.get(row.id), row.state,
-                row.pinned, row.monitor, join(row.value, row.value_kind), row.bytes, row.sha256,
-                row.path, str(location.absolute(row.path)), row.policy, row.attempt, row.created,
-            )
+        (
+            {
+                **row._mapping,
+                "run": called[row.run_id],
+                "alias": alias.get(row.id),
+                "value": join(row.value, row.value_kind),
+                "file": str(location.absolute(row.path)),
+            }
             for row in rows
-        ],
-    )  # fmt: skip
+        ),
+    )
 
 
 def find_checkpoint(

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tracker.models import EPOCH, METRIC, PARAM, SUMMARY
 from tracker.queries.listing import Column, Listing
-from tracker.queries.monitored import has_value
+from tracker.queries.monitored import best_and_last
 from tracker.queries.resolve import labels
 from tracker.queries.runs import overview
 from tracker.storage.chunks import in_chunks
@@ -31,14 +31,14 @@ class MetricOfRun:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Runs side by side.
 
     Attributes:
-        runs: what each is called, and its row of `tracker.queries.runs.COLUMNS` as a dict.
-        params: those that differ: name → a value a run, None where it has none.
+        runs: its label → its row of `tracker.queries.runs.COLUMNS` as a dict.
+        params: those that differ: name → a value per run, None where it has none.
         same: those that are equal in all runs: name → value.
-        metrics: name → one a run, None where it has none.
+        metrics: name → one per run, None where it has none.
     """
 
     runs: dict[str, dict[str, Any]]
@@ -47,16 +47,14 @@ class Comparison:
     metrics: dict[str, list[MetricOfRun | None]]
 
 
-def compare(reader: Reader, ids: Sequence[str]) -> Comparison:
+def compare(reader: Reader, ids: Sequence[str]) -> RunComparison:
     """Compare runs."""
     rows = {row["id"]: row for row in overview(reader, ids=ids).dicts()}
     called = labels(reader.connection, ids)
     differing, same = _params(reader, ids)
-    return Comparison(
-        {called[run]: rows[run] for run in ids},
-        differing,
-        same,
-        _metrics(reader, ids, {run: rows[run]["restored_epoch"] for run in ids}),
+    restored = {run: rows[run]["restored_epoch"] for run in ids}
+    return RunComparison(
+        {called[run]: rows[run] for run in ids}, differing, same, metrics_of(reader, ids, restored)
     )
 
 
@@ -74,17 +72,18 @@ def _params(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], d
     return differing, {name: values[name][0] for name in values if name not in differing}
 
 
-def _metrics(
+def metrics_of(
     reader: Reader, ids: Sequence[str], restored: dict[str, int | None]
 ) -> dict[str, list[MetricOfRun | None]]:
+    """Return every metric of runs: name → one per run; ``restored`` has the epoch that each run restored."""
     places = {run: place for place, run in enumerate(ids)}
     at_restored = _at(reader, restored)
     found: dict[str, list[MetricOfRun | None]] = {}
     for summary in in_chunks(reader.connection, select(SUMMARY), SUMMARY.c.run_id, ids):
-        mark, run = has_value(summary), summary.run_id
+        monitor, run = best_and_last(summary), summary.run_id
         found.setdefault(summary.name, [None] * len(ids))[places[run]] = MetricOfRun(
-            mark.best, mark.best_epoch, at_restored.get((run, summary.name)), restored[run],
-            mark.last, mark.last_epoch,
+            monitor.best, monitor.best_epoch, at_restored.get((run, summary.name)), restored[run],
+            monitor.last, monitor.last_epoch,
         )  # fmt: skip
     return found
 
@@ -108,12 +107,12 @@ Together = Callable[[float | None, int | None], Any]
 
 
 def listing(
-    found: Comparison,
+    found: RunComparison,
     metrics: Sequence[str],
     everything: bool = False,
     together: Together | None = None,
 ) -> Listing:
-    """Lay a comparison out as a table: a row a field, a column a run.
+    """Lay a comparison out as a table: a row per field, a column per run.
 
     Args:
         found: what was compared.

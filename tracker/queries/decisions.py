@@ -11,19 +11,20 @@ from sqlalchemy import select
 from tracker.errors import BadValue, nearest
 from tracker.filters.fields import DecisionFields
 from tracker.models import DECISION, POLICY, RUN
-from tracker.queries.listing import Listing, columns
+from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.resolve import labels
-from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.selection import Asked, chosen_rows
+from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import from_json, join
 
 COLUMNS = columns(
-    "run. epoch# step~ policy. monitor. value best best_epoch~ wait~ patience~ verdict. reason. "
-    "lr_before lr_after path. attempt# decided!"
-)
-_SUPERSEDED = columns("superseded?")
+    Column("run", "text"), DECISION.c.epoch, DECISION.c.step, Column("policy", "text"), DECISION.c.monitor,
+    DECISION.c.value, DECISION.c.best, DECISION.c.best_epoch, DECISION.c.wait,
+    Column("patience", "optional"), DECISION.c.verdict, DECISION.c.reason, DECISION.c.lr_before,
+    DECISION.c.lr_after, DECISION.c.path, DECISION.c.attempt, DECISION.c.decided,
+)  # fmt: skip
+_SUPERSEDED = columns(DECISION.c.superseded)
 
 
 def decisions(
@@ -31,6 +32,7 @@ def decisions(
     ids: Sequence[str] | None = None,
     *,
     policy: str | None = None,
+    verdict: str | None = None,
     superseded: bool = False,
     where: str | None = None,
     order_by: Order = None,
@@ -42,6 +44,7 @@ def decisions(
         reader: an open database.
         ids: of these runs; None for all.
         policy: of the callbacks of this class name only.
+        verdict: with this verdict only.
         superseded: also those of epochs that a later attempt repeated, in a column of that name.
         where: a filter.
         order_by: sort keys.
@@ -50,11 +53,11 @@ def decisions(
     Raises:
         BadValue: for a policy that none of the runs has; names those there are.
     """
-    check_limit(limit)
-    base = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
+    selection = Selection(ids, where, order_by, limit)
+    listed = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
     if reader.empty:
-        check_syntax(where, order_by)
-        return Listing(base)
+        selection.check()
+        return Listing(listed)
     statement = (
         select(DECISION, POLICY.c.kind.label("policy"), POLICY.c.config)
         .join_from(DECISION, RUN, DECISION.c.run_id == RUN.c.id)
@@ -63,21 +66,24 @@ def decisions(
     if policy is not None:
         _check_policy(reader, ids, policy)
         statement = statement.where(POLICY.c.kind == policy)
+    if verdict is not None:
+        statement = statement.where(DECISION.c.verdict == verdict)
     if not superseded:
         statement = statement.where(DECISION.c.superseded.is_(False))
-    asked, order = Asked(ids, where, order_by, limit), (DECISION.c.attempt, DECISION.c.number)
-    rows = chosen_rows(reader, statement, DECISION, DecisionFields, asked, *order)
+    order = DECISION.c.attempt, DECISION.c.number
+    rows = selected_rows(reader, statement, DECISION, DecisionFields, selection, *order)
     called = labels(reader.connection, list({row.run_id: None for row in rows}))
-    return Listing(base, [_row(row, called, superseded) for row in rows])
+    return Listing.from_dicts(listed, (_row(row, called[row.run_id]) for row in rows))
 
 
-def _row(row: Any, called: dict[str, str], superseded: bool) -> tuple[Any, ...]:
-    return (
-        called[row.run_id], row.epoch, row.step, row.policy, row.monitor,
-        join(row.value, row.value_kind), join(row.best, row.best_kind), row.best_epoch, row.wait,
-        patience(row.config), row.verdict, row.reason, row.lr_before, row.lr_after, row.path, row.attempt, row.decided,
-        *((row.superseded,) if superseded else ()),
-    )  # fmt: skip
+def _row(decision: Any, run: str) -> dict[str, Any]:
+    return {
+        **decision._mapping,
+        "run": run,
+        "value": join(decision.value, decision.value_kind),
+        "best": join(decision.best, decision.best_kind),
+        "patience": patience(decision.config),
+    }
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +95,8 @@ def patience(config: str) -> int | None:
 
 def _check_policy(reader: Reader, ids: Sequence[str] | None, policy: str) -> None:
     statement = select(POLICY.c.kind).distinct().order_by(POLICY.c.kind)
-    kinds = [kind for (kind,) in in_chunks(reader.connection, statement, POLICY.c.run_id, ids)]
+    rows = in_chunks(reader.connection, statement, POLICY.c.run_id, ids)
+    kinds = list(dict.fromkeys(row.kind for row in rows))
     if policy not in kinds:
         raise BadValue(
             f"No policy {policy!r} decided anything here: {nearest(policy, kinds, most=20)}"

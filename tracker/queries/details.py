@@ -7,19 +7,18 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from tracker.models import ATTEMPT, DECISION, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
+from tracker.models import ATTEMPT, EPOCH, PARAM, POLICY, RUN, SUMMARY, TAG
 from tracker.queries.blocks import last_points, point_counts
 from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
-from tracker.queries.compare import compare
+from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
 from tracker.queries.listing import Listing
-from tracker.queries.pending import Waiting
-from tracker.queries.pending import waiting as waiting_records
+from tracker.queries.pending import PendingRecords, pending_records
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader
-from tracker.values import from_json, join, param_decode
+from tracker.values import from_json, param_decode
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,21 @@ class Details:
     parent: str | None
     stop: dict[str, Any] | None
     held_epoch: int | None
-    waiting: list[Waiting]
+    waiting: list[PendingRecords]
 
 
 def details(reader: Reader, run: str) -> Details:
     """Return what is known of the run with this id."""
     row = next(overview(reader, ids=[run]).dicts())
     rows = _Rows(reader, run)
-    metrics = _metrics(reader, rows, run)
-    last = max((one["last_epoch"] for one in metrics.values()), default=None)
+    metrics = _metrics(reader, rows, run, row["restored_epoch"])
+    last = max((metric["last_epoch"] for metric in metrics.values()), default=None)
     restored = row["restored_epoch"]
-    stops = list(decisions(reader, [run], where="verdict = 'stopped'").dicts())
+    stops = list(decisions(reader, [run], verdict="stopped").dicts())
     return Details(
         run=row,
-        params={one.name: param_decode(one.kind, one.text) for one in rows.of(PARAM)},
-        tags={one.name: one.value for one in sorted(rows.of(TAG))},
+        params={param.name: param_decode(param.kind, param.text) for param in rows.of(PARAM)},
+        tags={tag.name: tag.value for tag in sorted(rows.of(TAG), key=lambda tag: tag.name)},
         metrics=metrics,
         attempts=_attempts(reader, rows, run),
         policies=_policies(rows),
@@ -85,7 +84,7 @@ def details(reader: Reader, run: str) -> Details:
         parent=next(iter(rows.names(RUN.c.id == row["parent"]).values()), None),
         stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
-        waiting=waiting_records(reader, run),
+        waiting=pending_records(reader, run),
     )
 
 
@@ -104,80 +103,73 @@ class _Rows:
 
     def names(self, test: Any) -> dict[str, str]:
         statement = select(RUN.c.id, RUN.c.name).where(test).order_by(RUN.c.started, RUN.c.id)
-        return {one.id: one.name for one in self._connection.execute(statement)}
+        return {run.id: run.name for run in self._connection.execute(statement)}
 
 
-def _metrics(reader: Reader, rows: _Rows, run: str) -> dict[str, dict[str, Any]]:
-    beside = compare(reader, [run]).metrics
-    return {
-        one.name: {
-            "last": join(one.last, one.last_kind),
-            "last_epoch": one.last_epoch,
-            "min": one.min,
-            "min_epoch": one.min_epoch,
-            "max": one.max,
-            "max_epoch": one.max_epoch,
-            "best": beside[one.name][0].best,  # type: ignore[union-attr]
-            "best_epoch": beside[one.name][0].best_epoch,  # type: ignore[union-attr]
-            "restored": beside[one.name][0].restored,  # type: ignore[union-attr]
+def _metrics(
+    reader: Reader, rows: _Rows, run: str, restored_epoch: int | None
+) -> dict[str, dict[str, Any]]:
+    of_run = metrics_of(reader, [run], {run: restored_epoch})
+    found = {}
+    for summary in rows.of(SUMMARY):
+        (metric,) = of_run[summary.name]
+        assert metric is not None
+        found[summary.name] = {
+            "last": metric.last,
+            "last_epoch": metric.last_epoch,
+            "min": summary.min,
+            "min_epoch": summary.min_epoch,
+            "max": summary.max,
+            "max_epoch": summary.max_epoch,
+            "best": metric.best,
+            "best_epoch": metric.best_epoch,
+            "restored": metric.restored,
         }
-        for one in rows.of(SUMMARY)
-    }
+    return found
 
 
 def _attempts(reader: Reader, rows: _Rows, run: str) -> list[dict[str, Any]]:
     dead = dead_runs(reader.connection).get(run)
-    epochs = _last_moments(reader, run)
+    epoch_ends = _epoch_ends(reader, run)
     found = []
-    for one in rows.of(ATTEMPT, ATTEMPT.c.number):
-        attempt = dict(one._mapping)
-        attempt["captured"] = from_json(one.captured) or {}
-        if dead is not None and dead.id == one.id:
-            attempt["status"] = "lost"
-        end = one.ended or one.heartbeat
-        if attempt["status"] in {"running", "lost"}:  # of which nobody noted the end
-            end = max(end, epochs.get(one.number, end))
-        attempt["seconds"] = max(0.0, (end - one.started) / 1e6)
-        found.append(attempt)
-    return found
-
-
-def _last_moments(reader: Reader, run: str) -> dict[int, float]:
-    """Return when the last epoch of each attempt ended, in µs since 1970."""
-    ended = func.max(EPOCH.c.started + EPOCH.c.seconds * 1e6)
-    statement = select(EPOCH.c.attempt, ended).where(EPOCH.c.run_id == run)
-    rows = reader.connection.execute(statement.group_by(EPOCH.c.attempt))
-    return {attempt: moment for attempt, moment in rows if moment is not None}
-
-
-def _policies(rows: _Rows) -> list[dict[str, Any]]:
-    found = []
-    for *earlier, one in newest(rows.of(POLICY, POLICY.c.number)):
-        config = from_json(one.config) or {}
-        before = from_json(earlier[-1].config) if earlier else None
+    for attempt in rows.of(ATTEMPT, ATTEMPT.c.number):
+        lost = dead is not None and dead.id == attempt.id
+        status = "lost" if lost else attempt.status
+        end = attempt.ended or attempt.heartbeat
+        if status in {"running", "lost"}:
+            # Nobody noted its end: the last epoch may be newer than the last heartbeat.
+            end = max(end, epoch_ends.get(attempt.number, end))
         found.append(
             {
-                "policy": one.kind,
-                "monitor": one.monitor,
-                "rules": one.rules,
-                "config": config,
-                "was": {name: then for name, (then, _) in changed(before or {}, config).items()},
+                **attempt._mapping,
+                "status": status,
+                "captured": from_json(attempt.captured) or {},
+                "seconds": max(0.0, (end - attempt.started) / 1e6),
             }
         )
     return found
 
 
-def _stop(reader: Reader, run: str) -> dict[str, Any] | None:
-    statement = (
-        select(DECISION, POLICY.c.kind.label("policy"))
-        .join_from(DECISION, POLICY, DECISION.c.policy_id == POLICY.c.id)
-        .where(
-            DECISION.c.run_id == run,
-            DECISION.c.verdict == "stopped",
-            DECISION.c.superseded.is_(False),
+def _epoch_ends(reader: Reader, run: str) -> dict[int, float]:
+    """Return when the last epoch of each attempt ended, in µs since 1970."""
+    ended = func.max(EPOCH.c.started + EPOCH.c.seconds * 1e6).label("ended")
+    statement = select(EPOCH.c.attempt, ended).where(EPOCH.c.run_id == run)
+    rows = reader.connection.execute(statement.group_by(EPOCH.c.attempt))
+    return {row.attempt: row.ended for row in rows}
+
+
+def _policies(rows: _Rows) -> list[dict[str, Any]]:
+    found = []
+    for *earlier, policy in newest(rows.of(POLICY, POLICY.c.number)):
+        config = from_json(policy.config) or {}
+        before = from_json(earlier[-1].config) if earlier else None
+        found.append(
+            {
+                "policy": policy.kind,
+                "monitor": policy.monitor,
+                "rules": policy.rules,
+                "config": config,
+                "was": {name: then for name, (then, _) in changed(before or {}, config).items()},
+            }
         )
-        .order_by(DECISION.c.attempt.desc(), DECISION.c.number.desc())
-        .limit(1)
-    )
-    found = reader.connection.execute(statement).first()
-    return None if found is None else dict(found._mapping)
+    return found

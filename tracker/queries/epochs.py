@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -12,16 +11,18 @@ from sqlalchemy.sql.elements import ColumnElement
 from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
 from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
-from tracker.queries.listing import Column, Listing, columns, settled
+from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
-from tracker.queries.runs import Order, check_limit, check_syntax
-from tracker.queries.selection import Asked, chosen_rows
+from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import brief, join, name_text
 
-COLUMNS = columns("run. epoch# attempt# seconds learning_rate")
-_SUPERSEDED = columns("superseded?")
+COLUMNS = columns(
+    Column("run", "text"), EPOCH.c.epoch, EPOCH.c.attempt, EPOCH.c.seconds, EPOCH.c.learning_rate
+)
+_SUPERSEDED = columns(EPOCH.c.superseded)
+_RATE = EPOCH.c.learning_rate.name
 
 
 def epochs(
@@ -40,30 +41,34 @@ def epochs(
     ``metrics.<name>``. With ``superseded`` there is a column of that name, and the epochs that a later
     attempt repeated are there too. ``called`` says what the runs are called, by id.
     """
-    check_limit(limit)
-    base = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
+    selection = Selection(ids, where, order_by, limit)
+    own = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
     if reader.empty:
-        check_syntax(where, order_by)
-        return Listing(base)
-    rows, chosen = _rows(reader, Asked(ids, where, order_by, limit), superseded)
-    by_id = {row.id: row for row in rows}
-    names, cells = _metrics(reader, chosen, by_id)
-    rated = "learning_rate" in names
-    titles = settled(
-        (name for name in names if name != "learning_rate"), [one.name for one in base]
+        selection.check()
+        return Listing(own)
+    rows = _rows(reader, selection, superseded)
+    names, metrics = _metrics(reader, selection, rows)
+    titles = metric_titles(
+        (name for name in names if name != _RATE), [column.name for column in own]
     )
     if called is None:
         called = labels(reader.connection, list({row.run_id: None for row in rows}))
-    listed: list[Sequence[Any]] = []
-    wanted = list(titles)
-    for id_, run, attempt, epoch, _, seconds, rate, flag in rows:
-        values = cells[id_]
-        if rated:
-            rate = values.get("learning_rate", rate)
-        head = (called[run], epoch, attempt, seconds, rate)
-        listed.append((*head, *((flag,) if superseded else ()), *map(values.get, wanted)))
+    head = Listing.from_dicts(own, (_row(row, called, metrics[row.id]) for row in rows))
     added = tuple(Column(title, "number") for title in titles.values())
-    return Listing((*base, *added), listed)
+    return Listing(
+        (*own, *added),
+        [
+            (*cells, *map(metrics[row.id].get, titles))
+            for row, cells in zip(rows, head.rows, strict=True)
+        ],
+    )
+
+
+def _row(epoch: Any, called: Mapping[str, str], metrics: Mapping[str, float]) -> dict[str, Any]:
+    row = {**epoch._mapping, "run": called[epoch.run_id]}
+    if _RATE in metrics:
+        row[_RATE] = metrics[_RATE]
+    return row
 
 
 def history(reader: Reader, run: str) -> list[dict[str, Any]]:
@@ -71,14 +76,15 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
 
     A metric that an epoch has not is not in its ``metrics``; a NaN is.
     """
-    rows, chosen = _rows(reader, Asked([run]), False)
-    _, cells = _metrics(reader, chosen, {row.id: row for row in rows})
+    selection = Selection([run])
+    rows = _rows(reader, selection, superseded=False)
+    _, metrics = _metrics(reader, selection, rows)
     return [
         {
             "epoch": row.epoch,
             "seconds": row.seconds,
             "learning_rate": row.learning_rate,
-            "metrics": cells[row.id],
+            "metrics": metrics[row.id],
         }
         for row in rows
     ]
@@ -106,8 +112,9 @@ def metric_of_runs(
         .order_by(RUN.c.started, RUN.c.id, EPOCH.c.epoch)
     )
     found: dict[str, dict[int, float]] = {run: {} for run in ids or ()}
-    for run, epoch, value, kind in in_chunks(connection, statement, EPOCH.c.run_id, ids):
-        found.setdefault(run, {})[epoch] = join(value, kind)  # type: ignore[assignment]
+    for row in in_chunks(connection, statement, EPOCH.c.run_id, ids):
+        value = join(row.value, row.value_kind)
+        found.setdefault(row.run_id, {})[row.epoch] = value  # type: ignore[assignment]
     if not any(found.values()):
         raise UnknownMetric(_no_metric(reader, ids, metric))
     return labels(connection, list(found)), found
@@ -130,47 +137,38 @@ def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
 
 def _known(reader: Reader, table: Any, ids: Sequence[str] | None) -> list[str]:
     statement = select(table.c.name).distinct().order_by(table.c.name)
-    found = in_chunks(reader.connection, statement, table.c.run_id, ids)
-    return list(dict.fromkeys(name for (name,) in found))
+    rows = in_chunks(reader.connection, statement, table.c.run_id, ids)
+    return list(dict.fromkeys(row.name for row in rows))
 
 
-def _rows(reader: Reader, asked: Asked, superseded: bool) -> tuple[list[Any], _Chosen]:
+def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:
     statement = select(EPOCH).join_from(EPOCH, RUN, EPOCH.c.run_id == RUN.c.id)
     if not superseded:
         statement = statement.where(EPOCH.c.superseded.is_(False))
     order = EPOCH.c.epoch, EPOCH.c.attempt
-    rows = chosen_rows(reader, statement, EPOCH, EpochFields, asked, *order)
-    whole = asked.limit is None and asked.where is None
-    return rows, _Chosen(asked.ids if whole else None, None if whole else [row.id for row in rows])
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Which metrics are wanted: those of runs (None: all), or of epochs."""
-
-    runs: Sequence[str] | None
-    epochs: Sequence[int] | None
+    return selected_rows(reader, statement, EPOCH, EpochFields, selection, *order)
 
 
 def _metrics(
-    reader: Reader, chosen: _Chosen, by_id: dict[int, Any]
+    reader: Reader, selection: Selection, epochs: Sequence[Any]
 ) -> tuple[list[str], dict[int, dict[str, float]]]:
     """Return the metrics' names in the order they were first logged, and epoch id → name → value."""
     statement: Select[Any] = select(
         METRIC.c.epoch_id, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind
     )
+    metrics: dict[int, dict[str, float]] = {epoch.id: {} for epoch in epochs}
     column: ColumnElement[Any] = METRIC.c.epoch_id
-    keys: Sequence[Any] | None = chosen.epochs
-    if keys is None:
-        column, keys = EPOCH.c.run_id, chosen.runs
+    keys: Sequence[Any] | None = list(metrics)
+    if selection.limit is None and selection.where is None:
+        # All epochs of these runs: fewer keys to name.
+        column, keys = EPOCH.c.run_id, selection.ids
         statement = statement.join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
     statement = statement.order_by(METRIC.c.epoch_id, METRIC.c.position)
     names: dict[str, None] = {}
-    cells: dict[int, dict[str, float]] = {epoch: {} for epoch in by_id}
-    for epoch, name, value, kind in in_chunks(reader.connection, statement, column, keys):
-        there = cells.get(epoch)
-        if there is not None:
-            there[name] = value if kind == "finite" else join(value, kind)  # type: ignore[assignment]
-            if name not in names:
-                names[name] = None
-    return list(names), cells
+    for row in in_chunks(reader.connection, statement, column, keys):
+        of_epoch = metrics.get(row.epoch_id)
+        if of_epoch is not None:
+            value = row.value if row.value_kind == "finite" else join(row.value, row.value_kind)
+            of_epoch[row.name] = value  # type: ignore[assignment]
+            names[row.name] = None
+    return list(names), metrics

@@ -1,84 +1,111 @@
-"""What a query gives: rows with named columns."""
+"""What a query returns: rows with named columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from operator import itemgetter
+from typing import Any, Literal, get_type_hints
+
+import sqlalchemy
+
+from tracker.models import column_kind
+
+Kind = Literal["text", "integer", "optional", "number", "time", "flag", "any"]
+"""What cells hold: ``integer`` is never None, ``optional`` is an integer or None, ``time`` is µs since 1970 UTC."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, and what its cells are.
-
-    ``kind`` is text, integer (never None), optional (an integer or None), number, time (µs since
-    1970-01-01 UTC), flag, or any.
-    """
+    """A column's name, and what its cells are."""
 
     name: str
-    kind: str
+    kind: Kind
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Columns and rows; a cell without a value is None."""
+    """Columns and rows; a cell without a value is None.
+
+    Attributes:
+        columns: names and kinds.
+        rows: cells in the order of the columns.
+        total: how many rows there are when no limit is given; None where nobody counted them.
+    """
 
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]] = ()
+    total: int | None = None
+
+    @classmethod
+    def from_dicts(cls, columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> Listing:
+        """Return a listing of rows that name their cells; what is not a column is left out.
+
+        Raises:
+            KeyError: for a row without one of the columns.
+        """
+        if len(columns) == 1:
+            return cls(columns, [(row[columns[0].name],) for row in rows])
+        return cls(columns, list(map(itemgetter(*(column.name for column in columns)), rows)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(column.name for column in self.columns)
 
+    def cells(self, name: str) -> list[Any]:
+        """Return the cells of one column."""
+        place = self.names.index(name)
+        return [row[place] for row in self.rows]
+
     def dicts(self) -> Iterator[dict[str, Any]]:
-        """Give each row as a dict."""
+        """Yield each row as a dict."""
         names = self.names
         return (dict(zip(names, row, strict=True)) for row in self.rows)
 
 
-_SIGNS = {".": "text", "#": "integer", "~": "optional", "!": "time", "?": "flag", "*": "any"}
+def columns(*listed: sqlalchemy.Column[Any] | Column) -> tuple[Column, ...]:
+    """Return the columns of a listing: those of a table as the schema has them, derived ones as they are given."""
+    return tuple(one if isinstance(one, Column) else _of_table(one) for one in listed)
 
 
-def columns(words: str) -> tuple[Column, ...]:
-    """Read column names; a sign at the end tells the kind, none is a number."""
-    return tuple(
-        Column(word.rstrip(".#~!?*"), _SIGNS.get(word[-1], "number")) for word in words.split()
-    )
+def _of_table(column: sqlalchemy.Column[Any]) -> Column:
+    kind: Kind = column_kind(column)
+    return Column(column.name, "optional" if kind == "integer" and column.nullable else kind)
 
 
-_KINDS = {str: "text", int: "integer", int | None: "optional", bool: "flag"}
+_KINDS: dict[Any, Kind] = {str: "text", int: "integer", int | None: "optional", bool: "flag"}
 
 
 def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
-    """Return instances of a dataclass as a listing, a column a field; other fields than these are numbers."""
+    """Return instances of a dataclass as a listing, a column per field; fields of other types are numbers."""
     kinds = get_type_hints(record)
     names = [field.name for field in fields(record)]
     heads = tuple(Column(name, _KINDS.get(kinds[name], "number")) for name in names)
     return Listing(heads, [[getattr(row, name) for name in names] for row in rows])
 
 
-def settled(names: Iterable[str], taken: Iterable[str], scope: str = "metrics") -> dict[str, str]:
-    """Name a column for each metric: its own name, or ``metrics.<name>`` where a column has that already."""
-    there = set(taken)
-    return {name: f"{scope}.{name}" if name in there else name for name in names}
+def metric_titles(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Name a column for each metric: its own name, or ``metrics.<name>`` where another column has that name."""
+    others = set(taken)
+    return {name: f"metrics.{name}" if name in others else name for name in names}
 
 
 _EXACT = 2**53  # integers up to here are doubles, too
 
 
-def kind_of(values: Iterable[Any]) -> str:
-    """Return the kind of `tracker.queries.listing.Column` that holds all the values exactly."""
+def common_kind(values: Iterable[Any]) -> Kind:
+    """Return the kind of column that holds all the values exactly."""
     values = list(values)
-    there = {type(value) for value in values if value is not None}
-    if there == {bool}:
+    types = {type(value) for value in values if value is not None}
+    if types == {bool}:
         return "any" if None in values else "flag"
-    if there == {str}:
+    if types == {str}:
         return "text"
-    if there == {int} and all(value is None or abs(value) < 2**63 for value in values):
+    if types == {int} and all(value is None or abs(value) < 2**63 for value in values):
         return "optional" if None in values else "integer"
-    if there == {float}:
+    if types == {float}:
         return "number"
-    if there == {int, float} and all(not isinstance(v, int) or abs(v) <= _EXACT for v in values):
+    if types == {int, float} and all(not isinstance(v, int) or abs(v) <= _EXACT for v in values):
         return "number"
     return "any"

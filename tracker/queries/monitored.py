@@ -14,10 +14,13 @@ from tracker.storage.chunks import in_chunks
 from tracker.values import join
 
 USUAL = ("val_loss", "loss")
-"""What is looked at in a run that monitored nothing."""
+"""The metrics of a run that monitored nothing."""
+
+_JUDGE = "EarlyStopping"
+_FEW_NAMES = 100
 
 
-class Best(NamedTuple):
+class BestAndLast(NamedTuple):
     """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights."""
 
     monitor: str | None = None
@@ -28,34 +31,39 @@ class Best(NamedTuple):
     restored_epoch: int | None = None
 
 
-_NONE = Best()
+NOTHING_RECORDED = BestAndLast()
 
 
-class Bests:
-    """`Best` by run id."""
+class _Monitor(NamedTuple):
+    """A metric and its mode: "min", "max", "auto", or None where a callback did not say."""
 
-    def __init__(self, found: Mapping[str, Best]) -> None:
-        self._found = found
-
-    def of(self, run: str) -> Best:
-        """Return that of a run; an empty one where nothing was recorded."""
-        return self._found.get(run, _NONE)
+    name: str
+    mode: str | None
 
 
-def bests(connection: Connection, ids: Sequence[str], keys: Sequence[str] | None) -> Bests:
-    """Return the monitored metric of runs; ``keys`` are their ids again, or None when they are all there are."""
-    monitors = monitored(connection, keys)
-    wanted = sorted({*USUAL, *(name for name, _ in monitors.values())})
-    found: dict[str, Best] = {}
-    rows = _summaries(connection, keys, wanted)
-    for run, summaries in rows.items():
-        name, mode = monitors.get(run, ("", None))
-        if name not in summaries:
-            name, mode = wanted_first(summaries)[0], None
-        found[run] = has_value(summaries[name], mode)
-    for run, summaries in _summaries(connection, [i for i in ids if i not in found], None).items():
-        found[run] = has_value(summaries[wanted_first(summaries)[0]])
-    return Bests(_with_restored(connection, keys, found))
+def monitored(
+    connection: Connection, ids: Sequence[str], keys: Sequence[str] | None
+) -> dict[str, BestAndLast]:
+    """Return the monitored metric by run, of runs that have one.
+
+    Args:
+        connection: a read transaction.
+        ids: the runs.
+        keys: their ids again, or None when they are all there are.
+    """
+    monitors = _monitors(connection, keys)
+    names = sorted({*USUAL, *(monitor.name for monitor in monitors.values())})
+    found: dict[str, BestAndLast] = {}
+    for run, summaries in _summaries(connection, keys, names).items():
+        monitor = monitors.get(run)
+        if monitor is None or monitor.name not in summaries:
+            found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
+        else:
+            found[run] = best_and_last(summaries[monitor.name], monitor.mode)
+    others = [run for run in ids if run not in found]
+    for run, summaries in _summaries(connection, others, None).items():
+        found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
+    return _with_restored(connection, keys, found)
 
 
 def wanted_first(names: Iterable[str]) -> list[str]:
@@ -65,98 +73,94 @@ def wanted_first(names: Iterable[str]) -> list[str]:
     )
 
 
-def has_value(summary: Sequence[Any], mode: str | None = None) -> Best:
-    """Read a row of `SUMMARY`; ``mode`` "min" or "max" says which is best, else the name does."""
-    _, name, last, kind, last_epoch, low, low_epoch, high, high_epoch = summary
-    last = last if kind == "finite" else join(last, kind)
-    if direction(name, mode) == "min":
-        return Best(name, low, low_epoch, last, last_epoch)
-    return Best(name, high, high_epoch, last, last_epoch)
+def best_and_last(summary: Any, mode: str | None = None) -> BestAndLast:
+    """Return a row of `SUMMARY` as best and last; ``mode`` "min" or "max" says which is best, else the name."""
+    kind, last = summary.last_kind, summary.last
+    if kind != "finite":
+        last = join(last, kind)
+    if direction(summary.name, mode) == "min":
+        best, best_epoch = summary.min, summary.min_epoch
+    else:
+        best, best_epoch = summary.max, summary.max_epoch
+    return BestAndLast(summary.name, best, best_epoch, last, summary.last_epoch)
 
 
-def monitored(
-    connection: Connection, keys: Sequence[str] | None
-) -> dict[str, tuple[str, str | None]]:
-    """Return what the runs' callbacks monitor: id → (metric, mode).
+def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
+    """Return what the runs' callbacks monitor.
 
     Of several EarlyStoppings it is the one that stopped the run, else that restored weights, else the
     first of the newest attempt; without any, the first callback that monitors something.
     """
-    columns = POLICY.c
-    statement = select(
-        columns.id,
-        columns.run_id,
-        columns.kind,
-        columns.attempt,
-        columns.number,
-        columns.monitor,
-        columns.config,
-    ).where(columns.monitor.is_not(None))
-    chosen: dict[str, tuple[tuple[bool, int, int], str, str]] = {}
-    judges: dict[str, dict[str, tuple[str, str]]] = {}
-    for one, run, kind, attempt, number, monitor, config in in_chunks(
-        connection, statement, columns.run_id, keys
-    ):
-        rank = (kind == "EarlyStopping", attempt, -number)
-        if rank[0]:
-            judges.setdefault(run, {})[one] = monitor, config
-        if run not in chosen or rank > chosen[run][0]:
-            chosen[run] = rank, monitor, config
-    found = {run: (monitor, config) for run, (_, monitor, config) in chosen.items()}
-    found |= _acted(connection, judges)
-    return {run: (monitor, mode_in(config)) for run, (monitor, config) in found.items()}
-
-
-def _acted(
-    connection: Connection, judges: Mapping[str, Mapping[str, tuple[str, str]]]
-) -> dict[str, tuple[str, str]]:
-    """Return, of runs whose EarlyStoppings differ in their metric, that of the one which acted."""
-    differ = {
-        run: group
-        for run, group in judges.items()
-        if len({monitor for monitor, _ in group.values()}) > 1
+    statement = select(POLICY).where(POLICY.c.monitor.is_not(None))
+    first: dict[str, Any] = {}
+    judges: dict[str, list[Any]] = {}
+    for policy in in_chunks(connection, statement, POLICY.c.run_id, keys):
+        run = policy.run_id
+        if policy.kind == _JUDGE:
+            judges.setdefault(run, []).append(policy)
+        if run not in first or _rank(policy) > _rank(first[run]):
+            first[run] = policy
+    policies = first | _acted(connection, judges)
+    return {
+        run: _Monitor(policy.monitor, mode_in(policy.config)) for run, policy in policies.items()
     }
-    ids = [one for group in differ.values() for one in group]
-    acted = actors(connection, ids) if ids else {}
-    return {run: differ[run][one] for run, one in acted.items()}
+
+
+def _rank(policy: Any) -> tuple[bool, int, int]:
+    return policy.kind == _JUDGE, policy.attempt, -policy.number
+
+
+def _acted(connection: Connection, judges: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return, of runs whose EarlyStoppings differ in their metric, the one which acted."""
+    rivals = {
+        policy.id: policy
+        for policies in judges.values()
+        if len({policy.monitor for policy in policies}) > 1
+        for policy in policies
+    }
+    acted = actors(connection, rivals) if rivals else {}
+    return {run: rivals[policy] for run, policy in acted.items()}
 
 
 def _summaries(
     connection: Connection, keys: Sequence[str] | None, names: Sequence[str] | None
 ) -> dict[str, dict[str, Any]]:
+    """Return the rows of `SUMMARY` by run and metric; of these metrics, or of all."""
     statement = select(SUMMARY)
-    if names is not None and len(names) < 100:
+    if names is not None and len(names) < _FEW_NAMES:
         # Of the two indices the runs' is the one to use: an expression keeps SQLite off the names'.
         name = SUMMARY.c.name if keys is None else func.coalesce(SUMMARY.c.name, "")
         statement = statement.where(name.in_(names))
     found: dict[str, dict[str, Any]] = {}
     for summary in in_chunks(connection, statement, SUMMARY.c.run_id, keys):
-        run, name, *_ = summary
-        if run in found:
-            found[run][name] = summary
-        else:
-            found[run] = {name: summary}
+        found.setdefault(summary.run_id, {})[summary.name] = summary
     return found
 
 
 def _with_restored(
-    connection: Connection, keys: Sequence[str] | None, found: dict[str, Best]
-) -> dict[str, Best]:
+    connection: Connection, keys: Sequence[str] | None, found: dict[str, BestAndLast]
+) -> dict[str, BestAndLast]:
     """Add the restored epoch, unless epochs came after it. The literal lets SQLite use its partial index."""
     verdict = literal("restored", literal_execute=True)
     columns = DECISION.c
-    statement = select(
-        columns.run_id, columns.attempt, columns.number, columns.epoch, columns.best_epoch
-    ).where(columns.verdict == verdict, columns.superseded.is_(False))
-    newest: dict[str, tuple[int, int]] = {}
-    for run, attempt, number, epoch, best_epoch in in_chunks(
-        connection, statement, columns.run_id, keys
-    ):
-        if newest.get(run, (0, 0)) > (attempt, number):
-            continue
-        newest[run] = attempt, number
-        mark = found.get(run, _NONE)
-        held = epoch if best_epoch is None else best_epoch
-        stale = mark.last_epoch is not None and epoch < mark.last_epoch
-        found[run] = mark._replace(restored_epoch=None if stale else held)
+    statement = (
+        select(
+            columns.run_id, columns.attempt, columns.number, columns.epoch, columns.best_epoch
+        )
+        .where(columns.verdict == verdict, columns.superseded.is_(False))
+    )  # fmt: skip
+    newest: dict[str, Any] = {}
+    for decision in in_chunks(connection, statement, columns.run_id, keys):
+        other = newest.get(decision.run_id)
+        if other is None or _when(decision) >= _when(other):
+            newest[decision.run_id] = decision
+    for run, decision in newest.items():
+        monitor = found.get(run, NOTHING_RECORDED)
+        if monitor.last_epoch is None or decision.epoch >= monitor.last_epoch:
+            best = decision.best_epoch
+            found[run] = monitor._replace(restored_epoch=decision.epoch if best is None else best)
     return found
+
+
+def _when(decision: Any) -> tuple[int, int]:
+    return decision.attempt, decision.number

@@ -1,4 +1,4 @@
-"""Records that wait beside the database, because it could not take them. Reading imports none of them."""
+"""Records that are pending beside the database, because it could not take them. Reading imports none."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from sqlalchemy import select
 
 from tracker.models import ATTEMPT
-from tracker.process import is_alive
+from tracker.process import is_live
 from tracker.storage import spool
 from tracker.storage.database import Reader
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """The records of one attempt that wait in a file.
+class PendingRecords:
+    """The records of one attempt that are pending in a file.
 
     Attributes:
         path: the file.
-        records: how many there are that can be read.
-        run: the id of the run that they belong to; None where this database does not know the attempt.
-        alive: whether the process that writes them lives; it imports them itself.
+        records: how many of them can be read.
+        run: the id of the run that they belong to; None where this database does not have the attempt.
+        alive: whether the attempt is still being recorded; its process imports them itself.
     """
 
     path: Path
@@ -30,18 +30,18 @@ class Waiting:
     alive: bool
 
 
-def waiting(reader: Reader, run: str | None = None) -> list[Waiting]:
-    """Return what waits, the oldest file first; with ``run``, an id, of that run only."""
-    files = {path.stem: path for path in spool.waiting(reader.location)}
+def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecords]:
+    """Return what is pending, the oldest file first; with ``run``, an id, of that run only."""
+    files = {path.stem: path for path in spool.spool_files(reader.location)}
     if not files or reader.empty:
         return []
     rows = reader.connection.execute(select(ATTEMPT).where(ATTEMPT.c.id.in_(list(files))))
-    known = {row.id: row for row in rows}
-    found = []
-    for name, path in files.items():
-        row = known.get(name)
+    attempts = {row.id: row for row in rows}
+    pending = []
+    for attempt, path in files.items():
+        row = attempts.get(attempt)
         if run is None or (row is not None and row.run_id == run):
-            alive = row is not None and row.status == "running" and is_alive(row)
+            live = row is not None and is_live(row)
             owner = None if row is None else row.run_id
-            found.append(Waiting(path, len(spool.read_file(path)), owner, alive))
-    return found
+            pending.append(PendingRecords(path, len(spool.read_file(path)), owner, live))
+    return pending

@@ -98,7 +98,8 @@ def points(
         )
     except ValueError as error:
         raise StoreError(
-            f"{error} Look at the database with: tracker db doctor --database {reader.location}"
+            f"{error} Look at the database with: tracker db doctor --database {reader.location}",
+            problem=str(error),
         ) from error
     called = labels(connection, runs)
     return Points([called[run] for run in runs], titles, columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
@@ -12,7 +12,7 @@ from tracker.clock import shown
 from tracker.errors import AmbiguousRun, UnknownRun, nearest
 from tracker.models import RUN
 from tracker.queries.listing import Listing
-from tracker.queries.runs import chosen_ids
+from tracker.queries.runs import run_ids
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import clean_text
@@ -91,7 +91,7 @@ def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
 
 
 def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
-    """Return what runs are called in a table: the name, or name@id where several have that name."""
+    """Return the names of runs in a table: the name, or name@id where several have that name."""
     statement = select(RUN.c.id, RUN.c.name)
     names = {run.id: run.name for run in in_chunks(connection, statement, RUN.c.id, ids)}
     counts = Counter(names.values())
@@ -109,17 +109,17 @@ def _tests(text: str) -> list[ColumnElement[bool]]:
     return tests
 
 
-def choose(
+def select_runs(
     reader: Reader, runs: Sequence[str], where: str | None = None, *, children: bool = False
 ) -> list[str]:
-    """Return the ids of the runs that are named and that a filter leaves; of all, newest first, where none is.
+    """Return the ids of those of the named runs that pass a filter; of all runs, newest first, when none is named.
 
-    With ``children`` those of the named ones are there, too.
+    With ``children`` the children of the named ones are candidates, too.
     """
     if not runs:
-        return chosen_ids(reader, where)
+        return run_ids(reader, where)
     ids = find_runs(reader, runs)
-    return chosen_ids(reader, where, family(reader, ids) if children else ids)
+    return run_ids(reader, where, family(reader, ids) if children else ids)
 
 
 def family(reader: Reader, ids: Sequence[str]) -> list[str]:
@@ -133,20 +133,19 @@ def family(reader: Reader, ids: Sequence[str]) -> list[str]:
         seen.update(newest)
         for row in rows:
             children.setdefault(row.parent_id, []).append(row.id)
-    return list(dict.fromkeys(one for run in ids for one, _ in _walk(run, children, 0)))
+    return list(dict.fromkeys(member for run in ids for member, _ in _walk(run, children, 0)))
 
 
 def as_tree(listing: Listing) -> Listing:
     """Put the rows of children under their parents', names indented by how deep they are."""
-    at, by_id = listing.names.index, {row[0]: row for row in listing.rows}
+    by_id = {row["id"]: row for row in listing.dicts()}
     children: dict[str, list[str]] = {}
-    for row in listing.rows:
-        children.setdefault(row[at("parent")], []).append(row[0])
-    roots = [row[0] for row in listing.rows if row[at("parent")] not in by_id]
+    for run, row in by_id.items():
+        children.setdefault(row["parent"], []).append(run)
+    roots = [run for run, row in by_id.items() if row["parent"] not in by_id]
     order = [pair for root in roots for pair in _walk(root, children, 0)]
-    return Listing(
-        listing.columns, [_indented(by_id[run], at("name"), depth) for run, depth in order]
-    )
+    rows = ({**by_id[run], "name": _indented(by_id[run]["name"], depth)} for run, depth in order)
+    return replace(listing, rows=Listing.from_dicts(listing.columns, rows).rows)
 
 
 def _walk(run: str, children: dict[str, list[str]], depth: int) -> Iterator[tuple[str, int]]:
@@ -155,8 +154,5 @@ def _walk(run: str, children: dict[str, list[str]], depth: int) -> Iterator[tupl
         yield from _walk(child, children, depth + 1)
 
 
-def _indented(row: Sequence[Any], place: int, depth: int) -> list[Any]:
-    cells = list(row)
-    if depth:
-        cells[place] = f"{'  ' * (depth - 1)}└ {cells[place]}"
-    return cells
+def _indented(name: str, depth: int) -> str:
+    return f"{'  ' * (depth - 1)}└ {name}" if depth else name

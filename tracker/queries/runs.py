@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from tracker.errors import BadValue
-from tracker.filters.compile import condition, ordering
+from tracker.filters.compile import Condition, condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
 from tracker.models import PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
-from tracker.queries.listing import Column, Listing, columns, kind_of, settled
-from tracker.queries.monitored import Bests, bests, has_value
+from tracker.queries.listing import Column, Kind, Listing, columns, common_kind, metric_titles
+from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
+from tracker.queries.selection import Order, Selection, check_limit
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import param_decode
 
-Order = str | Iterable[str] | None
-
 COLUMNS = columns(
-    "id. name. experiment. status. started! seconds epochs# monitor. best best_epoch~ "
-    "restored_epoch~ last last_epoch~ ended! reason. error. note. parent."
-)
+    RUN.c.id, RUN.c.name, RUN.c.experiment, RUN.c.status, RUN.c.started, RUN.c.seconds, RUN.c.epochs,
+    Column("monitor", "text"), Column("best", "number"), Column("best_epoch", "optional"),
+    Column("restored_epoch", "optional"), Column("last", "number"), Column("last_epoch", "optional"),
+    RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note, Column("parent", "text"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """The rows of ``run`` that a query chose; ``keys`` are their ids, None for all there are."""
+class _Selected:
+    """Rows of ``run``.
+
+    Attributes:
+        rows: with the status as it is now.
+        dead: of all runs, those whose process is gone: id → its newest attempt.
+        keys: the rows' ids; None when they are all runs there are.
+        total: how many there are without the limit; None where nobody asked.
+    """
 
     rows: Sequence[Any]
     dead: Mapping[str, Any]
     keys: Sequence[str] | None
+    total: int | None
 
 
 def overview(
@@ -44,6 +52,8 @@ def overview(
     order_by: Order = None,
     limit: int | None = None,
     ids: Sequence[str] | None = None,
+    *,
+    with_total: bool = False,
 ) -> Listing:
     """Return runs with `COLUMNS`, newest first when nothing else is asked for.
 
@@ -53,14 +63,19 @@ def overview(
         order_by: sort keys; runs without the value come last.
         limit: at most so many.
         ids: only these runs.
+        with_total: also how many runs there are without the limit.
     """
-    check_limit(limit)
+    selection = Selection(ids, where, order_by, limit)
     if reader.empty:
-        check_syntax(where, order_by)
+        selection.check()
         return Listing(COLUMNS)
-    chosen = _choose(reader.connection, where, order_by, limit, ids)
-    marks = bests(reader.connection, [run.id for run in chosen.rows], chosen.keys)
-    return Listing(COLUMNS, [_row(run, chosen.dead, marks) for run in chosen.rows])
+    selected = _select(reader.connection, selection, with_total)
+    monitors = monitored(reader.connection, [run.id for run in selected.rows], selected.keys)
+    rows = (
+        _row(run, selected.dead.get(run.id), monitors.get(run.id, NOTHING_RECORDED))
+        for run in selected.rows
+    )
+    return Listing(COLUMNS, Listing.from_dicts(COLUMNS, rows).rows, selected.total)
 
 
 def runs(
@@ -75,90 +90,70 @@ def runs(
     if reader.empty:
         return listing
     connection = reader.connection
-    keys = None if _is_all(where, limit, ids) else [row[0] for row in listing.rows]
+    keys = None if _is_all(Selection(ids, where, order_by, limit)) else listing.cells("id")
     wide = _Widener(listing)
-    for run, name, value in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
-        wide.put("tags.", run, name, value)
-    for run, name, kind, text, _ in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
-        wide.put("params.", run, name, param_decode(kind, text))
+    for tag in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
+        wide.put("tags.", tag.run_id, tag.name, tag.value)
+    for param in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
+        wide.put("params.", param.run_id, param.name, param_decode(param.kind, param.text))
     for summary in in_chunks(connection, select(SUMMARY), SUMMARY.c.run_id, keys):
-        wide.put("", summary[0], summary[1], has_value(summary).best)
+        wide.put("", summary.run_id, summary.name, best_and_last(summary).best)
     return wide.listing()
 
 
-def count(reader: Reader, where: str | None = None) -> int:
-    """Return how many runs a filter leaves."""
-    if reader.empty:
-        return 0
-    dead = dead_runs(reader.connection)
-    test = condition(where, Fields(reader.connection, status_now(dead)))
-    statement = select(func.count()).select_from(RUN)
-    if test is not None:
-        statement = statement.where(test)
-    return int(reader.connection.execute(statement).scalar_one())
-
-
-def check_limit(limit: int | None) -> None:
-    """Refuse a limit that is no number of rows."""
-    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
-        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
-
-
-def check_syntax(where: str | None, order_by: Order) -> None:
-    """Refuse what cannot be read, where there is no database to ask for names."""
-    from tracker.filters import parse, parse_order
-
-    if where is not None:
-        parse(where)
-    if order_by is not None:
-        parse_order(order_by)
-
-
-def chosen_ids(reader: Reader, where: str | None, ids: Sequence[str] | None = None) -> list[str]:
-    """Return the ids of the runs that a filter leaves: of ``ids`` in their order, else of all, newest first."""
+def run_ids(
+    reader: Reader, where: str | None = None, ids: Sequence[str] | None = None
+) -> list[str]:
+    """Return the ids of the runs that pass a filter: of ``ids`` in their order, else of all, newest first."""
     if reader.empty:
         return []
-    return [run.id for run in _choose(reader.connection, where, None, None, ids).rows]
+    return [run.id for run in _select(reader.connection, Selection(ids, where)).rows]
 
 
-def _is_all(where: str | None, limit: int | None, ids: Sequence[str] | None) -> bool:
-    return where is None and limit is None and ids is None
+def _is_all(selection: Selection) -> bool:
+    return selection.where is None and selection.limit is None and selection.ids is None
 
 
-def _choose(
-    connection: Connection,
-    where: str | None,
-    order_by: Order,
-    limit: int | None,
-    ids: Sequence[str] | None,
-) -> _Chosen:
+def _select(connection: Connection, selection: Selection, with_total: bool = False) -> _Selected:
+    ids, where, order_by, limit = selection
+    check_limit(limit)
     dead = dead_runs(connection)
     status = status_now(dead)
     fields = Fields(connection, status)
-    plain = [column for column in RUN.c if column.name != "status"]
-    statement = select(*plain, status.label("status"))
+    stored = [column for column in RUN.c if column is not RUN.c.status]
+    statement: Select[Any] = select(*stored, status.label(RUN.c.status.name))
     test = condition(where, fields)
     if test is not None:
         statement = statement.where(test)
     keys = ordering(order_by, fields)
-    if ids is not None:
-        found = {
-            run.id: run for run in in_chunks(connection, _sorted(statement, keys), RUN.c.id, ids)
-        }
-        rows = list(found.values()) if keys else [found[one] for one in ids if one in found]
-        rows = rows[:limit]
+    if ids is None:
+        rows = _first(connection, statement, keys, limit)
+        total = len(rows)
+        if with_total and total == limit:
+            total = _count(connection, test)
     else:
-        rows = _limited(connection, statement, keys, limit)
-    return _Chosen(rows, dead, None if _is_all(where, limit, ids) else [run.id for run in rows])
+        statement = _sorted(statement, keys)
+        by_id = {run.id: run for run in in_chunks(connection, statement, RUN.c.id, ids)}
+        rows = list(by_id.values()) if keys else [by_id[run] for run in ids if run in by_id]
+        rows, total = rows[:limit], len(rows)
+    selected = None if _is_all(selection) else [run.id for run in rows]
+    return _Selected(rows, dead, selected, total if with_total else None)
 
 
-def _limited(
+def _count(connection: Connection, test: Condition | None) -> int:
+    statement = select(func.count()).select_from(RUN)
+    if test is not None:
+        statement = statement.where(test)
+    return int(connection.execute(statement).scalar_one())
+
+
+def _first(
     connection: Connection,
     statement: Select[Any],
     keys: list[tuple[Place, bool]],
     limit: int | None,
 ) -> list[Any]:
-    """Take the first rows; for a metric's best from the summaries' index where that gives enough of them."""
+    """Return the first rows; for a metric's best from the summaries' index where that has enough of them."""
     place, descending = keys[0] if keys else (None, False)
     if limit is not None and isinstance(place, SummaryPlace):
         value = SUMMARY.c[place.field]
@@ -181,17 +176,12 @@ def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[An
     return statement.order_by(RUN.c.started.desc(), RUN.c.id)
 
 
-def _row(run: Any, dead: Mapping[str, Any], marks: Bests) -> tuple[Any, ...]:
-    id_, name, experiment, reason, error, started, ended, seconds, epochs, parent, note, status = (
-        run
-    )
-    monitor, best, best_epoch, last, last_epoch, restored_epoch = marks.of(id_)
-    if id_ in dead:
-        reason, ended = lost_reason(dead[id_]), dead[id_].heartbeat
-    return (
-        id_, name, experiment, status, started, seconds, epochs, monitor, best, best_epoch,
-        restored_epoch, last, last_epoch, ended, reason, error, note, parent,
-    )  # fmt: skip
+def _row(run: Any, lost: Any, monitor: BestAndLast) -> dict[str, Any]:
+    """Return a run by names of columns; ``lost`` is its newest attempt where that is dead."""
+    row = {**run._mapping, **monitor._asdict(), "parent": run.parent_id}
+    if lost is not None:
+        row |= {"reason": lost_reason(lost), "ended": lost.heartbeat}
+    return row
 
 
 class _Widener:
@@ -211,16 +201,19 @@ class _Widener:
     def listing(self) -> Listing:
         """Return the wide listing."""
         tags, params, metrics = self._scopes["tags."], self._scopes["params."], self._scopes[""]
-        titles = settled(metrics, self._listing.names)
-        heads = [(f"tags.{name}", tags[name], "text") for name in sorted(tags)]
-        heads += [(f"params.{name}", params[name], "") for name in sorted(params)]
-        heads += [(titles[name], metrics[name], "number") for name in sorted(metrics)]
-        ids = [row[0] for row in self._listing.rows]
+        titles = metric_titles(metrics, self._listing.names)
+        heads: list[tuple[str, dict[str, Any], Kind | None]] = [
+            *((f"tags.{name}", tags[name], "text") for name in sorted(tags)),
+            *((f"params.{name}", params[name], None) for name in sorted(params)),
+            *((titles[name], metrics[name], "number") for name in sorted(metrics)),
+        ]
+        if not heads:
+            return self._listing
+        ids = self._listing.cells("id")
         cells = [list(map(values.get, ids)) for _, values, _ in heads]
         added = [
-            Column(title, kind or kind_of(values))
+            Column(title, kind or common_kind(values))
             for (title, _, kind), values in zip(heads, cells, strict=True)
         ]
-        wide = zip(self._listing.rows, zip(*cells, strict=True), strict=True) if cells else ()
-        rows = [(*row, *more) for row, more in wide] if cells else self._listing.rows
-        return Listing((*self._listing.columns, *added), rows)
+        wide = zip(self._listing.rows, zip(*cells, strict=True), strict=True)
+        return Listing((*self._listing.columns, *added), [(*row, *more) for row, more in wide])

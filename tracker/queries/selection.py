@@ -1,23 +1,26 @@
-"""The rows of a table that a listing of it is asked for: of which runs, by which filter, in which order."""
+"""Which rows of a table a listing shows: of which runs, by which filter, in which order, how many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, TableClause
 
+from tracker.errors import BadValue
+from tracker.filters import parse, parse_order
 from tracker.filters.compile import condition, ordering
 from tracker.filters.fields import Fields
 from tracker.models import RUN
-from tracker.queries.runs import Order
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import CHUNK, in_chunks
 from tracker.storage.database import Reader
 
+Order = str | Iterable[str] | None
 
-class Asked(NamedTuple):
+
+class Selection(NamedTuple):
     """What a listing is asked for: ids of runs (None: all), a filter, sort keys, at most so many rows."""
 
     ids: Sequence[str] | None = None
@@ -25,13 +28,32 @@ class Asked(NamedTuple):
     order_by: Order = None
     limit: int | None = None
 
+    def check(self) -> None:
+        """Refuse what cannot be read, where there is no database to ask for names.
 
-def chosen_rows(
+        Raises:
+            BadValue: for a limit that is not a number of rows.
+            WhereError: for a filter or sort key that cannot be read.
+        """
+        check_limit(self.limit)
+        if self.where is not None:
+            parse(self.where)
+        if self.order_by is not None:
+            parse_order(self.order_by)
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that is not a number of rows."""
+    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
+        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
+
+
+def selected_rows(
     reader: Reader,
     statement: Select[Any],
     table: TableClause,
     fields: type[Fields],
-    asked: Asked,
+    selection: Selection,
     *order: Any,
 ) -> list[Any]:
     """Return the rows that are asked for.
@@ -41,11 +63,12 @@ def chosen_rows(
         statement: selects from ``table`` and ``run``.
         table: what is listed; it has a ``run_id``.
         fields: what its filters and sort keys may name.
-        asked: which rows.
-        order: columns that sort the rows of a run. Without sort keys it goes run by run, in the order in
+        selection: which rows.
+        order: columns that sort the rows of a run. Without sort keys runs follow each other in the order in
             which they are named, else were started.
     """
-    ids, where, order_by, limit = asked
+    check_limit(selection.limit)
+    ids, where, order_by, limit = selection
     names = fields(reader.connection, status_now(dead_runs(reader.connection)))
     test = condition(where, names)
     if test is not None:
@@ -60,7 +83,8 @@ def chosen_rows(
     if len(ids) <= CHUNK:
         statement = statement.where(table.c.run_id.in_(ids)).limit(most)
         rows = list(reader.connection.execute(statement))
-    else:  # more than a statement takes
+    else:
+        # One statement does not take so many ids.
         wanted = set(ids)
         every = in_chunks(reader.connection, statement, table.c.run_id, None)
         rows = list(islice((row for row in every if row.run_id in wanted), most))

@@ -1,4 +1,4 @@
-"""The status as it is, not as a process that was killed left it. Reading never writes."""
+"""The status as it is now, not as a killed process left it. Reading never writes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from sqlalchemy import Connection, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, RUN
-from tracker.process import is_alive
+from tracker.process import is_live
 
-_LITERAL_FROM = (
-    500  # more ids than that are written into the statement, which takes few bound values
-)
+_MOST_BOUND = 500
+"""More ids than that are written into the statement: a database takes a limited number of bound values."""
 
 
 def dead_runs(connection: Connection) -> dict[str, Any]:
-    """Return the runs that are called running and whose process is gone: id → its newest attempt."""
+    """Return the runs that are recorded as running and whose process is gone: id → its newest attempt."""
     rows = connection.execute(
         select(ATTEMPT)
         .join_from(RUN, ATTEMPT, ATTEMPT.c.run_id == RUN.c.id)
@@ -28,7 +27,7 @@ def dead_runs(connection: Connection) -> dict[str, Any]:
     return {
         run: attempt
         for run, attempt in newest.items()
-        if attempt.status == "lost" or (attempt.status == "running" and not is_alive(attempt))
+        if attempt.status in ("running", "lost") and not is_live(attempt)
     }
 
 
@@ -38,7 +37,7 @@ def status_now(dead: Mapping[str, Any]) -> ColumnElement[str]:
     if not dead:
         return status
     ids = RUN.c.id.in_(list(dead))
-    if len(dead) > _LITERAL_FROM:
+    if len(dead) > _MOST_BOUND:
         from sqlalchemy import bindparam
 
         ids = RUN.c.id.in_(bindparam("dead", list(dead), expanding=True, literal_execute=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -10,16 +11,22 @@ from sqlalchemy import func, select
 
 from tracker.errors import nearest
 from tracker.filters import SortKey, parse_order, wrong
-from tracker.models import EPOCH
+from tracker.models import EPOCH, RUN
 from tracker.queries.listing import Column, Listing, columns
-from tracker.queries.runs import Order, check_limit, overview
+from tracker.queries.runs import overview
+from tracker.queries.selection import Order, check_limit
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
+_SUMS = columns(
+    RUN.c.epochs, Column("epochs_after", "integer"), RUN.c.seconds, Column("seconds_after", "number"),
+    Column("share", "number"),
+)  # fmt: skip
 COLUMNS = columns(
-    "run. experiment. monitor. best best_epoch# epochs# epochs_after# seconds seconds_after share"
-)
-BY_EXPERIMENT = columns("experiment. runs# epochs# epochs_after# seconds seconds_after share")
+    Column("run", "text"), RUN.c.experiment, Column("monitor", "text"), Column("best", "number"),
+    Column("best_epoch", "integer"), *_SUMS,
+)  # fmt: skip
+BY_EXPERIMENT = columns(RUN.c.experiment, Column("runs", "integer"), *_SUMS)
 _MOST_WASTEFUL = "-seconds_after"
 
 
@@ -30,7 +37,7 @@ def waste(
     limit: int | None = None,
     ids: Sequence[str] | None = None,
 ) -> Listing:
-    """Return, a row a run, what came after its best epoch; ``share`` is that of its seconds, 0…1.
+    """Return what came after the best epoch, one row per run; ``share`` is that of its seconds, 0…1.
 
     Runs without a best epoch are left out. ``order_by`` names columns of this listing, or else what runs
     are sorted by; without it the most wasteful run comes first. ``limit`` cuts what is sorted so.
@@ -42,32 +49,29 @@ def waste(
     known = [row for row in listing.dicts() if row["best_epoch"] is not None]
     if not known:
         return Listing(COLUMNS)
-    later = _later(reader, {row["id"]: row["best_epoch"] for row in known})
-    found = []
-    for row in known:
-        epochs, seconds, total = later.get(row["id"], (0, 0.0, 0.0))
-        found.append(
-            (row["name"], row["experiment"], row["monitor"], row["best"], row["best_epoch"],
-             row["epochs"], epochs, total, seconds, seconds / total if total else 0.0)
-        )  # fmt: skip
-    return Listing(COLUMNS, (_sorted(COLUMNS, found, order_by) if own else found)[:limit])
+    spent = _spent(reader, {row["id"]: row["best_epoch"] for row in known})
+    rows = [{**row, "run": row["name"], **spent.get(row["id"], _Spent()).cells()} for row in known]
+    return Listing.from_dicts(COLUMNS, (_sorted(COLUMNS, rows, order_by) if own else rows)[:limit])
 
 
 def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = None) -> Listing:
-    """Return the same, a row an experiment: sorted by columns of `BY_EXPERIMENT`, else the most wasteful first.
+    """Return the same per experiment: sorted by columns of `BY_EXPERIMENT`, else the most wasteful first.
 
     Raises:
-        WhereError: for a sort key that is no column; names those there are.
+        WhereError: for a sort key that is not a column; names those there are.
     """
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for row in listing.dicts():
-        sums = groups.setdefault(row["experiment"], [0, 0, 0, 0.0, 0.0])
-        for place, value in enumerate(
-            (1, row["epochs"], row["epochs_after"], row["seconds"], row["seconds_after"])
-        ):
-            sums[place] += value
-    rows = [(name, *sums, sums[4] / sums[3] if sums[3] else 0.0) for name, sums in groups.items()]
-    return Listing(BY_EXPERIMENT, _sorted(BY_EXPERIMENT, rows, order_by)[:limit])
+        group = groups.setdefault(row["experiment"], {"runs": 0, "epochs": 0, "spent": _Spent()})
+        group["runs"] += 1
+        group["epochs"] += row["epochs"]
+        group["spent"].add(row["epochs_after"], row["seconds_after"], row["seconds"])
+    rows = [
+        {"experiment": experiment, **group, **group["spent"].cells()}
+        for experiment, group in groups.items()
+    ]
+    rows = _sorted(BY_EXPERIMENT, rows, order_by)
+    return Listing.from_dicts(BY_EXPERIMENT, rows[:limit])
 
 
 def _name(key: SortKey) -> str:
@@ -77,28 +81,45 @@ def _name(key: SortKey) -> str:
 
 
 def _sorted(
-    listed: Sequence[Column], rows: list[tuple[Any, ...]], order_by: Order
-) -> list[tuple[Any, ...]]:
+    listed: Sequence[Column], rows: list[dict[str, Any]], order_by: Order
+) -> list[dict[str, Any]]:
     """Sort rows by their own columns, upwards unless a key says otherwise."""
     names = [column.name for column in listed]
     for key in reversed(parse_order(order_by or _MOST_WASTEFUL)):
         if _name(key) not in names:
             hint = nearest(_name(key), names, what="there are", most=len(names))
             raise wrong(key.text, key.field.at, f"There is no column {_name(key)!r}: {hint}")
-        place = itemgetter(names.index(_name(key)))
-        rows = sorted(rows, key=place, reverse=key.direction in ("reversed", "desc"))
+        descending = key.direction in ("reversed", "desc")
+        rows = sorted(rows, key=itemgetter(_name(key)), reverse=descending)
     return rows
 
 
-def _later(reader: Reader, best: dict[str, int]) -> dict[str, tuple[int, float, float]]:
-    """Return, for each run, epochs and seconds after its best epoch, and the seconds of all."""
-    statement = select(EPOCH.c.run_id, EPOCH.c.epoch, func.sum(EPOCH.c.seconds)).where(
-        EPOCH.c.superseded.is_(False)
-    )
+@dataclass
+class _Spent:
+    """Epochs and seconds after the best epoch, and the seconds of all epochs."""
+
+    epochs_after: int = 0
+    seconds_after: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, epochs_after: int, seconds_after: float, seconds: float) -> None:
+        self.epochs_after += epochs_after
+        self.seconds_after += seconds_after
+        self.seconds += seconds
+
+    def cells(self) -> dict[str, Any]:
+        share = self.seconds_after / self.seconds if self.seconds else 0.0
+        return {**asdict(self), "share": share}
+
+
+def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:
+    """Return what each run spent; ``best`` has its best epoch."""
+    seconds = func.sum(EPOCH.c.seconds).label(EPOCH.c.seconds.name)
+    statement = select(EPOCH.c.run_id, EPOCH.c.epoch, seconds).where(EPOCH.c.superseded.is_(False))
     statement = statement.group_by(EPOCH.c.run_id, EPOCH.c.epoch)
-    found: dict[str, tuple[int, float, float]] = {}
-    for run, epoch, seconds in in_chunks(reader.connection, statement, EPOCH.c.run_id, list(best)):
-        count, after, total = found.get(run, (0, 0.0, 0.0))
-        is_after = epoch > best[run]
-        found[run] = (count + is_after, after + seconds * is_after, total + seconds)
+    found: dict[str, _Spent] = {}
+    for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, list(best)):
+        is_after = row.epoch > best[row.run_id]
+        spent = found.setdefault(row.run_id, _Spent())
+        spent.add(int(is_after), row.seconds * is_after, row.seconds)
     return found

@@ -7,20 +7,20 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from tracker import values
 from tracker.checkpointing import registry
-from tracker.checkpointing.recovery import settle_path
+from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file
 from tracker.ids import new_id
-from tracker.recording.null_recorder import Silence
-
-if TYPE_CHECKING:
-    from tracker.recording.policy import Policy
-    from tracker.recording.run import Run
+from tracker.recording.policy import Policy
+from tracker.recording.writer import RecordedRun
+from tracker.states import CheckpointState
+from tracker.storage import entries
+from tracker.storage.database import Reader
 
 FOLDERS = "checkpoint_folders"
 """Where in what is captured the folders are that an attempt saves into."""
@@ -42,7 +42,7 @@ class Facts(TypedDict, total=False):
 class CheckpointKeeper:
     """Saves, registers and prunes; where nothing is recorded it remembers its own files only."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RecordedRun) -> None:
         self._run = run
         self._unrecorded: list[Checkpoint] = []
         self._own: list[Checkpoint] = []
@@ -54,7 +54,7 @@ class CheckpointKeeper:
         found = inspect_file(path)
         if found is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is no regular file: save the checkpoint first, or let "
+                f"{os.fspath(path)} is not a regular file: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(found, facts))
@@ -63,7 +63,7 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
-        if not self._run.recording:
+        if not self._run.writer.recording:
             return self._registered(describe(save_file(path, save), facts))
         self._note_folder(Path(path).parent)
         with prepared(path, save) as ready:
@@ -72,7 +72,7 @@ class CheckpointKeeper:
             try:
                 ready.publish()
             except BaseException:
-                self._settle(made)
+                self._finish_pending(made)
                 raise
         return self._registered(made)
 
@@ -83,65 +83,80 @@ class CheckpointKeeper:
             self._folders.append(stored)
             self._run.capture(**{FOLDERS: self._folders})
 
-    def _settle(self, made: Checkpoint) -> None:
+    def _finish_pending(self, made: Checkpoint) -> None:
         """After a rename that failed: what the file is now says which of the rows is true."""
-        writer = self._run.writer
-        if not isinstance(writer, Silence):
-            stored = writer.stored_path(made.path)
-            writer.amend(lambda found: settle_path(found, writer.location, stored))
+        stored = self._run.writer.stored_path(made.path)
+        self._run.writer.amend(
+            lambda connection, location: reconcile_path(connection, location, stored)
+        )
 
     def _registered(self, made: Checkpoint) -> Checkpoint:
-        if not self._run.recording:
-            self._unrecorded = [one for one in self._unrecorded if one.path != made.path] + [made]
+        if not self._run.writer.recording:
+            self._unrecorded = _replacing(self._unrecorded, made)
         else:
             self._write(made, pending=False)
-            self._own = [one for one in self._own if one.path != made.path] + [made]
+            self._own = _replacing(self._own, made)
         return made
 
     def _write(self, made: Checkpoint, *, pending: bool) -> None:
         stored = self._run.writer.stored_path(made.path)
         row = registry.row(made, stored, self._run.id, self._run.attempt)
         if pending:
-            row.update(state="missing", pending=True)
-        self._run.writer.record({"kind": "checkpoint", "row": row})
+            row["state"], row["pending"] = CheckpointState.MISSING, True
+        self._run.writer.record(entries.checkpoint(row))
 
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first.
 
-        What the database has not heard the last word of yet is among them; where it does not answer,
+        Those whose final entry is still pending are among them; where the database does not answer,
         those of this process are all.
         """
-        writer, run = self._run.writer, self._run.id
-        if isinstance(writer, Silence):
-            return list(self._unrecorded)
+        writer = self._run.writer
         try:
-            stored, settled = writer.query(
-                lambda found: (
-                    registry.of_run(found, writer.location, run),
-                    registry.settled_ids(found, run),
-                )
-            )
+            stored = writer.query(self._stored, _Stored(self._unrecorded, set()))
         except StoreError as error:
             if writer.strict:
                 raise
             log.warning("local-tracker: %s", error)
-            stored, settled = [], set()
-        waiting = [one for one in self._own if one.id not in settled]
-        gone = self._pruned | {
-            one.id for one in stored if any(one.path == new.path for new in waiting)
-        }
-        return [*(one for one in stored if one.id not in gone), *waiting]
+            stored = _Stored([], set())
+        pending = [own for own in self._own if own.id not in stored.final]
+        replaced = {own.path for own in pending}
+        recorded = [
+            one
+            for one in stored.available
+            if one.id not in self._pruned and one.path not in replaced
+        ]
+        return [*recorded, *pending]
+
+    def _stored(self, reader: Reader) -> _Stored:
+        connection, run = reader.connection, self._run.id
+        return _Stored(
+            registry.of_run(connection, reader.location, run),
+            registry.settled_ids(connection, run),
+        )
 
     def prune(self, checkpoints: Iterable[Checkpoint], why: str) -> list[Checkpoint]:
         """Delete what may be deleted; returns it."""
         commit = self._run.writer.record
         pruned, refused = registry.prune(checkpoints, self.available(), commit)
-        for one, reason in refused.items():
-            log.debug("checkpoint %s was kept (%s): %s", one, why, reason)
-        self._pruned |= {one.id for one in pruned}
-        self._own = [one for one in self._own if one.id not in self._pruned]
-        self._unrecorded = [one for one in self._unrecorded if one.id not in self._pruned]
-        return [replace(one, state="pruned") for one in pruned]
+        for kept, reason in refused.items():
+            log.debug("checkpoint %s was kept (%s): %s", kept, why, reason)
+        self._pruned |= {checkpoint.id for checkpoint in pruned}
+        self._own = [own for own in self._own if own.id not in self._pruned]
+        self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
+        return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in pruned]
+
+
+class _Stored(NamedTuple):
+    """What the database knows: the available checkpoints, and the ids of all whose state is final."""
+
+    available: list[Checkpoint]
+    final: set[str]
+
+
+def _replacing(checkpoints: list[Checkpoint], made: Checkpoint) -> list[Checkpoint]:
+    """Return the checkpoints with a new one, which takes the place of one of the same path."""
+    return [*(one for one in checkpoints if one.path != made.path), made]
 
 
 def describe(file: SavedFile, facts: Facts) -> Checkpoint:

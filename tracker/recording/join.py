@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from tracker.errors import UsageError
 from tracker.recording.active import Claim, Owner, claim, close_left_trainings, holder, runs_here
-from tracker.recording.null_recorder import Silence
 from tracker.recording.run import Run
 from tracker.recording.start import start_run
 from tracker.redact import redact
@@ -148,5 +147,5 @@ def _continues(run: Run, resume: str) -> bool:
 
 
 def _is_elsewhere(run: Run, database: str | os.PathLike[str]) -> bool:
-    writer = run.writer
-    return not isinstance(writer, Silence) and locate(database) != writer.location
+    location = run.writer.location
+    return location is not None and locate(database) != location

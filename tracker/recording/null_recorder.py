@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
-from tracker.storage.journal import Entry
+from sqlalchemy import Connection
+
+from tracker.recording.writer import LogCall
+from tracker.series.buffer import check_call
+from tracker.storage.database import Reader
+from tracker.storage.entries import Entry
+from tracker.storage.location import Location
+
+T = TypeVar("T")
 
 
-class Silence:
-    """Has the methods of `tracker.recording.recorder.Recorder` and keeps nothing."""
+class NullRecorder:
+    """Refuses what `tracker.recording.recorder.Recorder` refuses, and keeps nothing."""
 
     recording = False
+    location: Location | None = None
     attempt_id = ""
 
     def __init__(self, *, strict: bool = False) -> None:
-        self.strict = strict  # for callbacks, which go on writing their own files
+        # For callbacks, which write their own files all the same.
+        self.strict = strict
+        self.log: LogCall = check_call
 
     def record(self, *entries: Entry) -> None:
         """Keep nothing."""
 
-    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Keep nothing."""
+    def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
+        """Return ``otherwise``: nothing is recorded."""
+        return otherwise
+
+    def amend(self, change: Callable[[Connection, Location], object]) -> None:
+        """Change nothing."""
 
     def stored_path(self, path: str | os.PathLike[str]) -> str:
         """Return the path as it is."""
         return os.fspath(path)
 
     def next_attempt(self, number: int) -> None:
-        """Nothing to begin."""
+        """Do nothing: there is no attempt."""
 
     def close(self, *entries: Entry) -> None:
-        """Nothing to close."""
+        """Do nothing: nothing is open."""
 
     def forget(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: nothing is held."""

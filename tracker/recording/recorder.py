@@ -7,25 +7,26 @@ later, in order. With ``strict`` the error comes out instead.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from tracker import values
 from tracker.clock import now
-from tracker.errors import StoreError
+from tracker.errors import DatabaseBusy, StoreError
 from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
-from tracker.series.batch import Batch
-from tracker.series.blocks import CallBlock, SeriesWriter
-from tracker.series.buffer import Buffer
+from tracker.recording.streamed import StreamedMetrics
+from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal
-from tracker.storage.database import PATIENCE, Database, Questions
-from tracker.storage.journal import Entry
+from tracker.storage.database import PATIENCE, Database, Questions, Reader
+from tracker.storage.entries import AttemptEntry, Entry
 from tracker.storage.location import Location
 from tracker.storage.spool import Spool, set_aside, spool_path
 
@@ -35,6 +36,34 @@ CALL_SECONDS = 2.0
 _LAST_SECONDS, _CLOSE_SECONDS = 1.5, 0.4  # with CALL_SECONDS before them, those of `close`
 
 log = logging.getLogger("tracker")
+
+T = TypeVar("T")
+
+
+class _Counts(NamedTuple):
+    """What an attempt has cost: records that were spooled, values that were dropped, seconds that `log` waited."""
+
+    spooled: int = 0
+    dropped: int = 0
+    waited: float = 0.0
+
+    def since(self, earlier: _Counts) -> _Counts:
+        return _Counts(
+            self.spooled - earlier.spooled,
+            self.dropped - earlier.dropped,
+            self.waited - earlier.waited,
+        )
+
+    def plus(self, other: _Counts) -> _Counts:
+        return _Counts(
+            self.spooled + other.spooled,
+            self.dropped + other.dropped,
+            self.waited + other.waited,
+        )
+
+
+def _busy() -> DatabaseBusy:
+    return DatabaseBusy("The database did not answer in time.")
 
 
 class Recorder:
@@ -55,22 +84,20 @@ class Recorder:
         self.location = location
         self.run_id = run_id
         self.attempt_id = attempt_id
-        self.attempt = attempt
         self.strict = strict
         self.wake = threading.Event()
-        self.buffer = Buffer(next_step=next_step, wake=self.wake.set)
-        self.log = self.buffer.log
+        self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self.wake.set)
+        self.log: LogCall = self._streamed.log
         self.spool = Spool(spool_path(location, attempt_id))
         self.spooled = 0
         self._database = Database(location)
         self._questions = Questions(location)
-        self.query = self._questions.ask  # what waits in the spool is not in its answers
-        self._series = SeriesWriter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._failing = self._warned = self._given_up = False
+        self._failing = self._given_up = False
         self._heard = time.monotonic()
-        self._counts = self._counted()
+        self._earlier_counts = _Counts()
+        self._counts = _Counts()
         self._thread = self._started()
 
     def _started(self) -> threading.Thread | None:
@@ -93,18 +120,18 @@ class Recorder:
             return
         give_up = time.monotonic() + CALL_SECONDS
         if not self._lock.acquire(timeout=CALL_SECONDS):
-            self._keep(entries, None)
+            self._failed(entries, _busy())
             return
         try:
-            entries = self._after_those_waiting(entries)
+            entries = self._after_pending(entries)
             self._commit(entries, give_up - time.monotonic())
         except Exception as error:
             self._failed(entries, error)
         finally:
             self._lock.release()
 
-    def _after_those_waiting(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        """Queue behind what waits: a kill while that is written must leave all of it, in order."""
+    def _after_pending(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Queue behind pending entries: a kill while these are written must leave all of them, in order."""
         if self.spool.empty:
             return entries
         self.spool.append(entries)
@@ -128,70 +155,60 @@ class Recorder:
                 )
             log.warning(
                 "local-tracker: %s The training goes on; what is recorded waits %s.",
-                error or "the database did not answer in time.",
+                error or _busy(),
                 where,
             )
         self._failing = True
 
     def _commit(self, entries: tuple[Entry, ...] = (), patience: float = PATIENCE) -> None:
         if not self._failing or self._closing.is_set():
-            self._series.add(self._drained())  # else they wait in the buffer, which is bounded
-        blocks = self._series.pending()
-        beat, counts = self._heartbeat()
+            self._streamed.take()
+        blocks = self._streamed.pending()
+        counts = self._counted()
+        beat = self._heartbeat(counts)
         if not (entries or blocks or beat or not self.spool.empty):
             return
-        new = [*entries, *self._streamed(blocks), *beat]
+        new = [*entries, *blocks, *beat]
         try:
             with self._database.transaction(min(patience, PATIENCE)) as connection:
-                waiting = [] if self.spool.empty else self.spool.read()
-                journal.apply(connection, [*waiting, *new])
+                pending = [] if self.spool.empty else self.spool.read()
+                journal.apply(connection, [*pending, *new])
         except Exception as error:
             if self.strict or not journal.is_refusal(error):
                 raise
-            waiting = self._commit_each(new)
-        self._series.saved()
-        if waiting:
-            self.spool.clear(len(waiting))
+            pending = self._commit_each(new)
+        self._streamed.saved()
+        if pending:
+            self.spool.clear(len(pending))
         if beat:
             self._heard, self._counts = time.monotonic(), counts
         self._failing = False
 
-    def _drained(self) -> list[Batch]:
-        batches = self.buffer.drain()
-        if self.buffer.warning is not None and not self._warned:
-            self._warned = True
-            log.warning(
-                "local-tracker: %s The training goes on; tracker runs show counts such values.",
-                self.buffer.warning,
-            )
-        return batches
-
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever."""
         with self._database.transaction() as connection:
-            waiting = self.spool.read()
-            refused = journal.apply_each(connection, [*waiting, *new])
+            pending = self.spool.read()
+            refused = journal.apply_each(connection, [*pending, *new])
         if refused:
             kept = set_aside(self.spool.path, [entry for entry, _ in refused])
             log.warning(
                 "local-tracker: the database refused %d of the records: %s They are kept in %s.",
                 len(refused), refused[0][1], kept,
             )  # fmt: skip
-        return waiting
+        return pending
 
-    def _streamed(self, blocks: list[CallBlock]) -> list[Entry]:
-        return [entries.series(self.run_id, self.attempt, block) for block in blocks]
+    def _counted(self) -> _Counts:
+        """Return what the current attempt has cost so far."""
+        total = _Counts(self.spooled, self._streamed.lost, self._streamed.waited)
+        return total.since(self._earlier_counts)
 
-    def _counted(self) -> dict[str, float]:
-        lost = self.buffer.dropped + self.buffer.bad
-        return {"spooled": self.spooled, "dropped": lost, "waited": self.buffer.waited}
-
-    def _heartbeat(self) -> tuple[list[Entry], dict[str, float]]:
-        counts = self._counted()
+    def _heartbeat(self, counts: _Counts) -> list[AttemptEntry]:
         if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
-            return [], counts
-        change = {"heartbeat": now(), **counts}
-        return [{"kind": "attempt", "id": self.attempt_id, "values": change}], counts
+            return []
+        return [self._beat(counts)]
+
+    def _beat(self, counts: _Counts) -> AttemptEntry:
+        return entries.attempt(self.attempt_id, heartbeat=now(), **counts._asdict())
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -202,7 +219,7 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits; on failure it keeps waiting."""
+        """Write what is pending; on failure it stays so."""
         with self._lock:
             try:
                 self._commit()
@@ -211,19 +228,28 @@ class Recorder:
                     log.warning("local-tracker: %s What is recorded waits.", error)
                 self._failing = True
 
-    def amend(self, change: Callable[[Connection], object]) -> None:
-        """Change rows in a transaction of its own; where that cannot be, it is left undone and said."""
-        if not self._lock.acquire(timeout=CALL_SECONDS):
-            return
+    def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
+        """Return what ``ask`` finds in what is committed; pending entries are not part of it.
+
+        Raises:
+            StoreError: when the database does not answer.
+        """
+        return self._questions.ask(lambda connection: ask(Reader(self.location, connection)))
+
+    def amend(self, change: Callable[[Connection, Location], object]) -> None:
+        """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""
         try:
-            with self._database.transaction() as connection:
-                change(connection)
+            if not self._lock.acquire(timeout=CALL_SECONDS):
+                raise _busy()
+            try:
+                with self._database.transaction() as connection:
+                    change(connection, self.location)
+            finally:
+                self._lock.release()
         except Exception as error:
             if self.strict:
                 raise
             log.warning("local-tracker: %s", error)
-        finally:
-            self._lock.release()
 
     def stored_path(self, path: str | os.PathLike[str]) -> str:
         """Return a path as the database keeps it: relative to the project folder when below it."""
@@ -231,14 +257,12 @@ class Recorder:
 
     def next_attempt(self, number: int) -> None:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
-        self.flush()
-        with self._lock:
-            self._series.add(self._drained())
-            left = self._streamed(self._series.pending())
-            earlier, self.attempt_id = self.attempt_id, new_id()
-            self.attempt = number
-            self._series = SeriesWriter()
-        self.record(*left, entries.follow(self.run_id, earlier, self.attempt_id, number))
+        self._streamed.begin(number, CALL_SECONDS)
+        counts = self._counted()
+        last_beat = self._beat(counts)
+        self._earlier_counts = counts.plus(self._earlier_counts)
+        earlier, self.attempt_id = self.attempt_id, new_id()
+        self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
 
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the thread; at most about 4 seconds."""
@@ -258,36 +282,35 @@ class Recorder:
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
-        self._counts = {}  # a last heartbeat is due
+        # A last heartbeat is due.
+        self._heard = -math.inf
         if not self._lock.acquire(timeout=_LAST_SECONDS):
             self._give_up(entries)
             return
         try:
-            entries = self._after_those_waiting(entries)
+            entries = self._after_pending(entries)
             self._commit(entries)
         except Exception as error:
-            blocks = tuple(self._streamed(self._series.pending()))
-            self._failed((*blocks, *entries), error)
+            self._failed((*self._streamed.pending(), *entries), error)
         finally:
             self._questions.close()
             self._database.close(_CLOSE_SECONDS)
             self._lock.release()
 
     def _give_up(self, entries: tuple[Entry, ...]) -> None:
-        """End while the writer hangs in a commit: its blocks cannot be had, what is recorded waits."""
+        """End while the writer hangs in a commit: its blocks cannot be had, what is recorded is spooled."""
         self._given_up = True
-        lost = sum(batch.points for batch in self.buffer.drain())
-        self.buffer.dropped += lost
+        lost = self._streamed.abandon()
         if lost:
             log.warning(
                 "local-tracker: %d step metrics were not recorded: the disk did not answer.", lost
             )
-        self._keep((*self._heartbeat()[0], *entries), None)
+        self._keep((self._beat(self._counted()), *entries), _busy())
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""
         self._database.forget()
         self._questions.forget()
-        self.buffer.forget()
+        self._streamed.forget()
         self._lock = threading.Lock()
         self._thread = None

@@ -14,22 +14,24 @@ from tracker.checkpointing.recovery import reconcile
 from tracker.clock import shown
 from tracker.errors import RunBusy
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
-from tracker.process import is_alive, lost_reason, me
+from tracker.process import is_live, lost_reason, me
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
+from tracker.states import RunStatus
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Database
-from tracker.storage.journal import Entry, apply, apply_each, is_refusal
+from tracker.storage.entries import Entry
+from tracker.storage.journal import apply, apply_each, is_refusal
 from tracker.storage.location import Location
-from tracker.storage.spool import damaged_lines, read_file, set_aside, waiting
+from tracker.storage.spool import damaged_lines, read_file, set_aside, spool_files
 
 log = logging.getLogger("tracker")
 
 
 def dead_attempts(connection: Connection) -> list[Any]:
-    """Return the attempts that are called running and whose process is gone."""
-    running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == "running")).all()
-    return [attempt for attempt in running if not is_alive(attempt)]
+    """Return the attempts that are recorded as running and whose process is gone."""
+    running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)).all()
+    return [attempt for attempt in running if not is_live(attempt)]
 
 
 def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
@@ -38,23 +40,23 @@ def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
     Raises:
         RunBusy: names the process, and says ``advice``.
     """
-    running = (
+    attempts = (
         select(ATTEMPT, RUN.c.name)
         .join_from(ATTEMPT, RUN, ATTEMPT.c.run_id == RUN.c.id)
-        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.status == "running")
+        .where(ATTEMPT.c.run_id == run_id)
     )
-    for attempt in connection.execute(running).all():
-        if is_alive(attempt):
+    for attempt in connection.execute(attempts).all():
+        if is_live(attempt):
             raise RunBusy(
                 f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
                 f"{attempt.host} since {shown(attempt.started)}. {advice}"
             )
 
 
-def settle(location: Location) -> list[str]:
-    """Leave nothing half done by processes that are gone; returns the ids of the runs now called lost.
+def recover(location: Location) -> list[str]:
+    """Leave nothing half done by processes that are gone; returns the ids of the runs that are now lost.
 
-    Their spools are imported, pending checkpoints settled by what the files say, temporary files
+    Their spools are imported, pending checkpoints finished by what the files say, temporary files
     swept, attempts and runs marked lost.
     """
     database = Database(location, patience=10)
@@ -63,7 +65,7 @@ def settle(location: Location) -> list[str]:
             imported = _import_spools(connection, location)
             reconcile(connection, location)
             dead = dead_attempts(connection)
-            folders = temporary_folders(connection, location, {one.run_id for one in dead})
+            folders = temporary_folders(connection, location, {attempt.run_id for attempt in dead})
             _mark_lost(connection, dead)
     finally:
         database.close()
@@ -77,7 +79,11 @@ def settle(location: Location) -> list[str]:
 
 def _mark_lost(connection: Connection, dead: Iterable[Any]) -> None:
     for attempt in dead:
-        change = {"status": "lost", "reason": lost_reason(attempt), "ended": attempt.heartbeat}
+        change = {
+            "status": RunStatus.LOST,
+            "reason": lost_reason(attempt),
+            "ended": attempt.heartbeat,
+        }
         connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == attempt.id).values(**change))
         newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == attempt.run_id)
         connection.execute(
@@ -88,9 +94,9 @@ def _mark_lost(connection: Connection, dead: Iterable[Any]) -> None:
 
 
 def _import_spools(connection: Connection, location: Location) -> list[Path]:
-    """Apply the spools of processes that are gone; returns the files that nothing is left in."""
+    """Apply the spools of processes that are gone; returns the files that were applied whole."""
     done = []
-    for path in waiting(location):
+    for path in spool_files(location):
         attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
         if attempt is None or _is_writing(attempt):
             continue
@@ -103,7 +109,7 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
             if not is_refusal(error):
                 raise
             refused = apply_each(connection, entries)
-        _tell(path, refused, damaged_lines(path))
+        _report(path, refused, damaged_lines(path))
         if path.stat().st_size == size:
             done.append(path)
     return done
@@ -118,10 +124,10 @@ def _is_writing(attempt: Any) -> bool:
         mine.pid_namespace,
     ):
         return active.is_active(attempt.run_id)
-    return is_alive(attempt)
+    return is_live(attempt)
 
 
-def _tell(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:
+def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:
     if refused:
         kept = set_aside(path, [entry for entry, _ in refused])
         why = refused[0][1]
@@ -143,17 +149,17 @@ def temporary_folders(
         return in_chunks(connection, statement, column, runs)
 
     saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
-    found = {location.absolute(path).parent for (path,) in saved}
+    folders = {location.absolute(row.path).parent for row in saved}
     worked_in: dict[str, set[Path]] = {}
-    for run, text in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
-        captured = values.from_json(text)
-        found |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
-        worked_in.setdefault(run, set()).add(Path(captured.get("folder") or "/"))
-    for run, text in rows(select(POLICY.c.run_id, POLICY.c.config), POLICY.c.run_id):
-        config = values.from_json(text)
-        for folder in worked_in.get(run, ()):
+    for row in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
+        captured = values.from_json(row.captured)
+        folders |= {location.absolute(folder) for folder in captured.get(FOLDERS, ())}
+        worked_in.setdefault(row.run_id, set()).add(Path(captured.get("folder") or "/"))
+    for row in rows(select(POLICY.c.run_id, POLICY.c.config), POLICY.c.run_id):
+        config = values.from_json(row.config)
+        for folder in worked_in.get(row.run_id, ()):
             if isinstance(target := config.get("filepath"), str):
-                found.add((folder / target.partition("{")[0]).parent)
+                folders.add((folder / target.partition("{")[0]).parent)
             if isinstance(target := config.get("backup_dir"), str):
-                found.add(folder / target)
-    return found
+                folders.add(folder / target)
+    return folders

@@ -4,67 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Any, Self, Unpack
 
 from tracker import values
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import BadValue, RunClosed
-from tracker.recording import active
+from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
-from tracker.recording.null_recorder import Silence
+from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.policy import Policy, add_policy
 from tracker.recording.trained import Trained
+from tracker.recording.writer import LogCall, Writer
 from tracker.redact import redact_data
+from tracker.states import RunStatus
 from tracker.storage import entries
 
-if TYPE_CHECKING:
-    from tracker.recording.recorder import Recorder
-from typing import TYPE_CHECKING, TypeVar
-
-from sqlalchemy import Connection
-
-from tracker.recording import resume
-
-if TYPE_CHECKING:
-    from tracker.recording.recorder import Recorder
-
-T = TypeVar("T")
+ENDINGS = (
+    RunStatus.FINISHED,
+    RunStatus.STOPPED_EARLY,
+    RunStatus.FAILED,
+    RunStatus.INTERRUPTED,
+)
 
 
-class RunPast:
-    """Reads back effective epochs, of all attempts; empty where nothing is recorded.
-
-    Each raises a `StoreError` where the database does not answer: none at all is another answer.
-    """
-
-    id: str
-    first_epoch: int
-    writer: Recorder | Silence
-
-    def history(self) -> dict[str, list[float]]:
-        """Return the effective epochs before `first_epoch`: metric → a value an epoch (NaN where it has none)."""
-        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[1], {})
-
-    def recorded_epoch(self, epoch: int) -> dict[str, float] | None:
-        """Return the metrics of one effective epoch, of any attempt; None where it was not recorded."""
-        return self._asked(lambda found: resume.recorded_epoch(found, self.id, epoch), None)
-
-    def epochs_done(self) -> list[int]:
-        """Return the numbers of the effective epochs recorded before this attempt goes on."""
-        return self._asked(lambda found: resume.history(found, self.id, self.first_epoch)[0], [])
-
-    def _asked(self, ask: Callable[[Connection], T], otherwise: T) -> T:
-        return otherwise if isinstance(self.writer, Silence) else self.writer.query(ask)
-
-
-ENDINGS = ("finished", "stopped_early", "failed", "interrupted")
-
-
-class Run(RunPast):
+class Run:
     """One training that is being recorded; made by `tracker.start_run`.
 
     Attributes:
@@ -72,7 +40,7 @@ class Run(RunPast):
         name: the given one, else the experiment and a number.
         experiment: what groups runs.
         attempt: which process's share this is, from 1; more than 1 after a resume.
-        first_epoch: the epoch at which this attempt goes on, 0 for a new run.
+        first_epoch: the epoch at which this attempt resumes, 0 for a new run.
         recording: False where nothing is recorded (switched off, another rank, a forked child).
         status: "running", or how it ended.
         trained: what the trainings of this process have recorded into it.
@@ -86,28 +54,28 @@ class Run(RunPast):
         experiment: str,
         attempt: int = 1,
         first_epoch: int = 0,
-        writer: Recorder | Silence | None = None,
+        writer: Writer | None = None,
         captured: dict[str, Any] | None = None,
-        ending: dict[str, Any] | None = None,
+        ending: entries.Ending | None = None,
     ) -> None:
         self.id = id
         self.name = name
         self.experiment = experiment
         self.attempt = attempt
         self.first_epoch = first_epoch
-        self.status = "running"
+        self.status = RunStatus.RUNNING
         self.trained = Trained()
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
-        self.writer: Recorder | Silence = Silence() if writer is None else writer
+        self.writer: Writer = NullRecorder() if writer is None else writer
         self._stop_reason: str | None = None
         self._ending = ending
         self._withdrawn = False
         self._epochs = EpochClock()
         self._captured = dict(captured or {})
         self._keeper = CheckpointKeeper(self)
+        self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
-        self._numbers = {"decision": count(1), "policy": count(1)}
-        self.log = self.writer.log  # type: ignore[method-assign]  # spares a call a step
+        self._numbers = _numbers()
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
@@ -125,10 +93,14 @@ class Run(RunPast):
     @property
     def finished(self) -> bool:
         """Whether the run has ended."""
-        return self.status != "running"
+        return self.status != RunStatus.RUNNING
 
-    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    @cached_property
+    def log(self) -> LogCall:
         """Stream step metrics: buffered, in the database at most a second later.
+
+        ``run.log(metrics, step=None)`` is the writer's own method, so that a step costs one call; when
+        the run ends, one that refuses takes its place.
 
         Args:
             metrics: names and one number each: Python, NumPy, torch or TensorFlow scalars. A tensor
@@ -139,6 +111,10 @@ class Run(RunPast):
             BadValue: for text, None, or more than one element; for a step beyond 64 bits.
             RunClosed: when the run has finished.
         """
+        return self.writer.log
+
+    def _refuse_log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Take the place of `log` when the run has ended."""
         self.check_open()
 
     def log_epoch(
@@ -158,7 +134,7 @@ class Run(RunPast):
             learning_rate: the one that the epoch was trained with, when known.
 
         Raises:
-            BadValue: for an epoch that is no whole number ≥ 0, a metric that is not one number, or no dict.
+            BadValue: if epoch is not a non-negative integer, a metric not one number, or metrics not a dict.
         """
         self.check_open()
         number = epoch_number(epoch)
@@ -177,19 +153,19 @@ class Run(RunPast):
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self.check_open()
-        self.writer.record({"kind": "params", "rows": entries.params(self.id, params)})
+        self.writer.record(entries.params(self.id, params))
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
         """Record labels: names with values, or names alone; `BadValue` for anything else."""
         self.check_open()
-        self.writer.record({"kind": "tags", "rows": entries.tags(self.id, tags)})
+        self.writer.record(entries.tags(self.id, tags))
 
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self.check_open()
         self._captured.update(redact_data(values.plain(sections)))
-        changed = {"captured": values.to_json(self._captured)}
-        self.writer.record({"kind": "attempt", "id": self.writer.attempt_id, "values": changed})
+        captured = values.to_json(self._captured)
+        self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file that is complete: its size and SHA-256 are taken now.
@@ -200,7 +176,7 @@ class Run(RunPast):
                 default. ``value`` is that of ``monitor``, taken from ``metrics`` when it is there.
 
         Raises:
-            CheckpointError: when ``path`` is no regular file.
+            CheckpointError: if ``path`` is not a regular file.
         """
         self.check_open()
         return self._keeper.register(path, facts)
@@ -239,10 +215,34 @@ class Run(RunPast):
     ) -> Policy:
         """Register a callback's configuration; what it decides is recorded through the result."""
         self.check_open()
-        return add_policy(self, kind, monitor, config, rules)
+        policy = add_policy(self, kind, monitor, config, rules)
+        self._policies.append(policy)
+        return policy
+
+    def history(self) -> dict[str, list[float]]:
+        """Return the effective epochs before `first_epoch`: metric → a value per epoch (NaN where it has none).
+
+        Of all attempts, as `recorded_epoch` and `epochs_done`; each is empty where nothing is recorded.
+
+        Raises:
+            StoreError: when the database does not answer: that is not the same as no epochs.
+        """
+        return self.writer.query(
+            lambda reader: resume.history(reader, self.id, self.first_epoch)[1], {}
+        )
+
+    def recorded_epoch(self, epoch: int) -> dict[str, float] | None:
+        """Return the metrics of one effective epoch; None where it was not recorded. Raises as `history` does."""
+        return self.writer.query(lambda reader: resume.recorded_epoch(reader, self.id, epoch), None)
+
+    def epochs_done(self) -> list[int]:
+        """Return the numbers of the effective epochs before `first_epoch`. Raises as `history` does."""
+        return self.writer.query(
+            lambda reader: resume.history(reader, self.id, self.first_epoch)[0], []
+        )
 
     def rewind(self, epoch: int) -> None:
-        """Go on at an earlier epoch; what was recorded from there on is superseded when repeated.
+        """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
 
         Where this attempt has itself recorded such epochs (a second ``fit``), the next one begins.
         """
@@ -250,11 +250,13 @@ class Run(RunPast):
         if self._epochs.last is not None and self._epochs.last >= self.first_epoch:
             self.attempt += 1
             self._epochs = EpochClock()
-            self._numbers = {"decision": count(1), "policy": count(1)}
+            self._numbers = _numbers()
             self.writer.next_attempt(self.attempt)
+        for policy in self._policies:
+            policy.load_state()
 
     def note_stop(self, reason: str | None) -> None:
-        """Remember that training was stopped early, and why; `finish` then says so. None: it goes on."""
+        """Remember that training was stopped early, and why; `finish` then says so. None: it continues."""
         self._stop_reason = reason
 
     def finish(
@@ -274,17 +276,20 @@ class Run(RunPast):
             return
         if status not in ENDINGS:
             raise BadValue(f"status is {status!r}: possible are {', '.join(ENDINGS)}.")
-        if status == "finished" and self._stop_reason is not None:
-            status, reason = "stopped_early", self._stop_reason
-        self.status = status
+        ended = RunStatus(status)
+        if ended is RunStatus.FINISHED and self._stop_reason is not None:
+            ended, reason = RunStatus.STOPPED_EARLY, self._stop_reason
+        self.status = ended
         active.leave(self)
-        del self.log  # what comes later meets `Run.log`, which refuses
-        ending = entries.end(self.id, self.writer.attempt_id, self.attempt, status, reason, error)
-        if self._withdrawn and self._ending:
-            ending["kept"] = self._ending
+        self.log = self._refuse_log
+        ending = entries.end(
+            self.id, self.writer.attempt_id, self.attempt, ended, reason, error,
+            kept=self._ending if self._withdrawn else None,
+        )  # fmt: skip
         try:
             self.writer.close(ending)
-        except KeyboardInterrupt:  # a second Ctrl-C must not cost the status
+        except KeyboardInterrupt:
+            # A second Ctrl-C must not cost the status.
             self.writer.close(ending)
             raise
         active.call_all(self._after)
@@ -296,7 +301,7 @@ class Run(RunPast):
     def fail(self, error: BaseException) -> None:
         """End the run because of an exception: interrupted for Ctrl-C and exits, else failed."""
         leaving = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
-        status = "interrupted" if leaving else "failed"
+        status = RunStatus.INTERRUPTED if leaving else RunStatus.FAILED
         self.finish(status, f"training raised {type(error).__name__}", error)
 
     def withdraw(self, error: BaseException) -> None:
@@ -311,15 +316,16 @@ class Run(RunPast):
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
-        self.writer = Silence(strict=self.writer.strict)
+        self.writer = NullRecorder(strict=self.writer.strict)
+        self._keeper = CheckpointKeeper(self)
         self._after = []
-        self.log = self.writer.log  # type: ignore[method-assign]
+        self.log = self.writer.log
 
     def check_open(self) -> None:
         """Raise `RunClosed` when the run has finished."""
         if self.finished:
             raise RunClosed(
-                f"The run {self.name} has ended ({self.status}). Start another one, or go on with it: "
+                f"The run {self.name} has ended ({self.status}). Start another one, or resume it: "
                 f"tracker.start_run(resume={self.name!r})."
             )
 
@@ -338,3 +344,7 @@ class Run(RunPast):
             self.finish()
         else:
             self.fail(error)
+
+
+def _numbers() -> dict[str, count[int]]:
+    return {"decision": count(1), "policy": count(1)}

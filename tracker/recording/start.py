@@ -1,9 +1,10 @@
-"""Start a run, or go on with one."""
+"""Start a run, or resume one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -12,22 +13,23 @@ from tracker import process, values
 from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.ids import new_id
-from tracker.models import ATTEMPT, PARAM, RUN, TAG
+from tracker.models import ATTEMPT, RUN
 from tracker.queries.resolve import find_run
 from tracker.ranks import enabled
 from tracker.recording import active
 from tracker.recording import resume as earlier
 from tracker.recording.capture import capture
-from tracker.recording.null_recorder import Silence
+from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.recorder import Recorder
-from tracker.recording.recovery import refuse_busy, settle
+from tracker.recording.recovery import recover, refuse_busy
 from tracker.recording.run import Run
-from tracker.storage import entries
-from tracker.storage.database import Database, Location, Reader, locate, prepare
-from tracker.storage.upsert import upsert
+from tracker.states import RunStatus
+from tracker.storage import entries, journal
+from tracker.storage.database import Database, Location, Reader, locate
+from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
-UNFINISHED = ("running", "lost", "interrupted", "failed")
+UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
 
@@ -51,8 +53,8 @@ def start_run(
         params: hyperparameters, see `Run.log_params`.
         tags: labels, see `Run.set_tags`.
         database: a path or URL; see `tracker.storage.location.locate`.
-        resume: None starts a run; an id, unique id prefix or name goes on with that one; "auto" goes on
-            with the newest unfinished run of the same experiment (and name, when given), or starts one.
+        resume: None starts a run; an id, unique id prefix or name resumes that one; "auto" resumes
+            the newest unfinished run of the same experiment (and name, when given), or starts one.
         parent: the run (or its id) that this one belongs to, in a sweep.
         strict: raise what cannot be recorded, instead of keeping it for later.
         recording: False for a run that records nothing, and so silences the callbacks that join it;
@@ -68,30 +70,74 @@ def start_run(
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if not (enabled() if recording is None else recording):
-        silent = Run(
-            id=new_id(),
-            name=name or experiment,
-            experiment=experiment,
-            writer=Silence(strict=strict),
-        )
-        silent.log_params(params or {})  # what is refused is refused on every rank
-        silent.set_tags(tags or {})
-        active.enter(silent)
-        return silent
-    location = locate(database)
+        run = _silent_run(experiment, name, strict)
+        # What is refused is refused on every rank.
+        run.log_params(params or {})
+        run.set_tags(tags or {})
+    else:
+        request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
+        run = _recorded_run(locate(database), request, strict)
+    active.enter(run)
+    return run
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was asked for; see `start_run`."""
+
+    experiment: str
+    name: str | None
+    params: Mapping[str, Any]
+    tags: Mapping[str, Any] | Iterable[str]
+    resume: str | None
+    parent: Run | str | None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The run that the opening transaction made or resumed, and the attempt that it added.
+
+    Attributes:
+        run_id, name, experiment: the run.
+        attempt_id, attempt: id and number of the attempt.
+        first_epoch, next_step: where a resumed run continues.
+        ending: how a resumed run had ended; None for a new one.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    attempt_id: str = field(default_factory=new_id)
+    attempt: int = 1
+    first_epoch: int = 0
+    next_step: int = 0
+    ending: entries.Ending | None = None
+
+
+def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
+    return Run(
+        id=new_id(),
+        name=name or experiment,
+        experiment=experiment,
+        writer=NullRecorder(strict=strict),
+    )
+
+
+def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
     prepare(location)
     captured = capture()
-    opened = _open(location, experiment, name, params, tags, resume, parent, captured)
+    recover(location)
+    opened = _open(location, request, captured)
     recorder = Recorder(
         location,
-        opened.id,
+        opened.run_id,
         opened.attempt_id,
         opened.attempt,
         next_step=opened.next_step,
         strict=strict,
     )
-    run = Run(
-        id=opened.id,
+    return Run(
+        id=opened.run_id,
         name=opened.name,
         experiment=opened.experiment,
         attempt=opened.attempt,
@@ -100,75 +146,42 @@ def start_run(
         captured=captured,
         ending=opened.ending,
     )
-    active.enter(run)
-    return run
 
 
-class _Opened:
-    """What the opening transaction found or made."""
-
-    id: str
-    name: str
-    experiment: str
-    attempt_id: str
-    attempt: int = 1
-    first_epoch: int = 0
-    next_step: int = 0
-    ending: dict[str, Any] | None = None
-
-
-def _open(
-    location: Location,
-    experiment: str,
-    name: str | None,
-    params: Mapping[str, Any] | None,
-    tags: Mapping[str, Any] | Iterable[str] | None,
-    resume: str | None,
-    parent: Run | str | None,
-    captured: dict[str, Any],
-) -> _Opened:
-    settle(location)
+def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _Opened:
     database = Database(location, patience=10)
     try:
         with database.transaction(alone=True) as connection:
-            found = _to_resume(connection, location, resume, experiment, name)
-            opened = _resumed(connection, found) if found is not None else _Opened()
-            if found is None:
-                _create(connection, location, opened, experiment, name, parent)
+            reader = Reader(location, connection)
+            row = _run_to_resume(reader, request)
+            opened = _create(reader, request) if row is None else _resume(reader, row)
             _add_attempt(connection, opened, values.to_json(captured))
-            given = entries.params(opened.id, params or {})
-            upsert(connection, PARAM, given, ("run_id", "name"), ("kind", "text", "number"))
-            upsert(
-                connection, TAG, entries.tags(opened.id, tags or {}), ("run_id", "name"), ("value",)
+            given = (
+                entries.params(opened.run_id, request.params),
+                entries.tags(opened.run_id, request.tags),
             )
+            journal.apply(connection, given)
     finally:
         database.close()
     return opened
 
 
-def _create(
-    connection: Connection,
-    location: Location,
-    opened: _Opened,
-    experiment: str,
-    name: str | None,
-    parent: Run | str | None,
-) -> None:
-    opened.id = new_id()
-    opened.experiment = experiment
-    opened.name = name or _numbered(connection, experiment)
-    connection.execute(
+def _create(reader: Reader, request: _Request) -> _Opened:
+    name = request.name or _numbered(reader.connection, request.experiment)
+    opened = _Opened(new_id(), name, request.experiment)
+    reader.connection.execute(
         insert(RUN).values(
-            id=opened.id,
+            id=opened.run_id,
             name=opened.name,
-            experiment=experiment,
-            status="running",
+            experiment=opened.experiment,
+            status=RunStatus.RUNNING,
             started=now(),
             seconds=0.0,
             epochs=0,
-            parent_id=_parent_id(connection, location, parent),
+            parent_id=_parent_id(reader, request.parent),
         )
     )
+    return opened
 
 
 def _numbered(connection: Connection, experiment: str) -> str:
@@ -182,72 +195,82 @@ def _numbered(connection: Connection, experiment: str) -> str:
             return name
 
 
-def _parent_id(connection: Connection, location: Location, parent: Run | str | None) -> str | None:
+def _parent_id(reader: Reader, parent: Run | str | None) -> str | None:
     if parent is None:
         return None
     if isinstance(parent, Run):
         return parent.id if parent.recording else None
-    return find_run(Reader(location, connection), parent)
+    return find_run(reader, parent)
 
 
-def _to_resume(
-    connection: Connection,
-    location: Location,
-    resume: str | None,
-    experiment: str,
-    name: str | None,
-) -> Any:
-    if resume is None:
+def _run_to_resume(reader: Reader, request: _Request) -> Any:
+    """Return the row of the run that is to be resumed; None where one is to be started."""
+    if request.resume is None:
         return None
-    if resume != "auto":
-        run = _one_run(connection, location, resume)
-        refuse_busy(connection, run.id, _WHEN_BUSY)
-        return run
-    wanted = select(RUN).where(RUN.c.experiment == experiment, RUN.c.status.in_(UNFINISHED))
+    if request.resume == "auto":
+        return _newest_unfinished(reader.connection, request.experiment, request.name)
+    row = _named_run(reader, request.resume)
+    refuse_busy(reader.connection, row.id, _WHEN_BUSY)
+    return row
+
+
+def _newest_unfinished(connection: Connection, experiment: str, name: str | None) -> Any:
+    unfinished = select(RUN).where(RUN.c.experiment == experiment, RUN.c.status.in_(UNFINISHED))
     if name is not None:
-        wanted = wanted.where(RUN.c.name == name)
-    for run in connection.execute(wanted.order_by(RUN.c.started.desc())).all():
-        if run.status == "running" and name is None:
-            continue  # another job of the same sweep, alive
-        refuse_busy(connection, run.id, _WHEN_BUSY)
-        return run
+        unfinished = unfinished.where(RUN.c.name == name)
+    for row in connection.execute(unfinished.order_by(RUN.c.started.desc())).all():
+        # Without a name a running one is another job of the same sweep, and alive.
+        if row.status != RunStatus.RUNNING or name is not None:
+            refuse_busy(connection, row.id, _WHEN_BUSY)
+            return row
     return None
 
 
-def _one_run(connection: Connection, location: Location, text: str) -> Any:
+def _named_run(reader: Reader, text: str) -> Any:
     try:
-        found = find_run(Reader(location, connection), text)
+        run_id = find_run(reader, text)
     except UnknownRun as error:
         raise NothingToResume(
             f'{error} To go on where that is possible, and start a run otherwise: resume="auto".'
         ) from error
-    return connection.execute(select(RUN).where(RUN.c.id == found)).one()
+    return reader.connection.execute(select(RUN).where(RUN.c.id == run_id)).one()
 
 
-def _resumed(connection: Connection, run: Any) -> _Opened:
-    opened = _Opened()
-    opened.id, opened.name, opened.experiment = run.id, run.name, run.experiment
-    last = connection.execute(
-        select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == run.id)
-    ).scalar()
-    opened.attempt = (last or 0) + 1
-    opened.first_epoch = earlier.next_epoch(connection, run.id)
-    opened.next_step = earlier.next_step(connection, run.id)
-    again = {"status": "running", "reason": None, "error": None, "ended": None}
-    opened.ending = {name: getattr(run, name) for name in again}
-    connection.execute(update(RUN).where(RUN.c.id == run.id).values(**again))
+def _resume(reader: Reader, row: Any) -> _Opened:
+    newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == row.id)
+    last = reader.connection.execute(newest).scalar() or 0
+    opened = _Opened(
+        row.id,
+        row.name,
+        row.experiment,
+        attempt=last + 1,
+        first_epoch=earlier.next_epoch(reader, row.id),
+        next_step=earlier.next_step(reader, row.id),
+        ending={
+            "status": row.status,
+            "reason": row.reason,
+            "error": row.error,
+            "ended": row.ended,
+        },
+    )
+    running: entries.Ending = {
+        "status": RunStatus.RUNNING,
+        "reason": None,
+        "error": None,
+        "ended": None,
+    }
+    reader.connection.execute(update(RUN).where(RUN.c.id == row.id).values(**running))
     return opened
 
 
 def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None:
-    opened.attempt_id = new_id()
     moment = now()
     connection.execute(
         insert(ATTEMPT).values(
             id=opened.attempt_id,
-            run_id=opened.id,
+            run_id=opened.run_id,
             number=opened.attempt,
-            status="running",
+            status=RunStatus.RUNNING,
             started=moment,
             heartbeat=moment,
             captured=captured,

@@ -16,7 +16,7 @@ from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
 from tracker.queries import Listing
 from tracker.queries.listing import listing_of
-from tracker.queries.resolve import choose, find_runs
+from tracker.queries.resolve import find_runs, select_runs
 from tracker.replays import early_stopping
 from tracker.replays.checkpoints import kept_files
 from tracker.replays.plateau import reductions
@@ -115,8 +115,8 @@ def replay(
 def chosen(
     reader: Reader, names: Sequence[str], where: str | None, *, children: bool
 ) -> tuple[list[str], LeftOut]:
-    """Return the ids of the runs to replay (see `choose`), and what leaves out those that nobody named."""
-    ids = choose(reader, names, where, children=children)
+    """Return the ids of the runs to replay (see `select_runs`), and what leaves out those that nobody named."""
+    ids = select_runs(reader, names, where, children=children)
     return ids, LeftOut(find_runs(reader, names))
 
 

@@ -9,15 +9,19 @@ from string import Formatter
 from typing import Any
 
 from tracker.errors import BadValue
+from tracker.models import DECISION
 from tracker.policies import KERAS, Best, TopK, reasons
 from tracker.queries import Listing
-from tracker.queries.callbacks import Callback, decided
-from tracker.queries.listing import columns
+from tracker.queries.callbacks import RecordedCallback, decided
+from tracker.queries.listing import Column, columns
 from tracker.replays import curves
 from tracker.replays.settings import LeftOut, arguments, each_callback, remark
 from tracker.storage.database import Reader
 
-FILES = columns("run. epoch# step~ monitor. value verdict. gone_epoch~ filepath. reason.")
+FILES = columns(
+    Column("run", "text"), DECISION.c.epoch, DECISION.c.step, DECISION.c.monitor, DECISION.c.value,
+    DECISION.c.verdict, Column("gone_epoch", "optional"), Column("filepath", "text"), DECISION.c.reason,
+)  # fmt: skip
 _NO_CHECKS = ("training raised ", "could not be saved")
 """Begins of reasons that are no rule's: ``save_on_exception``, and a disk that was full."""
 
@@ -82,7 +86,7 @@ def kept_files(
     ):
         config = arguments(Best, callback, asked, there)
         own = callback is not None and config["monitor"] == callback.monitor
-        if not own and left.lacks(run, name, config["monitor"], there):
+        if not own and left.leave_out(run, name, config["monitor"], there):
             continue
         checks = _checks(reader, run, callback if own else None, config["monitor"], name)
         if callback is not None and not own:
@@ -100,7 +104,7 @@ def kept_files(
 
 
 def _checks(
-    reader: Reader, run: str, callback: Callback | None, monitor: str, name: str
+    reader: Reader, run: str, callback: RecordedCallback | None, monitor: str, name: str
 ) -> list[Check]:
     if callback is None:
         line = curves.curves(reader, [run], monitor)[run]
@@ -113,7 +117,7 @@ def _checks(
 
 
 def _as_often(
-    reader: Reader, callback: Callback, checks: Sequence[Check], name: str
+    reader: Reader, callback: RecordedCallback, checks: Sequence[Check], name: str
 ) -> list[Check]:
     """Return the checks of those epochs at which the callback made one."""
     if callback.config.get("save_freq", "epoch") != "epoch":
@@ -128,7 +132,10 @@ def _as_often(
 
 
 def _rules(
-    callback: Callback | None, config: dict[str, Any], keep: int | None, checks: Sequence[Check]
+    callback: RecordedCallback | None,
+    config: dict[str, Any],
+    keep: int | None,
+    checks: Sequence[Check],
 ) -> Rules:
     had = {} if callback is None else callback.config
     if callback is None:
@@ -147,7 +154,7 @@ def _rules(
 
 
 def _names(
-    template: str | None, callback: Callback | None, checks: Sequence[Check]
+    template: str | None, callback: RecordedCallback | None, checks: Sequence[Check]
 ) -> Callable[[Check], Hashable]:
     """Say which checks' files have the same name, by the template, else by the names that are recorded."""
     if callback is None:

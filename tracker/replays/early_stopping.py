@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker.policies import EarlyStopping, replay_early_stopping
-from tracker.queries.callbacks import Callback, actors, callbacks
+from tracker.queries.callbacks import RecordedCallback, actors, callbacks
 from tracker.queries.resolve import labels
 from tracker.replays import curves
 from tracker.replays.settings import LeftOut, arguments, other_rules, watching
@@ -91,7 +91,7 @@ def _configs(
     for run in runs:
         callback = _judge(own.get(run, []), asked.get("monitor"), acted.get(run))
         config = arguments(EarlyStopping, callback, asked, has[run])
-        if left.lacks(run, names[run], config["monitor"], has[run]):
+        if left.leave_out(run, names[run], config["monitor"], has[run]):
             continue
         rule = EarlyStopping(**config)
         recorded = other_rules(callback, asked)
@@ -99,7 +99,9 @@ def _configs(
     return configs
 
 
-def _judge(group: Sequence[Callback], monitor: str | None, actor: str | None) -> Callback | None:
+def _judge(
+    group: Sequence[RecordedCallback], monitor: str | None, actor: str | None
+) -> RecordedCallback | None:
     """Return whose settings count: of those that look at ``monitor`` the one that stopped it, else the first."""
     candidates = watching(group, monitor)
     stopped = [one for one in candidates if actor in one.ids]

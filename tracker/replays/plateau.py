@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tracker.models import DECISION
 from tracker.policies import ReduceLROnPlateau
 from tracker.queries import Listing
-from tracker.queries.callbacks import Callback, decided
-from tracker.queries.listing import columns
+from tracker.queries.callbacks import RecordedCallback, decided
+from tracker.queries.listing import Column, columns
 from tracker.replays import curves
 from tracker.replays.settings import LeftOut, arguments, each_callback, remark
 from tracker.storage.database import Reader
 
 REDUCTIONS = columns(
-    "run. epoch# monitor. value best best_epoch~ wait# factor lr_before lr_after reason."
-)
+    Column("run", "text"), DECISION.c.epoch, DECISION.c.monitor, DECISION.c.value, DECISION.c.best,
+    DECISION.c.best_epoch, Column("wait", "integer"), Column("factor", "number"), DECISION.c.lr_before,
+    DECISION.c.lr_after, DECISION.c.reason,
+)  # fmt: skip
 _UNKNOWN = "; no learning rate was recorded, 1 stands for the first one"
 
 
@@ -40,7 +43,7 @@ def reductions(
         reader, runs, "ReduceLROnPlateau", asked.get("monitor")
     ):
         rule = ReduceLROnPlateau(**arguments(ReduceLROnPlateau, callback, asked, there))
-        if left.lacks(run, name, rule.monitor, there):
+        if left.leave_out(run, name, rule.monitor, there):
             continue
         line = curves.curves(reader, [run], rule.monitor)[run]
         rates = _Rates(line, _recorded(reader, callback))
@@ -49,7 +52,7 @@ def reductions(
     return Listing(REDUCTIONS, rows)
 
 
-def _recorded(reader: Reader, callback: Callback | None) -> dict[int, tuple[float, float]]:
+def _recorded(reader: Reader, callback: RecordedCallback | None) -> dict[int, tuple[float, float]]:
     """Return the learning rate before and after each epoch's verdict."""
     rows = [] if callback is None else decided(reader, callback)
     return {

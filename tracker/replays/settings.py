@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.policies import KERAS, RULES, TRACKER
-from tracker.queries.callbacks import Callback, callbacks
+from tracker.queries.callbacks import RecordedCallback, callbacks
 from tracker.queries.resolve import labels
 from tracker.replays import curves
 from tracker.storage.database import Reader
@@ -48,7 +48,7 @@ def as_patiences(patience: int | Iterable[int] | None) -> list[int] | None:
 
 
 def arguments(
-    rule: Any, callback: Callback | None, asked: Mapping[str, Any], there: set[str]
+    rule: Any, callback: RecordedCallback | None, asked: Mapping[str, Any], there: set[str]
 ) -> dict[str, Any]:
     """Return the arguments of a rule for one run.
 
@@ -89,26 +89,26 @@ def replayed_by(recorded: str) -> str:
     )
 
 
-def other_rules(callback: Callback | None, asked: Mapping[str, Any]) -> str | None:
+def other_rules(callback: RecordedCallback | None, asked: Mapping[str, Any]) -> str | None:
     """Return the recorded rules that a replay takes others for, unasked; None where it does not."""
     recorded = None if callback is None or asked.get("rules") else callback.rules
     return None if recorded in (None, *RULES) else recorded
 
 
-def remark(rules: str, callback: Callback | None, asked: Mapping[str, Any]) -> str:
+def remark(rules: str, callback: RecordedCallback | None, asked: Mapping[str, Any]) -> str:
     """End a reason with what was recorded, where a replay by ``rules`` takes these for others, unasked."""
     recorded = other_rules(callback, asked)
     return "" if recorded is None else f"; by {rules}, for want of the rules {recorded}"
 
 
-def watching(candidates: Sequence[Callback], monitor: str | None) -> list[Callback]:
+def watching(candidates: Sequence[RecordedCallback], monitor: str | None) -> list[RecordedCallback]:
     """Return the callbacks that look at a metric; all of them where none does, or none is named."""
     return [one for one in candidates if one.monitor == monitor] or list(candidates)
 
 
 def each_callback(
     reader: Reader, runs: Sequence[str], kind: str, monitor: str | None
-) -> Iterator[tuple[str, str, Callback | None, set[str]]]:
+) -> Iterator[tuple[str, str, RecordedCallback | None, set[str]]]:
     """Yield run, name, callback and metric names, for each callback of a kind that looks at ``monitor``.
 
     Where none does, the first one is to be tried with that metric; where a run has no such callback, None.
@@ -117,7 +117,7 @@ def each_callback(
     called = labels(reader.connection, runs)
     there = curves.metrics_of(reader, runs)
     for run in runs:
-        chosen: list[Callback | None] = [*watching(own.get(run, []), monitor)]
+        chosen: list[RecordedCallback | None] = [*watching(own.get(run, []), monitor)]
         if not chosen or (monitor is not None and chosen[0] and chosen[0].monitor != monitor):
             chosen = chosen[:1] or [None]
         for callback in chosen:
@@ -135,8 +135,8 @@ class LeftOut:
         self._named = None if named is None else set(named)
         self._lacking: dict[str, tuple[str, str, set[str]]] = {}
 
-    def lacks(self, run: str, name: str, monitor: str, there: set[str]) -> bool:
-        """Return whether a run is to be left out: it has not got the metric, and nobody named it.
+    def leave_out(self, run: str, name: str, monitor: str, there: set[str]) -> bool:
+        """Leave a run out that does not have the metric and was not named; returns whether it is left out.
 
         Args:
             run, name: its id, and what it is called.

@@ -27,7 +27,7 @@ from typing import Any
 
 from tracker.errors import BadValue
 from tracker.series.batch import LAST_STEP, Batch, Calls, pack
-from tracker.series.deferred import snapshot
+from tracker.series.deferred import check, snapshot
 from tracker.values import brief, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
@@ -204,6 +204,20 @@ class Buffer:
             self.bad += lost.points
             self.warning = self.warning or f"A value was not recorded: {lost.why}."
         return batch
+
+
+def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
+    """Raise what `Buffer.log` raises, and keep nothing."""
+    try:
+        for name, value in {**metrics}.items():
+            if value.__class__ is not float:
+                check(value, name)
+    except BadValue:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        raise no_mapping(metrics) from error
+    if step is not None and (step.__class__ is not int or step >> 62):
+        _whole(step)
 
 
 def _next_step(last: int, step: int | None) -> int:

@@ -42,6 +42,17 @@ def snapshot(value: Any, name: str) -> float | Deferred:
     Raises:
         BadValue: as `number` does.
     """
+    read = _read_now(value, name)
+    return _copied(value) if read is None else read
+
+
+def check(value: Any, name: str) -> None:
+    """Raise what `snapshot` raises; copies nothing and waits for no device."""
+    _read_now(value, name)
+
+
+def _read_now(value: Any, name: str) -> float | None:
+    """Return ``value`` as a float; None where reading it would wait for a device."""
     try:
         if value.__class__ in _USUAL:
             return float(value)
@@ -56,9 +67,7 @@ def snapshot(value: Any, name: str) -> float | Deferred:
         return number(value, name)  # or says what is wrong
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        if value.is_complex():
-            return number(value, name)
-        return Deferred(value.detach().clone(), read_torch)
+        return number(value, name) if value.is_complex() else None
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
         if (
@@ -67,10 +76,17 @@ def snapshot(value: Any, name: str) -> float | Deferred:
             or value.dtype.name == "string"
         ):
             return number(value, name)
-        if isinstance(value, tensorflow.Variable):
-            value = value.read_value()
-        return Deferred(value, read_tensorflow)
+        return None
     return number(value, name)
+
+
+def _copied(tensor: Any) -> Deferred:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(tensor, torch.Tensor):
+        return Deferred(tensor.detach().clone(), read_torch)
+    if isinstance(tensor, sys.modules["tensorflow"].Variable):
+        tensor = tensor.read_value()
+    return Deferred(tensor, read_tensorflow)
 
 
 def fetch(waiting: Sequence[Deferred]) -> list[float | None]:

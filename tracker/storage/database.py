@@ -1,6 +1,6 @@
 """Open a database; the only place that begins and commits a transaction on runs.
 
-Whole databases are written elsewhere: `tracker.storage.migrate` upgrades one,
+Whole databases are written elsewhere: `tracker.storage.migrate` creates or upgrades one,
 `tracker.maintenance.salvage` fills a new one.
 
 SQLite releases before 3.51.3 have a rare corruption when two connections write or checkpoint at the
@@ -20,27 +20,31 @@ from typing import TypeVar
 
 from filelock import Timeout
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from tracker.errors import StoreError
 from tracker.storage import schema
-from tracker.storage.driver_errors import in_use, translated
+from tracker.storage.driver_errors import in_use, is_busy, is_not_writable, translated
 from tracker.storage.engine import Lock, engine, never_free, wait_at_most
 from tracker.storage.location import Location, locate
 
-PATIENCE = 1.5  # seconds a write waits for others; a call of ours never takes more than 2
-_PATIENT = 10.0
-_ALONE = 7236254118  # the advisory lock of `transaction(alone=True)`, the same in every release
+PATIENCE = 1.5
+"""Seconds that a write waits for others; a call of ours never takes more than 2."""
+
+_COMPACT_PATIENCE = 10.0
+_ALONE_LOCK = 7236254118
+"""The advisory lock of `Database.transaction` with ``alone``; the same in every release."""
+
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 
-__all__ = ["Database", "Location", "Reader", "locate", "reading", "writing"]
+__all__ = ["Database", "Location", "Reader", "locate", "reading"]
 
 
 class Database:
     """A handle: one connection, one lock file. Not shared between threads without a lock.
 
     Args:
-        location: where it is.
+        location: the database.
         patience: seconds that a transaction waits for others.
         mode: ``rw``, or ``ro`` for `snapshot` only.
     """
@@ -70,7 +74,8 @@ class Database:
         give_up = time.monotonic() + (self._patience if patience is None else patience)
         with in_use(self.location), ExitStack() as opened:
             with translated(self.location):
-                self._check_file()  # before the lock, which would make the folder anew
+                # Before the lock as well: its file would create the folder again.
+                self._check_file()
                 opened.enter_context(self._lock.held(give_up - time.monotonic()))
                 self._check_file()
                 connection = self._connected()
@@ -78,7 +83,7 @@ class Database:
                 wait_at_most(connection, give_up - time.monotonic())
                 opened.enter_context(connection.begin())
                 if alone and self.location.path is None:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
             yield connection
 
     @contextmanager
@@ -98,16 +103,16 @@ class Database:
 
     @contextmanager
     def _dropped_on_errors(self) -> Iterator[None]:
-        """Never go on with a connection whose fsync may have failed, or that is in the middle of something."""
+        """Never continue with a connection whose fsync may have failed, or that is within a statement."""
         try:
             yield
         except BaseException as error:
-            if not _is_busy(error):
+            if not is_busy(error):
                 self._drop()
             raise
 
     def _check_file(self) -> None:
-        """Refuse a file that has gone, and leave one that another took the place of."""
+        """Refuse a file that was deleted, and abandon the connection to one that was replaced."""
         path = self.location.path
         if path is None:
             return
@@ -140,7 +145,8 @@ class Database:
         """Close under the lock: the last one to close a WAL database checkpoints it."""
         if self._connection is None:
             return
-        if self._mode != "rw":  # it has nothing to checkpoint
+        # A read-only connection checkpoints nothing.
+        if self._mode != "rw":
             self._drop()
             return
         try:
@@ -155,10 +161,6 @@ class Database:
         self._abandon()
         self._lock.leave()
         self._lock = Lock(self.location)
-
-
-def _is_busy(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and "locked" in str(error.orig)
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,10 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
     """
     location = database if isinstance(database, Location) else locate(database)
     with translated(location):
-        there = location.exists()
-        if there:
+        exists = location.exists()
+        if exists:
             schema.check_file(location)
-    if not there:
+    if not exists:
         yield Reader(location, None)
         return
     with in_use(location), ExitStack() as opened:
@@ -217,32 +219,11 @@ def _open_to_read(location: Location) -> Iterator[Connection]:
             # WAL needs a file beside the database, which a read-only folder cannot hold.
             if location.path is None or os.access(location.path.parent, os.W_OK):
                 raise
-            if "unable to open" not in str(error) and "readonly" not in str(error):
+            if not is_not_writable(error):
                 raise
             fixed = engine(location, "ro&immutable=1", PATIENCE)
             connection = opened.enter_context(fixed.connect())
         yield connection
-
-
-@contextmanager
-def writing(database: str | os.PathLike[str] | Location | None = None) -> Iterator[Connection]:
-    """Open for one write transaction; makes or migrates the database first."""
-    location = database if isinstance(database, Location) else locate(database)
-    prepare(location)
-    handle = Database(location, patience=_PATIENT)
-    try:
-        with handle.transaction() as connection:
-            yield connection
-    finally:
-        handle.close()
-
-
-def prepare(location: Location) -> None:
-    """Make the database, or bring it to this release's schema; does nothing where it is current."""
-    if peek(location) != schema.HEAD:
-        from tracker.storage import migrate
-
-        migrate.upgrade(location)
 
 
 def peek(location: Location) -> str:
@@ -266,8 +247,8 @@ def compact(location: Location) -> int:
     if location.path is None or not location.exists():
         return 0
     before = location.path.stat().st_size
-    with translated(location), Lock(location).held(_PATIENT):
-        opened = engine(location, "rw", _PATIENT).connect()
+    with translated(location), Lock(location).held(_COMPACT_PATIENCE):
+        opened = engine(location, "rw", _COMPACT_PATIENCE).connect()
         with opened as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
@@ -280,7 +261,7 @@ T = TypeVar("T")
 
 
 class Questions:
-    """Asks from any thread of the process that made it; the connection is kept from one to the next."""
+    """Reads from any thread of the process that created it, over one connection that is kept open."""
 
     def __init__(self, location: Location) -> None:
         self._database = Database(location, mode="ro")
@@ -288,10 +269,10 @@ class Questions:
         self._closed = False
 
     def ask(self, ask: Callable[[Connection], T]) -> T:
-        """Return what ``ask`` finds in a snapshot of what is committed.
+        """Return what ``ask`` returns for a snapshot of what is committed.
 
         Raises:
-            StoreError: when there is no answer.
+            StoreError: when the database cannot be reached or read.
         """
         with self._lock:
             try:
@@ -302,9 +283,10 @@ class Questions:
                     self._database.close()
 
     def close(self) -> None:
-        """Keep no connection any more, from one question to the next either."""
+        """Close the connection; what is asked from now on opens one of its own."""
         self._closed = True
-        if self._lock.acquire(blocking=False):  # else the question that is asked now closes it
+        # Without the lock: a question is being answered, which closes the connection itself.
+        if self._lock.acquire(blocking=False):
             self._database.close()
             self._lock.release()
 

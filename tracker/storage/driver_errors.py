@@ -1,7 +1,12 @@
-"""What databases' drivers and the file system raise, as `StoreError`s that name the database."""
+"""What databases' drivers and the file system raise, as `StoreError`s that name the database.
+
+Errors are told apart by their codes: SQLite's result codes (https://www.sqlite.org/rescode.html) and
+PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+"""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +16,45 @@ from sqlalchemy.exc import DBAPIError
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
 from tracker.storage.location import Location
 
+_BUSY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        "55P03",  # lock_not_available, after lock_timeout
+        "40P01",  # deadlock_detected
+    }
+)
+_NOT_WRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        "25006",  # read_only_sql_transaction
+        "42501",  # insufficient_privilege
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+
+
+def code_of(error: BaseException | None) -> int | str | None:
+    """Return SQLite's primary result code or PostgreSQL's SQLSTATE; None for an error without one."""
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    if isinstance(error, sqlite3.Error):
+        # Python's own sqlite3 errors, such as that of a closed connection, have no code.
+        extended = getattr(error, "sqlite_errorcode", None)
+        return None if extended is None else extended & 0xFF
+    return getattr(error, "sqlstate", None)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Say whether somebody else held a lock for too long."""
+    return code_of(error) in _BUSY
+
+
+def is_not_writable(error: BaseException) -> bool:
+    """Say whether the database or its folder cannot be opened for that."""
+    return code_of(error) in _NOT_WRITABLE
+
 
 @contextmanager
 def in_use(location: Location) -> Iterator[None]:
@@ -18,7 +62,7 @@ def in_use(location: Location) -> Iterator[None]:
     try:
         yield
     except Timeout as error:
-        raise DatabaseBusy(_busy(location)) from error
+        raise _busy(location) from error
     except DBAPIError as error:
         raise _meaning(error, location) from error
 
@@ -43,19 +87,21 @@ def translated(location: Location) -> Iterator[None]:
         ) from error
 
 
-def _busy(location: Location) -> str:
-    return f"The database {location} was locked by another process for too long. Try again."
+def _busy(location: Location) -> DatabaseBusy:
+    return DatabaseBusy(
+        f"The database {location} was locked by another process for too long. Try again."
+    )
 
 
 def _meaning(error: DBAPIError, location: Location) -> StoreError:
-    text = str(error.orig)
-    if "locked" in text or "busy" in text or "lock timeout" in text:
-        return DatabaseBusy(_busy(location))
-    if "readonly" in text or "unable to open" in text:
+    code, text = code_of(error), str(error.orig).strip()
+    if code in _BUSY:
+        return _busy(location)
+    if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
-    if "not a database" in text or "malformed" in text:
+    if code in _DAMAGED:
         return NotATrackerDatabase(
-            f"The database {location} is damaged or no database ({text}). "
+            f"The database {location} is damaged or not a database ({text}). "
             f"Look at it with: tracker db doctor --database {location}"
         )
-    return StoreError(f"The database {location} refused: {text.strip()}")
+    return StoreError(f"The database {location} refused: {text}")

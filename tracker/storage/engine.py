@@ -2,7 +2,7 @@
 
 SQLite facts this rests on, all measured: a deferred BEGIN that becomes a write fails at once whatever
 the timeout (so: ``BEGIN IMMEDIATE``); WAL with ``synchronous=NORMAL`` loses acknowledged commits at
-power loss (so: FULL); changing to WAL fails at once while anybody reads (so: tried again).
+power loss (so: FULL); changing to WAL fails at once while anybody reads (so: retried).
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tracker.storage.driver_errors import is_busy
 from tracker.storage.location import Location
 
 _POLL_SECONDS = 0.002
 
 
 class Lock:
-    """The lock file beside an SQLite database; nothing for a server, which locks by itself."""
+    """The lock file beside an SQLite database; does nothing for a server, which has its own locks."""
 
     def __init__(self, location: Location) -> None:
         self._file = None
@@ -33,26 +34,25 @@ class Lock:
             self._file = FileLock(
                 f"{location.path}.lock",
                 mode=0o600,
-                poll_interval=_POLL_SECONDS,
                 thread_local=False,
             )
 
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
-        """Hold it; raises filelock's Timeout when others did for longer than ``patience`` seconds."""
+        """Hold the lock; raises filelock's Timeout when others held it for longer than ``patience`` seconds."""
         if self._file is None:
             yield
         else:
-            with self._file.acquire(timeout=max(0.0, patience)):
+            with self._file.acquire(max(0.0, patience), poll_interval=_POLL_SECONDS):
                 yield
 
     def leave(self) -> None:
-        """Never touch it again: after a fork, letting go of it here would let go of the parent's."""
+        """Never touch the lock again: after a fork, releasing it here would release the parent's."""
         never_free(self)
 
 
 def never_free(thing: object) -> None:
-    """Keep an object and all it holds from ever being closed, at the end of the interpreter too."""
+    """Keep an object and all it holds from ever being closed, even at the end of the interpreter."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
@@ -60,27 +60,27 @@ def engine(location: Location, mode: str, patience: float) -> Engine:
     """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``."""
     if location.path is None:
         return _server_engine(location.url, mode, patience)
-    made = create_engine(
+    created = create_engine(
         "sqlite://", creator=_connector(location.path, mode, patience), poolclass=NullPool
     )
-    begin_with(made, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
-    event.listen(made, "invalidate", _end_at_once)
-    return made
+    begin_with(created, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
+    event.listen(created, "invalidate", _roll_back)
+    return created
 
 
-def _end_at_once(connection: sqlite3.Connection, record: object, error: object) -> None:
-    """End the transaction of a connection given up in a statement, as Ctrl-C does.
+def _roll_back(connection: sqlite3.Connection, record: object, error: object) -> None:
+    """End the transaction of a connection that was given up within a statement, as Ctrl-C does.
 
-    To close it would not: a statement that a traceback still holds would keep the write lock.
+    Closing it would not: a statement that a traceback still holds would keep the write lock.
     """
     with suppress(sqlite3.Error):
         connection.rollback()
 
 
-def begin_with(made: Engine, begin: str) -> None:
+def begin_with(engine: Engine, begin: str) -> None:
     """Have every transaction of an SQLite engine begin with this statement."""
 
-    @event.listens_for(made, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
@@ -113,14 +113,14 @@ def _connector(path: Path, mode: str, patience: float) -> Callable[[], sqlite3.C
 
 
 def set_durable(connection: sqlite3.Connection, patience: float) -> None:
-    """Choose WAL and a full fsync a commit; SQLite's own timeout does not cover the change to WAL."""
+    """Choose WAL and a full fsync per commit; SQLite's own timeout does not cover the change to WAL."""
     give_up = time.monotonic() + patience
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             break
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > give_up:
+            if not is_busy(error) or time.monotonic() > give_up:
                 raise
             time.sleep(_POLL_SECONDS)
     connection.execute("PRAGMA synchronous=FULL")

@@ -1,66 +1,255 @@
-"""What a run records, as rows and entries (`tracker.storage.journal`)."""
+"""What a run records, as entries: one `TypedDict` per kind, each made by the function named after it.
+
+An entry is plain data, so that it can be kept as a line of JSON (`tracker.storage.spool`) until the
+database takes it (`tracker.storage.journal`). The keys are those of every release: a spool that an
+earlier release has left behind is applied by this one.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
 from tracker.series.blocks import CallBlock
-from tracker.storage.journal import Entry
+from tracker.states import CheckpointState, RunStatus
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
 
-
-def param(run_id: str, name: Any, value: Any) -> dict[str, Any]:
-    """Return a parameter as its table's columns."""
-    kind, text, number = values.param_encode(value)
-    return {
-        "run_id": run_id,
-        "name": values.name_text(name),
-        "kind": kind,
-        "text": text,
-        "number": number,
-    }
+MetricValue = tuple[str, float | None, str | None]
+"""A metric's name, value and kind, see `tracker.values.split`."""
 
 
-def params(run_id: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return parameters as their table's columns.
+class EpochEntry(TypedDict):
+    """An epoch and its metrics; a later entry of the same epoch adds to it."""
 
-    Raises:
-        BadValue: for what is no mapping, and for a value that cannot be kept.
-    """
-    try:
-        pairs = given.items()
-    except (AttributeError, TypeError) as error:
-        raise values.no_mapping(given, "params", "a dict of names and values") from error
-    return [param(run_id, name, value) for name, value in pairs]
+    kind: Literal["epoch"]
+    run: str
+    attempt: int
+    epoch: int
+    started: int
+    seconds: float
+    learning_rate: float | None
+    metrics: Sequence[MetricValue]
 
 
-def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> list[dict[str, Any]]:
-    """Return tags as their table's columns.
+class DecisionRow(TypedDict):
+    """The columns of `tracker.models.Decision`."""
 
-    Raises:
-        BadValue: for what is neither a mapping nor names.
-    """
-    if isinstance(given, str):
-        given = [given]
-    try:
-        pairs = given.items() if isinstance(given, Mapping) else [(name, "") for name in given]
-    except TypeError as error:
-        raise values.no_mapping(given, "tags", "names, or a dict of names and values") from error
-    return [
-        {
-            "run_id": run_id,
-            "name": values.name_text(name),
-            "value": values.clean_text(str(value)),
-        }
-        for name, value in pairs
-    ]
+    run_id: str
+    attempt: int
+    number: int
+    policy_id: str
+    epoch: int
+    step: int | None
+    monitor: str | None
+    value: float | None
+    value_kind: str | None
+    best: float | None
+    best_kind: str | None
+    best_epoch: int | None
+    wait: int | None
+    verdict: str
+    reason: str
+    lr_before: float | None
+    lr_after: float | None
+    path: str | None
+    state: str | None
+    decided: int
+    superseded: bool
+
+
+class DecisionEntry(TypedDict):
+    """A decision; ``claims``: whether what earlier attempts recorded from its epoch on is superseded."""
+
+    kind: Literal["decision"]
+    claims: NotRequired[bool]
+    row: DecisionRow
+
+
+class CheckpointRow(TypedDict):
+    """The columns of `tracker.models.Checkpoint`."""
+
+    id: str
+    run_id: str
+    attempt: int
+    policy_id: str | None
+    path: str
+    bytes: int
+    sha256: str
+    epoch: int | None
+    step: int | None
+    monitor: str | None
+    value: float | None
+    value_kind: str | None
+    metrics: str
+    state: str
+    pending: bool
+    pinned: bool
+    created: int
+
+
+class CheckpointEntry(TypedDict):
+    """A complete file; with ``pending`` set in its row, one that is about to take its name."""
+
+    kind: Literal["checkpoint"]
+    row: CheckpointRow
+
+
+class CheckpointStateEntry(TypedDict):
+    """A state that registered files have from now on."""
+
+    kind: Literal["checkpoint_state"]
+    ids: list[str]
+    state: str
+    pending: bool
+
+
+class ParamRow(TypedDict):
+    """The columns of `tracker.models.Param`."""
+
+    run_id: str
+    name: str
+    kind: str
+    text: str
+    number: float | None
+
+
+class ParamsEntry(TypedDict):
+    """Hyperparameters; a later value of the same name replaces an earlier one."""
+
+    kind: Literal["params"]
+    rows: list[ParamRow]
+
+
+class TagRow(TypedDict):
+    """The columns of `tracker.models.Tag`."""
+
+    run_id: str
+    name: str
+    value: str
+
+
+class TagsEntry(TypedDict):
+    """Labels; a later value of the same name replaces an earlier one."""
+
+    kind: Literal["tags"]
+    rows: list[TagRow]
+
+
+class PolicyRow(TypedDict):
+    """The columns of `tracker.models.Policy`."""
+
+    id: str
+    run_id: str
+    attempt: int
+    number: int
+    kind: str
+    monitor: str | None
+    rules: str | None
+    config: str
+
+
+class PolicyEntry(TypedDict):
+    """A callback's configuration; a later one of the same id replaces it."""
+
+    kind: Literal["policy"]
+    row: PolicyRow
+
+
+class AttemptEntry(TypedDict):
+    """Columns of an attempt that change: what was captured, the heartbeat, counts."""
+
+    kind: Literal["attempt"]
+    id: str
+    values: dict[str, Any]
+
+
+class Ending(TypedDict):
+    """How a run ended, or that it has not: what a resume takes away and a refused one gives back."""
+
+    status: str
+    reason: str | None
+    error: str | None
+    ended: int | None
+
+
+class EndEntry(TypedDict):
+    """The end of an attempt, and of its run; with ``kept`` the run ends as it had before the attempt."""
+
+    kind: Literal["end"]
+    run: str
+    id: str
+    attempt: int
+    status: str
+    reason: str | None
+    error: str | None
+    ended: int
+    kept: NotRequired[Ending]
+
+
+class ClockRow(TypedDict):
+    """The columns of `tracker.models.Clock`."""
+
+    run_id: str
+    attempt: int
+    number: int
+    calls: int
+    first_step: int
+    last_step: int
+    started: int
+    final: bool
+    payload: bytes
+
+
+class BlockValues(TypedDict):
+    """The values of one series in a block of calls."""
+
+    name: str
+    points: int
+    first_step: int
+    last_step: int
+    payload: bytes
+
+
+class SeriesEntry(TypedDict):
+    """One block of calls: its clock, and the values of each series."""
+
+    kind: Literal["series"]
+    run: str
+    attempt: int
+    clock: ClockRow
+    blocks: list[BlockValues]
+
+
+class FollowEntry(TypedDict):
+    """The end of an attempt and the begin of the next one, in the same process."""
+
+    kind: Literal["follow"]
+    run: str
+    earlier: str
+    id: str
+    number: int
+    time: int
+
+
+Entry = (
+    EpochEntry
+    | DecisionEntry
+    | CheckpointEntry
+    | CheckpointStateEntry
+    | ParamsEntry
+    | TagsEntry
+    | PolicyEntry
+    | AttemptEntry
+    | EndEntry
+    | SeriesEntry
+    | FollowEntry
+)
 
 
 def epoch(
@@ -70,9 +259,9 @@ def epoch(
     started: int,
     seconds: float,
     learning_rate: float | None,
-    metrics: list[tuple[str, float | None, str | None]],
-) -> Entry:
-    """Return the entry of an epoch; metrics as (name, value, kind)."""
+    metrics: Sequence[MetricValue],
+) -> EpochEntry:
+    """Return the entry of an epoch; a learning rate that is not finite is left out."""
     known = learning_rate is not None and math.isfinite(learning_rate)
     return {
         "kind": "epoch",
@@ -86,28 +275,111 @@ def epoch(
     }
 
 
-def end(
-    run_id: str,
-    attempt_id: str,
-    attempt: int,
-    status: str,
-    reason: str | None,
-    error: BaseException | str | None,
-) -> Entry:
-    """Return the entry that ends an attempt, and its run; text is redacted."""
+def decision(row: DecisionRow, *, claims: bool) -> DecisionEntry:
+    """Return the entry of a decision."""
+    return {"kind": "decision", "claims": claims, "row": row}
+
+
+def checkpoint(row: CheckpointRow) -> CheckpointEntry:
+    """Return the entry that registers a file."""
+    return {"kind": "checkpoint", "row": row}
+
+
+def checkpoint_state(
+    ids: list[str], state: CheckpointState | str, *, pending: bool = False
+) -> CheckpointStateEntry:
+    """Return the entry that gives checkpoints a state; ``pending``: until their files say so."""
+    return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
+
+
+def params(run_id: str, given: Mapping[str, Any]) -> ParamsEntry:
+    """Return the entry of hyperparameters.
+
+    Raises:
+        BadValue: if they are not a mapping, or a value cannot be kept.
+    """
+    try:
+        pairs = given.items()
+    except (AttributeError, TypeError) as error:
+        raise values.no_mapping(given, "params", "a dict of names and values") from error
+    return {"kind": "params", "rows": [_param(run_id, name, value) for name, value in pairs]}
+
+
+def _param(run_id: str, name: Any, value: Any) -> ParamRow:
+    kind, text, number = values.param_encode(value)
     return {
-        "kind": "end",
-        "run": run_id,
-        "id": attempt_id,
-        "attempt": attempt,
-        "status": status,
-        "reason": None if reason is None else _told(str(reason)),
-        "error": None if error is None else _told(_worded(error)),
-        "ended": now(),
+        "run_id": run_id,
+        "name": values.name_text(name),
+        "kind": kind,
+        "text": text,
+        "number": number,
     }
 
 
-def _worded(error: BaseException | str) -> str:
+def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> TagsEntry:
+    """Return the entry of tags.
+
+    Raises:
+        BadValue: if they are neither a mapping nor names.
+    """
+    if isinstance(given, str):
+        given = [given]
+    try:
+        pairs = given.items() if isinstance(given, Mapping) else [(name, "") for name in given]
+    except TypeError as error:
+        raise values.no_mapping(given, "tags", "names, or a dict of names and values") from error
+    return {"kind": "tags", "rows": [_tag(run_id, name, value) for name, value in pairs]}
+
+
+def _tag(run_id: str, name: Any, value: Any) -> TagRow:
+    text = values.clean_text(str(value))
+    return {"run_id": run_id, "name": values.name_text(name), "value": text}
+
+
+def policy(row: PolicyRow) -> PolicyEntry:
+    """Return the entry of a callback's configuration."""
+    return {"kind": "policy", "row": row}
+
+
+def attempt(attempt_id: str, **columns: Any) -> AttemptEntry:
+    """Return the entry that changes columns of an attempt."""
+    return {"kind": "attempt", "id": attempt_id, "values": columns}
+
+
+def end(
+    run_id: str,
+    attempt_id: str,
+    number: int,
+    status: RunStatus,
+    reason: str | None,
+    error: BaseException | str | None,
+    *,
+    kept: Ending | None = None,
+) -> EndEntry:
+    """Return the entry that ends an attempt, and its run; text is redacted.
+
+    Args:
+        run_id: the run.
+        attempt_id, number: the attempt.
+        status, reason, error: how it ended.
+        kept: how the run had ended before, where this attempt must not change that.
+    """
+    entry: EndEntry = {
+        "kind": "end",
+        "run": run_id,
+        "id": attempt_id,
+        "attempt": number,
+        "status": status,
+        "reason": None if reason is None else _kept_text(str(reason)),
+        "error": None if error is None else _kept_text(_error_text(error)),
+        "ended": now(),
+    }
+    if kept is not None:
+        entry["kept"] = kept
+    return entry
+
+
+def _error_text(error: BaseException | str) -> str:
     if isinstance(error, str):
         return error
     try:
@@ -118,27 +390,15 @@ def _worded(error: BaseException | str) -> str:
     return f"{name}: {text}" if text else name
 
 
-def _told(text: str) -> str:
+def _kept_text(text: str) -> str:
     """Redact what somebody wrote, and cut what nobody would read."""
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]} … ({len(text)} characters)"
     return values.clean_text(redact(text))
 
 
-def follow(run_id: str, earlier_id: str, attempt_id: str, number: int) -> Entry:
-    """Return the entry that ends an attempt and begins the next one in the same process."""
-    return {
-        "kind": "follow",
-        "run": run_id,
-        "earlier": earlier_id,
-        "id": attempt_id,
-        "number": number,
-        "time": now(),
-    }
-
-
-def series(run_id: str, attempt: int, block: CallBlock) -> Entry:
-    """Make the entry that stores one block of calls."""
+def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
+    """Return the entry that stores one block of calls."""
     return {
         "kind": "series",
         "run": run_id,
@@ -156,12 +416,24 @@ def series(run_id: str, attempt: int, block: CallBlock) -> Entry:
         },
         "blocks": [
             {
-                "name": series.name,
-                "points": series.points,
-                "first_step": series.first_step,
-                "last_step": series.last_step,
-                "payload": series.payload,
+                "name": one.name,
+                "points": one.points,
+                "first_step": one.first_step,
+                "last_step": one.last_step,
+                "payload": one.payload,
             }
-            for series in block.series
+            for one in block.series
         ],
+    }
+
+
+def follow(run_id: str, earlier_id: str, attempt_id: str, number: int) -> FollowEntry:
+    """Return the entry that ends an attempt and begins the next one in the same process."""
+    return {
+        "kind": "follow",
+        "run": run_id,
+        "earlier": earlier_id,
+        "id": attempt_id,
+        "number": number,
+        "time": now(),
     }

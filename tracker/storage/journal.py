@@ -1,7 +1,7 @@
-"""What is written, as entries: plain dicts that are applied to the database, or kept in the spool until they can be.
+"""Write entries (`tracker.storage.entries`) into the database, inside the caller's transaction.
 
 Each entry can be applied twice with the same effect as once, so that a spool is imported without
-doubles whatever was committed before. `apply` runs inside the caller's transaction.
+doubles whatever was committed before.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from tracker.models import (
     SERIES,
     TAG,
 )
+from tracker.states import CheckpointState, RunStatus
+from tracker.storage import entries as kinds
 from tracker.storage import summaries
 from tracker.storage.chunks import in_parts
+from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
-
-Entry = dict[str, Any]
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -42,7 +43,7 @@ def apply(connection: Connection, entries: Iterable[Entry]) -> None:
 def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
     """Write what can be written, in order; returns the entries that the database refuses, and why.
 
-    Errors that concern the database and not an entry (a full disk, a lock) come out.
+    Errors that concern the database and not an entry (a full disk, a lock) are raised.
     """
     refused: list[tuple[Entry, Exception]] = []
     for entry in entries:
@@ -82,27 +83,31 @@ _GROW_RUN = (
 )
 
 
-_OVERTAKEN = select(func.count()).where(
+_LATER_ATTEMPTS = select(func.count()).where(
     ATTEMPT.c.run_id == bindparam("run"),
     ATTEMPT.c.number > bindparam("attempt"),
     ATTEMPT.c.first_epoch <= bindparam("epoch"),
 )
 
 
-def _overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
+def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
     """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
     key = {"run": run, "attempt": attempt, "epoch": epoch}
-    return bool(connection.execute(_OVERTAKEN, key).scalar())
+    return bool(connection.execute(_LATER_ATTEMPTS, key).scalar())
 
 
-def _epoch(connection: Connection, entry: Entry) -> None:
+def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
-    claimed = claim(connection, run, attempt, number)
-    superseded = _overtaken(connection, run, attempt, number)
+    superseding = supersede(connection, run, attempt, number)
+    superseded = _is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
     known = connection.execute(_KNOWN_EPOCH, key).first()
-    values = {name: entry[name] for name in ("started", "seconds", "learning_rate")}
-    there: dict[str, tuple[Any, Any]] = {}
+    values: dict[str, Any] = {
+        "started": entry["started"],
+        "seconds": entry["seconds"],
+        "learning_rate": entry["learning_rate"],
+    }
+    earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
         row = {"run_id": run, "attempt": attempt, "epoch": number, **values}
         epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
@@ -111,19 +116,19 @@ def _epoch(connection: Connection, entry: Entry) -> None:
         if values["learning_rate"] is None:
             del values["learning_rate"]
         connection.execute(_change_epoch(epoch_id, values))
-        there = _metrics_there(connection, epoch_id)
+        earlier = _recorded_metrics(connection, epoch_id)
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
     connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
     rows = [
         {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
-        for place, (name, value, kind) in enumerate(entry["metrics"], start=len(there))
+        for place, (name, value, kind) in enumerate(entry["metrics"], start=len(earlier))
     ]
     upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
     changed = any(
-        there.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
+        earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
-    if claimed or changed:
+    if superseding or changed:
         summaries.summarize(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
@@ -133,14 +138,14 @@ def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
     return update(EPOCH).where(EPOCH.c.id == epoch_id).values(**values)
 
 
-def _metrics_there(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
+def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
     found = select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
     rows = connection.execute(found.where(METRIC.c.epoch_id == epoch_id))
     return {row.name: (row.value, row.value_kind) for row in rows}
 
 
-def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
-    """Note the first epoch of an attempt; what earlier attempts recorded from there on is superseded."""
+def supersede(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
+    """Note an attempt's first epoch, and mark what earlier attempts recorded from it on; returns whether it was new."""
     if attempt == 1:
         return False
     first = update(ATTEMPT).where(
@@ -161,65 +166,76 @@ def claim(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
     return True
 
 
-def _decision(connection: Connection, entry: Entry) -> None:
+def _decision(connection: Connection, entry: kinds.DecisionEntry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
     if entry.get("claims", True):
-        claim(connection, *place)
-    row = {**row, "superseded": _overtaken(connection, *place)}
-    upsert(connection, DECISION, [row], ("run_id", "attempt", "number"), ())
+        supersede(connection, *place)
+    superseded = _is_overtaken(connection, *place)
+    upsert(
+        connection,
+        DECISION,
+        [{**row, "superseded": superseded}],
+        ("run_id", "attempt", "number"),
+        (),
+    )
 
 
-def _checkpoint(connection: Connection, entry: Entry) -> None:
+def _checkpoint(connection: Connection, entry: kinds.CheckpointEntry) -> None:
     """Register a complete file; with ``pending`` set, one that is about to take its name."""
     row = entry["row"]
     upsert(connection, CHECKPOINT, [row], ("id",), ("state", "pending"))
     others = and_(CHECKPOINT.c.path == row["path"], CHECKPOINT.c.id != row["id"])
-    replaced = update(CHECKPOINT).where(others, CHECKPOINT.c.state == "available")
-    connection.execute(replaced.values(state="pruned", pending=row["pending"]))
+    replaced = update(CHECKPOINT).where(others, CHECKPOINT.c.state == CheckpointState.AVAILABLE)
+    connection.execute(replaced.values(state=CheckpointState.PRUNED, pending=row["pending"]))
     if not row["pending"]:
         connection.execute(update(CHECKPOINT).where(others).values(pending=False))
 
 
-def _checkpoint_state(connection: Connection, entry: Entry) -> None:
+def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry) -> None:
     change = update(CHECKPOINT).values(state=entry["state"], pending=entry["pending"])
-    for some in in_parts(entry["ids"]):
-        connection.execute(change.where(CHECKPOINT.c.id.in_(some)))
+    for ids in in_parts(entry["ids"]):
+        connection.execute(change.where(CHECKPOINT.c.id.in_(ids)))
 
 
-def _params(connection: Connection, entry: Entry) -> None:
+def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
     upsert(connection, PARAM, entry["rows"], ("run_id", "name"), ("kind", "text", "number"))
 
 
-def _tags(connection: Connection, entry: Entry) -> None:
+def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
     upsert(connection, TAG, entry["rows"], ("run_id", "name"), ("value",))
 
 
-def _policy(connection: Connection, entry: Entry) -> None:
+def _policy(connection: Connection, entry: kinds.PolicyEntry) -> None:
     upsert(connection, POLICY, [entry["row"]], ("id",), ("config",))
 
 
-def _attempt(connection: Connection, entry: Entry) -> None:
+def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
     """Change columns of an attempt: what was captured, heartbeat, counts."""
     connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**entry["values"]))
 
 
-def _end(connection: Connection, entry: Entry) -> None:
-    values = {key: entry[key] for key in ("status", "reason", "error", "ended")}
+def _end(connection: Connection, entry: kinds.EndEntry) -> None:
+    ending: kinds.Ending = {
+        "status": entry["status"],
+        "reason": entry["reason"],
+        "error": entry["error"],
+        "ended": entry["ended"],
+    }
     connection.execute(
         update(ATTEMPT)
         .where(ATTEMPT.c.id == entry["id"])
-        .values(**values, heartbeat=entry["ended"])
+        .values(**ending, heartbeat=entry["ended"])
     )
     newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == entry["run"])
     connection.execute(
         update(RUN)
         .where(RUN.c.id == entry["run"], newest.scalar_subquery() == entry["attempt"])
-        .values(**entry.get("kept", values))
+        .values(**entry.get("kept", ending))
     )
 
 
-def _series(connection: Connection, entry: Entry) -> None:
+def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
     """Upsert one block of calls: its clock and the values of each series."""
     run, attempt = entry["run"], entry["attempt"]
     upsert(connection, CLOCK, [entry["clock"]], ("run_id", "attempt", "number"), _CLOCK_CHANGES)
@@ -253,7 +269,7 @@ def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str,
     return {row.name: row.id for row in connection.execute(known)}
 
 
-def _follow(connection: Connection, entry: Entry) -> None:
+def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
     """End an attempt and begin the next one, in the same process."""
     earlier = ATTEMPT.c.id == entry["earlier"]
     row = connection.execute(select(ATTEMPT).where(earlier)).mappings().one()
@@ -268,20 +284,20 @@ def _follow(connection: Connection, entry: Entry) -> None:
     new = {
         **row,
         **fresh,
-        "status": "running",
+        "status": RunStatus.RUNNING,
         "started": entry["time"],
         "heartbeat": entry["time"],
     }
     upsert(connection, ATTEMPT, [{**new, "ended": None}], ("id",), ())
     ended = {
-        "status": "finished",
+        "status": RunStatus.FINISHED,
         "reason": "the run went on at an earlier epoch",
         "ended": entry["time"],
     }
     connection.execute(update(ATTEMPT).where(earlier).values(**ended))
 
 
-_WRITERS: dict[str, Callable[[Connection, Entry], None]] = {
+_WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "epoch": _epoch,
     "decision": _decision,
     "checkpoint": _checkpoint,

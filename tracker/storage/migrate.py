@@ -1,4 +1,6 @@
-"""Bring a database to this release's schema: with a backup, in one transaction, or not at all."""
+"""Bring a database to this release's schema: with a backup, in one transaction, or not at all.
+
+Alembic is imported only where something has to change: an everyday command does not load it."""
 
 from __future__ import annotations
 
@@ -8,9 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -22,7 +23,12 @@ from tracker.storage.driver_errors import translated
 from tracker.storage.engine import Lock, begin_with, set_durable
 from tracker.storage.location import Location
 
-_ADVISORY_LOCK = 7236254117  # any number, the same in every release
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_ADVISORY_LOCK = 7236254117
+"""Any number, the same in every release."""
+
 _PATIENCE = 60.0
 
 
@@ -37,19 +43,23 @@ def scripts() -> Path:
 
 def config(connection: Connection | None = None) -> Config:
     """Return the Alembic configuration; ``%`` in the path is doubled for its interpolation."""
-    made = Config()
-    made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
-    made.attributes["connection"] = connection
-    return made
+    from alembic.config import Config
+
+    alembic = Config()
+    alembic.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    alembic.attributes["connection"] = connection
+    return alembic
 
 
 def upgrade(location: Location) -> Path | None:
-    """Make or upgrade the database; returns the backup's path when one was made.
+    """Create or upgrade the database; returns the backup's path when one was made.
 
     Raises:
         NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
         StoreError: when the upgrade failed; the database is as it was.
     """
+    from alembic import command
+
     peek(location)
     location.create_folder()
     with translated(location), Lock(location).held(_PATIENCE):
@@ -66,7 +76,7 @@ def upgrade(location: Location) -> Path | None:
 
 
 def backup(location: Location, target: Path | None = None) -> Path | None:
-    """Copy an SQLite database to ``target`` (default: beside it); None for a server, which has its own ways."""
+    """Copy an SQLite database to ``target`` (default: beside it); None for a server, which has its own tools."""
     if location.path is None:
         return None
     if target is None:
@@ -88,9 +98,9 @@ def backup(location: Location, target: Path | None = None) -> Path | None:
 
 
 def _create_file(location: Location) -> None:
-    """Put an empty database in WAL mode there; call it with the lock held.
+    """Create an empty database in WAL mode; call it with the lock held.
 
-    It gets its name when it is whole: a kill while SQLite changes a file to WAL leaves a journal
+    It gets its name when it is complete: a kill while SQLite changes a file to WAL leaves a journal
     that no reader can roll back.
     """
     path = location.path
@@ -101,8 +111,9 @@ def _create_file(location: Location) -> None:
             os.close(os.open(path, os.O_RDWR))
             return
         fresh = path.with_name(f"{path.name}.new")
-        for left in ("", "-journal", "-wal", "-shm"):  # by a process that was killed here
-            Path(f"{fresh}{left}").unlink(missing_ok=True)
+        # A process that was killed in here leaves these.
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
             set_durable(connection, _PATIENCE)
@@ -148,5 +159,5 @@ def _check_foreign_keys(connection: Connection, location: Location) -> None:
     if broken:
         raise StoreError(
             f"The upgrade of {location} would have left {len(broken)} rows without their parent, "
-            f"first in table {broken[0][0]}: nothing was changed. Please report this."
+            f"the first in table {broken[0].table}: nothing was changed. Please report this."
         )

@@ -1,4 +1,4 @@
-"""Where entries wait while the database cannot take them: one fsynced file an attempt.
+"""Pending entries, while the database cannot take them: one fsynced file per attempt.
 
 A line is a CRC-32 and JSON; a torn last line is recognised and left out. Entries can be applied
 twice, so a spool may be imported whatever was committed before.
@@ -17,7 +17,7 @@ from typing import Any
 from zlib import crc32
 
 from tracker.files import private_folder, sync_folder
-from tracker.storage.journal import Entry
+from tracker.storage.entries import Entry
 from tracker.storage.location import Location
 from tracker.values import plain
 
@@ -25,7 +25,7 @@ FOLDER = "spool"
 
 
 class Spool:
-    """The waiting entries of one attempt; safe to use from several threads, and from a signal handler."""
+    """The pending entries of one attempt; safe to use from several threads, and from a signal handler."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,16 +37,17 @@ class Spool:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether no entry is pending."""
         return self.count == 0
 
     def append(self, entries: Iterable[Entry]) -> Exception | None:
-        """Keep entries, on disk when this returns; returns the error where the disk refused and memory keeps them."""
+        """Keep entries, on disk when this returns; returns the error if the disk refused and memory keeps them."""
         entries = list(entries)
         with self._lock:
             self.count += len(entries)
             self.unwritten.extend(entries)
-            if not self.unwritten or self._clearing:  # a signal handler in the middle of `clear`
+            # A signal handler may come in the middle of `clear`, which appends again at its end.
+            if not self.unwritten or self._clearing:
                 return None
             try:
                 self._write("".join(map(_line, self.unwritten)).encode())
@@ -71,7 +72,7 @@ class Spool:
             sync_folder(self.path.parent)
 
     def read(self) -> list[Entry]:
-        """Return the waiting entries, in order."""
+        """Return the pending entries, in order."""
         with self._lock:
             return [*read_file(self.path), *self.unwritten]
 
@@ -116,7 +117,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
-def waiting(location: Location) -> list[Path]:
+def spool_files(location: Location) -> list[Path]:
     """Return the spool files beside a database, oldest first."""
     folder = location.data_folder() / FOLDER
     try:
@@ -143,7 +144,7 @@ def read_file(path: Path) -> list[Entry]:
 
 
 def damaged_lines(path: Path) -> int:
-    """Count the lines that were written whole and cannot be read; a torn last one is none of them."""
+    """Count the lines that were written whole and cannot be read; a torn last one does not count."""
     return sum(line.endswith(b"\n") and _parse(line) is None for line in _lines(path))
 
 

@@ -12,7 +12,7 @@ from tracker.storage.upsert import upsert
 
 
 def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, Any]]) -> None:
-    """Take a new epoch's metrics (rows of `METRIC`) into the summaries."""
+    """Add a new epoch's metrics (rows of `METRIC`) to the summaries."""
     summaries = [
         {
             "run_id": run,
@@ -48,7 +48,7 @@ def _better(new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summarize(connection: Connection, run: str) -> None:
-    """Make a run's summaries anew from its effective epochs."""
+    """Rebuild a run's summaries from its effective epochs."""
     connection.execute(delete(SUMMARY).where(SUMMARY.c.run_id == run))
     rows = connection.execute(
         select(EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
@@ -56,23 +56,24 @@ def summarize(connection: Connection, run: str) -> None:
         .where(EPOCH.c.run_id == run, EPOCH.c.superseded.is_(False))
         .order_by(EPOCH.c.epoch)
     )
-    found: dict[str, dict[str, Any]] = {}
-    for epoch, name, value, kind in rows:
-        one = found.setdefault(
-            name,
+    summaries: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        summary = summaries.setdefault(
+            row.name,
             {
                 "run_id": run,
-                "name": name,
+                "name": row.name,
                 "min": None,
                 "min_epoch": None,
                 "max": None,
                 "max_epoch": None,
             },
         )
-        one.update(last=value, last_kind=kind, last_epoch=epoch)
-        if value is not None and (one["min"] is None or value < one["min"]):
-            one.update(min=value, min_epoch=epoch)
-        if value is not None and (one["max"] is None or value > one["max"]):
-            one.update(max=value, max_epoch=epoch)
-    if found:
-        connection.execute(insert(SUMMARY), list(found.values()))
+        value, epoch = row.value, row.epoch
+        summary.update(last=value, last_kind=row.value_kind, last_epoch=epoch)
+        if value is not None and (summary["min"] is None or value < summary["min"]):
+            summary.update(min=value, min_epoch=epoch)
+        if value is not None and (summary["max"] is None or value > summary["max"]):
+            summary.update(max=value, max_epoch=epoch)
+    if summaries:
+        connection.execute(insert(SUMMARY), list(summaries.values()))

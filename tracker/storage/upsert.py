@@ -18,7 +18,7 @@ def upsert(
     key: tuple[str, ...],
     change: Update,
 ) -> None:
-    """Insert rows; where ``key`` is there already, set the columns of ``change`` (none: leave the row alone)."""
+    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone)."""
     if not rows:
         return
     if not callable(change):

@@ -104,7 +104,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         step = self._tracker_batches(epoch, batch)
         reason = saver.refused or self._tracker_why(comparison, logs, best, best_epoch)
         verdict = "saved" if saver.path is not None else "skipped"
-        self._tracker_decide(verdict, epoch, reason, logs, saver.path, step)
+        cause = None if saver.refused is None else "better-file"
+        self._tracker_decide(verdict, epoch, reason, logs, saver.path, step, cause)
         if self.keep is not None and saver.path is not None:
             self._tracker_prune(epoch, logs, step)
 
@@ -177,6 +178,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         logs: Logs,
         path: Path | None,
         step: int | None,
+        cause: str | None = None,
     ) -> None:
         self.tracker_decided(
             verdict,
@@ -188,6 +190,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             best_epoch=self._tracker_best_epoch,
             path=path,
             state=self._tracker_state(step),
+            cause=cause,
         )
 
     def _tracker_state(self, step: int | None) -> dict[str, Any]:

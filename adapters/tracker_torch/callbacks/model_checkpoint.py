@@ -132,7 +132,12 @@ class ModelCheckpoint(Callback):
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
             self.decide(
-                "saved", reason=reason, epoch=self.loop.epoch, path=path, state=self._saved()
+                "saved",
+                reason=reason,
+                epoch=self.loop.epoch,
+                path=path,
+                state=self._saved(),
+                cause="exception",
             )
 
     def _consider(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> None:
@@ -155,7 +160,13 @@ class ModelCheckpoint(Callback):
             self.kept.add(saved, value, epoch, self.state.as_dict())
             if self.verbose:
                 self.loop.say(f"\nEpoch {epoch + 1}: finished saving model to {saved}")
-        self.decide(verdict.verdict, **verdict.as_decision(), path=saved, state=self._saved())
+        self.decide(
+            verdict.verdict,
+            **verdict.as_decision(),
+            path=saved,
+            state=self._saved(),
+            cause=None if trouble is None else "not-written",
+        )
         self._keep_last(saved, batch)
         self.kept.prune(self.run, self._pruned)
 

@@ -21,7 +21,7 @@ def epochs(value: Any) -> int:
         BadValue: it is no whole number of 0 or more.
     """
     hint = "Count all epochs of the training, those of a resumed run's earlier attempts included."
-    return validation.whole("epochs", value, hint=hint)
+    return validation.count(value, "epochs", hint=hint)
 
 
 def callbacks(value: Iterable[Callback] | Callback | None) -> list[Callback]:

@@ -1,0 +1,122 @@
+"""The step metrics of a run on their way into the database: logged, drained, cut into blocks per attempt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from tracker.series.batch import Batch
+from tracker.series.blocks import SeriesWriter
+from tracker.series.buffer import Buffer
+from tracker.storage import entries
+from tracker.storage.entries import SeriesEntry
+
+log = logging.getLogger("tracker")
+
+
+class _AttemptBlocks:
+    """The blocks of one attempt, and the batches that are not in them yet."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.queued: deque[Batch] = deque()
+        self.writer = SeriesWriter()
+
+    def pack(self) -> None:
+        """Put the queued batches into blocks."""
+        while self.queued:
+            self.writer.add([self.queued.popleft()])
+
+
+class StreamedMetrics:
+    """Holds what `log` was called with until it is saved.
+
+    Any thread may call `log` and `begin`; of the others one at a time.
+
+    Args:
+        run_id, attempt: what is logged first belongs to.
+        next_step: the step of the first call that names none.
+        wake: called when there is much to drain; it must only signal.
+    """
+
+    def __init__(
+        self, run_id: str, attempt: int, *, next_step: int, wake: Callable[[], None]
+    ) -> None:
+        self._run_id = run_id
+        self.buffer = Buffer(next_step=next_step, wake=wake)
+        self.log = self.buffer.log
+        self._attempts = [_AttemptBlocks(attempt)]
+        # Reentrant: a signal handler may have interrupted its own thread while it drains.
+        self._draining = threading.RLock()
+        self._warned = False
+
+    def begin(self, attempt: int, patience: float) -> None:
+        """Take what is logged from now on for another attempt; what was logged before stays with the last one.
+
+        Where another thread has been draining for longer than ``patience`` seconds (a device that does
+        not answer), what was logged in the meantime counts for the new attempt as well.
+        """
+        self._drain(patience)
+        self._attempts.append(_AttemptBlocks(attempt))
+
+    def take(self) -> None:
+        """Take what has been logged; before that it is in the buffer, which is bounded."""
+        self._drain()
+        if self.buffer.warning is not None and not self._warned:
+            self._warned = True
+            log.warning(
+                "local-tracker: %s Training continues; tracker runs show counts such values.",
+                self.buffer.warning,
+            )
+
+    def _drain(self, patience: float = -1) -> None:
+        current = self._attempts[-1]
+        if self._draining.acquire(timeout=patience):
+            try:
+                current.queued.extend(self.buffer.drain())
+            finally:
+                self._draining.release()
+
+    def pending(self) -> list[SeriesEntry]:
+        """Return what has been taken and not been saved, as entries."""
+        for blocks in self._attempts:
+            blocks.pack()
+        return [
+            entries.series(self._run_id, blocks.attempt, block)
+            for blocks in self._attempts
+            for block in blocks.writer.pending()
+        ]
+
+    def saved(self) -> None:
+        """Note that everything `pending` returned last is in the database."""
+        for blocks in self._attempts:
+            blocks.writer.saved()
+        while len(self._attempts) > 1 and not self._attempts[0].queued:
+            del self._attempts[0]
+
+    def abandon(self) -> int:
+        """Give up what has been logged and not been packed; returns how many values are lost."""
+        batches = self.buffer.drain()
+        for blocks in self._attempts:
+            batches += blocks.queued
+            blocks.queued.clear()
+        lost = sum(batch.points for batch in batches)
+        self.buffer.dropped += lost
+        return lost
+
+    @property
+    def lost(self) -> int:
+        """How many values could not be kept so far."""
+        return self.buffer.dropped + self.buffer.bad
+
+    @property
+    def waited(self) -> float:
+        """How many seconds calls of `log` have waited for room so far."""
+        return self.buffer.waited
+
+    def forget(self) -> None:
+        """Let go of everything after a fork: it belongs to the parent."""
+        self.buffer.forget()
+        self._draining = threading.RLock()

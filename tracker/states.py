@@ -1,0 +1,66 @@
+"""The words of the record: each state is an enum that is stored, shown and compared as its word."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Word(StrEnum):
+    """Base of the states: a member is its word, also in messages and in an interpreter."""
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class RunStatus(Word):
+    """What became of a run, or of one attempt of it."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED_EARLY = "stopped_early"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+
+class CheckpointState(Word):
+    """What is known of a registered file; only an available one may be loaded."""
+
+    AVAILABLE = "available"
+    PRUNED = "pruned"
+    MISSING = "missing"
+    MODIFIED = "modified"
+
+
+class VerdictWord(Word):
+    """What a callback decided."""
+
+    IMPROVED = "improved"
+    WAITED = "waited"
+    STOPPED = "stopped"
+    RESTORED = "restored"
+    SAVED = "saved"
+    SKIPPED = "skipped"
+    REDUCED = "reduced"
+    SCHEDULED = "scheduled"
+    PRUNED = "pruned"
+
+
+class StopCause(Word):
+    """Why early stopping ended a training run; None stands for "did not stop"."""
+
+    PATIENCE = "patience"
+    THRESHOLD = "threshold"
+    DIVERGENCE = "divergence"
+    NOT_FINITE = "not-finite"
+
+
+class Cause(Word):
+    """What brought a decision about where it was not the callback's rule; None stands for the rule."""
+
+    EXCEPTION = "exception"
+    """Training raised, and its state was saved once more."""
+    NOT_WRITTEN = "not-written"
+    """The file could not be written: a full disk, a missing permission."""
+    BETTER_FILE = "better-file"
+    """A better file of an earlier attempt has the name already, and stays."""
