@@ -67,7 +67,7 @@ def test_a_walk_of_the_core_never_turns_back(taken: dict[str, Walk], name: str) 
         (["a", "a"], None),
         (["cli.runs", "queries.runs", "storage.spool"], None),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_turn_is_seen(way: list[str], turn: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
