@@ -30,7 +30,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
     csv_file: Any
 
     def _tracker_begin(self, logs: Logs) -> None:
-        goes_on = self._tracker_goes_on()
+        goes_on = self._tracker_continues()
         appends, columns = self.append, list[str]()
         if "://" not in self.filename and (appends or goes_on):
             columns = self._tracker_columns()
@@ -57,7 +57,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
     def tracker_resume(self, epoch: int) -> None:
         """Continue the file of the attempt before: without rows to be repeated, with those lost."""
         session = self._tracker_session
-        if session is None or not self._tracker_goes_on():
+        if session is None or not self._tracker_continues():
             return
         log, recorded = self._tracker_log(), session.run.recorded_epoch
         rows = log.resumed(log.read(torn=True), epoch, recorded, shared=self.append)
@@ -66,7 +66,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
         if log.columns:
             self._tracker_replace(log, rows)
 
-    def _tracker_goes_on(self) -> bool:
+    def _tracker_continues(self) -> bool:
         session, policy = self._tracker_session, self._tracker_policy
         if session is None or policy is None or not session.resuming or "://" in self.filename:
             return False
