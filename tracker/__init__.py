@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tracker import files as files
     from tracker import policies as policies
     from tracker.checkpointing.registry import Checkpoint as Checkpoint
+    from tracker.csv_log import CSVLog as CSVLog
     from tracker.errors import AmbiguousRun as AmbiguousRun
     from tracker.errors import BadValue as BadValue
     from tracker.errors import CheckpointError as CheckpointError
@@ -67,6 +68,7 @@ __version__ = "0.1.0"
 _HOME_OF = {
     "AmbiguousRun": "tracker.errors",
     "BadValue": "tracker.errors",
+    "CSVLog": "tracker.csv_log",
     "Checkpoint": "tracker.checkpointing.registry",
     "CheckpointError": "tracker.errors",
     "Claim": "tracker.recording.active",

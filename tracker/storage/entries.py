@@ -229,7 +229,7 @@ class SeriesEntry(TypedDict):
 
 
 class FollowEntry(TypedDict):
-    """The end of an attempt and the begin of the next one, in the same process."""
+    """The end of an attempt and the start of the next one, in the same process."""
 
     kind: Literal["follow"]
     run: str
@@ -418,13 +418,13 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
         },
         "blocks": [
             {
-                "name": one.name,
-                "points": one.points,
-                "first_step": one.first_step,
-                "last_step": one.last_step,
-                "payload": one.payload,
+                "name": column.name,
+                "points": column.points,
+                "first_step": column.first_step,
+                "last_step": column.last_step,
+                "payload": column.payload,
             }
-            for one in block.series
+            for column in block.series
         ],
     }
 
