@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.helpers.cli import runner
 from tracker.cli import program
 
 Cli = Callable[..., Result]
@@ -18,7 +19,7 @@ def cli() -> Cli:
     """Call ``tracker …``; an error that is none of ours or click's comes out as it is."""
 
     def call(*words: object, **options: Any) -> Result:
-        result = CliRunner().invoke(program, [str(word) for word in words], **options)
+        result = runner().invoke(program, [str(word) for word in words], **options)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
