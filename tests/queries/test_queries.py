@@ -50,11 +50,31 @@ def test_a_run_is_named_by_id_name_prefix_or_name_at_prefix() -> None:
         assert queries.find_run(reader, first[:unique]) == first
 
 
-def test_several_runs_of_a_name_are_listed_as_candidates() -> None:
-    ids = [record("a"), record("a")]
+def test_a_name_means_the_newest_run_of_that_name_and_says_so(caplog: Any) -> None:
+    first, second, third = record("a"), record("a"), record("a")
+    record("b@2")
+    with reading() as reader:
+        assert queries.find_run(reader, "a") == third
+        assert "3 runs are named a; the newest one is meant" in caplog.text
+        assert "a@1 to a@2 or an id" in caplog.text
+        caplog.clear()
+        for text, run in (("a@1", first), ("a@2", second), ("a@3", third), (first, first)):
+            assert queries.find_run(reader, text) == run
+        assert queries.find_run(reader, f"a@{second[:8]}") == second
+        queries.find_run(reader, "b@2")
+        assert caplog.text == ""
+        with pytest.raises(UnknownRun):
+            queries.find_run(reader, "a@4")
+        with pytest.raises(UnknownRun):
+            queries.find_run(reader, "a@0")
+
+
+def test_a_prefix_of_several_ids_is_refused_with_the_candidates() -> None:
+    ids = [record(f"run-{number}") for number in range(17)]
+    start = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
     with reading() as reader, pytest.raises(AmbiguousRun) as caught:
-        queries.find_run(reader, "a")
-    assert all(f"a@{one[:8]}" in str(caught.value) for one in ids)
+        queries.find_run(reader, start)
+    assert all(one[:8] in str(caught.value) for one in ids if one[0] == start)
     assert caught.value.exit_code == 2
 
 
