@@ -45,20 +45,20 @@ def condition(where: str | None, fields: Fields) -> Condition | None:
     Raises:
         WhereError: with a caret under what cannot be read, is not known, or cannot be compared.
     """
-    return None if where is None else _Compiler(where, fields).of(parse(where))
+    return None if where is None else _Compiler(where, fields).condition(parse(where))
 
 
 def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple[Place, bool]]:
     """Return the sort keys' places, and whether each is sorted from high to low.
 
-    A metric is sorted best first; ``-`` turns a key round, ``:asc`` and ``:desc`` are literal.
+    A metric is sorted best first; ``-`` reverses a key, ``:asc`` and ``:desc`` are literal.
     """
-    found = []
+    keys = []
     for key in [] if order_by is None else parse_order(order_by):
         place = _Compiler(key.text, fields).place(key.field)
         falling = place.falling if key.direction in {None, "reversed"} else key.direction == "desc"
-        found.append((place, falling != (key.direction == "reversed")))
-    return found
+        keys.append((place, falling != (key.direction == "reversed")))
+    return keys
 
 
 class _Compiler:
@@ -66,13 +66,13 @@ class _Compiler:
         self._text = text
         self._fields = fields
 
-    def of(self, tree: Tree) -> Condition:
+    def condition(self, tree: Tree) -> Condition:
         if isinstance(tree, Either):
-            return or_(*map(self.of, tree.terms))
+            return or_(*map(self.condition, tree.terms))
         if isinstance(tree, All):
-            return and_(*map(self.of, tree.terms))
+            return and_(*map(self.condition, tree.terms))
         if isinstance(tree, Not):
-            return not_(self.of(tree.term))
+            return not_(self.condition(tree.term))
         if isinstance(tree, Is):
             place = self.place(tree.field)
             if tree.what == "null":
@@ -86,11 +86,10 @@ class _Compiler:
         return self._comparison(tree)
 
     def place(self, field: Field) -> Place:
-        found = self._fields.find(field)
-        if found is not None:
-            return found
-        said = self._fields.unknown(field)
-        raise wrong(self._text, field.at, said)
+        place = self._fields.find(field)
+        if place is None:
+            raise wrong(self._text, field.at, self._fields.unknown(field))
+        return place
 
     def _comparison(self, tree: Comparison) -> Condition:
         left, sign, right = tree.left, tree.sign, tree.right
@@ -115,8 +114,11 @@ class _Compiler:
 
     def _two_fields(self, place: Place, sign: str, field: Field) -> Condition:
         if place.kind == TEXT and field.scope is None and self._fields.find(field) is None:
-            said = f"There is no field {field.name!r}; text stands in quotes: '{field.name}'."
-            raise wrong(self._text, field.at, said)
+            raise wrong(
+                self._text,
+                field.at,
+                f"There is no field {field.name!r}; text stands in quotes: '{field.name}'.",
+            )
         other = self.place(field)
         numbers = {NUMBER, PARAMETER}
         if place.kind != other.kind and not {place.kind, other.kind} <= numbers:

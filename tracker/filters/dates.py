@@ -10,7 +10,7 @@ FORMS = "'2026-03-01', '2026-03-01 12:30', 'today', 'yesterday' or '3 days ago'"
 
 
 def moment(text: str, now: datetime | None = None) -> int | None:
-    """Return microseconds since 1970-01-01 UTC, or None for text that is no point in time.
+    """Return microseconds since 1970-01-01 UTC, or None for text that is not a point in time.
 
     Without an offset (``+01:00``, ``Z``) a time is the local one.
     """

@@ -54,7 +54,7 @@ class Fields:
         self._run_columns = self.columns
 
     def find(self, field: Field) -> Place | None:
-        """Return where the field is, None for a name that nothing here has."""
+        """Return the place of a field; None for a name that nothing here has."""
         if field.scope == "params":
             return param_place(self._key, field.name) if self._has(PARAM, field.name) else None
         if field.scope == "tags":
@@ -76,13 +76,14 @@ class Fields:
         return run_metric(self._key, name, function)
 
     def _has(self, table: TableClause, name: str) -> bool:
-        one = self._connection.execute(select(table.c.name).where(table.c.name == name).limit(1))
-        if one.first() is not None:
+        """Return whether the name is known; without any run, every name is."""
+        rows = self._connection.execute(select(table.c.name).where(table.c.name == name).limit(1))
+        if rows.first() is not None:
             return True
         return self._connection.execute(select(RUN.c.id).limit(1)).first() is None
 
     def unknown(self, field: Field) -> str:
-        """Say that there is no such field, and which one may be meant."""
+        """Return the message for a name that nothing here has: which field may be meant."""
         scopes = {"params": PARAM, "tags": TAG}
         if field.scope in scopes:
             names = self._names(scopes[field.scope])
@@ -107,7 +108,7 @@ class Fields:
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
 
     def names(self) -> list[str]:
-        """Return the names there are: metrics, columns, params and tags."""
+        """Return all known names: metrics, columns, params and tags."""
         return [*self._names(SUMMARY), *self.columns, *self._labels()]
 
     def _labels(self) -> list[str]:
@@ -115,8 +116,8 @@ class Fields:
         return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
 
     def _names(self, table: TableClause) -> list[str]:
-        found = select(table.c.name).distinct().order_by(table.c.name).limit(_MOST_NAMES)
-        return list(self._connection.execute(found).scalars())
+        statement = select(table.c.name).distinct().order_by(table.c.name).limit(_MOST_NAMES)
+        return list(self._connection.execute(statement).scalars())
 
 
 class EpochFields(Fields):
@@ -164,9 +165,16 @@ class DecisionFields(Fields):
 def run_metric(key: Expression, name: str, function: str) -> Place:
     """Return the place of a metric of a run: best, min, max, last, or the epoch of one of them."""
     way = direction(name)
-    which, _, epoch = function.partition("_")
-    field = (way if which == "best" else which) + ("_epoch" if epoch else "")
-    return summary_place(key, name, field, falling=way == "max" and not epoch)
+    columns = SUMMARY.c
+    column = {
+        "best": columns.max if way == "max" else columns.min,
+        "best_epoch": columns.max_epoch if way == "max" else columns.min_epoch,
+        "min": columns.min, "min_epoch": columns.min_epoch,
+        "max": columns.max, "max_epoch": columns.max_epoch,
+        "last": columns.last, "last_epoch": columns.last_epoch,
+    }[function]  # fmt: skip
+    is_epoch = column in {columns.min_epoch, columns.max_epoch, columns.last_epoch}
+    return summary_place(key, name, column, falling=way == "max" and not is_epoch)
 
 
 def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
@@ -181,5 +189,5 @@ def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
 
 
 def _of_run_and_policy() -> dict[str, Place]:
-    """Return what rows of a run's callbacks take from beside their own table."""
+    """Return the fields that checkpoints and decisions take from other tables."""
     return {"run": column_place(RUN.c.name), "policy": Place(TEXT, POLICY.c.kind)}

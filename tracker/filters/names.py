@@ -1,4 +1,4 @@
-"""Which names there are."""
+"""The names that a database knows: for completion, and for the columns of an export."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sort_keys(reader: Reader, what: str) -> list[str]:
 
 
 def policy_kinds(reader: Reader) -> list[str]:
-    """Return the class names of the callbacks there are, sorted; for completion."""
+    """Return the class names of recorded callbacks, sorted; for completion."""
     if reader.empty:
         return []
     kinds = select(POLICY.c.kind).distinct().order_by(POLICY.c.kind)

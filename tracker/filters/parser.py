@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tracker.errors import WhereError, nearest
-from tracker.filters.tokens import Token, tokens
+from tracker.filters.tokens import Token, tokenize
 from tracker.filters.tree import (
     FUNCTIONS,
     SCOPES,
@@ -62,8 +62,8 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
 def _sort_key(text: str) -> SortKey:
     direction = "reversed" if text.startswith("-") else None
     body = text.removeprefix("-")
-    if said := _DIRECTION.search(body):
-        direction, body = said.group(1).lower(), body[: said.start()]
+    if suffix := _DIRECTION.search(body):
+        direction, body = suffix.group(1).lower(), body[: suffix.start()]
     parser = _Parser(body)
     field = parser.field()
     parser.end("a comma, :asc, :desc or the end")
@@ -73,7 +73,7 @@ def _sort_key(text: str) -> SortKey:
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = tokens(text)
+        self._tokens = tokenize(text)
         self._place = 0
         self._terms = 0
         self._nested = 0
@@ -96,8 +96,8 @@ class _Parser:
 
     def _expected(self, what: str) -> WhereError:
         token = self._now
-        met = token.text if token.kind == "end" else repr(token.text[:40])
-        return wrong(self._text, token.at, f"Expected {what}, found {met}.")
+        actual = token.text if token.kind == "end" else repr(token.text[:40])
+        return wrong(self._text, token.at, f"Expected {what}, found {actual}.")
 
     def end(self, what: str) -> None:
         if self._now.kind != "end":
@@ -165,12 +165,12 @@ class _Parser:
     def _values(self) -> tuple[Literal, ...]:
         if not self._took("("):
             raise self._expected("( and values")
-        found = [self._literal()]
+        values = [self._literal()]
         while self._took(","):
-            found.append(self._literal())
+            values.append(self._literal())
         if not self._took(")"):
             raise self._expected("a comma or )")
-        return tuple(found)
+        return tuple(values)
 
     def _side(self) -> Field | Literal:
         token = self._now
@@ -226,10 +226,12 @@ def _number(text: str) -> float | int:
     if text.lower().endswith("inf"):
         return float(text)
     try:
-        whole = int(text) if len(text) < 20 else None
+        integer = int(text) if len(text) < 20 else None
     except ValueError:
-        whole = None
-    return whole if whole is not None and abs(whole) < 2**63 else float(text.replace("_", ""))
+        integer = None
+    if integer is None or abs(integer) >= 2**63:
+        return float(text.replace("_", ""))
+    return integer
 
 
 def _field(token: Token, function: str | None) -> Field:

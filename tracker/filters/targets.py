@@ -25,9 +25,12 @@ TEXT, NUMBER, TIME, FLAG, PARAMETER = "text", "number", "time", "flag", "paramet
 class Place:
     """A value of the row that is filtered or sorted.
 
+    Its methods return conditions in which NULL never comes out.
+
     Attributes:
         kind: `TEXT`, `NUMBER`, `TIME`, `FLAG`, or `PARAMETER` for one that may be any of them.
         column: the value; nullable unless ``certain``.
+        certain: whether the value is never NULL.
         nan: a test that the value is NaN; None where it cannot be.
         falling: whether the usual order is from high to low.
     """
@@ -44,8 +47,8 @@ class Place:
 
     def present(self) -> ColumnElement[bool]:
         """Return the condition that there is a value, NaN included."""
-        there = self.column.is_not(None)
-        return there if self.nan is None else there | self.is_nan()
+        known = self.column.is_not(None)
+        return known if self.nan is None else known | self.is_nan()
 
     def is_nan(self) -> ColumnElement[bool]:
         """Return the condition that the value is NaN."""
@@ -95,33 +98,39 @@ class SummaryPlace(Place):
 
     key: Expression | None = None
     name: str = ""
-    field: str = "min"
+    summarized: Column[Any] = SUMMARY.c.min
 
     def holds(self, test: Test) -> ColumnElement[bool]:
         """Ask the summaries' index by name and value."""
-        return self._among(test(SUMMARY.c[self.field]))
+        return self._among(test(self.summarized))
 
     def present(self) -> ColumnElement[bool]:
-        """A NaN counts as last value, and neither as lowest nor as highest."""
-        there = SUMMARY.c[self.field].is_not(None)
-        return self._among(
-            there | (SUMMARY.c.last_kind == "nan") if self.nan is not None else there
-        )
+        """Let a NaN count as the last value; it is neither the lowest nor the highest."""
+        known = self.summarized.is_not(None)
+        return self._among(known if self.nan is None else known | self.nan)
 
     def is_nan(self) -> ColumnElement[bool]:
         """Only the last value can be NaN."""
-        return false() if self.nan is None else self._among(SUMMARY.c.last_kind == "nan")
+        return false() if self.nan is None else self._among(self.nan)
 
     def _among(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
         assert self.key is not None
         return self.key.in_(select(SUMMARY.c.run_id).where(SUMMARY.c.name == self.name, test))
 
 
-def summary_place(key: Expression, name: str, field: str, *, falling: bool) -> SummaryPlace:
-    """Return the place of column ``field`` of the summary of metric ``name`` of the run ``key``."""
-    value = _scalar(SUMMARY, field, (SUMMARY.c.run_id == key, SUMMARY.c.name == name))
-    nan = SUMMARY.c.last_kind == "nan" if field == "last" else None
-    return SummaryPlace(NUMBER, value, False, nan, falling, key, name, field)
+def summary_place(
+    key: Expression, name: str, column: Column[Any], *, falling: bool
+) -> SummaryPlace:
+    """Return the place of a column of the summary of metric ``name`` of the run ``key``."""
+    return SummaryPlace(
+        NUMBER,
+        _scalar(column, SUMMARY.c.run_id == key, SUMMARY.c.name == name),
+        nan=column_place(column).nan,
+        falling=falling,
+        key=key,
+        name=name,
+        summarized=column,
+    )
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ class LabelPlace(Place):
         return self.key.in_(select(columns.run_id).where(columns.name == self.name, passed))
 
     def present(self) -> ColumnElement[bool]:
-        """A parameter that is None is null as one that is not there."""
+        """Let a parameter that is None be null, as one that was not given."""
         return self.holds(
             lambda value: value.kind != "none" if self.kind == PARAMETER else value.is_not(None)
         )
@@ -149,7 +158,7 @@ class LabelPlace(Place):
         """Sort numbers before text."""
         if self.kind != PARAMETER:
             return super().order(descending)
-        text = _scalar(PARAM, "text", (PARAM.c.run_id == self.key, PARAM.c.name == self.name))
+        text = _scalar(PARAM.c.text, PARAM.c.run_id == self.key, PARAM.c.name == self.name)
         return [
             *super().order(descending),
             case((text.is_(None), 1), else_=0),
@@ -159,13 +168,13 @@ class LabelPlace(Place):
 
 def tag_place(key: Expression, name: str) -> LabelPlace:
     """Return the place of a tag of the run ``key``."""
-    value = _scalar(TAG, "value", (TAG.c.run_id == key, TAG.c.name == name))
+    value = _scalar(TAG.c.value, TAG.c.run_id == key, TAG.c.name == name)
     return LabelPlace(TEXT, value, table=TAG, key=key, name=name)
 
 
 def param_place(key: Expression, name: str) -> LabelPlace:
     """Return the place of a parameter of the run ``key``; as a bare value it is its number."""
-    value = _scalar(PARAM, "number", (PARAM.c.run_id == key, PARAM.c.name == name))
+    value = _scalar(PARAM.c.number, PARAM.c.run_id == key, PARAM.c.name == name)
     return LabelPlace(PARAMETER, value, table=PARAM, key=key, name=name)
 
 
@@ -177,17 +186,17 @@ class MetricPlace(Place):
 
     def holds(self, test: Test) -> ColumnElement[bool]:
         """Ask the epoch's own row of that metric."""
-        return self._there(test(METRIC.c.value))
+        return self._exists(test(METRIC.c.value))
 
     def present(self) -> ColumnElement[bool]:
-        """A NaN is a value."""
-        return self._there(METRIC.c.value_kind.is_not(None))
+        """Let a NaN count as a value."""
+        return self._exists(METRIC.c.value_kind.is_not(None))
 
     def is_nan(self) -> ColumnElement[bool]:
-        """The kind says it."""
-        return self._there(METRIC.c.value_kind == "nan")
+        """Ask the epoch's own row of that metric for its kind."""
+        return false() if self.nan is None else self._exists(self.nan)
 
-    def _there(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
+    def _exists(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
         assert self.link is not None
         return exists(select(METRIC.c.name).where(self.link, test).correlate_except(METRIC))
 
@@ -195,9 +204,9 @@ class MetricPlace(Place):
 def metric_place(epoch: Expression, name: str, *, falling: bool) -> MetricPlace:
     """Return the place of metric ``name`` of the epoch ``epoch`` (its id)."""
     link = and_(METRIC.c.epoch_id == epoch, METRIC.c.name == name)
-    value = _scalar(METRIC, "value", (link,))
-    return MetricPlace(NUMBER, value, False, METRIC.c.value_kind == "nan", falling, link)
+    nan = column_place(METRIC.c.value).nan
+    return MetricPlace(NUMBER, _scalar(METRIC.c.value, link), nan=nan, falling=falling, link=link)
 
 
-def _scalar(table: TableClause, field: str, where: tuple[ColumnElement[bool], ...]) -> Expression:
-    return select(table.c[field]).where(*where).correlate_except(table).scalar_subquery()
+def _scalar(column: Column[Any], *where: ColumnElement[bool]) -> Expression:
+    return select(column).where(*where).correlate_except(column.table).scalar_subquery()

@@ -1,4 +1,4 @@
-"""A filter's text, cut into tokens."""
+"""A filter's text, split into tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
-    """``kind`` is number, text, name, sign or end."""
+    """A word of a filter: ``kind`` is number, text, name, sign or end; ``at`` is its place in the text."""
 
     kind: str
     text: str
@@ -28,27 +28,27 @@ class Token:
 
     @property
     def word(self) -> str | None:
-        """The keyword or sign that this is, in lower case."""
+        """The keyword or sign, in lower case; None for other tokens."""
         low = self.text.lower()
         return low if self.kind == "sign" or (self.kind == "name" and low in WORDS) else None
 
 
-def tokens(text: str) -> list[Token]:
-    """Cut; the last token is of kind "end".
+def tokenize(text: str) -> list[Token]:
+    """Split a filter into tokens; the last one is of kind "end".
 
     Raises:
-        WhereError: for letters that begin no token.
+        WhereError: for a character that does not begin a token.
     """
-    found: list[Token] = []
+    tokens: list[Token] = []
     at = 0
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
             raise wrong(text, at, _unreadable(text[at]))
         if match.lastgroup != "space":
-            found.append(Token(str(match.lastgroup), match.group(), at))
+            tokens.append(Token(str(match.lastgroup), match.group(), at))
         at = match.end()
-    return [*found, Token("end", "the end", len(text))]
+    return [*tokens, Token("end", "the end", len(text))]
 
 
 def _unreadable(letter: str) -> str:

@@ -156,7 +156,7 @@ def _first(
     """Return the first rows; for a metric's best from the summaries' index where that has enough of them."""
     place, descending = keys[0] if keys else (None, False)
     if limit is not None and isinstance(place, SummaryPlace):
-        value = SUMMARY.c[place.field]
+        value = place.summarized
         quick = (
             statement.join_from(
                 RUN, SUMMARY, and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == place.name)
