@@ -16,6 +16,7 @@ from tracker.filters.targets import (
     Place,
     column_place,
     column_places,
+    fact_place,
     metric_place,
     param_place,
     summary_place,
@@ -25,6 +26,7 @@ from tracker.models import (
     CHECKPOINT,
     DECISION,
     EPOCH,
+    FACT,
     PARAM,
     POLICY,
     RUN,
@@ -32,7 +34,7 @@ from tracker.models import (
     SUMMARY,
     TAG,
 )
-from tracker.policies.modes import direction
+from tracker.storage.directions import Directions
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
 # Columns of the listing of runs that are another metric's in each run: see `Fields.unknown`.
@@ -52,6 +54,7 @@ class Fields:
         self._key: Expression = RUN.c.id
         self.columns: Columns = _run_columns(status)
         self._run_columns = self.columns
+        self._directions = Directions(connection)
 
     def find(self, field: Field) -> Place | None:
         """Return the place of a field; None for a name that nothing here has."""
@@ -59,13 +62,19 @@ class Fields:
             return param_place(self._key, field.name) if self._has(PARAM, field.name) else None
         if field.scope == "tags":
             return tag_place(self._key, field.name) if self._has(TAG, field.name) else None
+        if field.scope == "captured":
+            return self._fact(field.name)
         if field.function is not None:
             return self._summary(field.name, field.function)
         if field.scope == "run":
             return self._run_columns.get(field.name) or self._summary(field.name, "best")
         if field.scope is None and field.name in self.columns:
             return self.columns[field.name]
-        return self._metric(field.name)
+        found = self._metric(field.name)
+        return self._fact(field.name) if found is None and field.scope is None else found
+
+    def _fact(self, name: str) -> Place | None:
+        return fact_place(self._key, name) if self._has(FACT, name) else None
 
     def _metric(self, name: str) -> Place | None:
         return self._summary(name, "best")
@@ -73,7 +82,7 @@ class Fields:
     def _summary(self, name: str, function: str) -> Place | None:
         if not self._has(SUMMARY, name):
             return None
-        return run_metric(self._key, name, function)
+        return run_metric(self._key, name, function, self._directions.of(name).mode)
 
     def _has(self, table: TableClause, name: str) -> bool:
         """Return whether the name is known; without any run, every name is."""
@@ -84,7 +93,7 @@ class Fields:
 
     def unknown(self, field: Field) -> str:
         """Return the message for a name that nothing here has: which field may be meant."""
-        scopes = {"params": PARAM, "tags": TAG}
+        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
         if field.scope in scopes:
             names = self._names(scopes[field.scope])
             return f"No run has {field.scope}.{field.name}: {nearest(field.name, names)}"
@@ -112,7 +121,7 @@ class Fields:
         return [*self._names(SUMMARY), *self.columns, *self._labels()]
 
     def _labels(self) -> list[str]:
-        scopes = {"params": PARAM, "tags": TAG}
+        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
         return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
 
     def _names(self, table: TableClause) -> list[str]:
@@ -134,7 +143,7 @@ class EpochFields(Fields):
     def _metric(self, name: str) -> Place | None:
         if not self._has(SUMMARY, name):
             return None
-        return metric_place(EPOCH.c.id, name, falling=direction(name) == "max")
+        return metric_place(EPOCH.c.id, name, falling=self._directions.of(name).mode == "max")
 
 
 class CheckpointFields(Fields):
@@ -162,19 +171,20 @@ class DecisionFields(Fields):
         )  # fmt: skip
 
 
-def run_metric(key: Expression, name: str, function: str) -> Place:
-    """Return the place of a metric of a run: best, min, max, last, or the epoch of one of them."""
-    way = direction(name)
+def run_metric(key: Expression, name: str, function: str, mode: str | None) -> Place:
+    """Return the place of a metric of a run: best, min, max, last, or the epoch of one of them.
+
+    ``mode`` says which way is better; a metric without a best is asked for its last value. The usual
+    order puts the better first, and for ``max(x)`` the highest.
+    """
     columns = SUMMARY.c
-    column = {
-        "best": columns.max if way == "max" else columns.min,
-        "best_epoch": columns.max_epoch if way == "max" else columns.min_epoch,
-        "min": columns.min, "min_epoch": columns.min_epoch,
-        "max": columns.max, "max_epoch": columns.max_epoch,
-        "last": columns.last, "last_epoch": columns.last_epoch,
-    }[function]  # fmt: skip
-    is_epoch = column in {columns.min_epoch, columns.max_epoch, columns.last_epoch}
-    return summary_place(key, name, column, falling=way == "max" and not is_epoch)
+    which, _, epoch = function.partition("_")
+    which = (mode or "last") if which == "best" else which
+    values = {"min": columns.min, "max": columns.max, "last": columns.last}
+    epochs = {"min": columns.min_epoch, "max": columns.max_epoch, "last": columns.last_epoch}
+    falling = mode == "max" if which == "last" else which == "max"
+    column = epochs[which] if epoch else values[which]
+    return summary_place(key, name, column, falling=falling and not epoch)
 
 
 def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:

@@ -9,7 +9,7 @@ from tracker.errors import WhereError
 FUNCTIONS = (
     "best", "min", "max", "last", "best_epoch", "min_epoch", "max_epoch", "last_epoch",
 )  # fmt: skip
-SCOPES = ("params", "tags", "metrics", "run")
+SCOPES = ("params", "tags", "captured", "metrics", "run")
 
 
 @dataclass(frozen=True)

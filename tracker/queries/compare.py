@@ -15,6 +15,7 @@ from tracker.queries.resolve import labels
 from tracker.queries.runs import overview
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import join, param_decode
 
 
@@ -78,9 +79,10 @@ def metrics_of(
     """Return every metric of runs: name → one per run; ``restored`` has the epoch that each run restored."""
     places = {run: place for place, run in enumerate(ids)}
     at_restored = _at(reader, restored)
+    directions = Directions(reader.connection, ids)
     found: dict[str, list[MetricOfRun | None]] = {}
     for summary in in_chunks(reader.connection, select(SUMMARY), SUMMARY.c.run_id, ids):
-        monitor, run = best_and_last(summary), summary.run_id
+        monitor, run = best_and_last(summary, directions), summary.run_id
         found.setdefault(summary.name, [None] * len(ids))[places[run]] = MetricOfRun(
             monitor.best, monitor.best_epoch, at_restored.get((run, summary.name)), restored[run],
             monitor.last, monitor.last_epoch,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select
 
-from tracker.models import DECISION, POLICY, SUMMARY
-from tracker.policies.modes import direction, mode_in
+from tracker.models import DECISION, METRIC_DEFINITION, POLICY, SUMMARY
+from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
 from tracker.storage.chunks import in_chunks
+from tracker.storage.directions import Directions
 from tracker.values import join
 
-USUAL = ("val_loss", "loss")
-"""The metrics of a run that monitored nothing."""
+_USUAL = "val_loss"
+"""The metric of a run that monitored nothing, where it has that."""
 
 _JUDGE = "EarlyStopping"
 _FEW_NAMES = 100
@@ -35,7 +37,7 @@ NOTHING_RECORDED = BestAndLast()
 
 
 class _Monitor(NamedTuple):
-    """A metric and its mode: "min", "max", "auto", or None where a callback did not say."""
+    """A metric, and its mode where the callback that monitors it has one."""
 
     name: str
     mode: str | None
@@ -51,37 +53,61 @@ def monitored(
         ids: the runs.
         keys: their ids again, or None when they are all there are.
     """
-    monitors = _monitors(connection, keys)
-    names = sorted({*USUAL, *(monitor.name for monitor in monitors.values())})
+    directions = Directions(connection, keys)
+    monitors = _monitors(connection, keys) | _declared_monitors(connection, keys)
+    names = sorted({_USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
     for run, summaries in _summaries(connection, keys, names).items():
         monitor = monitors.get(run)
-        if monitor is None or monitor.name not in summaries:
-            found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
-        else:
-            found[run] = best_and_last(summaries[monitor.name], monitor.mode)
+        if monitor is not None and monitor.name in summaries:
+            found[run] = best_and_last(summaries[monitor.name], directions, monitor.mode)
+        elif _USUAL in summaries:
+            found[run] = best_and_last(summaries[_USUAL], directions)
     others = [run for run in ids if run not in found]
     for run, summaries in _summaries(connection, others, None).items():
-        found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
+        found[run] = best_and_last(_headline(summaries, directions), directions)
     return _with_restored(connection, keys, found)
 
 
-def wanted_first(names: Iterable[str]) -> list[str]:
-    """Sort metric names: val_loss, others of validation, loss, the rest."""
-    return sorted(
-        names, key=lambda name: (name != "val_loss", name[:4] != "val_", name != "loss", name)
-    )
+_VALIDATION = re.compile(
+    r"^(val|valid|validation|eval|evaluation|test|dev)(?=[_/.\- ])|[_/.\- ](val|valid|eval|test)$"
+)
 
 
-def best_and_last(summary: Any, mode: str | None = None) -> BestAndLast:
-    """Return a row of `SUMMARY` as best and last; ``mode`` "min" or "max" says which is best, else the name."""
+def wanted_first(names: Iterable[str], directions: Directions) -> list[str]:
+    """Sort metric names: a validation loss, others of validation, loss, the rest; those without a best last."""
+
+    def rank(name: str) -> tuple[bool, bool, bool, str]:
+        validation = bool(_VALIDATION.search(name.lower()))
+        loss = "loss" in name.lower()
+        has_best = directions.of(name).mode is not None
+        return not has_best, not validation, not loss, name
+
+    return sorted(names, key=rank)
+
+
+def _headline(summaries: Mapping[str, Any], directions: Directions) -> Any:
+    """Return the summary that stands for a run which monitors nothing: one of epochs, if it has any."""
+    of_epochs = [name for name, row in summaries.items() if row.last_epoch is not None]
+    return summaries[wanted_first(of_epochs or summaries, directions)[0]]
+
+
+def best_and_last(summary: Any, directions: Directions, mode: str | None = None) -> BestAndLast:
+    """Return a row of `SUMMARY` as best and last.
+
+    Args:
+        summary: the row.
+        directions: say which way is better.
+        mode: "min" or "max" of the callback that decided by this metric, which comes first.
+    """
     kind, last = summary.last_kind, summary.last
     if kind != "finite":
         last = join(last, kind)
-    if direction(summary.name, mode) == "min":
-        best, best_epoch = summary.min, summary.min_epoch
-    else:
-        best, best_epoch = summary.max, summary.max_epoch
+    if mode not in ("min", "max"):
+        mode = directions.of(summary.name, summary.run_id).mode
+    best, best_epoch = {
+        "min": (summary.min, summary.min_epoch), "max": (summary.max, summary.max_epoch),
+    }.get(mode or "", (None, None))  # fmt: skip
     return BestAndLast(summary.name, best, best_epoch, last, summary.last_epoch)
 
 
@@ -104,6 +130,14 @@ def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _
     return {
         run: _Monitor(policy.monitor, mode_in(policy.config)) for run, policy in policies.items()
     }
+
+
+def _declared_monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
+    """Return the metric that a user said the run is judged by: ``start_run(monitor=)``."""
+    columns = METRIC_DEFINITION.c
+    declared = select(METRIC_DEFINITION).where(columns.monitor.is_(True))
+    rows = in_chunks(connection, declared, columns.run_id, keys)
+    return {row.run_id: _Monitor(row.name, row.mode) for row in rows}
 
 
 def _rank(policy: Any) -> tuple[bool, int, int]:

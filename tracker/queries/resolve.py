@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
@@ -17,6 +19,8 @@ from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import clean_text
 
+log = logging.getLogger("tracker")
+
 SHORT = 8
 """How many digits of an id are shown."""
 
@@ -27,11 +31,13 @@ def find_run(reader: Reader, text: str) -> str:
     """Return the id of the run that ``text`` names.
 
     Args:
-        text: an id, a name, a prefix of an id that only one run has, or a name, @ and such a prefix.
+        text: an id; a name, which means the newest run of that name, with a note in the log where there are
+            several; ``name@2``, the second run of that name; a prefix of an id that only one run has;
+            or a name, @ and such a prefix.
 
     Raises:
         UnknownRun: with the nearest names; for a text without a letter.
-        AmbiguousRun: with the candidates.
+        AmbiguousRun: for a prefix that several ids have, with the candidates.
     """
     text = clean_text(str(text))
     if not text.strip():
@@ -39,11 +45,15 @@ def find_run(reader: Reader, text: str) -> str:
     if reader.empty:
         raise UnknownRun(f"There is no run {text!r}: no database at {reader.location} yet.")
     connection = reader.connection
+    nth = _nth_of_name(connection, text)
+    if nth is not None:
+        return nth
     for test in _tests(text):
         found = connection.execute(
             select(RUN.c.id, RUN.c.name, RUN.c.started).where(test).order_by(RUN.c.started.desc())
         ).all()
-        if len(found) == 1:
+        if len(found) == 1 or (found and found[0].name == text):
+            _report_others(text, found)
             return str(found[0].id)
         if found:
             shown_runs = [f"{run.name}@{run.id[:SHORT]} ({shown(run.started)})" for run in found]
@@ -55,6 +65,27 @@ def find_run(reader: Reader, text: str) -> str:
     newest = select(RUN.c.name).order_by(RUN.c.started.desc()).limit(_MOST_NAMES)
     names = list(connection.execute(newest).scalars())
     raise UnknownRun(f"There is no run {text!r}: {nearest(text, names)}")
+
+
+def _report_others(name: str, runs: Sequence[Any]) -> None:
+    """Say which of several runs of a name is meant: the one started last."""
+    if len(runs) > 1:
+        others = f"{name}@1" if len(runs) == 2 else f"{name}@1 to {name}@{len(runs) - 1}"
+        log.warning(
+            "local-tracker: %d runs are named %s; the newest one is meant (%s, %s). %s or an id names another.",
+            len(runs), name, runs[0].id[:SHORT], shown(runs[0].started), others,
+        )  # fmt: skip
+
+
+def _nth_of_name(connection: Connection, text: str) -> str | None:
+    """Return the id that ``name@2`` means, the second run of that name; None where that is something else."""
+    name, at, number = text.rpartition("@")
+    if not (at and number.isascii() and number.isdigit()) or len(number) >= SHORT:
+        return None
+    if connection.execute(select(RUN.c.id).where(RUN.c.name == text)).first() is not None:
+        return None
+    of_name = select(RUN.c.id).where(RUN.c.name == name).order_by(RUN.c.started, RUN.c.id)
+    return connection.execute(of_name.offset(max(0, int(number) - 1)).limit(1)).scalar()
 
 
 def find_runs(reader: Reader, texts: Iterable[str]) -> list[str]:

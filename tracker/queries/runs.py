@@ -19,6 +19,7 @@ from tracker.queries.selection import Order, Selection, check_limit
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import param_decode
 
 COLUMNS = columns(
@@ -92,13 +93,25 @@ def runs(
     connection = reader.connection
     keys = None if _is_all(Selection(ids, where, order_by, limit)) else listing.cells("id")
     wide = _Widener(listing)
+    directions = Directions(connection, keys)
     for tag in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
         wide.put("tags.", tag.run_id, tag.name, tag.value)
     for param in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
         wide.put("params.", param.run_id, param.name, param_decode(param.kind, param.text))
     for summary in in_chunks(connection, select(SUMMARY), SUMMARY.c.run_id, keys):
-        wide.put("", summary.run_id, summary.name, best_and_last(summary).best)
+        wide.put(
+            "",
+            summary.run_id,
+            summary.name,
+            _shown_value(best_and_last(summary, directions), directions),
+        )
     return wide.listing()
+
+
+def _shown_value(metric: BestAndLast, directions: Directions) -> float | None:
+    """Return a metric at its best; the last value of one that has no best, such as a time."""
+    has_best = directions.of(metric.monitor or "").mode is not None
+    return metric.best if has_best else metric.last
 
 
 def run_ids(

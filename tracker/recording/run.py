@@ -20,7 +20,7 @@ from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.policy import Policy, add_policy
 from tracker.recording.writer import LogCall, Writer
 from tracker.redact import redact_data
-from tracker.states import RunStatus
+from tracker.states import DirectionSource, RunStatus
 from tracker.storage import entries
 
 ENDINGS = (
@@ -73,6 +73,7 @@ class Run:
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
         self._numbers = _numbers()
+        self._reported: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
@@ -150,7 +151,10 @@ class Run:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self.check_open()
-        self.writer.record(entries.params(self.id, params))
+        entry = entries.params(self.id, params, self.attempt)
+        if self.attempt > 1:
+            self._report_changes(params=params)
+        self.writer.record(entry)
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
         """Record labels: names with values, or names alone; `BadValue` for anything else."""
@@ -160,7 +164,10 @@ class Run:
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self.check_open()
-        self._captured.update(redact_data(values.plain(sections)))
+        plain = redact_data(values.plain(sections))
+        if self.attempt > 1:
+            self._report_changes(captured=plain)
+        self._captured.update(plain)
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
@@ -215,6 +222,41 @@ class Run:
         policy = add_policy(self, kind, monitor, config, rules)
         self._policies.append(policy)
         return policy
+
+    def _report_changes(
+        self, params: Mapping[str, Any] | None = None, captured: Mapping[str, Any] | None = None
+    ) -> None:
+        """Log what differs from the attempt before, once."""
+        changes = self.writer.query(
+            lambda reader: resume.changes(
+                reader, self.id, self.attempt, params or {}, captured or {}
+            ),
+            resume.Changes(),
+        )
+        changes.report(self.name, self._reported)
+
+    def define_metric(self, name: str, mode: str | None = None, *, monitor: bool = False) -> None:
+        """Say which way is better for a metric: lists, filters, sorting and replays go by it.
+
+        Args:
+            name: the metric.
+            mode: "min" or "max"; "none" for a metric that has no best, such as a temperature. None
+                leaves that to the callbacks and the name.
+            monitor: whether it is the metric that the run is judged by.
+
+        Raises:
+            BadValue: if mode is something else.
+        """
+        self.check_open()
+        if mode not in (None, "min", "max", "none"):
+            raise BadValue(f"mode is {mode!r}: possible are 'min', 'max', and 'none' for no best.")
+        source = DirectionSource.NAME if mode is None else DirectionSource.DECLARED
+        self.writer.record(
+            entries.definition(
+                self.id, values.name_text(name), None if mode == "none" else mode, source,
+                monitor=monitor,
+            )
+        )  # fmt: skip
 
     def history(self) -> dict[str, list[float]]:
         """Return the effective epochs before `first_epoch`: metric → a value per epoch (NaN where it has none).

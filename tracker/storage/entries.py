@@ -15,7 +15,7 @@ from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
 from tracker.series.blocks import CallBlock
-from tracker.states import CheckpointState, RunStatus
+from tracker.states import CheckpointState, DirectionSource, RunStatus
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
@@ -123,6 +123,7 @@ class ParamsEntry(TypedDict):
     """Hyperparameters; a later value of the same name replaces an earlier one."""
 
     kind: Literal["params"]
+    attempt: NotRequired[int]
     rows: list[ParamRow]
 
 
@@ -159,6 +160,23 @@ class PolicyEntry(TypedDict):
 
     kind: Literal["policy"]
     row: PolicyRow
+
+
+class DefinitionRow(TypedDict):
+    """The columns of `tracker.models.MetricDefinition`."""
+
+    run_id: str
+    name: str
+    mode: str | None
+    source: str
+    monitor: bool
+
+
+class DefinitionEntry(TypedDict):
+    """Which way is better for a metric; what a user says replaces what a callback was given."""
+
+    kind: Literal["definition"]
+    row: DefinitionRow
 
 
 class AttemptEntry(TypedDict):
@@ -245,6 +263,7 @@ Entry = (
     | ParamsEntry
     | TagsEntry
     | PolicyEntry
+    | DefinitionEntry
     | AttemptEntry
     | EndEntry
     | SeriesEntry
@@ -292,24 +311,30 @@ def checkpoint_state(
     return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
 
 
-def params(run_id: str, given: Mapping[str, Any]) -> ParamsEntry:
-    """Return the entry of hyperparameters.
+def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEntry:
+    """Return the entry of hyperparameters, which nested mappings have by path: ``opt.lr``.
+
+    Args:
+        run_id: the run.
+        given: names and values.
+        attempt: the attempt that they hold from; what an earlier one had is kept with that.
 
     Raises:
         BadValue: if they are not a mapping, or a value cannot be kept.
     """
     try:
-        pairs = given.items()
-    except (AttributeError, TypeError) as error:
+        pairs = dict(given.items())
+    except (AttributeError, TypeError, ValueError) as error:
         raise values.no_mapping(given, "params", "a dict of names and values") from error
-    return {"kind": "params", "rows": [_param(run_id, name, value) for name, value in pairs]}
+    rows = {name: _param(run_id, name, value) for name, value in values.leaves(pairs)}
+    return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}
 
 
-def _param(run_id: str, name: Any, value: Any) -> ParamRow:
+def _param(run_id: str, name: str, value: Any) -> ParamRow:
     kind, text, number = values.param_encode(value)
     return {
         "run_id": run_id,
-        "name": values.name_text(name),
+        "name": name,
         "kind": kind,
         "text": text,
         "number": number,
@@ -339,6 +364,16 @@ def _tag(run_id: str, name: Any, value: Any) -> TagRow:
 def policy(row: PolicyRow) -> PolicyEntry:
     """Return the entry of a callback's configuration."""
     return {"kind": "policy", "row": row}
+
+
+def definition(
+    run_id: str, name: str, mode: str | None, source: DirectionSource, *, monitor: bool = False
+) -> DefinitionEntry:
+    """Return the entry that says which way is better for a metric."""
+    return {
+        "kind": "definition",
+        "row": {"run_id": run_id, "name": name, "mode": mode, "source": source, "monitor": monitor},
+    }
 
 
 def attempt(attempt_id: str, **columns: Any) -> AttemptEntry:

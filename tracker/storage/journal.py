@@ -6,10 +6,10 @@ doubles whatever was committed before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from tracker.models import (
@@ -19,16 +19,19 @@ from tracker.models import (
     CLOCK,
     DECISION,
     EPOCH,
+    FORMER_PARAM,
     METRIC,
+    METRIC_DEFINITION,
     PARAM,
     POLICY,
     RUN,
     SERIES,
     TAG,
 )
-from tracker.states import CheckpointState, RunStatus
+from tracker.policies.modes import mode_in
+from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
-from tracker.storage import summaries
+from tracker.storage import facts, summaries
 from tracker.storage.chunks import in_parts
 from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
@@ -199,7 +202,24 @@ def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry)
 
 
 def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
+    if entry.get("attempt", 1) > 1 and entry["rows"]:
+        _keep_former_params(connection, entry["rows"], entry.get("attempt", 1) - 1)
     upsert(connection, PARAM, entry["rows"], ("run_id", "name"), ("kind", "text", "number"))
+
+
+def _keep_former_params(
+    connection: Connection, rows: Sequence[kinds.ParamRow], attempt: int
+) -> None:
+    """Keep the values that these parameters had up to an attempt, where they change now."""
+    new = {row["name"]: (row["kind"], row["text"]) for row in rows}
+    statement = select(PARAM).where(PARAM.c.run_id == rows[0]["run_id"])
+    former = [
+        {**param._mapping, "attempt": attempt}
+        for some in in_parts(list(new))
+        for param in connection.execute(statement.where(PARAM.c.name.in_(some)))
+        if (param.kind, param.text) != new[param.name]
+    ]
+    upsert(connection, FORMER_PARAM, former, ("run_id", "attempt", "name"), ())
 
 
 def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
@@ -207,12 +227,38 @@ def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
 
 
 def _policy(connection: Connection, entry: kinds.PolicyEntry) -> None:
-    upsert(connection, POLICY, [entry["row"]], ("id",), ("config",))
+    row = entry["row"]
+    upsert(connection, POLICY, [row], ("id",), ("config",))
+    mode = mode_in(row["config"])
+    if row["monitor"] is not None and mode in ("min", "max"):
+        define = kinds.definition(row["run_id"], row["monitor"], mode, DirectionSource.CALLBACK)
+        _definition(connection, define)
+
+
+def _definition(connection: Connection, entry: kinds.DefinitionEntry) -> None:
+    upsert(connection, METRIC_DEFINITION, [entry["row"]], ("run_id", "name"), _stronger)
+
+
+def _stronger(new: Mapping[str, Any]) -> dict[str, Any]:
+    """Let what a user declares replace what a callback was given, and either what only a name says."""
+    old = METRIC_DEFINITION.c
+    declared = new["source"] == DirectionSource.DECLARED
+    weaker = (old.source == DirectionSource.NAME) | (
+        (old.source == DirectionSource.CALLBACK) & (new["source"] == DirectionSource.CALLBACK)
+    )
+    wins = or_(declared, weaker)
+    return {
+        "mode": case((wins, new["mode"]), else_=old.mode),
+        "source": case((wins, new["source"]), else_=old.source),
+        "monitor": or_(old.monitor, new["monitor"]),
+    }
 
 
 def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
     """Change columns of an attempt: what was captured, heartbeat, counts."""
     connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**entry["values"]))
+    if "captured" in entry["values"]:
+        facts.store(connection, entry["id"])
 
 
 def _end(connection: Connection, entry: kinds.EndEntry) -> None:
@@ -305,6 +351,7 @@ _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "params": _params,
     "tags": _tags,
     "policy": _policy,
+    "definition": _definition,
     "attempt": _attempt,
     "end": _end,
     "series": _series,
