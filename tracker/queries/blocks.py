@@ -1,4 +1,4 @@
-"""Blocks of step metrics: which are still effective, where a resumed run has gone back."""
+"""Blocks of step metrics: which are still effective where a resumed run went back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Cuts = dict[int, dict[int, int]]
 
 def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
     """Return where series of resumed runs are cut."""
-    runs = {one.run_id for one in series}
+    runs = {metric.run_id for metric in series}
     again = select(ATTEMPT.c.run_id).where(ATTEMPT.c.number > 1)
-    resumed = {one.run_id for one in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
-    keys = [one.id for one in series if one.run_id in resumed]
+    resumed = {row.run_id for row in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
+    keys = [metric.id for metric in series if metric.run_id in resumed]
     lowest = (
         select(BLOCK.c.series_id, BLOCK.c.attempt, func.min(BLOCK.c.first_step).label("step"))
         .group_by(BLOCK.c.series_id, BLOCK.c.attempt)
@@ -28,10 +28,10 @@ def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
     )
     cuts: Cuts = {}
     least: dict[int, int] = {}
-    for one in in_chunks(connection, lowest, BLOCK.c.series_id, keys):
-        if one.series_id in least:
-            cuts.setdefault(one.series_id, {})[one.attempt] = least[one.series_id]
-        least[one.series_id] = min(one.step, least.get(one.series_id, one.step))
+    for row in in_chunks(connection, lowest, BLOCK.c.series_id, keys):
+        if row.series_id in least:
+            cuts.setdefault(row.series_id, {})[row.attempt] = least[row.series_id]
+        least[row.series_id] = min(row.step, least.get(row.series_id, row.step))
     return cuts
 
 
@@ -48,9 +48,9 @@ def live_blocks(
     statement: Select[Any],
     superseded: bool,
 ) -> Iterator[Any]:
-    """Yield the rows of series' blocks; without those that are superseded as a whole, unless wanted."""
-    whole = [key for key in keys if superseded or key not in cuts]
-    yield from in_chunks(connection, statement, BLOCK.c.series_id, whole)
+    """Yield the rows of series' blocks; wholly superseded ones only if ``superseded``."""
+    uncut = [key for key in keys if superseded or key not in cuts]
+    yield from in_chunks(connection, statement, BLOCK.c.series_id, uncut)
     for key in () if superseded else cuts:
         live: list[ColumnElement[bool]] = [BLOCK.c.attempt.not_in(list(cuts[key]))]
         live += [
@@ -68,19 +68,19 @@ def point_counts(reader: Reader, run: str) -> dict[str, int]:
         )
     )
     cuts = cuts_of(reader.connection, series)
-    found = {one.id: 0 for one in series}
+    counts = {metric.id: 0 for metric in series}
     statement = select(
         BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number, BLOCK.c.points, BLOCK.c.last_step
     )
-    for one in live_blocks(reader.connection, found, cuts, statement, False):
-        cut = applying(cuts, one)
-        found[one.series_id] += (
-            one.points if cut is None else _below(reader.connection, run, one, cut)
+    for block in live_blocks(reader.connection, counts, cuts, statement, superseded=False):
+        cut = applying(cuts, block)
+        counts[block.series_id] += (
+            block.points if cut is None else _points_below(reader.connection, run, block, cut)
         )
-    return {one.name: found[one.id] for one in series}
+    return {metric.name: counts[metric.id] for metric in series}
 
 
-def _below(connection: Connection, run: str, block: Any, cut: int) -> int:
+def _points_below(connection: Connection, run: str, block: Any, cut: int) -> int:
     """Count a block's points below a step."""
     from tracker.series.assemble import StoredBlock, StoredClock, assemble
 
@@ -110,10 +110,11 @@ def last_points(reader: Reader, run: str) -> dict[str, float | None]:
         .join(ranked, and_(*(ranked.c[key.name] == key for key in keys)))
         .where(ranked.c.place == 1)
     )
-    return {one.name: _last(one.payload) for one in reader.connection.execute(statement)}
+    rows = reader.connection.execute(statement)
+    return {row.name: _last_value(row.payload) for row in rows}
 
 
-def _last(payload: bytes) -> float | None:
+def _last_value(payload: bytes) -> float | None:
     from tracker.series.codec import decode_values
 
     try:

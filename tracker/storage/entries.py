@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
-from tracker.series.blocks import CallBlock
 from tracker.states import CheckpointState, DirectionSource, RunStatus
+
+if TYPE_CHECKING:
+    from tracker.series.blocks import CallBlock
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
@@ -245,7 +247,7 @@ class SeriesEntry(TypedDict):
 
 
 class FollowEntry(TypedDict):
-    """The end of an attempt and the begin of the next one, in the same process."""
+    """The end of an attempt and the start of the next one, in the same process."""
 
     kind: Literal["follow"]
     run: str
@@ -451,13 +453,13 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
         },
         "blocks": [
             {
-                "name": one.name,
-                "points": one.points,
-                "first_step": one.first_step,
-                "last_step": one.last_step,
-                "payload": one.payload,
+                "name": column.name,
+                "points": column.points,
+                "first_step": column.first_step,
+                "last_step": column.last_step,
+                "payload": column.payload,
             }
-            for one in block.series
+            for column in block.series
         ],
     }
 
