@@ -259,9 +259,10 @@ class MetricDefinition(Table, table=True):
     """
 
     __tablename__ = "metric_definition"
+    __table_args__ = (Index("ix_metric_definition_said", "name", "source", "mode"),)
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
-    name: str = Field(primary_key=True, index=True)
+    name: str = Field(primary_key=True)
     mode: str | None = None
     source: str
     monitor: bool = False

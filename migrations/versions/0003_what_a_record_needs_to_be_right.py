@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("monitor", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "name"),
     )
-    op.create_index("ix_metric_definition_name", "metric_definition", ["name"])
+    op.create_index("ix_metric_definition_said", "metric_definition", ["name", "source", "mode"])
     op.create_table(
         "fact",
         _run_id(),

@@ -18,6 +18,7 @@ from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.details import details
 from tracker.queries.monitored import wanted_first
 from tracker.storage.database import locate, reading
+from tracker.storage.directions import Directions
 from tracker.storage.prepare import writing
 
 
@@ -50,11 +51,31 @@ def test_a_run_is_named_by_id_name_prefix_or_name_at_prefix() -> None:
         assert queries.find_run(reader, first[:unique]) == first
 
 
-def test_several_runs_of_a_name_are_listed_as_candidates() -> None:
-    ids = [record("a"), record("a")]
+def test_a_name_means_the_newest_run_of_that_name_and_says_so(caplog: Any) -> None:
+    first, second, third = record("a"), record("a"), record("a")
+    record("b@2")
+    with reading() as reader:
+        assert queries.find_run(reader, "a") == third
+        assert "3 runs are named a; the newest one is meant" in caplog.text
+        assert "a@1 to a@2 or an id" in caplog.text
+        caplog.clear()
+        for text, run in (("a@1", first), ("a@2", second), ("a@3", third), (first, first)):
+            assert queries.find_run(reader, text) == run
+        assert queries.find_run(reader, f"a@{second[:8]}") == second
+        queries.find_run(reader, "b@2")
+        assert caplog.text == ""
+        with pytest.raises(UnknownRun):
+            queries.find_run(reader, "a@4")
+        with pytest.raises(UnknownRun):
+            queries.find_run(reader, "a@0")
+
+
+def test_a_prefix_of_several_ids_is_refused_with_the_candidates() -> None:
+    ids = [record(f"run-{number}") for number in range(17)]
+    start = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
     with reading() as reader, pytest.raises(AmbiguousRun) as caught:
-        queries.find_run(reader, "a")
-    assert all(f"a@{one[:8]}" in str(caught.value) for one in ids)
+        queries.find_run(reader, start)
+    assert all(one[:8] in str(caught.value) for one in ids if one[0] == start)
     assert caught.value.exit_code == 2
 
 
@@ -96,17 +117,16 @@ def test_the_best_is_of_the_monitored_metric_in_its_own_mode() -> None:
 def test_without_a_policy_the_best_is_of_val_loss_then_another_validation_metric_then_loss() -> (
     None
 ):
-    assert wanted_first(["acc", "loss", "val_acc", "val_loss"]) == [
-        "val_loss",
-        "val_acc",
-        "loss",
-        "acc",
-    ]
     with tracker.start_run(name="a") as run:
         run.log_epoch(0, {"speed": 1.0, "acc": 0.5})
     with tracker.start_run(name="b"):
         pass
     b, a = overview()
+    with reading() as reader:
+        names = ["acc", "lr", "loss", "val_acc", "val_loss", "eval_loss", "epoch_time"]
+        assert wanted_first(names, Directions(reader.connection)) == [
+            "eval_loss", "val_loss", "val_acc", "loss", "acc", "epoch_time", "lr",
+        ]  # fmt: skip
     assert (a["monitor"], a["best"]) == ("acc", 0.5)
     assert (b["monitor"], b["best"], b["last_epoch"]) == (None, None, None)
 
@@ -170,7 +190,7 @@ def test_a_listing_asks_the_same_few_questions_for_any_number_of_runs() -> None:
 
     for number in range(12):
         record(f"run-{number}", (0.1,), params={"lr": number})
-    assert statements(2) == statements(12) <= 10
+    assert statements(2) == statements(12) <= 13
 
 
 def test_a_thousand_named_runs_need_no_thousand_variables() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.models import EPOCH, METRIC, PARAM, SUMMARY
+from tracker.models import EPOCH, FACT, METRIC, PARAM, SUMMARY
 from tracker.queries.listing import Column, Listing
 from tracker.queries.monitored import best_and_last
 from tracker.queries.resolve import labels
@@ -37,7 +37,8 @@ class RunComparison:
 
     Attributes:
         runs: its label → its row of `tracker.queries.runs.COLUMNS` as a dict.
-        params: those that differ: name → a value per run, None where it has none.
+        params: parameters (``params.x``) and captured facts (``captured.x``) that differ: name → a value per
+            run, None where it has none.
         same: those that are equal in all runs: name → value.
         metrics: name → one per run, None where it has none.
     """
@@ -52,25 +53,33 @@ def compare(reader: Reader, ids: Sequence[str]) -> RunComparison:
     """Compare runs."""
     rows = {row["id"]: row for row in overview(reader, ids=ids).dicts()}
     called = labels(reader.connection, ids)
-    differing, same = _params(reader, ids)
+    differing, same = _settings(reader, ids)
     restored = {run: rows[run]["restored_epoch"] for run in ids}
     return RunComparison(
         {called[run]: rows[run] for run in ids}, differing, same, metrics_of(reader, ids, restored)
     )
 
 
-def _params(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+def _settings(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Return params and captured facts by name: those that differ, and those that are the same."""
     places = {run: place for place, run in enumerate(ids)}
-    values: dict[str, list[Any]] = {}
-    kinds: dict[str, list[Any]] = {}
-    for param in in_chunks(reader.connection, select(PARAM), PARAM.c.run_id, ids):
-        place = places[param.run_id]
-        values.setdefault(param.name, [None] * len(ids))[place] = param_decode(
-            param.kind, param.text
-        )
-        kinds.setdefault(param.name, [None] * len(ids))[place] = (param.kind, param.text)
-    differing = {name: values[name] for name in values if len(set(kinds[name])) > 1}
-    return differing, {name: values[name][0] for name in values if name not in differing}
+    cells: dict[str, list[tuple[str, str] | None]] = {}
+    for scope, table in (("params", PARAM), ("captured", FACT)):
+        for row in in_chunks(reader.connection, select(table), table.c.run_id, ids):
+            if scope == "captured" and row.name.startswith(_BY_ACCIDENT):
+                continue
+            name = f"{scope}.{row.name}"
+            cells.setdefault(name, [None] * len(ids))[places[row.run_id]] = row.kind, row.text
+    values = {
+        name: [None if cell is None else param_decode(*cell) for cell in row]
+        for name, row in cells.items()
+    }
+    differing = {name: values[name] for name, row in cells.items() if len(set(row)) > 1}
+    return differing, {name: row[0] for name, row in values.items() if name not in differing}
+
+
+_BY_ACCIDENT = ("command", "folder", "checkpoint_folders", "machine.memory")
+"""Captured facts that differ without making a difference."""
 
 
 def metrics_of(
@@ -127,9 +136,9 @@ def listing(
     for name in ("id", "experiment", "status", "epochs", "seconds", "monitor"):
         rows.append([name, *(run[name] for run in runs)])
     for name, values in found.params.items():
-        rows.append([f"params.{name}", *values])
+        rows.append([name, *values])
     if everything:
-        rows += [[f"params.{name}", *([value] * len(runs))] for name, value in found.same.items()]
+        rows += [[name, *([value] * len(runs))] for name, value in found.same.items()]
     for name in metrics:
         for which in ("best", "restored", "last"):
             rows += _metric_rows(name, which, found.metrics[name], together)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select
 
-from tracker.models import DECISION, METRIC_DEFINITION, POLICY, SUMMARY
+from tracker.models import DECISION, POLICY, SUMMARY
 from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
 from tracker.storage.chunks import in_chunks
@@ -44,7 +44,10 @@ class _Monitor(NamedTuple):
 
 
 def monitored(
-    connection: Connection, ids: Sequence[str], keys: Sequence[str] | None
+    connection: Connection,
+    ids: Sequence[str],
+    keys: Sequence[str] | None,
+    directions: Directions,
 ) -> dict[str, BestAndLast]:
     """Return the monitored metric by run, of runs that have one.
 
@@ -52,9 +55,10 @@ def monitored(
         connection: a read transaction.
         ids: the runs.
         keys: their ids again, or None when they are all there are.
+        directions: made for ``keys``.
     """
-    directions = Directions(connection, keys)
-    monitors = _monitors(connection, keys) | _declared_monitors(connection, keys)
+    declared = {run: _Monitor(*monitor) for run, monitor in directions.monitors.items()}
+    monitors = _monitors(connection, keys) | declared
     names = sorted({_USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
     for run, summaries in _summaries(connection, keys, names).items():
@@ -130,14 +134,6 @@ def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _
     return {
         run: _Monitor(policy.monitor, mode_in(policy.config)) for run, policy in policies.items()
     }
-
-
-def _declared_monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
-    """Return the metric that a user said the run is judged by: ``start_run(monitor=)``."""
-    columns = METRIC_DEFINITION.c
-    declared = select(METRIC_DEFINITION).where(columns.monitor.is_(True))
-    rows = in_chunks(connection, declared, columns.run_id, keys)
-    return {row.run_id: _Monitor(row.name, row.mode) for row in rows}
 
 
 def _rank(policy: Any) -> tuple[bool, int, int]:

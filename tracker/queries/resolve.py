@@ -85,7 +85,9 @@ def _nth_of_name(connection: Connection, text: str) -> str | None:
     if connection.execute(select(RUN.c.id).where(RUN.c.name == text)).first() is not None:
         return None
     of_name = select(RUN.c.id).where(RUN.c.name == name).order_by(RUN.c.started, RUN.c.id)
-    return connection.execute(of_name.offset(max(0, int(number) - 1)).limit(1)).scalar()
+    if int(number) == 0:
+        return None
+    return connection.execute(of_name.offset(int(number) - 1).limit(1)).scalar()
 
 
 def find_runs(reader: Reader, texts: Iterable[str]) -> list[str]:
