@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
+from tracker.series.blocks import CallBlock
 from tracker.states import CheckpointState, DirectionSource, RunStatus
-
-if TYPE_CHECKING:
-    from tracker.series.blocks import CallBlock
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
