@@ -1,63 +1,14 @@
-"""Blocks of step metrics: which are still effective, where a resumed run has gone back."""
+"""What the stored blocks of a run's step metrics say without being read whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, select
 
-from tracker.models import ATTEMPT, BLOCK, CLOCK, SERIES
-from tracker.storage.chunks import in_chunks
+from tracker.models import BLOCK, CLOCK, SERIES
 from tracker.storage.database import Reader
-
-Cuts = dict[int, dict[int, int]]
-"""By series and attempt: the step from which on a later attempt has points of its own."""
-
-
-def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
-    """Return where series of resumed runs are cut."""
-    runs = {one.run_id for one in series}
-    again = select(ATTEMPT.c.run_id).where(ATTEMPT.c.number > 1)
-    resumed = {one.run_id for one in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
-    keys = [one.id for one in series if one.run_id in resumed]
-    lowest = (
-        select(BLOCK.c.series_id, BLOCK.c.attempt, func.min(BLOCK.c.first_step).label("step"))
-        .group_by(BLOCK.c.series_id, BLOCK.c.attempt)
-        .order_by(BLOCK.c.attempt.desc())
-    )
-    cuts: Cuts = {}
-    least: dict[int, int] = {}
-    for one in in_chunks(connection, lowest, BLOCK.c.series_id, keys):
-        if one.series_id in least:
-            cuts.setdefault(one.series_id, {})[one.attempt] = least[one.series_id]
-        least[one.series_id] = min(one.step, least.get(one.series_id, one.step))
-    return cuts
-
-
-def applying(cuts: Cuts, block: Any) -> int | None:
-    """Return the step from which on a block is superseded; None where it is not."""
-    cut = cuts.get(block.series_id, {}).get(block.attempt)
-    return cut if cut is not None and cut <= block.last_step else None
-
-
-def live_blocks(
-    connection: Connection,
-    keys: Iterable[int],
-    cuts: Cuts,
-    statement: Select[Any],
-    superseded: bool,
-) -> Iterator[Any]:
-    """Yield the rows of series' blocks; without those that are superseded as a whole, unless wanted."""
-    whole = [key for key in keys if superseded or key not in cuts]
-    yield from in_chunks(connection, statement, BLOCK.c.series_id, whole)
-    for key in () if superseded else cuts:
-        live: list[ColumnElement[bool]] = [BLOCK.c.attempt.not_in(list(cuts[key]))]
-        live += [
-            and_(BLOCK.c.attempt == attempt, BLOCK.c.first_step < cut)
-            for attempt, cut in cuts[key].items()
-        ]
-        yield from connection.execute(statement.where(BLOCK.c.series_id == key, or_(*live)))
+from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
 
 
 def point_counts(reader: Reader, run: str) -> dict[str, int]:
@@ -68,19 +19,19 @@ def point_counts(reader: Reader, run: str) -> dict[str, int]:
         )
     )
     cuts = cuts_of(reader.connection, series)
-    found = {one.id: 0 for one in series}
+    counts = {metric.id: 0 for metric in series}
     statement = select(
         BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number, BLOCK.c.points, BLOCK.c.last_step
     )
-    for one in live_blocks(reader.connection, found, cuts, statement, False):
-        cut = applying(cuts, one)
-        found[one.series_id] += (
-            one.points if cut is None else _below(reader.connection, run, one, cut)
+    for block in live_blocks(reader.connection, counts, cuts, statement, superseded=False):
+        cut = applying(cuts, block)
+        counts[block.series_id] += (
+            block.points if cut is None else _points_below(reader.connection, run, block, cut)
         )
-    return {one.name: found[one.id] for one in series}
+    return {metric.name: counts[metric.id] for metric in series}
 
 
-def _below(connection: Connection, run: str, block: Any, cut: int) -> int:
+def _points_below(connection: Connection, run: str, block: Any, cut: int) -> int:
     """Count a block's points below a step."""
     from tracker.series.assemble import StoredBlock, StoredClock, assemble
 
@@ -110,10 +61,11 @@ def last_points(reader: Reader, run: str) -> dict[str, float | None]:
         .join(ranked, and_(*(ranked.c[key.name] == key for key in keys)))
         .where(ranked.c.place == 1)
     )
-    return {one.name: _last(one.payload) for one in reader.connection.execute(statement)}
+    rows = reader.connection.execute(statement)
+    return {row.name: _last_value(row.payload) for row in rows}
 
 
-def _last(payload: bytes) -> float | None:
+def _last_value(payload: bytes) -> float | None:
     from tracker.series.codec import decode_values
 
     try:

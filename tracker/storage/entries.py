@@ -35,6 +35,8 @@ class EpochEntry(TypedDict):
     seconds: float
     learning_rate: float | None
     metrics: Sequence[MetricValue]
+    step: NotRequired[int | None]
+    learning_rates: NotRequired[str | None]
 
 
 class DecisionRow(TypedDict):
@@ -206,14 +208,26 @@ class ClockRow(TypedDict):
     payload: bytes
 
 
+class StepSummary(TypedDict):
+    """The fields of `tracker.series.summary.SeriesSummary`."""
+
+    last: float
+    last_step: int
+    min: float | None
+    min_step: int | None
+    max: float | None
+    max_step: int | None
+
+
 class BlockValues(TypedDict):
-    """The values of one series in a block of calls."""
+    """The values of one series in a block of calls; release 0.1.0 kept no summary of them."""
 
     name: str
     points: int
     first_step: int
     last_step: int
     payload: bytes
+    summary: NotRequired[StepSummary]
 
 
 class SeriesEntry(TypedDict):
@@ -260,8 +274,14 @@ def epoch(
     seconds: float,
     learning_rate: float | None,
     metrics: Sequence[MetricValue],
+    *,
+    step: int | None = None,
+    learning_rates: str | None = None,
 ) -> EpochEntry:
-    """Return the entry of an epoch; a learning rate that is not finite is left out."""
+    """Return the entry of an epoch; a learning rate that is not finite is left out.
+
+    ``learning_rates`` is JSON, by parameter group; ``step`` is how many batches were done at its end.
+    """
     known = learning_rate is not None and math.isfinite(learning_rate)
     return {
         "kind": "epoch",
@@ -272,6 +292,8 @@ def epoch(
         "seconds": seconds,
         "learning_rate": learning_rate if known else None,
         "metrics": metrics,
+        "step": step,
+        "learning_rates": learning_rates,
     }
 
 
@@ -421,6 +443,14 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
                 "first_step": one.first_step,
                 "last_step": one.last_step,
                 "payload": one.payload,
+                "summary": {
+                    "last": one.summary.last,
+                    "last_step": one.summary.last_step,
+                    "min": one.summary.min,
+                    "min_step": one.summary.min_step,
+                    "max": one.summary.max,
+                    "max_step": one.summary.max_step,
+                },
             }
             for one in block.series
         ],
