@@ -4,11 +4,16 @@ BIN := .venv/bin
 READY := .venv/.ready
 KERAS_TESTS := tests/tracker_keras
 
+# The tests that need neither Keras nor PyTorch, in an environment without them.
+CORE ?= .venv-core
+CORE_PINS ?=
+CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignore=tests/adapters --ignore=tests/faults --ignore=tests/project
+
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check lint types bench docs clean
+.PHONY: help .venv demo test test-core test-lowest test-pythons check format lint types bench docs clean
 
 help:  ## what there is
-	@grep -hE '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .venv: $(READY)  ## the virtual environment, with everything for development
 
@@ -27,17 +32,39 @@ test: $(READY)  ## every test; the Keras ones on both backends
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n 2 $(KERAS_TESTS)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 $(KERAS_TESTS)
 
+test-core:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@test -x $(CORE)/bin/python || $(PYTHON) -m venv $(CORE)
+	@$(CORE)/bin/python -m pip install --quiet --disable-pip-version-check $(CORE_PINS) --editable '.[test]'
+	$(CORE)/bin/python -m pytest -n 2 $(CORE_TESTS)
+
+test-lowest: constraints-lowest.txt  ## the core tests with the lowest version of each core dependency
+	@$(MAKE) --no-print-directory test-core CORE=.venv-lowest CORE_PINS='--constraint constraints-lowest.txt'
+
+test-pythons: $(READY)  ## the core tests on every Python from 3.11 up that the machine has
+	@.ci/pythons
+
+constraints-lowest.txt: pyproject.toml .ci/lowest.py
+	$(PYTHON) .ci/lowest.py > $@
+
 check: lint types test  ## format, lint, types, tests
 
-lint: $(READY)
+format: $(READY)  ## format the code, and correct what can be corrected
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+lint: $(READY)  ## is the code formatted, and free of what ruff finds
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(READY)
+types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
 bench: $(READY)  ## speed and memory; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
+docs: $(READY)  ## the site, in site/; a warning is an error
+	$(BIN)/python -m mkdocs build --strict
+
 clean:  ## remove what the targets above made
-	rm -rf .venv demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* demo dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis

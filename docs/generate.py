@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +235,31 @@ def _commands(context: click.Context) -> Iterator[click.Context]:
             yield from _commands(click.Context(found, info_name=name, parent=context, **settings))
 
 
+def walks(taken: Mapping[str, Any]) -> str:
+    """Return the part of docs/architecture.md that lists walks (of tests/helpers/walks.py)."""
+    parts = []
+    for name, walk in taken.items():
+        rooms = " → ".join(
+            f"{room} ({', '.join(modules)})" if modules != [""] else room
+            for room, modules in _by_room(walk.modules)
+        )
+        text = f"**{name[0].upper()}{name[1:]}**, {len(walk.modules)} modules: {rooms}."
+        if walk.turns:
+            ways = "\n".join(f"- {way}" for way in walk.turns)
+            text += f"\n\nIt turns back:\n\n{ways}"
+        parts.append(text)
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_room(modules: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Give each stretch of modules that lie in one folder, as the folder and their names."""
+    split = (module.rpartition(".") for module in modules)
+    for room, stretch in groupby(split, key=lambda part: part[0] or part[2]):
+        yield room, [name if parent else "" for parent, _, name in stretch]
+
+
+WALKS = re.compile(r"(?<=<!-- walks: begin -->\n).*(?=<!-- walks: end -->)", re.DOTALL)
+
 PAGES = {"schema.md": schema, "cli.md": cli}
 
 
@@ -241,6 +268,14 @@ def main() -> None:
     for name, make in PAGES.items():
         (DOCS / name).write_text(make(), encoding="utf-8")
         print(f"wrote docs/{name}")
+    sys.path.insert(0, str(DOCS.parent))
+    from tests.helpers.walks import WALKS as NAMES
+    from tests.helpers.walks import take
+
+    page = DOCS / "architecture.md"
+    text = walks({name: take(name) for name in NAMES})
+    page.write_text(WALKS.sub(lambda _: text, page.read_text("utf-8")), encoding="utf-8")
+    print("wrote the walks of docs/architecture.md")
 
 
 if __name__ == "__main__":

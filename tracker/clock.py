@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -14,3 +16,21 @@ def now() -> int:
 def shown(microseconds: int) -> str:
     """Write a stored time for people: ``2026-03-01 12:00:00 UTC``."""
     return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class RisingClock:
+    """A clock that orders what it stamps, from any thread, also where the system's clock is set back."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def now(self) -> int:
+        """Return the time, or the next microsecond where that is not later than what was returned before."""
+        with self._lock:
+            self._newest = max(now(), self._newest + 1)
+            return self._newest

@@ -42,7 +42,7 @@ class PreparedFile(SavedFile):
     temporary: Path
 
     def publish(self) -> SavedFile:
-        """Give it its name, for good."""
+        """Give it its name, durably."""
         self.temporary.replace(self.path)
         sync_folder(self.path.parent)
         return SavedFile(self.path, self.bytes, self.sha256)
@@ -72,7 +72,7 @@ def prepared(
     temporary = target.with_name(_temporary_name(target.name))
     try:
         save(temporary)
-        size, digest = _settle(temporary, target)
+        size, digest = _synced(temporary, target)
         if mode is not None:
             temporary.chmod(mode)
         yield PreparedFile(target, size, digest, temporary)
@@ -81,7 +81,7 @@ def prepared(
 
 
 def _mode_of(target: Path) -> int | None:
-    """Return the permissions of the file that is to be replaced; None where there is none.
+    """Return the permissions of the file that is to be replaced; None where it does not exist.
 
     Raises:
         CheckpointError: a device or a pipe would be replaced by a file.
@@ -92,7 +92,8 @@ def _mode_of(target: Path) -> int | None:
         return None
     if S_ISREG(mode):
         return S_IMODE(mode)
-    if S_ISLNK(mode) or S_ISDIR(mode):  # a link is replaced; a folder refuses by itself
+    # A link is replaced; a folder refuses by itself.
+    if S_ISLNK(mode) or S_ISDIR(mode):
         return None
     raise CheckpointError(
         f"{target} is a device, a pipe or a socket: saving would put a file in its place. "
@@ -123,7 +124,7 @@ def _host_tag() -> str:
 
 
 def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the temporary files in a folder that this host's gone processes left, and those of other hosts.
+    """Return the temporary files in a folder: those of this host's processes that are gone, and those of other hosts.
 
     Whether a process of another host (or container) lives cannot be asked from here.
     """
@@ -145,14 +146,15 @@ def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove temporary files that gone processes of this host left in a folder; returns them."""
+    """Remove a folder's temporary files of this host's processes that are gone; returns them."""
     swept, _ = leftovers(folder)
     for path in swept:
         _discard(path)
     return swept
 
 
-def _settle(temporary: Path, target: Path) -> tuple[int, str]:
+def _synced(temporary: Path, target: Path) -> tuple[int, str]:
+    """Make a saved file durable; returns its size and hash."""
     try:
         descriptor = os.open(temporary, os.O_RDWR)
     except FileNotFoundError as error:
@@ -209,12 +211,11 @@ def save_link(path: Path, target: Path) -> None:
 
 
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
-    """Read size and hash of a regular file; None where there is none (a folder or a link is none)."""
+    """Read size and hash of a regular file; None for anything else, a folder and a link included."""
     target = Path(os.path.abspath(path))  # noqa: PTH100
     try:
-        descriptor = os.open(
-            target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )  # a pipe would wait
+        # Without O_NONBLOCK a pipe would wait for its writer.
+        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -226,13 +227,13 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         os.close(descriptor)
 
 
-def is_same(found: SavedFile | None, recorded: Any) -> bool:
+def is_same(file: SavedFile | None, recorded: Any) -> bool:
     """Say whether a file is the one that was recorded, by the ``bytes`` and ``sha256`` of both."""
-    return found is not None and (found.bytes, found.sha256) == (recorded.bytes, recorded.sha256)
+    return file is not None and (file.bytes, file.sha256) == (recorded.bytes, recorded.sha256)
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone."""
+    """Create a folder, and those above it that are missing, for this user alone."""
     if not folder.parent.is_dir():
         private_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -240,6 +241,9 @@ def private_folder(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename or a new name in a folder survive power loss."""
+    # Windows cannot open a folder.
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,8 @@
 """What was recorded, as pandas DataFrames.
 
-Every function takes ``database=`` (a path or URL, see `tracker.storage.location.locate`). Runs are named by id,
-unique id prefix, name, or name@prefix; no run named means all of them. A column ``run`` holds the run's
-name, or name@id where several of those shown have that name. Reading never writes.
+Every function takes ``database=`` (a path or URL, see `tracker.storage.location.locate`). A run is given as a
+`tracker.Run`, or by its id, a unique prefix of it, its name, or name@prefix; without runs, all are read. The
+column ``run`` holds the name of the run, or name@id where several have that name. Reading never writes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def runs(
     *,
     database: Database = None,
 ) -> pd.DataFrame:
-    """Return a row a run, newest first.
+    """Return one row per run, newest first.
 
     Columns: id, name, experiment, status, started, seconds, epochs; the monitored metric and its best,
     restored and last epoch; ended, reason, error, note, parent; then ``tags.x``, ``params.x``, and each
@@ -44,7 +44,7 @@ def runs(
     Args:
         where: a filter such as ``"val_loss < 0.3 and params.lr >= 1e-3"``; see `tracker.filters`.
         order_by: one sort key or several: ``"val_loss"`` is best first, ``"-started"`` newest first.
-        limit: at most so many rows.
+        limit: how many rows at most.
         database: a path or URL.
 
     Raises:
@@ -55,10 +55,10 @@ def runs(
 
 
 def epochs(*runs: str | Run, superseded: bool = False, database: Database = None) -> pd.DataFrame:
-    """Return a row an epoch: run, epoch, attempt, seconds, learning_rate, then a column a metric.
+    """Return one row per epoch: run, epoch, attempt, seconds, learning_rate, then one column per metric.
 
     Args:
-        *runs: which ones; none for all.
+        *runs: of these; without any, of all.
         superseded: also the epochs that a later attempt repeated, marked in a column of that name.
         database: a path or URL.
     """
@@ -76,24 +76,24 @@ def metrics(
     superseded: bool = False,
     database: Database = None,
 ) -> pd.DataFrame:
-    """Return step metrics, a row a point: run, name, step, time, value.
+    """Return step metrics, one row per point: run, name, step, time, value.
 
-    The order is that of the runs, the names, the attempts, and the calls of ``log``; steps may repeat or go
-    back. ``run`` and ``name`` are categories. Where a resumed run (or a second ``fit``) has gone back, the
-    points of earlier attempts from the metric's first step there on are left out: they are superseded.
+    Rows are in the order of the runs, the names, the attempts, and the calls of ``log``; steps may repeat or go
+    back. ``run`` and ``name`` are categories. Where a resumed run (or a second ``fit``) repeats steps, the
+    points that earlier attempts recorded from there on are superseded, and left out.
 
     Args:
-        *runs: which ones; none for all.
-        names: one metric or several; none for all.
-        start, stop: steps from ``start`` on and below ``stop``; only their blocks are read.
-        every: about one point in so many, for plots: lowest and highest values stay.
-        points: at most so many points of each run's metric, in the same way.
-        superseded: also superseded points, with two columns more: attempt and superseded.
+        *runs: of these; without any, of all.
+        names: one metric or several; None for all.
+        start, stop: steps from ``start`` up to, and without, ``stop``; only their blocks are read.
+        every: keep about one point in this many, for plots: lowest and highest values stay.
+        points: keep at most this many points of each run's metric, in the same way.
+        superseded: also superseded points, with two more columns: attempt and superseded.
         database: a path or URL.
 
     Raises:
         UnknownMetric: for a name that none of the runs has as a step metric.
-        BadValue: for names that are none, a number that is not whole, too low, or both ``every`` and ``points``.
+        BadValue: for a name that is not text, a number that is not whole or is too low, and ``every`` with ``points``.
     """
     import pandas as pd
 
@@ -104,7 +104,7 @@ def metrics(
     every = None if every is None else whole(every, "every")
     points = None if points is None else whole(points, "points")
     with reading(database) as reader:
-        found = queries.points(
+        series = queries.points(
             reader,
             _ids(reader, runs),
             names=names,
@@ -112,27 +112,27 @@ def metrics(
             stop=stop,
             superseded=superseded,
         )
-    columns = found.columns
+    columns = series.columns
     if every is not None:
         columns = _thinned(columns, lambda values: downsample.every(values, every))
     if points is not None:
         columns = _thinned(columns, lambda values: downsample.thin(values, points))
-    more = {"attempt": columns.attempt, "superseded": columns.superseded} if superseded else {}
+    marks = {"attempt": columns.attempt, "superseded": columns.superseded} if superseded else {}
     return pd.DataFrame(
         {
-            "run": pd.Categorical.from_codes(columns.run, pd.Index(found.runs)),
-            "name": pd.Categorical.from_codes(columns.name, pd.Index(found.names)),
+            "run": pd.Categorical.from_codes(columns.run, pd.Index(series.runs)),
+            "name": pd.Categorical.from_codes(columns.name, pd.Index(series.names)),
             "step": columns.step,
             "time": pd.DatetimeIndex(columns.time.view("M8[us]")).tz_localize("UTC"),
             "value": columns.value,
-            **more,
+            **marks,
         },
         copy=False,
     )
 
 
 def checkpoints(*runs: str | Run, database: Database = None) -> pd.DataFrame:
-    """Return a row a checkpoint, oldest first: alias ("best", "last"), state, value, path, file, sha256 …"""
+    """Return one row per checkpoint, oldest first: alias ("best", "last"), state, value, path, file, sha256 …"""
     with reading(database) as reader:
         return frame(queries.checkpoints(reader, _ids(reader, runs)))
 
@@ -140,35 +140,35 @@ def checkpoints(*runs: str | Run, database: Database = None) -> pd.DataFrame:
 def decisions(
     *runs: str | Run, superseded: bool = False, database: Database = None
 ) -> pd.DataFrame:
-    """Return a row a decision: epoch, policy, value, best, best_epoch, wait, verdict, reason …"""
+    """Return one row per decision: epoch, policy, value, best, best_epoch, wait, verdict, reason …"""
     with reading(database) as reader:
         return frame(queries.decisions(reader, _ids(reader, runs), superseded=superseded))
 
 
 def compare(*runs: str | Run, metric: str = "val_loss", database: Database = None) -> pd.DataFrame:
-    """Return one metric of several runs: the index is the epoch, the columns are called as the runs.
+    """Return one metric of several runs: the index is the epoch, the columns are named after the runs.
 
     Args:
-        *runs: which ones; none for all that have the metric, oldest first.
+        *runs: these; without any, all that have the metric, oldest first.
         metric: a metric of epochs.
         database: a path or URL.
 
     Raises:
-        UnknownMetric: when none of the runs has it; names those there are.
+        UnknownMetric: when none of the runs has it; names the metrics they have.
     """
     import pandas as pd
 
     with reading(database) as reader:
-        called, found = queries.metric_of_runs(reader, _ids(reader, runs), metric)
-    epochs = sorted({epoch for curve in found.values() for epoch in curve})
-    columns = {called[run]: [curve.get(epoch) for epoch in epochs] for run, curve in found.items()}
+        names, curves = queries.metric_of_runs(reader, _ids(reader, runs), metric)
+    epochs = sorted({epoch for curve in curves.values() for epoch in curve})
+    columns = {names[run]: [curve.get(epoch) for epoch in epochs] for run, curve in curves.items()}
     return pd.DataFrame(columns, pd.Index(epochs, dtype="int64", name="epoch"), dtype="float64")
 
 
 def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]]:
     """Return the effective epochs of a run as plain data: epoch, seconds, learning_rate, metrics.
 
-    A metric that an epoch has not is not in its ``metrics``; a NaN is. Needs no pandas.
+    A metric that an epoch lacks is not in its ``metrics``; a NaN is. Needs no pandas.
     """
     with reading(database) as reader:
         return queries.history(reader, queries.find_run(reader, named(run)))
@@ -179,11 +179,11 @@ def frame(listing: Listing) -> pd.DataFrame:
     import pandas as pd
 
     cells = list(zip(*listing.rows, strict=True)) or [()] * len(listing.columns)
-    made = {
-        column.name: _MAKERS[column.kind](list(values))
+    series = {
+        column.name: _SERIES_OF[column.kind](list(values))
         for column, values in zip(listing.columns, cells, strict=True)
     }
-    return pd.DataFrame(made, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
+    return pd.DataFrame(series, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
 
 
 def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
@@ -191,15 +191,15 @@ def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
 
 
 def named(run: str | Run) -> str:
-    """Return how a run is named: as it is, or by the id of what has one."""
-    found = run if isinstance(run, str) else getattr(run, "id", None)
-    if not isinstance(found, str):
-        raise BadValue(f"{run!r} is no run: give its id, a prefix of it, its name, or a Run.")
-    return found
+    """Return the text that names a run: the argument itself, or the id of a `tracker.Run`."""
+    name = run if isinstance(run, str) else getattr(run, "id", None)
+    if not isinstance(name, str):
+        raise BadValue(f"{run!r} is not a run: give its id, a prefix of it, its name, or a Run.")
+    return name
 
 
 def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> Columns:
-    """Thin each run's metric by itself."""
+    """Return the points that ``keep`` selects of each run's metric by itself."""
     import numpy as np
 
     changes = (np.diff(columns.run) != 0) | (np.diff(columns.name) != 0)
@@ -214,29 +214,32 @@ def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> C
 def _text(values: list[Any]) -> pd.Series[Any]:
     import pandas as pd
 
-    bare = all(value is None for value in values)
-    return pd.Series(values, dtype=object) if bare else pd.Series(values)
+    # pandas would take a column of None for numbers.
+    if all(value is None for value in values):
+        return pd.Series(values, dtype=object)
+    return pd.Series(values)
 
 
 def _typed(dtype: str) -> Callable[[list[Any]], pd.Series[Any]]:
-    def make(values: list[Any]) -> pd.Series[Any]:
+    def typed(values: list[Any]) -> pd.Series[Any]:
         import pandas as pd
 
         return pd.Series(values, dtype=dtype)
 
-    return make
+    return typed
 
 
 def _times(values: list[Any]) -> pd.Series[Any]:
     import numpy as np
     import pandas as pd
 
-    never = np.iinfo(np.int64).min  # how NumPy writes NaT
-    whole = np.array([never if value is None else value for value in values], np.int64)
-    return pd.Series(pd.DatetimeIndex(whole.view("M8[us]")).tz_localize("UTC"))
+    # How NumPy stores NaT.
+    not_a_time = np.iinfo(np.int64).min
+    stored = np.array([not_a_time if value is None else value for value in values], np.int64)
+    return pd.Series(pd.DatetimeIndex(stored.view("M8[us]")).tz_localize("UTC"))
 
 
-_MAKERS: dict[str, Callable[[list[Any]], Any]] = {
+_SERIES_OF: dict[str, Callable[[list[Any]], Any]] = {
     "text": _text,
     "integer": _typed("int64"),
     "optional": _typed("Int64"),

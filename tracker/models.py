@@ -215,16 +215,15 @@ class Checkpoint(Table, table=True):
     created: int = Field(sa_type=Moment)
 
 
-_RESTORED = text("verdict = 'restored'")
-
-
 class Decision(Table, table=True):
     """One verdict of one policy."""
 
     __table_args__ = (
         UniqueConstraint("run_id", "attempt", "number"),
         Index("ix_decision_policy", "policy_id", "epoch"),
-        Index("ix_decision_restored", "run_id", sqlite_where=_RESTORED, postgresql_where=_RESTORED),
+        # On PostgreSQL it has the same condition, by its migration: to name postgresql_where here would load
+        # that dialect, and asyncio with it, in every command.
+        Index("ix_decision_restored", "run_id", sqlite_where=text("verdict = 'restored'")),
     )
 
     id: int | None = Field(default=None, primary_key=True)

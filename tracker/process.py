@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from tracker.clock import now, shown
+from tracker.states import RunStatus
 
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
 """Without a heartbeat for this long, a process elsewhere counts as dead."""
 
-_WITHOUT_END = ("running", "lost")
+_WITHOUT_END = (RunStatus.RUNNING, RunStatus.LOST)
 """The statuses of an attempt that did not report its end."""
 
 _LINUX = sys.platform == "linux"
@@ -107,7 +108,8 @@ def is_live(attempt: Any) -> bool:
     """Say whether an attempt may still record: its end was not recorded, and its process lives.
 
     One that was called lost counts as well: its process may have been silent only, and write again.
-    Everybody who asks whether an attempt goes on asks here; it needs the columns of `is_alive` and ``status``.
+    Everybody who asks whether an attempt is still being recorded asks here. Its row needs ``status`` and the
+    columns of `is_alive`.
     """
     return attempt.status in _WITHOUT_END and is_alive(attempt)
 
@@ -131,14 +133,14 @@ def lost_reason(attempt: Any) -> str:
 def _lives(pid: int, started: float) -> bool | None:
     """Say whether that very process lives; None where this user may not know."""
     try:
-        found = _started(pid)
+        actual = _started(pid)
     except PermissionError:
         return None
-    return found is not None and abs(found - started) < _SAME_START
+    return actual is not None and abs(actual - started) < _SAME_START
 
 
 def _started(pid: int) -> float | None:
-    """Return when a process started; None where there is none, or only its zombie."""
+    """Return when a process started; None where there is no such process, or only its zombie."""
     if not _LINUX:
         return _started_elsewhere(pid)
     try:

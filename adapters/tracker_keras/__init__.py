@@ -5,8 +5,9 @@
     model.fit(x, y, callbacks=[TrackerCallback(experiment="digits"), EarlyStopping(patience=3)])
 
 Each class is a subclass of Keras' own of that name: Keras decides, the run keeps what and why.
-Importing the package wraps ``keras.Model.fit``, because Keras tells callbacks neither how ``fit``
-ended nor the batch size; `tracker_keras.session.fit_hook.unwrap_fit` takes that back.
+Importing the package wraps ``keras.Model.fit`` and ``keras.callbacks.CallbackList.on_train_begin``, because
+Keras tells callbacks neither how ``fit`` ended, nor the batch size, nor who else takes part;
+``tracker_keras.session.fit_hook.fit_hook.unwrap()`` takes that back.
 """
 
 from tracker_keras.callbacks.backup_and_restore import BackupAndRestore
@@ -21,7 +22,7 @@ from tracker_keras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from tracker_keras.callbacks.tensorboard import TensorBoard
 from tracker_keras.callbacks.terminate_on_nan import TerminateOnNaN
 from tracker_keras.callbacks.tracker_callback import TrackerCallback
-from tracker_keras.session.fit_hook import wrap_fit
+from tracker_keras.session.fit_hook import fit_hook
 
 __all__ = [
     "BackupAndRestore",
@@ -38,4 +39,4 @@ __all__ = [
     "TrackerCallback",
 ]
 
-wrap_fit()
+fit_hook.wrap()

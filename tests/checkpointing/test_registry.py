@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 import tracker
 import tracker.checkpointing.registry
-from tracker.checkpointing.registry import Checkpoint, check, protected
+from tracker.checkpointing.registry import Checkpoint, check
+from tracker.checkpointing.retention import protected
+from tracker.clock import RisingClock
 from tracker.errors import BadValue, CheckpointError
 
 STATES = "SELECT path, state, pending FROM checkpoint ORDER BY created"
@@ -230,7 +232,7 @@ def test_a_clock_set_back_does_not_change_which_one_is_last(
     run: tracker.Run, monkeypatch: Any
 ) -> None:
     first = save(run, "1", epoch=1)
-    monkeypatch.setattr(tracker.checkpointing.registry, "now", lambda: 0)
+    monkeypatch.setattr(tracker.clock, "now", lambda: 0)
     second = save(run, "2", epoch=2)
     assert run.checkpoints() == [first, second]
     assert run.prune_checkpoints([second]) == []
@@ -241,10 +243,9 @@ def test_after_a_resume_with_the_clock_set_back_listing_and_pruning_agree_on_the
 ) -> None:
     made = [save(run, str(epoch), epoch=epoch) for epoch in range(2)]
     run.finish()
-    monkeypatch.setattr(tracker.checkpointing.registry, "now", lambda: 0)
-    monkeypatch.setattr(
-        tracker.checkpointing.registry, "_newest", 0
-    )  # as in the process that resumes
+    monkeypatch.setattr(tracker.clock, "now", lambda: 0)
+    # As in the process that resumes.
+    monkeypatch.setattr(tracker.checkpointing.registry, "_clock", RisingClock())
     with tracker.start_run("digits", resume=run.id) as resumed:
         newest = save(resumed, "2", epoch=2)
         listed = tracker.checkpoints(resumed)

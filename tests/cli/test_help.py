@@ -54,6 +54,23 @@ def test_every_command_has_a_summary_and_an_example(cli: Any, path: tuple[str, .
     assert example.startswith(("tracker ", "eval "))
 
 
+def summary(command: click.Command) -> str:
+    """Return the first sentence of a command's help."""
+    sentence = (command.help or "").split("\n\n")[0].replace("\n", " ")
+    return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+def test_a_list_of_commands_has_the_whole_first_sentence_of_each(cli: Any) -> None:
+    for path in ALL:
+        group = program
+        for name in path:
+            found = group.get_command(click.Context(group), name)
+            assert found is not None
+            shown = " ".join(cli(*path[: path.index(name)], "--help").output.split())
+            assert f"{name} {summary(found)}" in shown
+            group = found if isinstance(found, click.Group) else group
+
+
 @pytest.mark.parametrize("path", [path for path in ALL if path[-1:] == ("list",)], ids=" ".join)
 def test_every_listing_has_the_same_options(cli: Any, path: tuple[str, ...]) -> None:
     said = cli(*path, "--help").output

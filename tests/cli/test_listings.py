@@ -153,7 +153,7 @@ def test_restore_copies_the_best_and_refuses_what_is_not_the_saved_file(
 def test_prune_keeps_best_last_pinned_changed_and_the_newest(
     run: tracker.Run, cli: Any, folder: Path
 ) -> None:
-    assert "would go" in cli("checkpoints", "prune", "a", "--dry-run").stdout
+    assert "would delete" in cli("checkpoints", "prune", "a", "--dry-run").stdout
     assert (folder / "0.pt").exists()
     assert "0 files" in cli("checkpoints", "prune", "a", "--keep", 1, "-y").stdout
     cli("checkpoints", "pin", "a", "--epoch", 0)

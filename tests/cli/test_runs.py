@@ -82,7 +82,7 @@ def test_json_has_the_keys_of_the_frame_and_exact_values(cli: Any) -> None:
 def test_an_empty_list_says_why(cli: Any) -> None:
     assert "No runs in" in cli("runs", "list").stderr
     record("a", [0.1])
-    assert "passes the filter" in cli("runs", "list", "--where", "epochs > 5").stderr
+    assert "matches the filter" in cli("runs", "list", "--where", "epochs > 5").stderr
 
 
 def test_text_of_others_cannot_steer_the_terminal(cli: Any) -> None:
@@ -166,9 +166,9 @@ def test_show_counts_what_was_dropped_or_waited(cli: Any, sql: Any) -> None:
     with writing(locate()) as connection:
         connection.exec_driver_sql("UPDATE attempt SET spooled = 3, dropped = 5, waited = 2.25")
     said = cli("runs", "show").stdout
-    assert "3 records waited outside the database" in said
+    assert "3 records kept outside the database" in said
     assert "5 points of step metrics could not be kept" in said
-    assert "2.2 seconds that calls of log waited for the disk" in said
+    assert "2.2 seconds of waiting for the disk in calls of log" in said
 
 
 def test_compare_shows_params_that_differ_and_each_metric(cli: Any) -> None:

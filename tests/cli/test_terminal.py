@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -9,16 +10,16 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from rich.console import Console
 
 import tracker
 from tests.helpers import ROOT
 from tracker.cli.table import Table
+from tracker.cli.terminal import print_table
 from tracker.queries import Column, Listing
 
 REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
 
-RUN = Column("run", "text")
-VALUES = (Column("best", "number"), Column("last", "number"))
 Terminal = Callable[..., str]
 
 
@@ -90,16 +91,59 @@ def test_no_color_is_no_escape_at_all(run: tracker.Run, terminal: Terminal) -> N
     assert "\x1b[32mfinished" in terminal(80, "runs", "list")
 
 
+def test_words_are_coloured_in_their_column_only(terminal: Terminal) -> None:
+    with pytest.raises(ValueError), tracker.start_run("failed", "lost"):
+        raise ValueError
+    said = terminal(120, "runs", "list")
+    assert said.count("\x1b[31mfailed") == 1
+    assert "\x1b[35mlost" not in said
+
+
+def test_a_long_table_is_drawn_in_batches_that_line_up(terminal: Terminal) -> None:
+    with tracker.start_run("digits", "a") as run:
+        for epoch in range(450):
+            run.log_epoch(epoch, {"loss": 0.5}, seconds=1.0)
+    lines = terminal(60, "epochs", "list", "a", NO_COLOR="1").splitlines()
+    assert [line.split()[0] for line in lines] == ["epoch", *map(str, range(450))]
+    assert len({line.rindex("0.5") for line in lines[1:]}) == 1
+
+
+def test_wide_letters_take_two_cells(terminal: Terminal) -> None:
+    tracker.start_run("数字", "训练训练").finish()
+    tracker.start_run("digits", "a").finish()
+    lines = terminal(120, "runs", "list", NO_COLOR="1").splitlines()[1:]
+    before = [line[: line.index("finished")] for line in lines]
+    first, second = ([2 if letter > "\u2fff" else 1 for letter in text] for text in before)
+    assert sum(first) == sum(second)
+    assert 2 in first + second
+
+
+LISTED = (Column("run", "text"), Column("best", "number"), Column("last", "number"))
+
+
+def drawn(table: Table, width: int) -> tuple[list[str], list[str]]:
+    """Return the lines of a table in so many cells, and the headings of columns that found no room."""
+    text = io.StringIO()
+    left_out = print_table(table, Console(file=text, width=width, color_system=None))
+    return text.getvalue().splitlines(), left_out
+
+
 def test_spare_columns_go_first_and_are_named() -> None:
-    listing = Listing((RUN, Column("note", "text"), *VALUES), [["a", "x" * 30, 0.123456, 0.654321]])
-    lines, hidden = Table(listing, spare=["note"]).screen(30)
-    assert hidden == ["note"]
+    columns = (LISTED[0], Column("note", "text"), *LISTED[1:])
+    listing = Listing(columns, [["a", "x" * 30, 0.123456, 0.654321]])
+    lines, left_out = drawn(Table(listing, spare=["note"]), 30)
+    assert left_out == ["note"]
     assert lines == ["run      best      last", "a    0.123456  0.654321"]
 
 
 def test_then_names_are_cut_and_then_columns_go_from_the_right() -> None:
-    listing = Listing((RUN, *VALUES), [["a" * 30, 0.123456, 0.654321]])
-    lines, hidden = Table(listing).screen(40)
-    assert (lines[1], hidden) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
-    lines, hidden = Table(listing).screen(24)
-    assert (lines[1], hidden) == ("aaaaaaaaaaa…  0.123456", ["last"])
+    listing = Listing(LISTED, [["a" * 30, 0.123456, 0.654321]])
+    lines, left_out = drawn(Table(listing), 40)
+    assert (lines[1], left_out) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
+    lines, left_out = drawn(Table(listing), 24)
+    assert (lines[1], left_out) == ("aaaaaaaaaaa…  0.123456", ["last"])
+
+
+def test_columns_of_the_same_name_are_told_apart() -> None:
+    listing = Listing((Column("field", "text"), Column("field", "text")), [["a" * 20, "b" * 9]])
+    assert drawn(Table(listing), 25)[0][1] == "aaaaaaaaaaaaa…  bbbbbbbbb"

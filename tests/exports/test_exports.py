@@ -17,7 +17,7 @@ import pytest
 import tracker
 from tracker import exports, queries
 from tracker.errors import NotWritable
-from tracker.exports.cells import csv_cell, harmless
+from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.csv import keras_rows, write_csv, write_keras_csv
 from tracker.exports.json import write_json
 from tracker.exports.parquet import write_parquet
@@ -72,7 +72,7 @@ def csv_of(what: str, **options: Any) -> pd.DataFrame:
     text = io.StringIO()
     with reading() as reader:
         ids = [row["id"] for row in queries.overview(reader, order_by="started").dicts()]
-        write_csv(exports.stream(reader, what, ids), text, **options)
+        write_csv(exports.stream_runs(reader, what, ids), text, **options)
     text.seek(0)
     return pd.read_csv(text, dtype=str, keep_default_na=False)
 
@@ -95,7 +95,7 @@ def test_chunks_of_runs_share_one_header(monkeypatch: pytest.MonkeyPatch) -> Non
     for number in range(5):
         record([{f"m{number}": 1.0, "seconds": 2.0}], f"r{number}")
     whole = csv_of("epochs")
-    monkeypatch.setattr(sys.modules["tracker.exports.stream"], "_RUNS_AT_ONCE", 2)
+    monkeypatch.setattr(sys.modules["tracker.exports.stream"], "_RUNS_PER_CHUNK", 2)
     pd.testing.assert_frame_equal(csv_of("epochs"), whole)
     assert whole["metrics.seconds"].tolist() == ["2.0"] * 5
 
@@ -118,7 +118,7 @@ def test_text_that_a_spreadsheet_would_run_is_made_harmless(text: str) -> None:
     column = Column("params.x", "text")
     assert csv_cell(text, column) == f"'{text}"
     assert csv_cell(text, column, raw=True) == text
-    assert harmless("plain = text") == "plain = text"
+    assert quote_formula("plain = text") == "plain = text"
 
 
 @pytest.mark.parametrize("number", [-1.5, -3, -math.inf, 1e-9, -0.0])
@@ -144,12 +144,12 @@ def test_json_tells_nan_infinity_and_nothing_apart() -> None:
     )
     text = io.StringIO()
     with reading() as reader:
-        write_json(exports.of_listing(queries.epochs(reader)), text)
+        write_json(exports.stream_listing(queries.epochs(reader)), text)
         first, second = json.loads(text.getvalue())
         assert (first["a"], first["b"], first["c"]) == ("NaN", "Infinity", None)
         assert (second["a"], math.copysign(1, second["c"])) == ("-Infinity", -1)
         text = io.StringIO()
-        write_json(exports.of_listing(queries.runs(reader)), text)
+        write_json(exports.stream_listing(queries.runs(reader)), text)
     (run,) = json.loads(text.getvalue())
     assert run["params.list"] == [1, "NaN"]
     assert run["started"].endswith("+00:00")
@@ -157,20 +157,20 @@ def test_json_tells_nan_infinity_and_nothing_apart() -> None:
 
 def test_json_without_rows_is_an_empty_array() -> None:
     text = io.StringIO()
-    write_json(exports.of_listing(Listing(())), text)
+    write_json(exports.stream_listing(Listing(())), text)
     assert json.loads(text.getvalue()) == []
 
 
 def test_control_characters_are_escaped_in_json() -> None:
     text = io.StringIO()
     write_json(
-        exports.of_listing(Listing((Column("x", "text"),), [["\x1b[31m\x7f\x9b\u202e"]])), text
+        exports.stream_listing(Listing((Column("x", "text"),), [["\x1b[31m\x7f\x9b\u202e"]])), text
     )
     assert not any(letter in text.getvalue() for letter in "\x1b\x7f\x9b\u202e")
     assert json.loads(text.getvalue()) == [{"x": "\x1b[31m\x7f\x9b\u202e"}]
 
 
-@pytest.mark.parametrize("what", exports.WHATS)
+@pytest.mark.parametrize("what", exports.CONTENTS)
 def test_parquet_holds_the_same_as_the_frames(what: str, folder: Path) -> None:
     pytest.importorskip("pyarrow")
     (folder / "f.pt").write_bytes(b"1")
@@ -180,7 +180,7 @@ def test_parquet_holds_the_same_as_the_frames(what: str, folder: Path) -> None:
         run.log_checkpoint("f.pt", epoch=0)
         run.add_policy("P").decide("waited", epoch=0, reason="r")
     with reading() as reader:
-        stream = exports.stream(reader, what, [run.id])
+        stream = exports.stream_runs(reader, what, [run.id])
         write_parquet(stream, folder / "x.parquet")
     back = pd.read_parquet(folder / "x.parquet")
     frame = getattr(tracker, what)()
@@ -200,23 +200,23 @@ def test_a_file_is_there_whole_or_not_at_all(folder: Path) -> None:
         raise RuntimeError("disk on fire")
 
     with pytest.raises(RuntimeError):
-        exports.saved(target, fails)
+        exports.save_whole(target, fails)
     assert target.read_text() == "before"
     assert [path.name for path in folder.iterdir()] == ["out.csv"]
 
 
 def test_what_cannot_be_written_is_named(folder: Path, script: Callable[..., Any]) -> None:
     with pytest.raises(NotWritable, match="is a folder"):
-        exports.saved(folder, lambda path: None)
+        exports.save_whole(folder, lambda path: None)
     (folder / "file").write_text("")
     with pytest.raises(NotWritable, match="cannot be"):
-        exports.saved(folder / "file" / "x.csv", lambda path: path.write_text(""))
+        exports.save_whole(folder / "file" / "x.csv", lambda path: path.write_text(""))
     (folder / "locked").mkdir(mode=0o555)
     code = """
 import pathlib, tracker
 from tracker import exports
 try:
-    exports.saved(pathlib.Path("locked/x.csv"), lambda path: path.write_text("x"))
+    exports.save_whole(pathlib.Path("locked/x.csv"), lambda path: path.write_text("x"))
 except tracker.NotWritable as error:
     print(error)
 """
@@ -225,5 +225,5 @@ except tracker.NotWritable as error:
 
 
 def test_a_device_is_written_directly() -> None:
-    exports.saved(Path(os.devnull), lambda path: path.write_text("x"))
+    exports.save_whole(Path(os.devnull), lambda path: path.write_text("x"))
     assert Path(os.devnull).is_char_device()

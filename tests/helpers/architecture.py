@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ORDER = (
-    ("errors", "values", "clock", "ids", "redact", "process", "ranks", "files", "states"),  # leaves
+    # Leaves.
+    (
+        "errors",
+        "values",
+        "clock",
+        "ids",
+        "redact",
+        "process",
+        "ranks",
+        "files",
+        "csv_log",
+        "states",
+    ),
     ("models",),
     ("policies", "series"),
     ("storage",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -13,9 +14,36 @@ from tests.helpers import ROOT
 HEAVY = ("tensorflow", "keras", "torch", "pandas", "alembic", "sqlalchemy", "numpy")
 
 
-def test_the_list_is_sorted_and_whole() -> None:
+def typed_names() -> dict[str, str]:
+    """Return what ``tracker/__init__.py`` imports for type checkers: the public name and its module."""
+    tree = ast.parse((ROOT / "tracker/__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    found = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names:
+            assert alias.asname == alias.name, f"write {alias.name} as {alias.name}: it is public"
+            is_module = node.module == "tracker"
+            found[alias.name] = f"tracker.{alias.name}" if is_module else node.module
+    return found
+
+
+def test_the_list_is_sorted_and_is_what_type_checkers_see() -> None:
     assert tracker.__all__ == sorted(tracker.__all__)
-    assert set(tracker.__all__) == set(tracker._HOMES)
+    assert typed_names() == tracker._HOME_OF
+    assert list(tracker._HOME_OF) == tracker.__all__
+
+
+def test_dir_shows_public_names_only() -> None:
+    import tracker.storage.database
+
+    assert dir(tracker) == sorted([*tracker.__all__, "__version__"])
+
+
+def test_a_star_import_gives_the_public_names() -> None:
+    names: dict[str, object] = {}
+    exec("from tracker import *", names)
+    assert set(tracker.__all__) <= set(names)
 
 
 @pytest.mark.parametrize("name", tracker.__all__)

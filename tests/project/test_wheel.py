@@ -79,3 +79,13 @@ def test_the_adapters_and_migrations_are_inside(python: Path, folder: Path) -> N
         "print(m.scripts())"
     )
     assert call(python, "-c", code, folder=folder).strip().endswith("tracker/migrations")
+
+
+@pytest.mark.xdist_group("wheel")
+def test_every_package_inside_says_that_it_is_typed(python: Path, folder: Path) -> None:
+    code = (
+        "import importlib.util as u, pathlib\n"
+        "for name in ('tracker', 'tracker_keras', 'tracker_torch'):\n"
+        "    assert pathlib.Path(u.find_spec(name).origin).with_name('py.typed').exists(), name\n"
+    )
+    call(python, "-c", code, folder=folder)

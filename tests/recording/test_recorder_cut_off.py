@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 import tracker
+from tracker.series import buffer
 from tracker.storage import journal
 
 
@@ -77,3 +78,27 @@ def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
         time.sleep(0.01)  # it takes in the end when it goes on
     assert sql("SELECT status FROM run WHERE name = 'r'") == [("finished",)]
     assert sql("SELECT dropped FROM attempt ORDER BY dropped DESC")[0] == (100,)
+
+
+def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
+    monkeypatch: pytest.MonkeyPatch, sql: Any
+) -> None:
+    """What the writer is reading is neither taken from it nor called lost."""
+    run = tracker.start_run()
+    hangs, continues = threading.Event(), threading.Event()
+    pack = buffer.pack
+
+    def slow(calls: Any) -> Any:
+        hangs.set()
+        assert continues.wait(60)
+        return pack(calls)
+
+    monkeypatch.setattr(buffer, "pack", slow)
+    run.log({"m": 0.0})
+    assert hangs.wait(60)
+    run.finish()
+    continues.set()
+    while any(thread.name == "tracker-writer" for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT status, dropped FROM attempt") == [("finished", 0)]

@@ -116,7 +116,7 @@ def test_weights_that_are_new_are_warned_of(attempt, build):
     """The record goes on, the model does not: say so."""
     attempt(build(), [], fails_at=2)
     with pytest.warns(
-        UserWarning, match=r"Run r goes on at epoch 2.*taken no step.*BackupAndRestore"
+        UserWarning, match=r"Run r continues at epoch 2.*taken no step.*BackupAndRestore"
     ):
         attempt(build(), [])
 

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -199,6 +200,77 @@ def test_hooks_called_by_hand(model, record):
     assert record.verdicts() == ["improved", "improved"]
 
 
+def test_callbacks_called_one_by_one(model, record):
+    """Without a list they find each other by the model, and a TrackerCallback's arguments count."""
+    callbacks = [EarlyStopping("loss", mode="min"), TrackerCallback("hand", name="mine")]
+    for name, *given in (
+        ("set_model", model),
+        ("on_train_begin",),
+        ("on_epoch_end", 0, {"loss": 1.0}),
+        ("on_train_end",),
+    ):
+        for callback in callbacks:
+            getattr(callback, name)(*given)
+    run = record.run()
+    assert (run["experiment"], run["name"], run["status"]) == ("hand", "mine", "finished")
+
+
+def test_two_lists_made_beforehand(model, record):
+    """Each loop by hand is the run of its own TrackerCallback, whichever begins first."""
+    lists = {
+        name: keras.callbacks.CallbackList([History(), TrackerCallback(name)], model=model)
+        for name in ("first", "second")
+    }
+    for name in ("second", "first"):
+        lists[name].on_train_begin()
+        lists[name].on_epoch_end(0, {"loss": 1.0})
+        lists[name].on_train_end()
+    assert [run["experiment"] for run in record.runs()] == ["second", "first"]
+
+
+@pytest.mark.parametrize("again", ["the same callbacks", "the same model", "fit"])
+def test_a_loop_by_hand_that_was_left(again, fit, model, record):
+    """Is closed by the next training of its callbacks or its model, which has a run beside it."""
+    left = keras.callbacks.CallbackList([TrackerCallback("left")], model=model)
+    left.on_train_begin()
+    left.on_epoch_end(0, {"loss": 1.0})
+    if again == "fit":
+        fit(model, [TrackerCallback("next")], epochs=1)
+    else:
+        same = again == "the same callbacks"
+        following = left if same else keras.callbacks.CallbackList([TrackerCallback()], model=model)
+        following.on_train_begin()
+        following.on_train_end()
+    first, second = record.runs()
+    assert (first["status"], first["reason"]) == (
+        "interrupted",
+        "training was left before it ended",
+    )
+    assert (second["status"], second["parent_id"]) == ("finished", None)
+
+
+def test_a_loop_by_hand_that_was_left_inside_a_run(fit, model, record):
+    """Leaves the run to the next training, as its next phase."""
+    with tracker.start_run("block") as run:
+        left = keras.callbacks.CallbackList([TrackerCallback()], model=model)
+        left.on_train_begin()
+        fit(model, [cb := TrackerCallback()], epochs=1)
+        assert cb.run is run
+    assert record.run()["status"] == "finished"
+
+
+def test_a_fit_in_a_thread(fit, build, record):
+    """Has a run of its own: the block around belongs to the thread that began it."""
+    models = [build(), build()]
+    with tracker.start_run("block"), ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda model: fit(model, [TrackerCallback("in")], epochs=1), models))
+    block, *others = record.runs()
+    assert block["epochs"] == 0
+    assert [(run["experiment"], run["epochs"], run["parent_id"]) for run in others] == [
+        ("in", 1, None)
+    ] * 2
+
+
 def test_callbacks_dropped_by_hand(model, record):
     """A loop that never comes to its end leaves no run that looks alive."""
     stopping = EarlyStopping("loss", mode="min")
@@ -264,17 +336,17 @@ def test_an_exception_that_nobody_catches(tmp_path, record):
 
 def test_fit_is_wrapped_once_and_can_be_given_back(fit, model, record):
     """Without the wrapper runs end with the callbacks."""
-    from tracker_keras.session.fit_hook import unwrap_fit, wrap_fit
+    from tracker_keras.session.fit_hook import fit_hook
 
     wrapped = keras.Model.fit
-    wrap_fit()
+    fit_hook.wrap()
     assert keras.Model.fit is wrapped
-    unwrap_fit()
+    fit_hook.unwrap()
     try:
         assert keras.Model.fit is not wrapped
         fit(model, [TrackerCallback(), History()], epochs=1)
     finally:
-        wrap_fit()
+        fit_hook.wrap()
     assert record.run()["status"] == "finished"
 
 

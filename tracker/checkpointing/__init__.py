@@ -1,1 +1,1 @@
-"""Checkpoints: what is registered, what may be deleted, what a kill left half done."""
+"""Checkpoints: what is registered, what may be deleted, what a kill left pending."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, select
 from tracker.files import inspect_file, is_same
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
+from tracker.states import CheckpointState
 from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.location import Location
@@ -72,11 +73,11 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     """Give the pending checkpoints of one path the state that its file proves."""
     file = inspect_file(path)
     same = [one for one in pending if is_same(file, one)]
-    replacing = any(one.state == "missing" for one in pending)
+    replacing = any(one.state == CheckpointState.MISSING for one in pending)
     kept = None
     # Of an old and a new one with the same content the new one stays: one file, one row.
     if same and replacing:
-        kept = max(same, key=lambda one: bool(one.state == "missing"))
+        kept = max(same, key=lambda one: bool(one.state == CheckpointState.MISSING))
     elif same:
         # The kill came between the decision to prune and the deletion.
         try:
@@ -86,5 +87,5 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
         except OSError:
             kept = same[-1]
     for one in pending:
-        state = "available" if one is kept else one.state
+        state = CheckpointState.AVAILABLE if one is kept else one.state
         apply(connection, [checkpoint_state([one.id], state)])

@@ -2,7 +2,7 @@
 
 A row in state ``available`` names a complete file with that size and hash, at every moment: a file
 that is about to be replaced or removed loses the state first, and what a kill leaves in between is
-``pending`` until `reconcile` has looked at the file. We never unpickle.
+``pending`` until `tracker.checkpointing.recovery.reconcile` has looked at the file. We never unpickle.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.checkpointing.retention import Saved, available, standing
-from tracker.clock import now
+from tracker.checkpointing.retention import available, protected
+from tracker.clock import RisingClock
 from tracker.files import SavedFile, inspect_file, is_same, sync_folder
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
+from tracker.states import CheckpointState
 from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
 from tracker.storage.location import Location
+
+_clock = RisingClock()
+"""The order of the checkpoints of an attempt, which decides which one is the last."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Checkpoint:
     monitor: str | None = None
     value: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    state: str = "available"
+    state: str = CheckpointState.AVAILABLE
     pinned: bool = False
     policy_id: str | None = None
     mode: str | None = None
@@ -64,65 +68,47 @@ def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> 
         "state": checkpoint.state,
         "pending": False,
         "pinned": checkpoint.pinned,
-        "created": _moment(),
+        "created": _clock.now(),
     }
-
-
-_newest = 0
-
-
-def _moment() -> int:
-    """Return the time, later at every call: a clock that is set back must not change which one is last."""
-    global _newest
-    _newest = max(now(), _newest + 1)
-    return _newest
 
 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
     """Return the available checkpoints of a run, oldest first."""
-    found = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
-    return [_checkpoint(one, location) for one in found]
+    rows = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
+    return [_checkpoint(row, location) for row in rows]
 
 
 def settled_ids(connection: Connection, run_id: str) -> set[str]:
-    """Return the ids of a run's checkpoints of whose files the last word is known, whatever it is."""
+    """Return the ids of a run's checkpoints that are not pending, whatever their state."""
     of_run = CHECKPOINT.c.run_id == run_id, CHECKPOINT.c.pending.is_(False)
     return set(connection.scalars(select(CHECKPOINT.c.id).where(*of_run)))
 
 
-def _checkpoint(found: Any, location: Location) -> Checkpoint:
+def _checkpoint(row: Any, location: Location) -> Checkpoint:
     return Checkpoint(
-        id=found.id,
-        path=location.absolute(found.path),
-        bytes=found.bytes,
-        sha256=found.sha256,
-        epoch=found.epoch,
-        step=found.step,
-        monitor=found.monitor,
-        value=values.join(found.value, found.value_kind),
-        metrics=values.from_json(found.metrics),
-        state=found.state,
-        pinned=found.pinned,
-        policy_id=found.policy_id,
-        mode=mode_in(found.config),
+        id=row.id,
+        path=location.absolute(row.path),
+        bytes=row.bytes,
+        sha256=row.sha256,
+        epoch=row.epoch,
+        step=row.step,
+        monitor=row.monitor,
+        value=values.join(row.value, row.value_kind),
+        metrics=values.from_json(row.metrics),
+        state=row.state,
+        pinned=row.pinned,
+        policy_id=row.policy_id,
+        mode=mode_in(row.config),
     )
 
 
-def protected(checkpoints: list[Checkpoint]) -> dict[str, str]:
-    """Say which of a run's available checkpoints, oldest first, are never deleted, by id, each with the reason."""
-    kept = {one.id: "it is pinned" for one in checkpoints if one.pinned}
-    best, last = standing(Saved(one.id, one.monitor, one.value, one.mode) for one in checkpoints)
-    if last is not None:
-        kept[last] = "it is the last one"
-    return kept | {one: f"it is the best by {monitor}" for one, monitor in best.items()}
-
-
-def check(recorded: Checkpoint | SavedFile) -> str:
+def check(recorded: Checkpoint | SavedFile) -> CheckpointState:
     """Return the state that a recorded file is in: available, missing or modified."""
     path = recorded.path
     if not path.exists() and not path.is_symlink():
-        return "missing"
-    return "available" if is_same(inspect_file(path), recorded) else "modified"
+        return CheckpointState.MISSING
+    same = is_same(inspect_file(path), recorded)
+    return CheckpointState.AVAILABLE if same else CheckpointState.MODIFIED
 
 
 def prune(
@@ -130,44 +116,44 @@ def prune(
     known: list[Checkpoint],
     commit: Callable[[Entry], None],
 ) -> tuple[list[Checkpoint], dict[str, str]]:
-    """Delete files that may be deleted; returns those, and why each of the others was kept.
+    """Delete the files that may be deleted; returns those, and why each of the others was kept.
 
     Args:
-        checkpoints: what should go.
+        checkpoints: those whose files are to be deleted.
         known: the run's available checkpoints, fresh from the database.
         commit: makes an entry durable.
     """
     kept = protected(known)
     current = {one.id: one for one in known}
-    chosen = []
+    deletable = []
     refused: dict[str, str] = {}
     for one in checkpoints:
         if one.id not in current:
             refused[one.id] = "it is not registered as available"
         elif one.id in kept:
             refused[one.id] = kept[one.id]
-        elif (state := check(current[one.id])) != "available":
+        elif (state := check(current[one.id])) != CheckpointState.AVAILABLE:
             refused[one.id] = f"its file is {state}"
         else:
-            chosen.append(current[one.id])
-    if chosen:
-        commit(condemned(chosen))
-    gone, undeletable = delete_files(chosen, commit)
+            deletable.append(current[one.id])
+    if deletable:
+        commit(condemned(deletable))
+    gone, undeletable = delete_files(deletable, commit)
     return gone, refused | undeletable
 
 
-def condemned(chosen: Iterable[Checkpoint]) -> CheckpointStateEntry:
+def condemned(checkpoints: Iterable[Checkpoint]) -> CheckpointStateEntry:
     """Return the entry that has to be durable before `delete_files`: a kill then leaves no row without its file."""
-    return checkpoint_state([one.id for one in chosen], "pruned", pending=True)
+    return checkpoint_state([one.id for one in checkpoints], CheckpointState.PRUNED, pending=True)
 
 
 def delete_files(
-    chosen: Iterable[Checkpoint], commit: Callable[[Entry], None]
+    checkpoints: Iterable[Checkpoint], commit: Callable[[Entry], None]
 ) -> tuple[list[Checkpoint], dict[str, str]]:
     """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason."""
     gone: list[Checkpoint] = []
     refused: dict[str, str] = {}
-    for one in chosen:
+    for one in checkpoints:
         try:
             one.path.unlink(missing_ok=True)
             gone.append(one)
@@ -176,7 +162,8 @@ def delete_files(
     for folder in {one.path.parent for one in gone}:
         with suppress(OSError):
             sync_folder(folder)
-    for ids, state in (([one.id for one in gone], "pruned"), (list(refused), "available")):
-        if ids:
-            commit(checkpoint_state(ids, state))
+    if gone:
+        commit(checkpoint_state([one.id for one in gone], CheckpointState.PRUNED))
+    if refused:
+        commit(checkpoint_state(list(refused), CheckpointState.AVAILABLE))
     return gone, refused

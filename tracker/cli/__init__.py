@@ -1,10 +1,11 @@
-"""The command line. Each group is a module that is imported when one of its commands is asked for."""
+"""The command line. A group is a module that is imported when one of its commands is called."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -12,22 +13,25 @@ from tracker.cli.program import program
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``tracker``; ends the process with 0, 1 (something failed) or 2 (the call was wrong)."""
+    """Run ``tracker``; exits with 0, 1 (something failed) or 2 (the call was wrong)."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter
+            # For a terminal that cannot show a letter.
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             program.main(args=None if arguments is None else list(arguments), prog_name="tracker")
         except SystemExit:
-            sys.stdout.flush()  # a full disk is told here, not while the interpreter ends
+            # A full disk is reported here, not while the interpreter shuts down.
+            sys.stdout.flush()
             raise
     except OSError as error:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - what is still buffered goes there
+        # What is still buffered must not be written once more.
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            what = error.filename or "The output"
-            click.echo(f"Error: {what} cannot be written: {error.strerror or error}.", err=True)
+            target = error.filename or "The output"
+            click.echo(f"Error: {target} cannot be written: {error.strerror or error}.", err=True)
         sys.exit(1)
 
 

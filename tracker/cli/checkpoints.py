@@ -25,12 +25,19 @@ from tracker.queries.resolve import select_runs
 from tracker.storage.database import locate, reading
 
 _HIDDEN = ("file", "attempt")
-_LONG = 100_000_000  # bytes that take a while to read
-_VERIFIED = (
-    Column("run", "text"), Column("id", "text"), Column("epoch", "optional"), Column("state", "text"),
-    Column("before", "text"), Column("bytes", "integer"), Column("path", "text"),
-)  # fmt: skip
+_BYTES_WITH_PROGRESS = 100_000_000
+"""Bytes that take a while to read."""
+
 _SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
+_VERIFIED_COLUMNS = (
+    Column("run", "text"),
+    Column("id", "text"),
+    Column("epoch", "optional"),
+    Column("state", "text"),
+    Column("before", "text"),
+    Column("bytes", "integer"),
+    Column("path", "text"),
+)
 
 
 @click.group(cls=Group)
@@ -54,9 +61,10 @@ def list_(
     form: str,
     database: str | None,
 ) -> None:
-    """List checkpoints: which is the best and the last, what it was saved for, and where it is.
+    """List checkpoints: state, metric, path, and which is the best and the last.
 
-    A filter leaves checkpoints; in it a metric, params.NAME, tags.NAME and run.NAME are those of the run.
+    Without RUN, checkpoints of all runs are listed. In --where and --sort, a metric, params.NAME, tags.NAME
+    and run.NAME are those of the run.
 
     \b
     Example:
@@ -69,15 +77,16 @@ def list_(
     print_listing(listing, form, "checkpoints", hidden=hidden, spare=_SPARE)
 
 
-_WHICH = click.argument(
-    "which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs
-)  # an id, or the run whose best or last one is meant
+# The id of a checkpoint, or the run whose best or last one is meant.
+_WHICH = click.argument("which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs)
 _ALIAS = click.option(
     "--alias", type=click.Choice(["best", "last"]),
-    help="Of a RUN: which of its available checkpoints; by default the best, or the last where none "
-    "was saved with a metric's value.",
+    help="For a RUN: which of its available checkpoints; by default the best, or the last if none was "
+    "saved with a metric.",
 )  # fmt: skip
-_EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of epoch N.")
+_EPOCH = click.option(
+    "--epoch", type=int, metavar="N", help="For a RUN: the checkpoint of epoch N."
+)
 
 
 @checkpoints.command()
@@ -85,38 +94,39 @@ _EPOCH = click.option("--epoch", type=int, metavar="N", help="Of a RUN: that of 
 @format_option
 @database_option
 def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
-    """Read every file and compare size and SHA-256; ends with 1 when one is missing or modified.
+    """Check size and SHA-256 of each file; exits with 1 if one is missing or modified.
 
-    What is found is recorded, so that lists show it. Without RUN it is every run's files.
+    The result is recorded, so that listings show it. Without RUN, the files of all runs are checked.
 
     \b
     Example:
       tracker checkpoints verify digits-3
     """
     from tracker.maintenance.checkpoints import WITH_FILE
-    from tracker.maintenance.checkpoints import verify as verified
+    from tracker.maintenance.checkpoints import verify as verify_files
 
     location = locate(database)
     with reading(location) as reader:
         ids = queries.find_runs(reader, names) if names else None
         listing = queries.checkpoints(reader, ids, states=WITH_FILE)
     total = sum(listing.cells("bytes"))
-    with progress("Reading files", shown=total > _LONG) as track:
-        found = verified(location, ids, step=track(total))
+    with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:
+        results = verify_files(location, ids, step=track(total))
     rows = (
         {
-            **one.checkpoint,
-            "state": one.state,
-            "before": one.checkpoint["state"] if one.changed else None,
+            **result.checkpoint,
+            "state": result.state,
+            "before": result.checkpoint["state"] if result.changed else None,
         }
-        for one in found
+        for result in results
     )
-    print_listing(Listing.from_dicts(_VERIFIED, rows), form, "checkpoints")
-    wrong = [one for one in found if one.state != "available"]
+    print_listing(Listing.from_dicts(_VERIFIED_COLUMNS, rows), form, "checkpoints")
+    wrong = [result for result in results if result.state != "available"]
     if wrong:
+        differ = "is not as it was" if len(wrong) == 1 else "are not as they were"
         raise CheckpointError(
-            f"{len(wrong)} of {counted(len(found), 'file')} {_are(len(wrong))} saved: "
-            + ", ".join(f"{one.checkpoint['path']} is {one.state}" for one in wrong[:5])
+            f"{len(wrong)} of {counted(len(results), 'file')} {differ} saved: "
+            + ", ".join(f"{result.checkpoint['path']} is {result.state}" for result in wrong[:5])
             + (" …" if len(wrong) > 5 else ".")
         )
 
@@ -127,9 +137,9 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
 @_EPOCH
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path(),
-    help="A file or folder; the working directory by default.",
+    help="The file or folder to copy to; by default the working directory.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @database_option
 def restore(
     which: str,
@@ -139,20 +149,20 @@ def restore(
     force: bool,
     database: str | None,
 ) -> None:
-    """Copy a checkpoint's file to another place, after its hash was checked.
+    """Copy the file of a checkpoint, after checking its hash.
 
     \b
     Example:
       tracker checkpoints restore digits-3 --alias best -o best.keras
     """
-    from tracker.maintenance.checkpoints import restore as restored
+    from tracker.maintenance.checkpoints import restore as restore_file
 
     with reading(database) as reader:
-        chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
-    file = restored(chosen, output, replace=force)
+        checkpoint = find_checkpoint(reader, which, alias=alias, epoch=epoch)
+    file = restore_file(checkpoint, output, replace=force)
     click.echo(
-        f"{visible(str(file.path))}: {size(file.bytes)}, epoch {chosen['epoch']} of "
-        f"{visible(chosen['run'])}."
+        f"{visible(str(file.path))}: {size(file.bytes)}, epoch {checkpoint['epoch']} of "
+        f"{visible(checkpoint['run'])}."
     )
 
 
@@ -160,22 +170,22 @@ def restore(
 @_WHICH
 @_ALIAS
 @_EPOCH
-@click.option("--undo", is_flag=True, help="Take the pin away.")
+@click.option("--undo", is_flag=True, help="Remove the pin.")
 @database_option
 def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: str | None) -> None:
-    """Keep a checkpoint for good: neither callbacks nor prune will delete its file.
+    """Pin a checkpoint: neither callbacks nor prune will delete its file.
 
     \b
     Example:
       tracker checkpoints pin digits-3 --alias best
     """
-    from tracker.maintenance.checkpoints import pin as pinned
+    from tracker.maintenance.checkpoints import pin as set_pin
 
     with reading(database) as reader:
-        chosen = find_checkpoint(reader, which, alias=alias, epoch=epoch)
-    pinned(locate(database), [chosen["id"]], pinned=not undo)
-    said = "is pinned no more" if undo else "is pinned"
-    click.echo(f"{visible(chosen['path'])} {said}.")
+        checkpoint = find_checkpoint(reader, which, alias=alias, epoch=epoch)
+    set_pin(locate(database), [checkpoint["id"]], pinned=not undo)
+    state = "is not pinned any more" if undo else "is pinned"
+    click.echo(f"{visible(checkpoint['path'])} {state}.")
 
 
 @checkpoints.command()
@@ -183,22 +193,22 @@ def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: 
 @click.option(
     "--where",
     metavar="FILTER",
-    help="Of the runs, those that this filter leaves; not of their files.",
+    help="Only files of runs that match this filter.",
 )
 @click.option(
     "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
-    help="Keep the N newest besides best, last and pinned ones.",
+    help="Also keep the N newest files.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @database_option
 def prune(
     names: tuple[str, ...], where: str | None, keep: int, dry_run: bool, yes: bool,
     database: str | None,
 ) -> None:  # fmt: skip
-    """Delete files that are neither the best nor the last of their run, nor pinned.
+    """Delete checkpoint files, except the best, the last and pinned ones.
 
-    A file that is not the one that was recorded is left alone.
+    A file that has changed since it was recorded is left alone.
 
     \b
     Example:
@@ -207,26 +217,23 @@ def prune(
     from tracker.maintenance import checkpoints
 
     if not names and where is None:
-        raise BadValue("Name runs, or choose them with --where.")
+        raise BadValue("Name runs, or select them with --where.")
     location = locate(database)
     with reading(location) as reader:
         ids = select_runs(reader, names, where)
     plans = [checkpoints.plan_pruning(location, run, keep) for run in ids]
-    going = [one for plan in plans for one in plan.going]
-    for one in going:
-        click.echo(f"{'would go' if dry_run else 'goes'}: {visible(str(one.path))}")
-    amount = f"{counted(len(going), 'file')}, {size(sum(one.bytes for one in going))}"
-    if dry_run or not going:
+    files = [file for plan in plans for file in plan.going]
+    for file in files:
+        click.echo(f"{'would delete' if dry_run else 'to delete'}: {visible(str(file.path))}")
+    amount = f"{counted(len(files), 'file')}, {size(sum(file.bytes for file in files))}"
+    if dry_run or not files:
         click.echo(f"{amount} to delete.")
         return
     if not yes:
         click.confirm(f"Delete {amount}?", abort=True, err=True)
     results = [checkpoints.prune(location, plan) for plan in plans if plan.going]
-    gone = [one for some, _ in results for one in some]
-    click.echo(f"{counted(len(gone), 'file')}, {size(sum(one.bytes for one in gone))} deleted.")
+    deleted = [file for files, _ in results for file in files]
+    total = size(sum(file.bytes for file in deleted))
+    click.echo(f"{counted(len(deleted), 'file')}, {total} deleted.")
     for path, why in (pair for _, refused in results for pair in refused.items()):
         click.echo(f"Kept {visible(str(path))}: {why}.")
-
-
-def _are(count: int) -> str:
-    return "is not as it was" if count == 1 else "are not as they were"

@@ -10,7 +10,7 @@ _VARIABLE = "_TRACKER_COMPLETE"
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that completes commands, options and names of runs.
+    """Print a script that completes commands, options and run names.
 
     \b
     Example:

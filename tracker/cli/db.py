@@ -10,7 +10,7 @@ import click
 from tracker.cli.format import size, visible
 from tracker.cli.options import database_option, format_option, new_database_option
 from tracker.cli.program import Group
-from tracker.cli.render import show
+from tracker.cli.render import print_data
 from tracker.errors import StoreError, TrackerError
 from tracker.queries import Column, Listing
 from tracker.storage.database import locate, reading
@@ -18,7 +18,7 @@ from tracker.storage.database import locate, reading
 
 @click.group(cls=Group)
 def db() -> None:
-    """Look after the database.
+    """Inspect, upgrade, back up and repair the database.
 
     \b
     Example:
@@ -30,7 +30,7 @@ def db() -> None:
 @format_option
 @new_database_option
 def status(form: str, database: str | None) -> None:
-    """Say where the database is, which schema it has, and how much is in it.
+    """Show where the database is, its schema and what it holds.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def status(form: str, database: str | None) -> None:
 
     location = locate(database)
     facts: dict[str, Any] = {"database": str(location), "schema": None}
-    state = f"none yet; this release makes {schema.HEAD}"
+    state = f"none yet; this release creates {schema.HEAD}"
     problem: TrackerError | None = None
     if location.exists():
         try:
@@ -54,27 +54,27 @@ def status(form: str, database: str | None) -> None:
     if location.path is not None:
         facts["size"] = _size(location.path)
     if form == "table":
-        said = facts | {"schema": state}
-        for name, value in said.items():
+        for name, value in (facts | {"schema": state}).items():
             text = size(value) if name == "size" else visible(str(value))
             click.echo(f"{name.replace('_', ' '):<13}  {text}")
     else:
-        show(Listing(tuple(Column(name, "any") for name in facts), [list(facts.values())]), form)
+        columns = tuple(Column(name, "any") for name in facts)
+        print_data(Listing(columns, [list(facts.values())]), form)
     if problem is not None:
         raise problem
 
 
 def _size(path: Path) -> int:
-    beside = [path, Path(f"{path}-wal")]
-    return sum(one.stat().st_size for one in beside if one.exists())
+    files = [path, Path(f"{path}-wal")]
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 @db.command()
 @new_database_option
 def upgrade(database: str | None) -> None:
-    """Bring the database to this release's schema, after a backup; or make a new one.
+    """Upgrade the database to the schema of this release, or create one.
 
-    It is upgraded whole, or left as it was.
+    A backup is made first. An upgrade that fails leaves the database as it was.
 
     \b
     Example:
@@ -92,10 +92,15 @@ def upgrade(database: str | None) -> None:
 
 
 @db.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="By default beside it.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The backup file; by default next to the database.",
+)
 @database_option
 def backup(output: Path | None, database: str | None) -> None:
-    """Copy an SQLite database, while it may be in use.
+    """Back up an SQLite database, even while it is in use.
 
     \b
     Example:
@@ -105,7 +110,7 @@ def backup(output: Path | None, database: str | None) -> None:
 
     location = locate(database)
     if location.path is None:
-        raise StoreError("A server has its own tools for that, such as pg_dump.")
+        raise StoreError("Back up a server with its own tools, such as pg_dump.")
     with reading(location) as reader:
         if reader.empty:
             raise StoreError(f"There is no database at {location} yet.")
@@ -114,39 +119,39 @@ def backup(output: Path | None, database: str | None) -> None:
 
 
 @db.command()
-@click.option("--fix", is_flag=True, help="Mend what can be mended without losing a record.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired without losing a record.")
 @click.option(
     "--salvage", type=click.Path(path_type=Path), metavar="NEW.db",
-    help="Copy what is readable of a damaged database into a new one.",
+    help="Copy what can still be read of a damaged database into a new one.",
 )  # fmt: skip
 @database_option
 def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
-    """Look for damage, lost runs, waiting records, changed files, leftovers; ends with 1 if there are some.
+    """Find damage, lost runs, pending records and changed files; exits with 1 if there are any.
 
     \b
     Example:
       tracker db doctor --fix
     """
-    from tracker.maintenance import doctor as physician
+    from tracker.maintenance import doctor as checks
 
     location = locate(database)
     if salvage is not None:
-        from tracker.maintenance.salvage import salvage as saved_rows
+        from tracker.maintenance.salvage import salvage as salvage_rows
 
-        for table, (saved, lost) in saved_rows(location, salvage).items():
+        for table, (saved, lost) in salvage_rows(location, salvage).items():
             click.echo(f"{table:<12} {saved} rows saved, {lost} lost")
         return
     if location.exists():
         from tracker.storage.schema import check_file
 
         check_file(location)
-    if fix and physician.structure(location) is None:
-        physician.mend(location)
-    found = physician.examine(location)
-    for one in found:
-        click.echo(f"{one.subject:<16} {visible(one.problem or one.note or 'ok')}")
-        if one.problem is not None:
-            click.echo(f"{'':<16} → {one.remedy}")
-    wrong = [one.subject for one in found if one.problem is not None]
+    if fix and checks.structure(location) is None:
+        checks.mend(location)
+    findings = checks.examine(location)
+    for finding in findings:
+        click.echo(f"{finding.subject:<16} {visible(finding.problem or finding.note or 'ok')}")
+        if finding.problem is not None:
+            click.echo(f"{'':<16} → {finding.remedy}")
+    wrong = [finding.subject for finding in findings if finding.problem is not None]
     if wrong:
-        raise StoreError(f"Something is wrong with: {', '.join(wrong)}.")
+        raise StoreError(f"Problems with: {', '.join(wrong)}.")

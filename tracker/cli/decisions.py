@@ -17,7 +17,7 @@ _SPARE = ("monitor", "lr_before", "lr_after", "best_epoch", "patience")
 
 @click.group(cls=Group)
 def decisions() -> None:
-    """List what callbacks decided, and why.
+    """List what callbacks decided, and why; replay them.
 
     \b
     Example:
@@ -29,7 +29,7 @@ def decisions() -> None:
 @runs_argument()
 @click.option(
     "--policy", metavar="CLASS", shell_complete=complete_policies,
-    help="Of this callback only, such as EarlyStopping.",
+    help="Only decisions of this callback, such as EarlyStopping.",
 )  # fmt: skip
 @click.option("--superseded", is_flag=True, help="Also of epochs that a later attempt repeated.")
 @listing_options
@@ -43,7 +43,9 @@ def list_(
     form: str,
     database: str | None,
 ) -> None:
-    """List each epoch's verdicts: value, best, wait of patience, and the reason.
+    """List decisions: value, best, wait, patience, verdict and reason.
+
+    Without RUN, decisions of all runs are listed.
 
     \b
     Example:

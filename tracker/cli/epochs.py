@@ -34,10 +34,10 @@ def list_(
     form: str,
     database: str | None,
 ) -> None:
-    """List the epochs of runs, a column a metric; without RUN those of all.
+    """List epochs, one column per metric.
 
-    A filter leaves epochs: in it, and in a sort key, a metric is that of the epoch; run.NAME is a column
-    of the run, params.NAME and tags.NAME are its params and tags.
+    Without RUN, epochs of all runs are listed. In --where and --sort, a metric is that of the epoch;
+    run.NAME is a column of its run, params.NAME and tags.NAME are its params and tags.
 
     \b
     Example:
@@ -48,11 +48,7 @@ def list_(
         listing = queries.epochs(
             reader, ids, superseded=superseded, where=where, order_by=sort, limit=limit or None
         )
-    print_listing(listing, form, "epochs", hidden=_constant(listing, len(ids or ())))
-
-
-def _constant(listing: queries.Listing, named: int) -> set[str]:
-    """Leave out, of a table, the run's name when one was named, and the attempt when there is but one."""
-    place = listing.names.index("attempt")
-    one_attempt = len({row[place] for row in listing.rows}) == 1
-    return ({"run"} if named == 1 else set()) | ({"attempt"} if one_attempt else set())
+    hidden = {"run"} if ids is not None and len(ids) == 1 else set()
+    if len(set(listing.cells("attempt"))) == 1:
+        hidden.add("attempt")
+    print_listing(listing, form, "epochs", hidden=hidden)

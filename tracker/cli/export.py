@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 
@@ -14,21 +15,24 @@ from tracker.cli.options import database_option, runs_argument
 from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
+from tracker.exports import Stream
 from tracker.queries.resolve import select_runs
-from tracker.storage.database import Reader, reading
+from tracker.storage.database import reading
 
 
 @click.command()
 @runs_argument()
-@click.option("--csv", is_flag=True, help="Comma-separated (default).")
+@click.option("--csv", is_flag=True, help="Comma-separated values (the default).")
 @click.option("--json", is_flag=True, help="An array of objects.")
 @click.option("--parquet", is_flag=True, help="Parquet; needs -o and pyarrow.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; else the screen.")
 @click.option(
-    "--what", type=click.Choice(exports.WHATS), default="epochs", show_default=True,
-    help="What is written; metrics are the step metrics.",
+    "-o", "--output", type=click.Path(path_type=Path), help="Write to this file, not to stdout."
+)
+@click.option(
+    "--what", type=click.Choice(exports.CONTENTS), default="epochs", show_default=True,
+    help="What to export; metrics are the step metrics.",
 )  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Of the runs, those that this filter leaves.")
+@click.option("--where", metavar="FILTER", help="Only runs that match this filter.")
 @click.option("--raw", is_flag=True, help="In CSV, leave text that begins with = + - @ as it is.")
 @database_option
 def export(
@@ -40,76 +44,66 @@ def export(
     database: str | None,
     **forms: bool,
 ) -> None:
-    """Write what was recorded of runs; without RUN, of all of them.
+    """Export what was recorded as CSV, JSON or Parquet.
 
-    The epochs of one run as CSV are, cell for cell, what Keras' CSVLogger writes for that fit. Other
-    epochs have the run's columns in front: its name, id, experiment, status, tags and params. Step
-    metrics, checkpoints and decisions have its name.
+    Without RUN, all runs are exported, oldest first. The epochs of a single RUN as CSV are, cell for
+    cell, what Keras' CSVLogger writes. Other epochs begin with columns of their run: name, id,
+    experiment, status, tags and params. Step metrics, checkpoints and decisions begin with its name.
 
     \b
     Example:
       tracker export digits-3 --csv -o digits-3.csv
       tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
     """
-    form = _form(forms)
+    form = _only_form(forms)
     if form == "parquet" and output is None:
-        raise BadValue("Parquet is no text: name a file with -o FILE.")
+        raise BadValue("Parquet is a binary format: name a file with -o FILE.")
     with reading(database) as reader:
-        ids = select_runs(reader, names, where)[:: 1 if names else -1]
+        ids = select_runs(reader, names, where)
+        if not names:
+            # All runs come newest first.
+            ids.reverse()
         if form == "csv" and what == "epochs" and len(names) == 1 and ids:
+            from tracker.exports.csv import write_keras_csv
+
             history = queries.history(reader, ids[0])
-            _write(output, form, lambda file: _keras(history, file, raw))
+            _write_text(output, form, partial(write_keras_csv, history, raw=raw))
             return
+        stream = exports.stream_runs(reader, what, ids)
         with progress(f"Writing {output and output.name}", shown=output is not None) as track:
-            _export(reader, what, ids, form, output, raw, track)
+            _write(stream, form, output, raw, track(stream.steps))
 
 
-def _form(forms: dict[str, bool]) -> str:
+def _only_form(forms: dict[str, bool]) -> str:
     given = [form for form in ("csv", "json", "parquet") if forms[form]]
     if len(given) > 1:
         raise BadValue(f"--{' and --'.join(given)} exclude each other: give one of them.")
     return given[0] if given else "csv"
 
 
-def _export(
-    reader: Reader,
-    what: str,
-    ids: list[str],
-    form: str,
-    output: Path | None,
-    raw: bool,
-    track: Callable[[int], Step],
-) -> None:
-    stream = exports.stream(reader, what, ids)
-    step = track(stream.steps)
+def _write(stream: Stream, form: str, output: Path | None, raw: bool, step: Step) -> None:
     if form == "parquet":
         from tracker.exports.parquet import write_parquet
 
         assert output is not None
-        exports.saved(output, lambda path: write_parquet(stream, path, step=step))
+        exports.save_whole(output, partial(write_parquet, stream, step=step))
     elif form == "json":
         from tracker.exports.json import write_json
 
-        _write(output, form, lambda file: write_json(stream, file, step=step))
+        _write_text(output, form, partial(write_json, stream, step=step))
     else:
         from tracker.exports.csv import write_csv
 
-        _write(output, form, lambda file: write_csv(stream, file, raw=raw, step=step))
+        _write_text(output, form, partial(write_csv, stream, raw=raw, step=step))
 
 
-def _keras(history: list[dict[str, Any]], file: IO[str], raw: bool) -> None:
-    from tracker.exports.csv import write_keras_csv
-
-    write_keras_csv(history, file, raw=raw)
-
-
-def _write(output: Path | None, form: str, write: Callable[[IO[str]], object]) -> None:
+def _write_text(output: Path | None, form: str, write: Callable[[IO[str]], object]) -> None:
     if output is None:
         write(sys.stdout if form == "json" else data_out())
         return
 
-    def to(path: Path) -> None:
+    def write_to(path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             write(file)
 
-    exports.saved(output, to)
+    exports.save_whole(output, write_to)

@@ -1,4 +1,4 @@
-"""Values as people read them."""
+"""Values as text for people."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def visible(text: str) -> str:
-    """Take terminal control out of stored text; a line break or tab becomes a space."""
+    """Return text without terminal control; a line break or tab becomes a space."""
     if text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text)
     return _CONTROLS.sub(lambda found: " " if found.group() in "\n\r\t" else "", text)
 
 
-def width(text: str) -> int:
+def cells_wide(text: str) -> int:
     """Return how many cells of a terminal text takes."""
     if text.isascii():
         return len(text)
@@ -39,7 +39,7 @@ def width(text: str) -> int:
 
 
 def cell(value: Any, column: Column) -> str:
-    """Write a cell of a table: short, and not exact."""
+    """Write a cell of a table: short rather than exact."""
     if value is None:
         return NOTHING
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options and arguments that commands share."""
 
 from __future__ import annotations
 
@@ -16,47 +16,50 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
-    """Return names of runs that begin so; nothing where the database cannot be read."""
-    return _asked(context, lambda reader: names_like(reader, start))
+    """Return the names of runs that begin with ``start``; none if the database cannot be read."""
+    return _query(context, lambda reader: names_like(reader, start))
 
 
 def complete_sort(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
-    """Return sort keys that go on like the last one in ``start``, with the keys before it and its sign."""
+    """Return completions of the last sort key in ``start``, with its sign and the keys before it."""
     before, comma, last = start.rpartition(",")
     sign = "-" if last.startswith("-") else ""
     group = context.parent.info_name if context.parent is not None else None
-    what = "" if context.info_name == "waste" else group or ""
+    listed = "" if context.info_name == "waste" else group or ""
     return [
         f"{before}{comma}{sign}{name}"
-        for name in _asked(context, lambda reader: sort_keys(reader, what))
+        for name in _query(context, lambda reader: sort_keys(reader, listed))
         if name.startswith(last.removeprefix("-"))
     ]
 
 
 def complete_policies(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
-    """Return the class names of callbacks that begin so."""
-    return [one for one in _asked(context, policy_kinds) if one.startswith(start)]
+    """Return the class names of callbacks that begin with ``start``."""
+    return [kind for kind in _query(context, policy_kinds) if kind.startswith(start)]
 
 
-def _asked(context: click.Context, ask: Callable[[Reader], list[str]]) -> list[str]:
+def _query(context: click.Context, query: Callable[[Reader], list[str]]) -> list[str]:
     try:
         with reading(context.params.get("database")) as reader:
-            return ask(reader)
-    except Exception:  # a completion that fails must not print into the prompt
+            return query(reader)
+    except Exception:
+        # A completion that fails must not print into the prompt.
         return []
 
 
 def database_option(command: Command) -> Command:
-    """Add ``--database``; one that is named must exist."""
-    return _database(command, _existing)
+    """Add ``--database``, which must name an existing one."""
+    return _database(command, _check_exists)
 
 
 def new_database_option(command: Command) -> Command:
-    """Add ``--database`` to a command that may name one that does not exist yet."""
+    """Add ``--database``, which may name one that does not exist yet."""
     return _database(command, None)
 
 
-def _existing(context: click.Context, parameter: click.Parameter, named: str | None) -> str | None:
+def _check_exists(
+    context: click.Context, parameter: click.Parameter, named: str | None
+) -> str | None:
     """Refuse a misspelt name, which would look like a database without runs."""
     if named is None:
         return None
@@ -65,10 +68,10 @@ def _existing(context: click.Context, parameter: click.Parameter, named: str | N
     if path is not None and not location.exists() and not path.exists():
         hint = f"the folder {path.parent} does not exist."
         if path.parent.is_dir():
-            hint = nearest(path.name, sorted(one.name for one in path.parent.glob("*.db")))
+            hint = nearest(path.name, sorted(file.name for file in path.parent.glob("*.db")))
         raise BadValue(
-            f"There is no database at {path}: {hint} A run that is started with it makes one, and "
-            f"so does tracker db upgrade."
+            f"There is no database at {path}: {hint} One is created when a run starts, or by "
+            f"tracker db upgrade."
         )
     return named
 
@@ -80,7 +83,7 @@ def _database(command: Command, check: Callable[..., str | None] | None) -> Comm
         is_eager=True,
         callback=check,
         help="The database: a file, a folder, or a URL such as postgresql://host/name. "
-        "By default $TRACKER_DATABASE_URL, else the nearest .tracker/ upward.",
+        "By default $TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.",
     )(command)
 
 
@@ -94,19 +97,19 @@ def listing_options(command: Command) -> Command:
             "--limit",
             type=click.IntRange(min=0),
             metavar="N",
-            help="At most N rows; 0 for all.",
+            help="Show at most N rows; 0 for all.",
         ),
         click.option(
             "--sort",
             shell_complete=complete_sort,
             metavar="KEY[,KEY…]",
             help="A column, a metric (best first), last(METRIC), params.NAME … "
-            "-KEY turns it round; KEY:asc and KEY:desc are literal.",
+            "-KEY reverses it; KEY:asc and KEY:desc fix the direction.",
         ),
         click.option(
             "--where",
             metavar="FILTER",
-            help="Such as \"val_loss < 0.3 and params.lr >= 1e-3 and status = 'finished'\".",
+            help="A condition such as \"val_loss < 0.3 and params.lr >= 1e-3 and status = 'finished'\".",
         ),
     ):
         command = option(command)
@@ -121,20 +124,20 @@ def format_option(command: Command) -> Command:
         type=click.Choice(["table", "csv", "json"]),
         default="table",
         show_default=True,
-        help="table for people; csv and json have every column, whole ids and exact values. "
-        'In JSON a NaN is "NaN", infinities are "Infinity" and "-Infinity", nothing is null.',
+        help="table is for people; csv and json have every column, full ids and exact values. "
+        'In JSON, NaN is "NaN", infinities are "Infinity" and "-Infinity", a missing value is null.',
     )(command)
 
 
 def children_option(command: Command) -> Command:
     """Add ``--children``."""
     return click.option(
-        "--children", is_flag=True, help="With the runs that were started with parent=RUN."
+        "--children", is_flag=True, help="Also the runs that were started with parent=RUN."
     )(command)
 
 
 def runs_argument(*, required: bool = False) -> Callable[[Command], Command]:
-    """Add the argument ``RUN…``: ids, unique prefixes, names."""
+    """Add the argument ``RUN…``: ids, unique prefixes of ids, names."""
     return click.argument(
         "names",
         metavar="RUN…" if required else "[RUN…]",

@@ -1,4 +1,4 @@
-"""The ``tracker`` command: its groups, loaded when needed, and how errors come out."""
+"""The ``tracker`` command: its groups, loaded when they are needed, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -11,47 +11,69 @@ from tracker import __version__
 from tracker.errors import TrackerError
 
 _GROUPS = {
-    "runs": ("tracker.cli.runs:runs", "List, show, compare and tidy runs."),
+    "runs": ("tracker.cli.runs:runs", "List, show, compare and edit runs."),
     "epochs": ("tracker.cli.epochs:epochs", "List epochs and their metrics."),
     "checkpoints": (
         "tracker.cli.checkpoints:checkpoints",
         "List, verify, restore, pin and prune saved files.",
     ),
-    "decisions": ("tracker.cli.decisions:decisions", "List what callbacks decided, and why."),
-    "export": ("tracker.cli.export:export", "Write what was recorded as CSV, JSON or Parquet."),
-    "db": ("tracker.cli.db:db", "Look after the database."),
-    "completion": ("tracker.cli.completion:completion", "Print the shell's completion script."),
+    "decisions": (
+        "tracker.cli.decisions:decisions",
+        "List what callbacks decided, and why; replay them.",
+    ),
+    "export": ("tracker.cli.export:export", "Export what was recorded as CSV, JSON or Parquet."),
+    "db": ("tracker.cli.db:db", "Inspect, upgrade, back up and repair the database."),
+    "completion": (
+        "tracker.cli.completion:completion",
+        "Print a script that completes commands, options and run names.",
+    ),
 }
+
+_WHOLE = 1000
+"""Characters of a summary that is not cut."""
 
 
 class Group(click.Group):
-    """A group whose errors of ours end as a sentence on stderr, with their exit code."""
+    """A group that reports a `TrackerError` as a sentence on stderr, with its exit code."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; a `TrackerError` becomes click's own kind."""
+        """Run the command; a `TrackerError` becomes a `click.ClickException`."""
         try:
             return super().invoke(context)
         except TrackerError as error:
             raise (Misused if error.exit_code == 2 else Failed)(error) from error
 
+    def summaries(self, context: click.Context) -> list[tuple[str, str]]:
+        """Return each command with the first sentence of its help."""
+        return [
+            (name, command.get_short_help_str(limit=_WHOLE))
+            for name in self.list_commands(context)
+            if (command := self.get_command(context, name)) is not None
+        ]
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; click would cut the summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self.summaries(context))
+
 
 class Failed(click.ClickException):
-    """A `TrackerError`, for click to show; exit code 1."""
+    """A `TrackerError` as click reports it; exit code 1."""
 
     def __init__(self, error: TrackerError) -> None:
-        from tracker.cli.render import visible
+        from tracker.cli.format import visible
 
         super().__init__("\n".join(map(visible, str(error).split("\n"))))
 
 
 class Misused(Failed):
-    """One that a corrected call helps against; exit code 2."""
+    """An error that a corrected call avoids; exit code 2."""
 
     exit_code = 2
 
 
 class LazyGroup(Group):
-    """A group that imports a subcommand when it is asked for."""
+    """A group that imports a subcommand when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names, in the order in which they are explained."""
@@ -65,10 +87,9 @@ class LazyGroup(Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, said) for name, (_, said) in _GROUPS.items()])
+    def summaries(self, context: click.Context) -> list[tuple[str, str]]:
+        """Return each command and its summary, without importing it."""
+        return [(name, summary) for name, (_, summary) in _GROUPS.items()]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,5 +103,5 @@ def program() -> None:
       tracker runs show digits-3
       tracker export digits-3 --csv -o digits-3.csv
 
-    The database is --database, else TRACKER_DATABASE_URL, else the nearest .tracker/ upward.
+    The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """

@@ -1,4 +1,4 @@
-"""A bar that says how far it is."""
+"""A progress bar."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Step = Callable[..., object]
-"""Takes how much more is done, 1 without."""
+"""Advances the bar; takes by how much, 1 by default."""
 
 
 @contextmanager
-def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[int], Step]]:
-    """Give a function that takes a total and returns a `Step`; drawn where ``shown`` and somebody looks."""
+def progress(label: str, *, shown: bool = True) -> Iterator[Callable[[int], Step]]:
+    """Yield a function that takes a total and returns a `Step`.
+
+    The bar is drawn on stderr where that is a terminal, unless ``shown`` is false.
+    """
     if not shown or not sys.stderr.isatty():
         yield lambda total: lambda done=1: None
         return
@@ -22,7 +25,7 @@ def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[int], Step]
     with Progress(console=Console(stderr=True), transient=True) as bar:
 
         def track(total: int) -> Step:
-            task = bar.add_task(what, total=total)
+            task = bar.add_task(label, total=total)
             return lambda done=1: bar.advance(task, done)
 
         yield track

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import sys
 from collections.abc import Collection, Sequence
 from typing import IO
@@ -12,20 +10,12 @@ from typing import IO
 import click
 
 from tracker.cli.format import visible
-from tracker.cli.table import Table, plainly
+from tracker.cli.table import Table
 from tracker.queries import Listing
-
-_COLOURS = {
-    "running": "blue", "finished": "green", "stopped_early": "cyan", "failed": "red",
-    "interrupted": "yellow", "lost": "magenta", "available": "green", "missing": "red",
-    "modified": "red", "improved": "green", "stopped": "cyan", "restored": "cyan",
-}  # fmt: skip
-
-__all__ = ["Table", "data_out", "on_terminal", "print_table", "show", "visible"]
 
 
 def on_terminal() -> bool:
-    """Say whether a person is looking."""
+    """Return whether a person reads the output."""
     return sys.stdout.isatty()
 
 
@@ -36,51 +26,6 @@ def data_out() -> IO[str]:
     return sys.stdout
 
 
-def show(listing: Listing, form: str, table: Table | None = None) -> None:
-    """Print a listing as table, csv or json; ``table`` is how the table is to look."""
-    if form == "csv":
-        from tracker.exports.csv import write_csv
-        from tracker.exports.stream import of_listing
-
-        write_csv(of_listing(_quiet(listing)), data_out())
-    elif form == "json":
-        from tracker.exports.json import write_json
-        from tracker.exports.stream import of_listing
-
-        write_json(of_listing(listing), sys.stdout)
-    elif listing.rows:
-        print_table(table or Table(listing))
-
-
-def print_table(table: Table) -> None:
-    """Print a table; on a terminal no wider than that, and with colours unless NO_COLOR is set."""
-    if not on_terminal():
-        click.echo("\n".join(table.lines()))
-        return
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    columns = shutil.get_terminal_size().columns
-    lines, hidden = table.screen(columns, plainly if plain else _styled)
-    click.echo("\n".join(lines))
-    if hidden:
-        note = f"Not shown, for want of width: {', '.join(hidden)}. --format json has everything."
-        click.echo(note, err=True)
-
-
-def _styled(text: str, heading: bool) -> str:
-    colour = _COLOURS.get(text.strip())
-    if heading or colour is not None:
-        return click.style(text, fg=None if heading else colour, bold=heading or None)
-    return text
-
-
-def _quiet(listing: Listing) -> Listing:
-    """On a terminal, take control characters out; a file or pipe gets what was stored."""
-    if not on_terminal():
-        return listing
-    rows = [[visible(one) if isinstance(one, str) else one for one in row] for row in listing.rows]
-    return Listing(listing.columns, list(rows))
-
-
 def print_listing(
     listing: Listing,
     form: str,
@@ -89,16 +34,59 @@ def print_listing(
     hidden: Collection[str] = (),
     spare: Sequence[str] = ("experiment", "monitor"),
 ) -> None:
-    """Print a listing; of a table without the columns in ``hidden``. Says so when there are no rows."""
-    show(listing, form, Table(without(listing, hidden), spare=spare))
-    if form == "table" and not listing.rows:
+    """Print a listing as table, csv or json, and on stderr that there are no rows.
+
+    Args:
+        listing: what is printed.
+        form: "table", "csv" or "json".
+        what: what the rows are, in the plural, such as "epochs".
+        hidden: columns that a table goes without.
+        spare: columns that a narrow table goes without, the first one first.
+    """
+    if form != "table":
+        print_data(listing, form)
+    elif listing.rows:
+        print_table(Table(without(listing, hidden), spare=spare))
+    else:
         click.echo(f"No {what}.", err=True)
+
+
+def print_data(listing: Listing, form: str) -> None:
+    """Print a listing as csv or json: every column, exact values."""
+    from tracker.exports.stream import stream_listing
+
+    if form == "csv":
+        from tracker.exports.csv import write_csv
+
+        write_csv(stream_listing(_without_controls(listing)), data_out())
+    else:
+        from tracker.exports.json import write_json
+
+        write_json(stream_listing(listing), sys.stdout)
+
+
+def print_table(table: Table) -> None:
+    """Print a table: on a terminal no wider than that, and with colours unless NO_COLOR is set."""
+    if not on_terminal():
+        click.echo("\n".join(table.plain_lines()))
+        return
+    from tracker.cli import terminal
+
+    left_out = terminal.print_table(table, terminal.new_console())
+    if left_out:
+        note = f"Not shown in this width: {', '.join(left_out)}. --format json shows all columns."
+        click.echo(note, err=True)
 
 
 def without(listing: Listing, hidden: Collection[str]) -> Listing:
     """Return a listing without some of its columns."""
-    places = [place for place, name in enumerate(listing.names) if name not in hidden]
-    return Listing(
-        tuple(listing.columns[place] for place in places),
-        [[row[place] for place in places] for row in listing.rows],
-    )
+    columns = tuple(column for column in listing.columns if column.name not in hidden)
+    return Listing.from_dicts(columns, listing.dicts())
+
+
+def _without_controls(listing: Listing) -> Listing:
+    """On a terminal, take control characters out; a file or pipe gets what was stored."""
+    if not on_terminal():
+        return listing
+    rows = [[visible(one) if isinstance(one, str) else one for one in row] for row in listing.rows]
+    return Listing(listing.columns, list(rows))

@@ -15,83 +15,96 @@ from tracker.cli.options import (
     listing_options,
     runs_argument,
 )
-from tracker.cli.render import Table, on_terminal, print_listing, show
+from tracker.cli.render import on_terminal, print_data, print_listing, print_table
+from tracker.cli.table import Table
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
 from tracker.queries.listing import listing_of
-from tracker.queries.waste import by_experiment as grouped
-from tracker.queries.waste import waste as wasted
-from tracker.replays.settings import POLICIES, as_patiences
+from tracker.queries.waste import by_experiment as waste_by_experiment
+from tracker.queries.waste import waste as waste_of_runs
+from tracker.replays import api
+from tracker.replays.settings import patiences_of
 from tracker.storage.database import reading
 
 if TYPE_CHECKING:
     from tracker.replays.early_stopping import Outcome
     from tracker.replays.tradeoff import Point
 
-_ROWS = {"ReduceLROnPlateau": "reductions", "ModelCheckpoint": "files"}
+_ROWS = {api.PLATEAU: "reductions", api.CHECKPOINT: "files"}
+_SPARE = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
+_PATIENCES_OF_A_CURVE = range(1, 21)
 
 
-class Patiences(click.ParamType[list[int]]):
-    """Whole numbers: ``5``, ``1,3,5`` or ``1..20``."""
-
-    name = "N|N,N…|N..N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
-        """Read the numbers."""
-        if isinstance(value, list):
-            return value
-        try:
-            low, dots, high = str(value).partition("..")
-            if dots:
-                found: Sequence[int] = range(int(low), int(high) + 1)
-            else:
-                found = [int(part) for part in str(value).split(",")]
-        except ValueError:
-            found = []
-        if not found:
-            self.fail(f"{value!r} is no patience: write 5, 1,3,5 or 1..20.", param, ctx)
-        try:
-            return as_patiences(found) or []
-        except BadValue as error:
-            self.fail(str(error), param, ctx)
+def _read_patiences(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> list[int] | None:
+    """Read ``5``, ``1,3,5`` or ``1..20``."""
+    if text is None:
+        return None
+    low, dots, high = text.partition("..")
+    try:
+        patiences: Sequence[int] = (
+            range(int(low), int(high) + 1) if dots else [int(part) for part in text.split(",")]
+        )
+    except ValueError:
+        patiences = []
+    if not patiences:
+        raise click.BadParameter(f"{text!r} is not a patience: write 5, 1,3,5 or 1..20.")
+    try:
+        return patiences_of(patiences)
+    except BadValue as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
 @runs_argument()
 @children_option
-@click.option("--where", metavar="FILTER", help="Of the runs, those that this filter leaves.")
+@click.option("--where", metavar="FILTER", help="Only runs that match this filter.")
 @click.option(
-    "--patience", type=Patiences(), help="What to try; the run's own by default, 1..20 for a curve."
-)
+    "--patience", metavar="N|N,N…|N..N", callback=_read_patiences,
+    help="What to try; by default the run's own, or 1..20 for a curve.",
+)  # fmt: skip
 @click.option("--min-delta", type=float, help="What an improvement must exceed.")
-@click.option("--monitor", metavar="METRIC", help="Another metric than the run's callback had.")
-@click.option("--mode", type=click.Choice(MODES))
+@click.option("--monitor", metavar="METRIC", help="Judge by this metric, not by the callback's.")
+@click.option("--mode", type=click.Choice(MODES), help="Whether lower or higher is better.")
 @click.option("--baseline", type=float, help="What the first improvements must beat.")
-@click.option("--start-from-epoch", type=int, help="Epochs before it are not judged.")
-@click.option("--rules", type=click.Choice(RULES), help="Those of the run by default.")
-@click.option("--policy", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True)
-@click.option("--factor", type=float, help="Of ReduceLROnPlateau.")
-@click.option("--cooldown", type=int, help="Of ReduceLROnPlateau.")
+@click.option("--start-from-epoch", type=int, help="Do not judge the epochs before this one.")
+@click.option("--rules", type=click.Choice(RULES), help="By default those that decided the run.")
 @click.option(
-    "--keep", type=click.IntRange(min=0), help="Of ModelCheckpoint: how many best files stay."
+    "--policy", type=click.Choice(api.POLICIES), default=api.EARLY_STOPPING, show_default=True,
+    help="The callback to replay; all but EarlyStopping are experimental.",
+)  # fmt: skip
+@click.option(
+    "--factor", type=float, help="For ReduceLROnPlateau: what the learning rate is multiplied by."
 )
 @click.option(
-    "--curve", is_flag=True, help="Sum up over the runs: compute saved against metric lost."
+    "--cooldown",
+    type=int,
+    help="For ReduceLROnPlateau: epochs after a reduction that do not count.",
+)
+@click.option(
+    "--keep", type=click.IntRange(min=0), help="For ModelCheckpoint: how many best files stay."
+)
+@click.option(
+    "--curve", is_flag=True, help="Sum up over the runs: compute saved against metric given up."
 )
 @click.option("--png", type=click.Path(dir_okay=False), help="Draw that curve into a file.")
 @format_option
 @database_option
 def replay(
     names: tuple[str, ...], children: bool, where: str | None, policy: str, curve: bool, png: str | None,
-    form: str, database: str | None, patience: list[int] | None, **asked: Any,
+    form: str, database: str | None, patience: list[int] | None, **given: Any,
 ) -> None:  # fmt: skip
-    """Say what a callback would have done with other settings, over what was recorded.
+    """Replay a callback with other settings over what was recorded.
 
-    A replay can only shorten a run: epochs that were never trained have no value. Every setting that
-    is not given is the run's own. Of several EarlyStoppings that is the one that looks at --monitor;
-    without it the one that stopped the run, else the first. Runs without epochs are left out; so are
+    A replay can only shorten a run: epochs that were never trained have no value. Every setting that is
+    not given is the run's own. Of several EarlyStoppings it is the one that watches --monitor; without
+    --monitor the one that stopped the run, else the first. Runs without epochs are left out, and so are
     runs without the metric that were not named.
+
+    Replays of ReduceLROnPlateau and ModelCheckpoint are experimental: what another learning rate would
+    have done to the metric nobody recorded, so that only the first reduction of a run is certain.
 
     \b
     Example:
@@ -99,59 +112,73 @@ def replay(
       tracker decisions replay --where "experiment = 'digits'" --patience 1..20 --curve
       tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
     """
-    from tracker.replays import api, early_stopping
+    from tracker.replays.early_stopping import outcomes
 
-    given = {**asked, "patience": patience, "curve": curve, "png": png}
-    api.check(policy, given, lambda name: "--" + name.replace("_", "-"))
-    if patience is None and (curve or png):
-        patience = list(range(1, 21))
+    with_curve = curve or png is not None
+    api.check(policy, {**given, "patience": patience, "curve": curve, "png": png}, api.as_option)
+    if patience is None and with_curve:
+        patience = list(_PATIENCES_OF_A_CURVE)
     with reading(database) as reader:
-        ids, left = api.chosen(reader, names, where, children=children)
-        if curve or png:
-            outcomes = early_stopping.outcomes(reader, ids, patience, asked, left)
+        ids, missing = api.select(reader, names, where, children=children)
+        if with_curve:
+            tried = outcomes(reader, ids, patience, given, missing)
         else:
-            listing = api.replayed(reader, ids, policy, patience, asked, left)
-        said = left.said(reader, ids)
-    if said is not None:
-        click.echo(f"{said}.", err=True)
-    if curve or png:
-        _print_curve(outcomes, form, png)
-    elif policy == POLICIES[0]:
+            listing = api.replay_runs(reader, ids, policy, patience, given, missing)
+        report = missing.report(reader, ids)
+    if report is not None:
+        click.echo(f"{report}.", err=True)
+    if with_curve:
+        _print_curve(tried, form, png)
+    elif policy == api.EARLY_STOPPING:
         _print_outcomes(listing, form)
     else:
         print_listing(listing, form, _ROWS[policy])
 
 
 def _print_outcomes(listing: Listing, form: str) -> None:
-    spare = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
-    show(listing, form, Table(listing, spare=spare, keep=("stop_epoch",)))
-    if form == "table":
-        unstopped = sum(row["stop_epoch"] is None for row in listing.dicts())
-        if not listing.rows:
-            click.echo("No runs with epochs.", err=True)
-        elif unstopped:
+    if form != "table":
+        print_data(listing, form)
+    elif not listing.rows:
+        click.echo("No runs with epochs.", err=True)
+    else:
+        print_table(Table(listing, spare=_SPARE, keep=("stop_epoch",)))
+        unstopped = listing.cells("stop_epoch").count(None)
+        if unstopped:
             click.echo(
                 f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "
-                f"what later epochs would have brought nobody knows.",
+                f"what later epochs would have brought is unknown.",
                 err=True,
             )
 
 
 def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
-    from tracker.replays.tradeoff import Point, tradeoff
+    from tracker.replays.tradeoff import tradeoff
 
     points = tradeoff(outcomes)
-    listing = listing_of(Point, points)
-    marked = (*listing.columns[:-1], Column("knee", "text"))
-    rows = [[*row[:-1], "knee" if row[-1] else None] for row in listing.rows]
-    show(listing, form, Table(Listing(marked, rows)))
-    if form == "table" and on_terminal():
-        _plot(points)
+    listing = _curve_listing(points)
+    if form != "table":
+        print_data(listing, form)
+    elif points:
+        print_table(Table(listing))
+        if on_terminal():
+            _plot(points)
     if png is not None:
         from tracker.replays.plots import save_tradeoff
 
         save_tradeoff(points, png)
         click.echo(f"Written: {png}", err=True)
+
+
+def _curve_listing(points: list[Point]) -> Listing:
+    """Return the points, with the knee marked by that word."""
+    from tracker.replays.tradeoff import Point
+
+    listing = listing_of(Point, points)
+    columns = tuple(
+        Column("knee", "text") if column.name == "knee" else column for column in listing.columns
+    )
+    rows = ({**row, "knee": "knee" if row["knee"] else None} for row in listing.dicts())
+    return Listing.from_dicts(columns, rows)
 
 
 def _plot(points: list[Point]) -> None:
@@ -165,24 +192,24 @@ def _plot(points: list[Point]) -> None:
 
 @click.command()
 @runs_argument()
-@click.option("--by-experiment", is_flag=True, help="Sum up for each experiment.")
+@click.option("--by-experiment", is_flag=True, help="Sum up per experiment.")
 @listing_options
 def waste(
     names: tuple[str, ...], by_experiment: bool, where: str | None, sort: str | None,
     limit: int | None, form: str, database: str | None,
 ) -> None:  # fmt: skip
-    """Show epochs and seconds that runs spent after their best epoch; the most wasteful first.
+    """List what runs spent after their best epoch, the most wasteful first.
 
     \b
     Example:
       tracker decisions waste --where "status = 'finished'" -n 10
       tracker decisions waste --by-experiment --sort -share
     """
+    most = limit or None
     with reading(database) as reader:
         ids = queries.find_runs(reader, names) if names else None
-        most = limit or None
         if by_experiment:
-            listing = grouped(wasted(reader, where, ids=ids), sort, most)
+            listing = waste_by_experiment(waste_of_runs(reader, where, ids=ids), sort, most)
         else:
-            listing = wasted(reader, where, sort, most, ids)
+            listing = waste_of_runs(reader, where, sort, most, ids)
     print_listing(listing, form, "runs with a best epoch")

@@ -14,10 +14,12 @@ from tracker.storage.database import Reader, compact, locate, reading
 @click.command()
 @run_argument()
 @click.argument("tags", metavar="TAG[=VALUE]…", nargs=-1)
-@click.option("-d", "--delete", "removed", multiple=True, metavar="TAG", help="Take a tag away.")
+@click.option(
+    "-d", "--delete", "removed", multiple=True, metavar="TAG", help="Remove a tag; can be repeated."
+)
 @database_option
 def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], database: str | None) -> None:
-    """Label a run, for filters such as --where "tags.team = 'vision'".
+    """Add tags to a run, for filters such as --where "tags.team = 'vision'".
 
     \b
     Example:
@@ -26,9 +28,7 @@ def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], database: st
     from tracker.maintenance import edits
 
     if not tags and not removed:
-        raise BadValue(
-            "No tag is given: name one, such as team=vision, or -d TAG to take one away."
-        )
+        raise BadValue("No tag is given: name one, such as team=vision, or -d TAG to remove one.")
     given = {key: value for key, _, value in (one.partition("=") for one in tags)}
     if "" in given:
         raise BadValue("A tag has no name: write NAME or NAME=VALUE.")
@@ -39,10 +39,10 @@ def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], database: st
 @click.command()
 @run_argument()
 @click.argument("text", required=False)
-@click.option("--clear", is_flag=True, help="Take the note away.")
+@click.option("--clear", is_flag=True, help="Remove the note.")
 @database_option
 def note(name: str, text: str | None, clear: bool, database: str | None) -> None:
-    """Write a note on a run; runs show prints it.
+    """Attach a note to a run; tracker runs show prints it.
 
     \b
     Example:
@@ -51,7 +51,7 @@ def note(name: str, text: str | None, clear: bool, database: str | None) -> None
     from tracker.maintenance import edits
 
     if clear == (text is not None):
-        raise BadValue("Give the note's text, or --clear to take it away.")
+        raise BadValue("Give either the text of the note, or --clear to remove it.")
     edits.note(locate(database), _run(name, database), text)
 
 
@@ -60,7 +60,7 @@ def note(name: str, text: str | None, clear: bool, database: str | None) -> None
 @click.argument("new")
 @database_option
 def rename(name: str, new: str, database: str | None) -> None:
-    """Give a run another name.
+    """Rename a run.
 
     \b
     Example:
@@ -76,12 +76,12 @@ def rename(name: str, new: str, database: str | None) -> None:
 @click.option(
     "--files",
     is_flag=True,
-    help="Also delete their checkpoint files, as far as they are unchanged and not pinned.",
+    help="Also delete their checkpoint files, unless a file is pinned or has been changed.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @database_option
 def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None) -> None:
-    """Delete runs and all that was recorded of them. Files stay, unless --files.
+    """Delete runs and everything recorded about them; files stay unless --files is given.
 
     \b
     Example:
@@ -91,13 +91,13 @@ def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None)
 
     with reading(database) as reader:
         ids = queries.find_runs(reader, names)
-        called = _called(reader, ids)
+        named = _names(reader, ids)
     what = "run" if len(ids) == 1 else f"{len(ids)} runs"
     if not yes:
-        click.confirm(f"Delete the {what} {called} for good?", abort=True, err=True)
+        click.confirm(f"Delete the {what} {named} permanently?", abort=True, err=True)
     gone = edits.delete(locate(database), ids, files=files)
     freed = compact(locate(database))
-    click.echo(f"Deleted the {what} {called}{f'; {size(freed)} freed' if freed else ''}.")
+    click.echo(f"Deleted the {what} {named}{f'; {size(freed)} freed' if freed else ''}.")
     if files:
         click.echo(f"{counted(len(gone.files), 'file')} deleted.")
         for path, why in gone.kept.items():
@@ -107,9 +107,9 @@ def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None)
 @click.command()
 @database_option
 def reap(database: str | None) -> None:
-    """Mark runs whose process is gone as lost, and import what they could not write.
+    """Mark runs whose process died as lost, and import their pending records.
 
-    Listings show such runs as lost anyway, and the next start does this by itself.
+    Listings show such runs as lost anyway, and the next run to start does this by itself.
 
     \b
     Example:
@@ -122,11 +122,12 @@ def reap(database: str | None) -> None:
         click.echo(f"No runs in {location} yet.")
         return
     with reading(location):
-        pass  # says what is wrong with a database that is not ours, before anything is written
+        # A database that is not ours is refused here, before anything is written.
+        pass
     lost = recover(location)
     with reading(location) as reader:
-        called = _called(reader, lost)
-    click.echo(f"Lost: {called}." if lost else "No run was lost.")
+        named = _names(reader, lost)
+    click.echo(f"Lost: {named}." if lost else "No run was lost.")
 
 
 def _run(name: str, database: str | None) -> str:
@@ -134,7 +135,7 @@ def _run(name: str, database: str | None) -> str:
         return queries.find_run(reader, name)
 
 
-def _called(reader: Reader, ids: list[str]) -> str:
+def _names(reader: Reader, ids: list[str]) -> str:
     if not ids:
         return ""
     names = queries.labels(reader.connection, ids)

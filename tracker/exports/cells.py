@@ -1,7 +1,7 @@
 """One cell, as CSV and JSON write it.
 
-NaN is not JSON: there NaN and the infinities are the texts "NaN", "Infinity" and "-Infinity", and a value
-that is missing is null. In CSV they are nan, inf and -inf, and a missing value is an empty cell.
+JSON has no NaN: there NaN and the infinities are the texts "NaN", "Infinity" and "-Infinity", and a missing
+value is null. In CSV they are nan, inf and -inf, and a missing value is an empty cell.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def iso(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
 
 
-def harmless(text: str) -> str:
-    """Keep a spreadsheet from running text as a formula: a quote before ``= + - @``."""
+def quote_formula(text: str) -> str:
+    """Put a quote before text that a spreadsheet would run as a formula: ``= + - @``."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def csv_cell(value: Any, column: Column, *, raw: bool = False) -> str:
-    """Write a cell; text that a spreadsheet would run is made harmless unless ``raw``. Numbers stay as they are."""
+    """Write a cell; text that a spreadsheet would run as a formula is quoted unless ``raw``, numbers never are."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -38,7 +38,7 @@ def csv_cell(value: Any, column: Column, *, raw: bool = False) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if raw else harmless(text)
+    return text if raw else quote_formula(text)
 
 
 def json_cell(value: Any, column: Column) -> Any:

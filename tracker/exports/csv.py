@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from tracker.exports.cells import csv_cell, harmless
+from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.stream import Stream
 
 
@@ -15,7 +15,7 @@ def write_csv(
 ) -> None:
     """Write a stream; ``step`` is called after each chunk."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([name if raw else harmless(name) for name in stream.names])
+    writer.writerow([name if raw else quote_formula(name) for name in stream.names])
     columns = stream.columns
     for chunk in stream.chunks:
         writer.writerows(
@@ -27,11 +27,11 @@ def write_csv(
 
 
 def keras_rows(history: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:
-    """Give header and rows as Keras' CSVLogger writes them for that fit, cell for cell.
+    """Yield header and rows as Keras' CSVLogger writes them for that fit, cell for cell.
 
-    The header is "epoch" and the sorted names of the first epoch; without any ``val_`` among them each
-    comes again with ``val_`` in front (Keras 3.15). Names that come later, which Keras drops, follow.
-    What an epoch has not is "NA".
+    The header is "epoch" and the sorted names of the first epoch; if none begins with ``val_``, each is
+    repeated with ``val_`` in front (Keras 3.15). Names that come later, which Keras drops, follow.
+    What an epoch lacks is "NA".
     """
     first = sorted(history[0]["metrics"]) if history else []
     if first and not any(name.startswith("val_") for name in first):
@@ -48,4 +48,4 @@ def write_keras_csv(history: Sequence[dict[str, Any]], file: IO[str], *, raw: bo
     r"""Write the rows of `keras_rows`, with CSVLogger's line ends (``\r\n``)."""
     writer = csv.writer(file, dialect="excel")
     for number, row in enumerate(keras_rows(history)):
-        writer.writerow([name if raw or number else harmless(str(name)) for name in row])
+        writer.writerow([name if raw or number else quote_formula(str(name)) for name in row])

@@ -1,4 +1,4 @@
-"""JSON: one array of objects, a row each, with the columns' names as keys."""
+"""JSON: one array with an object per row; the keys are the names of the columns."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def write_json(stream: Stream, file: IO[str], *, step: Callable[[], object] | None = None) -> None:
-    """Write a stream, one object a line; ``step`` is called after each chunk.
+    """Write a stream, one object per line; ``step`` is called after each chunk.
 
-    What would steer a terminal is escaped, which reads back as the same text; in a file that is not
-    UTF-8, all that is not ASCII.
+    Control characters are escaped, which reads back as the same text; so is, in a file that is not UTF-8,
+    everything that is not ASCII.
     """
     encode = json.JSONEncoder(ensure_ascii=not takes_unicode(file), allow_nan=False).encode
     columns, names = stream.columns, stream.names
@@ -35,7 +35,7 @@ def write_json(stream: Stream, file: IO[str], *, step: Callable[[], object] | No
 
 
 def takes_unicode(file: IO[str]) -> bool:
-    """Say whether every letter can be written to a text file as it is; in memory, it can."""
+    """Return whether a text file takes every letter as it is; one in memory does."""
     encoding = getattr(file, "encoding", None)
     return encoding is None or codecs.lookup(encoding).name == "utf-8"
 

@@ -13,9 +13,9 @@ from tracker.queries import Column
 
 
 def write_parquet(stream: Stream, path: Path, *, step: Callable[[], object] | None = None) -> None:
-    """Write a stream to a file, a row group a chunk; ``step`` is called after each.
+    """Write a stream to a file, one row group per chunk; ``step`` is called after each.
 
-    Times are microseconds in UTC; parameters of mixed kinds, lists and dicts are JSON text.
+    Times are microseconds in UTC; params of mixed kinds, lists and dicts are JSON text.
 
     Raises:
         UsageError: when pyarrow is not installed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,108 +14,105 @@ from tracker.queries.listing import metric_titles
 from tracker.queries.points import runs_with_points
 from tracker.storage.database import Reader
 
-WHATS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
-_RUNS_AT_ONCE = 100
-_FRONT = ("id", "experiment", "status")
+CONTENTS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
+"""What can be exported."""
+
+Chunk = Sequence[Sequence[Any]]
+
+_RUNS_PER_CHUNK = 100
+_RUN_COLUMNS = ("id", "experiment", "status")
 _POINT_COLUMNS = (
-    Column("run", "text"), Column("name", "text"), Column("step", "integer"), Column("time", "time"),
+    Column("run", "text"),
+    Column("name", "text"),
+    Column("step", "integer"),
+    Column("time", "time"),
     Column("value", "number"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Columns, and chunks of rows; ``steps`` is how many chunks come, for a progress bar."""
+    """Columns and chunks of rows; ``steps`` is how many chunks there are, for a progress bar."""
 
     columns: tuple[Column, ...]
-    chunks: Iterator[Sequence[Sequence[Any]]]
+    chunks: Iterator[Chunk]
     steps: int
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names."""
+        """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
 
-def of_listing(listing: Listing) -> Stream:
-    """Return a listing as one chunk."""
+def stream_listing(listing: Listing) -> Stream:
+    """Return a listing as a single chunk."""
     return Stream(listing.columns, iter([listing.rows]), 1)
 
 
-def stream(reader: Reader, what: str, ids: Sequence[str]) -> Stream:
-    """Return what is exported of the runs with these ids; ``what`` is one of `WHATS`."""
+def stream_runs(reader: Reader, what: str, ids: Sequence[str]) -> Stream:
+    """Return what is exported of the runs with these ids; ``what`` is one of `CONTENTS`."""
+    if what == "epochs":
+        return _stream_epochs(reader, ids)
+    if what == "metrics":
+        return _stream_points(reader, ids)
     if what == "runs":
-        return of_listing(queries.runs(reader, ids=ids))
+        return stream_listing(queries.runs(reader, ids=ids))
     if what == "checkpoints":
-        return of_listing(queries.checkpoints(reader, ids))
-    if what == "decisions":
-        return of_listing(queries.decisions(reader, ids))
-    return _points(reader, ids) if what == "metrics" else _epochs(reader, ids)
+        return stream_listing(queries.checkpoints(reader, ids))
+    return stream_listing(queries.decisions(reader, ids))
 
 
-def _epochs(reader: Reader, ids: Sequence[str]) -> Stream:
-    """Epochs with their run's columns in front: what it is, its tags and its parameters."""
+def _stream_epochs(reader: Reader, ids: Sequence[str]) -> Stream:
+    """Return epochs, which begin with columns of their run: what it is, its tags and its params."""
     if reader.empty:
-        return of_listing(queries.epochs(reader, ids))
+        return stream_listing(queries.epochs(reader, ids))
     called = queries.labels(reader.connection, ids)
-    front = _front(queries.runs(reader, ids=ids), called)
-    rest = [column for column in EPOCH_COLUMNS if column.name != "run"]
-    taken = [column.name for column in (*front.columns, *rest)]
-    names = [name for name in metric_names(reader, ids) if name != "learning_rate"]
-    titles = metric_titles(names, taken)
-    epoch_titles = metric_titles(names, [column.name for column in EPOCH_COLUMNS])
-    metrics = tuple(Column(titles[name], "number") for name in names)
+    run_columns, run_cells = _of_runs(queries.runs(reader, ids=ids), called)
+    epoch_columns = [column for column in EPOCH_COLUMNS if column.name != "run"]
+    metrics = [name for name in metric_names(reader, ids) if name != "learning_rate"]
+    titles = metric_titles(metrics, [column.name for column in (*run_columns, *epoch_columns)])
+    # A query of epochs knows no columns of runs: there a metric may have another title.
+    query_titles = metric_titles(metrics, [column.name for column in EPOCH_COLUMNS])
+    wanted = [*(column.name for column in epoch_columns), *(query_titles[name] for name in metrics)]
 
-    def chunks() -> Iterator[Sequence[Sequence[Any]]]:
-        for start in range(0, len(ids), _RUNS_AT_ONCE):
-            some = ids[start : start + _RUNS_AT_ONCE]
-            listing = queries.epochs(reader, some, called=called)
-            there = {name: place for place, name in enumerate(listing.names)}
-            places = [there.get(epoch_titles[name]) for name in names]
-            yield [
-                (
-                    *front.rows[row[0]],
-                    *row[1 : len(EPOCH_COLUMNS)],
-                    *(None if place is None else row[place] for place in places),
-                )
-                for row in listing.rows
-            ]
+    def chunks() -> Iterator[Chunk]:
+        for start in range(0, len(ids), _RUNS_PER_CHUNK):
+            some = ids[start : start + _RUNS_PER_CHUNK]
+            rows = queries.epochs(reader, some, called=called).dicts()
+            yield [(*run_cells[row["run"]], *map(row.get, wanted)) for row in rows]
 
-    steps = -(-len(ids) // _RUNS_AT_ONCE)
-    return Stream((*front.columns, *rest, *metrics), chunks(), steps)
+    columns = (*run_columns, *epoch_columns, *(Column(titles[name], "number") for name in metrics))
+    return Stream(columns, chunks(), steps=-(-len(ids) // _RUNS_PER_CHUNK))
 
 
-@dataclass(frozen=True)
-class _Front:
-    columns: tuple[Column, ...]
-    rows: dict[str, tuple[Any, ...]]
-
-
-def _front(runs: Listing, called: dict[str, str]) -> _Front:
-    wanted = [
-        place
-        for place, name in enumerate(runs.names)
-        if name in _FRONT or name.startswith(("tags.", "params."))
+def _of_runs(
+    runs: Listing, called: Mapping[str, str]
+) -> tuple[tuple[Column, ...], dict[str, tuple[Any, ...]]]:
+    """Return the columns of runs that their epochs begin with, and the cells by what the run is called."""
+    taken = [
+        column
+        for column in runs.columns
+        if column.name in _RUN_COLUMNS or column.name.startswith(("tags.", "params."))
     ]
-    heads = (Column("run", "text"), *(runs.columns[place] for place in wanted))
-    rows = {
-        called[row[0]]: (called[row[0]], *(row[place] for place in wanted)) for row in runs.rows
+    cells = {
+        called[row["id"]]: (called[row["id"]], *(row[column.name] for column in taken))
+        for row in runs.dicts()
     }
-    return _Front(heads, rows)
+    return (Column("run", "text"), *taken), cells
 
 
-def _points(reader: Reader, ids: Sequence[str]) -> Stream:
-    there = runs_with_points(reader, ids)
+def _stream_points(reader: Reader, ids: Sequence[str]) -> Stream:
+    runs = runs_with_points(reader, ids)
     called = {} if reader.empty else queries.labels(reader.connection, ids)
 
-    def chunks() -> Iterator[Sequence[Sequence[Any]]]:
-        for run in there:
-            found = queries.points(reader, [run])
-            columns = found.columns
+    def chunks() -> Iterator[Chunk]:
+        for run in runs:
+            points = queries.points(reader, [run])
+            columns = points.columns
             yield list(
                 zip(
                     [called[run]] * len(columns.step),
-                    [found.names[code] for code in columns.name.tolist()],
+                    [points.names[code] for code in columns.name.tolist()],
                     columns.step.tolist(),
                     columns.time.tolist(),
                     columns.value.tolist(),
@@ -123,4 +120,4 @@ def _points(reader: Reader, ids: Sequence[str]) -> Stream:
                 )
             )
 
-    return Stream(_POINT_COLUMNS, chunks(), len(there))
+    return Stream(_POINT_COLUMNS, chunks(), steps=len(runs))

@@ -1,4 +1,4 @@
-"""Looking after saved files from outside a training: verify, restore, pin, prune. Nothing is unpickled."""
+"""Maintain saved files from outside of training: verify, restore, pin, prune. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import Any
 from sqlalchemy import update
 
 from tracker.checkpointing import registry
+from tracker.checkpointing.retention import kept_beside_newest
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
+from tracker.states import CheckpointState
 from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading
 from tracker.storage.entries import Entry, checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
 
-WITH_FILE = ("available", "missing", "modified")
+WITH_FILE = tuple(state for state in CheckpointState if state != CheckpointState.PRUNED)
 """The states of checkpoints that had a file when somebody last looked, or should have one."""
 
 
@@ -34,7 +36,7 @@ class Verified:
 
     @property
     def changed(self) -> bool:
-        """Whether the database said otherwise."""
+        """Whether the database has another state."""
         return bool(self.checkpoint["state"] != self.state)
 
 
@@ -44,29 +46,29 @@ def verify(
     *,
     step: Callable[[int], object] | None = None,
 ) -> list[Verified]:
-    """Read each checkpoint's file and compare size and SHA-256; what changed is recorded.
+    """Read each checkpoint's file and compare size and SHA-256; a state that changed is recorded.
 
     Args:
         location: the database.
-        ids: of these runs; None for all. Pruned ones have no file and are left out.
+        ids: of these runs; None for all. Pruned ones have no file and are skipped.
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
         rows = checkpoints(reader, ids, states=WITH_FILE).dicts()
-        found = []
+        verified = []
         for row in rows:
-            found.append(Verified(row, registry.check(_recorded(row))))
+            verified.append(Verified(row, registry.check(_recorded(row))))
             if step is not None:
                 step(row["bytes"])
     changed: dict[str, list[str]] = {}
-    for one in found:
+    for one in verified:
         if one.changed:
             changed.setdefault(one.state, []).append(one.checkpoint["id"])
     entries: list[Entry] = [checkpoint_state(ids, state) for state, ids in changed.items()]
     if entries:
         with writing(location) as connection:
             apply(connection, entries)
-    return found
+    return verified
 
 
 def _recorded(row: dict[str, Any]) -> SavedFile:
@@ -78,12 +80,12 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 
     Args:
         checkpoint: its row, as `tracker.queries.checkpoints.find_checkpoint` gives it.
-        target: where to; a folder keeps the file's name.
-        replace: whether a file that is there may go.
+        target: the file to write; in a folder it keeps its name.
+        replace: whether an existing file may be replaced.
 
     Raises:
         CheckpointError: when the file is missing or not the one that was saved; ``target`` is as it was.
-        NotWritable: when there is a file already, or none can be written.
+        NotWritable: when the file exists already, or cannot be written.
     """
     recorded = _recorded(checkpoint)
     source = recorded.path
@@ -111,7 +113,7 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
 
 
 def pin(location: Location, ids: Iterable[str], *, pinned: bool = True) -> None:
-    """Mark checkpoints as never to be deleted, or take that back."""
+    """Mark checkpoints as never to be deleted; ``pinned=False`` takes the mark away."""
     with writing(location) as connection:
         for some in in_parts(list(ids)):
             change = update(CHECKPOINT).where(CHECKPOINT.c.id.in_(some)).values(pinned=pinned)
@@ -119,7 +121,7 @@ def pin(location: Location, ids: Iterable[str], *, pinned: bool = True) -> None:
 
 
 def committing(location: Location) -> Callable[[Entry], None]:
-    """Return what makes an entry durable, in a transaction of its own."""
+    """Return a function that makes an entry durable, in a transaction of its own."""
 
     def commit(entry: Entry) -> None:
         with writing(location) as connection:
@@ -130,7 +132,13 @@ def committing(location: Location) -> Callable[[Entry], None]:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What would go: checkpoints, oldest first, of one run; ``kept`` says of the others why they stay."""
+    """A plan for one run's available checkpoints, oldest first.
+
+    Attributes:
+        known: all of them.
+        going: those whose files are to be deleted.
+        kept: the files of the others, each with the reason.
+    """
 
     known: list[registry.Checkpoint]
     going: list[registry.Checkpoint]
@@ -138,19 +146,17 @@ class Pruning:
 
 
 def plan_pruning(location: Location, run: str, keep: int) -> Pruning:
-    """Choose what can go of a run: all but the best, the last, pinned ones, and the ``keep`` newest."""
+    """Plan to delete all files of a run but the best, the last, pinned ones, and the ``keep`` newest."""
     with reading(location) as reader:
         known = registry.of_run(reader.connection, location, run)
-    protected = registry.protected(known)
-    free = [one for one in known if one.id not in protected]
-    going = free[: max(0, len(free) - keep)]
-    kept = {one.path: protected[one.id] for one in known if one.id in protected}
-    kept |= {one.path: f"it is one of the {keep} newest" for one in free[len(going) :]}
+    reasons = kept_beside_newest(known, keep)
+    going = [one for one in known if one.id not in reasons]
+    kept = {one.path: reasons[one.id] for one in known if one.id in reasons}
     return Pruning(known, going, kept)
 
 
 def prune(location: Location, plan: Pruning) -> tuple[list[registry.Checkpoint], dict[Path, str]]:
-    """Delete what was planned; returns what went, and of the rest why it stayed."""
-    gone, refused = registry.prune(plan.going, plan.known, committing(location))
+    """Delete what was planned; returns what was deleted, and why each of the rest was kept."""
+    deleted, refused = registry.prune(plan.going, plan.known, committing(location))
     paths = {one.id: one.path for one in plan.going}
-    return gone, {paths[one]: why for one, why in refused.items()}
+    return deleted, {paths[id]: why for id, why in refused.items()}

@@ -25,6 +25,7 @@ from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.recording.recovery import recover, temporary_folders
+from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import writing
 from tracker.storage.step_summaries import OF_STEPS, runs_with_wrong_step_summaries
@@ -200,7 +201,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, states=["available"]).dicts()
+    available = checkpoints(reader, states=[CheckpointState.AVAILABLE]).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)

@@ -15,6 +15,7 @@ from tracker.maintenance.checkpoints import committing
 from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
+from tracker.states import CheckpointState
 from tracker.storage import entries
 from tracker.storage.database import Location
 from tracker.storage.journal import apply
@@ -32,7 +33,7 @@ class Deleted:
 
 
 def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterable[str]) -> None:
-    """Set tags of a run, and take others away."""
+    """Set tags of a run, and remove others."""
     with writing(location) as connection:
         for name in removed:
             gone = delete_from(TAG).where(TAG.c.run_id == run, TAG.c.name == clean_text(name))
@@ -41,7 +42,7 @@ def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterabl
 
 
 def note(location: Location, run: str, text: str | None) -> None:
-    """Write a run's note; None takes it away."""
+    """Write a run's note; None removes it."""
     kept = None if text is None else clean_text(redact(text))
     with writing(location) as connection:
         connection.execute(update(RUN).where(RUN.c.id == run).values(note=kept))
@@ -71,52 +72,55 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
         RunBusy: when one of them is being recorded; nothing is deleted then. When one is resumed
             while files are being deleted, the records stay.
     """
-    gone = Deleted()
+    deleted = Deleted()
     with writing(location) as connection:
         for run in runs:
-            refuse_busy(connection, run, _advice(gone.files))
-        doomed = _files(connection, location, runs, gone) if files else []
-        apply(connection, [registry.condemned(doomed)])
-    deleted, refused = registry.delete_files(doomed, committing(location))
-    gone.files.extend(one.path for one in deleted)
-    gone.kept.update({one.path: refused[one.id] for one in doomed if one.id in refused})
+            refuse_busy(connection, run, _advice(deleted.files))
+        deletable = _deletable(connection, location, runs, deleted.kept) if files else []
+        apply(connection, [registry.condemned(deletable)])
+    gone, refused = registry.delete_files(deletable, committing(location))
+    deleted.files.extend(one.path for one in gone)
+    deleted.kept.update({one.path: refused[one.id] for one in deletable if one.id in refused})
     with writing(location) as connection:
         for run in runs:
-            refuse_busy(connection, run, _advice(gone.files))
+            refuse_busy(connection, run, _advice(deleted.files))
         attempts = [one for run in runs for one in _delete(connection, run)]
     for attempt in attempts:
         spool_path(location, attempt).unlink(missing_ok=True)
-    return gone
+    return deleted
 
 
 def _advice(files: list[Path]) -> str:
-    """Say what to do where a run is being recorded; files are gone where it was resumed in the meantime."""
+    """Say what to do where a run is being recorded; where it was resumed in the meantime, files were deleted."""
     if not files:
         return "Stop it first. Nothing was deleted."
     was = "was" if len(files) == 1 else "were"
     return f"Stop it first. {counted(len(files), 'file')} {was} deleted, but no record."
 
 
-def _files(
-    connection: Connection, location: Location, runs: Sequence[str], gone: Deleted
+def _deletable(
+    connection: Connection, location: Location, runs: Sequence[str], kept: dict[Path, str]
 ) -> list[registry.Checkpoint]:
-    doomed = []
-    for one in (found for run in runs for found in registry.of_run(connection, location, run)):
-        state = registry.check(one)
-        if one.pinned:
-            gone.kept[one.path] = "it is pinned"
-        elif state == "available":
-            doomed.append(one)
-        elif state == "modified":
-            gone.kept[one.path] = "it is not the file that was recorded"
-    return doomed
+    """Return the checkpoints whose files may be deleted; why others are not is added to ``kept``."""
+    deletable = []
+    for run in runs:
+        for checkpoint in registry.of_run(connection, location, run):
+            state = registry.check(checkpoint)
+            if checkpoint.pinned:
+                kept[checkpoint.path] = "it is pinned"
+            elif state == CheckpointState.AVAILABLE:
+                deletable.append(checkpoint)
+            elif state == CheckpointState.MODIFIED:
+                kept[checkpoint.path] = "it is not the file that was recorded"
+    return deletable
 
 
 def _delete(connection: Connection, run: str) -> list[str]:
-    attempts = select(ATTEMPT.c.id).where(ATTEMPT.c.run_id == run)
-    found = [str(one) for one in connection.execute(attempts).scalars()]
+    """Delete a run's rows; returns the ids of its attempts."""
+    attempts = list(connection.scalars(select(ATTEMPT.c.id).where(ATTEMPT.c.run_id == run)))
     connection.execute(update(RUN).where(RUN.c.parent_id == run).values(parent_id=None))
-    for table in (DECISION, CHECKPOINT, POLICY):  # these point at one another; the rest cascades
+    # These refer to one another; the rest is deleted by cascade.
+    for table in (DECISION, CHECKPOINT, POLICY):
         connection.execute(delete_from(table).where(table.c.run_id == run))
     connection.execute(delete_from(RUN).where(RUN.c.id == run))
-    return found
+    return attempts

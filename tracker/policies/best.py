@@ -10,6 +10,7 @@ from tracker.policies import reasons, validation
 from tracker.policies.modes import KERAS, TRACKER
 from tracker.policies.monitored import Monitored, MonitoredState
 from tracker.policies.verdict import Verdict
+from tracker.states import VerdictWord
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Best(Monitored):
         Args:
             state: what the check before returned, or `initial`.
             epoch: 0-based number of the epoch.
-            value: the metric, or None where there is none.
-            names: the metrics that there are, told where ``value`` is None.
+            value: the metric, or None where it is missing.
+            names: the metrics of this epoch, which the reason lists where ``value`` is None.
 
         Returns:
             The new state and a verdict: saved or skipped, with ``improved`` saying whether this is
@@ -85,7 +86,7 @@ class Best(Monitored):
         after = BestState(best=value, best_epoch=epoch) if improved else state
         unjudged = self.save_best_only and value is None
         saves = improved or not self.save_best_only or (unjudged and self.rules == KERAS)
-        verdict = "saved" if saves else "skipped"
+        verdict = VerdictWord.SAVED if saves else VerdictWord.SKIPPED
         reason = self._reason(state, value, improved, names)
         return after, self._verdict(verdict, reason, after, epoch, value, improved=improved)
 

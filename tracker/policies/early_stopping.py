@@ -11,6 +11,7 @@ from tracker.policies import reasons, validation
 from tracker.policies.modes import KERAS, TRACKER
 from tracker.policies.monitored import Monitored, MonitoredState
 from tracker.policies.verdict import StopCause, Verdict
+from tracker.states import VerdictWord
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class EarlyStopping(Monitored):
 
     A check is an epoch that has the metric: one that lacks it, and one before
     ``start_from_epoch``, is skipped whole. An improvement beats the best so far by more than
-    ``min_delta`` (its absolute value); it sets the count back, unless there is a ``baseline`` that
+    ``min_delta`` (its absolute value); it resets the count, unless there is a ``baseline`` that
     it does not beat. Patience never stops epoch 0, and patience 0 and 1 stop alike, as in Keras.
 
     Under ``tracker-1`` values are compared as doubles; a NaN is never best and counts toward
@@ -108,8 +109,8 @@ class EarlyStopping(Monitored):
         Args:
             state: what the epoch before returned, or `initial`.
             epoch: 0-based number of the epoch that has ended.
-            value: the metric, or None where the epoch has none.
-            names: the metrics that there are, told where ``value`` is None.
+            value: the metric, or None where the epoch lacks it.
+            names: the metrics of this epoch, which the reason lists where ``value`` is None.
 
         Returns:
             The new state and a verdict: improved, waited, stopped, or skipped.
@@ -117,11 +118,11 @@ class EarlyStopping(Monitored):
         epoch = int(epoch)
         if value is None:
             missing = reasons.missing(self.monitor, names)
-            return state, self._verdict("skipped", missing, state, epoch, None)
+            return state, self._verdict(VerdictWord.SKIPPED, missing, state, epoch, None)
         value = float(value)
         if epoch < self.start_from_epoch:
             reason = reasons.warm_up(epoch, self.start_from_epoch)
-            return state, self._verdict("skipped", reason, state, epoch, value)
+            return state, self._verdict(VerdictWord.SKIPPED, reason, state, epoch, value)
         improved = self._improves(value, state.best)
         counted = self._count(state, epoch, value, improved)
         cause = self._cause(counted, epoch, value, improved)
@@ -131,9 +132,11 @@ class EarlyStopping(Monitored):
             reason = f"{reason}; {reasons.held_by_min_epochs(self.min_epochs)}"
         elif cause is not None:
             counted = replace(counted, stopped_epoch=epoch, stopped_by=str(cause))
-            stopped = self._verdict("stopped", reason, counted, epoch, value, improved=improved)
+            stopped = self._verdict(
+                VerdictWord.STOPPED, reason, counted, epoch, value, improved=improved
+            )
             return counted, replace(stopped, stop=True, stopped_by=cause)
-        word = "improved" if improved else "waited"
+        word = VerdictWord.IMPROVED if improved else VerdictWord.WAITED
         return counted, self._verdict(word, reason, counted, epoch, value, improved=improved)
 
     def _improves(self, value: float, best: float | None) -> bool:

@@ -28,8 +28,8 @@ class Replayed:
 
     Attributes:
         stop_epoch: the 0-based epoch at which training would have stopped, -1 for not at all.
-        best_epoch: the epoch of the best value up to then, -1 for none.
-        best: that value; NaN where there is none, or where Keras' best is a NaN.
+        best_epoch: the epoch of the best value up to then, -1 for no such epoch.
+        best: that value; NaN where no value was the best, or where Keras' best is a NaN.
     """
 
     stop_epoch: Ints
@@ -120,12 +120,12 @@ def _follow(config: EarlyStopping, epochs: Ints, values: Floats, given: Bools) -
 def _side_by_side(series: Sequence[Recorded]) -> tuple[Ints, Floats, Bools]:
     """Lay out the runs one a column; shorter ones end in checks without a metric."""
     lengths = np.array([len(run) for run in series], dtype=np.int64)
-    there = np.arange(lengths.max(initial=0)) < lengths[:, None]
-    epochs, values = np.zeros(there.shape, dtype=np.int64), np.full(there.shape, np.nan)
-    given = np.zeros(there.shape, dtype=np.bool_)
-    epochs[there] = [epoch for run in series for epoch, _ in run]
-    values[there] = [np.nan if value is None else value for run in series for _, value in run]
-    given[there] = [value is not None for run in series for _, value in run]
+    exists = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    epochs, values = np.zeros(exists.shape, dtype=np.int64), np.full(exists.shape, np.nan)
+    given = np.zeros(exists.shape, dtype=np.bool_)
+    epochs[exists] = [epoch for run in series for epoch, _ in run]
+    values[exists] = [np.nan if value is None else value for run in series for _, value in run]
+    given[exists] = [value is not None for run in series for _, value in run]
     columns = np.ascontiguousarray
     return columns(epochs.T), columns(values.T), columns(given.T)
 

@@ -78,13 +78,13 @@ def direction_of(monitor: str, mode: str, rules: str) -> str:
         warnings.warn(f"mode {mode!r} is unknown and counts as 'auto', as in Keras.", stacklevel=3)
     if mode in ("min", "max"):
         return mode
-    found = _as_keras(monitor) if rules == KERAS else _by_words(monitor)
-    if found is None:
+    direction = _as_keras(monitor) if rules == KERAS else _by_words(monitor)
+    if direction is None:
         raise BadValue(
             f"mode is 'auto', but the name of the metric {monitor!r} does not say which way is "
             f"better. Pass mode='min' or mode='max'."
         )
-    return found
+    return direction
 
 
 def _as_keras(monitor: str) -> str | None:
@@ -100,14 +100,14 @@ def _by_words(monitor: str) -> str | None:
         return known
     for segment in reversed(_SEGMENTS.findall(monitor)):
         for word in (segment, *reversed(_HUMPS.findall(segment))):
-            if (said := _said_by(word.lower())) is not None:
-                return said
+            if (direction := _of_word(word.lower())) is not None:
+                return direction
         if not _silent(segment):
             return None
     return None
 
 
-def _said_by(word: str) -> str | None:
+def _of_word(word: str) -> str | None:
     for name in (word, word.rstrip("0123456789")):
         if name in _MIN_WORDS:
             return "min"
@@ -124,7 +124,7 @@ def direction(name: str, mode: str | None = None) -> str:
     """Return ``mode`` where it is "min" or "max"; else "max" for names of accuracies and scores, and "min".
 
     The rule for names is that of ``mode="auto"`` under ``tracker-1`` (`tracker.policies.modes.direction_of`);
-    a name that says nothing counts as a loss.
+    a name that does not tell counts as a loss.
     """
     if mode in ("min", "max"):
         return mode

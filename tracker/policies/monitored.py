@@ -10,6 +10,7 @@ from tracker.policies import reasons
 from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
 from tracker.policies.verdict import Record, Verdict
+from tracker.states import VerdictWord
 
 
 class MonitoredState(Record):
@@ -75,7 +76,7 @@ class Monitored(Record):
 
     def _verdict(
         self,
-        verdict: str,
+        verdict: VerdictWord,
         reason: str,
         state: MonitoredState,
         epoch: int,

@@ -11,6 +11,7 @@ from tracker.policies.compare import single
 from tracker.policies.modes import KERAS, TRACKER
 from tracker.policies.monitored import Monitored, MonitoredState
 from tracker.policies.verdict import Verdict
+from tracker.states import VerdictWord
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PlateauState(MonitoredState):
         wait: checks since the last improvement, reduction or cooldown.
         best: the best value, None for none yet.
         best_epoch: its 0-based epoch, None for none yet.
-        cooldown_counter: epochs left during which nothing is counted.
+        cooldown_counter: remaining epochs during which nothing is counted.
     """
 
     wait: int = 0
@@ -100,30 +101,30 @@ class ReduceLROnPlateau(Monitored):
         Args:
             state: what the epoch before returned, or `initial`.
             epoch: 0-based number of the epoch that has ended.
-            value: the metric, or None where the epoch has none.
+            value: the metric, or None where the epoch lacks it.
             lr: the learning rate now. With several parameter groups hand in the highest, and
                 apply `lowered` to each of them when the verdict is ``reduced``.
-            names: the metrics that there are, told where ``value`` is None.
+            names: the metrics of this epoch, which the reason lists where ``value`` is None.
 
         Returns:
             The new state and a verdict: improved, waited, reduced, or skipped (no metric). Its
-            ``lr_after`` is the learning rate to go on with.
+            ``lr_after`` is the learning rate from now on.
         """
         epoch, lr = int(epoch), float(lr)
         lr = single(lr) if self.rules == KERAS else lr
         if value is None:
             missing = reasons.missing(self.monitor, names)
-            return state, self._judged("skipped", missing, state, epoch, None, lr, lr)
+            return state, self._judged(VerdictWord.SKIPPED, missing, state, epoch, None, lr, lr)
         value = float(value)
         if state.cooldown_counter > 0:
             state = replace(state, cooldown_counter=state.cooldown_counter - 1, wait=0)
         if self._improves(value, state.best):
             after = replace(state, best=value, best_epoch=epoch, wait=0)
             reason = self._improvement(state, value)
-            return after, self._judged("improved", reason, after, epoch, value, lr, lr)
+            return after, self._judged(VerdictWord.IMPROVED, reason, after, epoch, value, lr, lr)
         if state.cooldown_counter > 0:
             reason = f"{self._no_improvement(state, value)}; {reasons.cooling_down(state.cooldown_counter)}"
-            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
+            return state, self._judged(VerdictWord.WAITED, reason, state, epoch, value, lr, lr)
         return self._wait(replace(state, wait=state.wait + 1), epoch, value, lr)
 
     def _wait(
@@ -131,18 +132,18 @@ class ReduceLROnPlateau(Monitored):
     ) -> tuple[PlateauState, Verdict]:
         reason = f"{self._no_improvement(state, value)}; {reasons.waits(state.wait, self.patience)}"
         if state.wait < self.patience:
-            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
+            return state, self._judged(VerdictWord.WAITED, reason, state, epoch, value, lr, lr)
         if not self.can_lower(lr):
             reason = f"{reason}; {reasons.at_min_lr(lr, self.min_lr)}"
-            return state, self._judged("waited", reason, state, epoch, value, lr, lr)
+            return state, self._judged(VerdictWord.WAITED, reason, state, epoch, value, lr, lr)
         lower = self.lowered(lr)
         reason = f"{reason}; {reasons.reduced(lr, lower)}"
         after = replace(state, wait=0, cooldown_counter=self.cooldown)
-        return after, self._judged("reduced", reason, after, epoch, value, lr, lower)
+        return after, self._judged(VerdictWord.REDUCED, reason, after, epoch, value, lr, lower)
 
     def _judged(
         self,
-        verdict: str,
+        verdict: VerdictWord,
         reason: str,
         state: PlateauState,
         epoch: int,
@@ -150,6 +151,6 @@ class ReduceLROnPlateau(Monitored):
         lr_before: float,
         lr_after: float,
     ) -> Verdict:
-        improved = verdict == "improved"
+        improved = verdict is VerdictWord.IMPROVED
         judged = self._verdict(verdict, reason, state, epoch, value, improved=improved)
         return replace(judged, lr_before=lr_before, lr_after=lr_after)

@@ -35,7 +35,7 @@ def not_improved(
     min_delta: float = 0.0,
     tie: bool = False,
 ) -> str:
-    """Word a value that is no new best; ``tie``: better in double, equal in single precision."""
+    """Word a value that is not a new best; ``tie``: better in double, equal in single precision."""
     if best is None:
         return f"{monitor} is {show(value)}, and there is no best value yet"
     if math.isnan(best):
@@ -88,9 +88,9 @@ def held_by_first_epoch() -> str:
 
 
 def missing(monitor: str, names: Iterable[str] = ()) -> str:
-    """Word an epoch without the metric; ``names`` are those there were."""
-    there = ", ".join(names)
-    return f"there is no {monitor} at this epoch{f', only {there}' if there else ''}"
+    """Word an epoch without the metric; ``names`` are the metrics that it has."""
+    present = ", ".join(names)
+    return f"there is no {monitor} at this epoch{f', only {present}' if present else ''}"
 
 
 def warm_up(epoch: int, start_from_epoch: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.policies import reasons
 from tracker.policies.verdict import Verdict
+from tracker.states import VerdictWord
 
 
 class Schedule:
@@ -20,8 +21,8 @@ class Schedule:
 
     Args:
         schedule: takes the 0-based epoch and the learning rate now; returns a finite number of at
-            least 0. It has to be a pure function of its arguments for a resumed run to go on as
-            an uninterrupted one.
+            least 0. It has to be a pure function of its arguments for a resumed run to continue
+            as an uninterrupted one.
 
     Raises:
         BadValue: ``schedule`` cannot be called with one or two positional arguments.
@@ -40,12 +41,12 @@ class Schedule:
         """Return a verdict ``scheduled`` whose ``lr_after`` is the learning rate of ``epoch``.
 
         Raises:
-            BadValue: the function returned something that is no learning rate.
+            BadValue: the function returned something that is not a learning rate.
         """
         epoch, lr = int(epoch), float(lr)
         after = _rate(self.schedule(epoch, lr) if self.takes_lr else self.schedule(epoch), epoch)
         reason = reasons.scheduled(epoch, lr, after)
-        return Verdict("scheduled", reason, epoch, lr_before=lr, lr_after=after)
+        return Verdict(VerdictWord.SCHEDULED, reason, epoch, lr_before=lr, lr_after=after)
 
 
 def _takes(function: Any, count: int) -> bool:

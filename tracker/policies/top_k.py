@@ -16,9 +16,30 @@ Id = TypeVar("Id")
 File = tuple[Id, float | None, int | None]
 
 
+def best_of(files: Iterable[File[Id]], direction: str, rules: str = TRACKER) -> Id | None:
+    """Return the id of the file with the best value, the oldest of those that tie; None where no file has a value.
+
+    Args:
+        files: ``(id, value, epoch)`` of each, oldest first; a NaN counts as no value.
+        direction: ``min`` or ``max``.
+        rules: under ``keras-3.15`` values that are equal in single precision tie.
+    """
+    badness = [(*_badness(value, direction, rules), id) for id, value, _ in files]
+    missing, _, best = min(badness, key=lambda item: item[:2], default=(True, 0.0, None))
+    return None if missing else best
+
+
+def _badness(value: float | None, direction: str, rules: str) -> tuple[bool, float]:
+    """Return what sorts the best first, and last what has no value."""
+    if value is None or math.isnan(value):
+        return True, 0.0
+    compared = single(value) if rules == KERAS else float(value)
+    return False, compared if direction == "min" else -compared
+
+
 @dataclass(frozen=True)
 class Kept(Generic[Id]):
-    """What `TopK.choose` says.
+    """What `TopK.choose` returns.
 
     Attributes:
         keep: ids of the files that stay, best first (without a monitor: newest first).
@@ -59,6 +80,10 @@ class TopK(Monitored):
             validation.metric_name(self.monitor)
             _ = self.direction
 
+    def best(self, files: Iterable[File[Id]]) -> Id | None:
+        """Return the id of the best file, as `best_of`; None where no file has a value."""
+        return best_of(files, self.direction, self.rules)
+
     def choose(self, files: Iterable[File[Id]]) -> Kept[Id]:
         """Split files into those that stay and those that go.
 
@@ -80,13 +105,8 @@ class TopK(Monitored):
         numbered = list(enumerate(files))
         if self.monitor is None:
             return numbered[::-1]
-        return sorted(numbered, key=lambda item: (self._badness(item[1][1]), item[0]))
-
-    def _badness(self, value: float | None) -> tuple[bool, float]:
-        if value is None or math.isnan(value):
-            return True, 0.0
-        compared = single(value) if self.rules == KERAS else float(value)
-        return False, compared if self.direction == "min" else -compared
+        direction, rules = self.direction, self.rules
+        return sorted(numbered, key=lambda item: (_badness(item[1][1], direction, rules), item[0]))
 
     def _reason(self, value: float | None, worst: File[Id] | None) -> str:
         keep = self.keep or 0

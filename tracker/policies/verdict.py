@@ -1,4 +1,4 @@
-"""What a policy says about one epoch."""
+"""The verdict of a policy on one epoch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from tracker.states import StopCause as StopCause
+from tracker.states import VerdictWord
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Verdict(Record):
             skipped or pruned.
         reason: one sentence for a person, without a full stop.
         epoch: the 0-based epoch that was judged.
-        monitor: name of the metric, or None where the policy looks at none.
+        monitor: name of the metric, or None for a policy without one.
         value: the metric at this epoch, or None where it was missing.
         best: the best value once this epoch is counted, or None for none yet.
         best_epoch: the epoch of that best value, or None.
@@ -46,7 +47,7 @@ class Verdict(Record):
         stop: whether training should stop now.
         stopped_by: why it should stop, or None.
         lr_before: the learning rate that was handed in, or None.
-        lr_after: the learning rate to go on with, or None.
+        lr_after: the learning rate from now on, or None.
     """
 
     verdict: str
@@ -66,7 +67,7 @@ class Verdict(Record):
     @property
     def save(self) -> bool:
         """Whether a checkpoint is to be written."""
-        return self.verdict == "saved"
+        return self.verdict == VerdictWord.SAVED
 
     def as_decision(self) -> dict[str, Any]:
         """Return what a decision row keeps beside the word, as keywords of ``Policy.decide``."""

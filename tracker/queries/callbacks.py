@@ -81,7 +81,7 @@ def decided(reader: Reader, callback: RecordedCallback) -> list[Decided]:
 
 
 def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:
-    """Return, of these policies, the one by run that stopped it, else the one that restored weights.
+    """Return, by run, which of these policies stopped it, else which one restored weights.
 
     Decisions of a newer attempt come first, then those of the callback that comes first.
     """
@@ -120,13 +120,13 @@ def by_callback(rows: Iterable[Any]) -> list[list[Any]]:
 
 
 def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the arguments that differ: name → (then, now); not where ``auto`` was only found out."""
+    """Return the arguments that differ: name → (then, now); not where ``auto`` was only resolved."""
     return {
         name: (then[name], value)
         for name, value in now.items()
-        if name in then and then[name] != value and not _answers(name, then[name], value)
+        if name in then and then[name] != value and not _resolves_auto(name, then[name], value)
     }
 
 
-def _answers(name: str, then: Any, now: Any) -> bool:
+def _resolves_auto(name: str, then: Any, now: Any) -> bool:
     return name == "mode" and "auto" in (then, now)

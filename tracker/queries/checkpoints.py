@@ -1,4 +1,4 @@
-"""Checkpoints, a row each."""
+"""Checkpoints, one row each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, standing
+from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
@@ -91,22 +91,22 @@ def find_checkpoint(
     by_itself = _by_id(reader, text, exactly=run is not None)
     if by_itself is not None:
         return by_itself
-    there = list(checkpoints(reader, [run or find_run(reader, text)]).dicts())
+    of_run = list(checkpoints(reader, [run or find_run(reader, text)]).dicts())
     if epoch is not None:
-        found = [one for one in there if one["epoch"] == epoch]
+        candidates = [row for row in of_run if row["epoch"] == epoch]
         what = f"of epoch {epoch}"
     else:
-        last = [one for one in there if "last" in (one["alias"] or "")]
-        best = [one for one in there if "best" in (one["alias"] or "")]
-        found = last if alias == "last" else best if alias == "best" or best else last
+        last = [row for row in of_run if "last" in (row["alias"] or "")]
+        best = [row for row in of_run if "best" in (row["alias"] or "")]
+        candidates = last if alias == "last" else best if alias == "best" or best else last
         what = "that is available"
-        if last and not found:
+        if last and not candidates:
             what = "that is best, as none was saved with the value of a metric: take --alias last"
-    if not found:
+    if not candidates:
         raise CheckpointError(
             f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."
         )
-    return found[-1]
+    return candidates[-1]
 
 
 def _run_or_none(reader: Reader, text: str) -> str | None:
@@ -117,7 +117,7 @@ def _run_or_none(reader: Reader, text: str) -> str | None:
 
 
 def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None:
-    """Return the checkpoint with that id, or the only one whose id begins so."""
+    """Return the checkpoint with that id, or, unless ``exactly``, the only one whose id begins with it."""
     if reader.empty or not text:
         return None
     column = CHECKPOINT.c.id
@@ -126,8 +126,9 @@ def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None
     ids = list(reader.connection.execute(statement))
     if len(ids) != 1:
         return None
-    there = checkpoints(reader, [ids[0].run_id]).dicts()
-    return next(one for one in there if one["id"] == ids[0].id)
+    (row,) = ids
+    of_run = checkpoints(reader, [row.run_id]).dicts()
+    return next(checkpoint for checkpoint in of_run if checkpoint["id"] == row.id)
 
 
 def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
@@ -139,7 +140,7 @@ def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
         of_run.setdefault(row.run_id, []).append(saved)
     found: dict[str, str] = {}
     for checkpoints_of_run in of_run.values():
-        best, last = standing(checkpoints_of_run)
+        best, last = best_and_last(checkpoints_of_run)
         found |= dict.fromkeys(best, "best")
         if last is not None:
             found[last] = "best, last" if last in best else "last"

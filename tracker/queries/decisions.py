@@ -1,4 +1,4 @@
-"""Decisions, a row each: what a callback judged at an epoch, and why."""
+"""Decisions, one row each: what a callback judged at an epoch, and why."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def decisions(
         limit: at most so many.
 
     Raises:
-        BadValue: for a policy that none of the runs has; names those there are.
+        BadValue: for a policy that none of the runs has; names those that do.
     """
     selection = Selection(ids, where, order_by, limit)
     listed = (*COLUMNS, *(_SUPERSEDED if superseded else ()))

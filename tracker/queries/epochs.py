@@ -1,4 +1,4 @@
-"""Epochs and their metrics, a row an epoch."""
+"""Epochs and their metrics, one row per epoch."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def epochs(
     limit: int | None = None,
     called: Mapping[str, str] | None = None,
 ) -> Listing:
-    """Return epochs: `COLUMNS`, then a column a metric in the order they were first logged.
+    """Return epochs: `COLUMNS`, then a column per metric in the order they were first logged.
 
-    A metric called ``learning_rate`` fills that column; one whose name is another column's is called
-    ``metrics.<name>``. With ``superseded`` there is a column of that name, and the epochs that a later
-    attempt repeated are there too. ``called`` says what the runs are called, by id.
+    A metric named ``learning_rate`` fills that column; one that has the name of another column gets the title
+    ``metrics.<name>``. ``superseded`` adds the epochs that a later attempt repeated, and a column of that name.
+    ``called`` has the labels of the runs, by id.
     """
     selection = Selection(ids, where, order_by, limit)
     own = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
@@ -74,7 +74,7 @@ def _row(epoch: Any, called: Mapping[str, str], metrics: Mapping[str, float]) ->
 def history(reader: Reader, run: str) -> list[dict[str, Any]]:
     """Return the effective epochs of a run: epoch, seconds, learning_rate, and metrics as they were logged.
 
-    A metric that an epoch has not is not in its ``metrics``; a NaN is.
+    A metric that was not logged in an epoch is not in its ``metrics``; a NaN is.
     """
     selection = Selection([run])
     rows = _rows(reader, selection, superseded=False)
@@ -93,10 +93,10 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
 def metric_of_runs(
     reader: Reader, ids: Sequence[str] | None, metric: str
 ) -> tuple[dict[str, str], dict[str, dict[int, float]]]:
-    """Return one metric of each run: what the runs are called, and id → epoch → value.
+    """Return one metric of each run: the runs' labels, and id → epoch → value.
 
     Raises:
-        UnknownMetric: when none of the runs has it; names those there are.
+        UnknownMetric: when none of the runs has it; names those that they have.
     """
     if reader.empty:
         raise UnknownMetric(

@@ -44,8 +44,8 @@ def points(
 ) -> Points:
     """Return step metrics.
 
-    Where a later attempt has gone back to a step that an earlier one had passed, the earlier one's points
-    from there on are superseded: of each metric, from the lowest step that a later attempt logged it at.
+    Where a later attempt went back to a step that an earlier one had passed, the earlier one's points from that
+    step on are superseded: of each metric, from the lowest step at which a later attempt logged it.
 
     Args:
         reader: an open database.
@@ -57,7 +57,7 @@ def points(
 
     Raises:
         UnknownMetric: for a name that none of the runs has.
-        BadValue: for names that are none, and a start or stop that is no whole number.
+        BadValue: for names that are not names, and a start or stop that is not a whole number.
         StoreError: for a block that is damaged.
     """
     from tracker.series.assemble import StoredBlock, StoredClock, assemble
@@ -69,18 +69,18 @@ def points(
         return Points([], list(names or ()), assemble([], []))
     connection = reader.connection
     series = _series(reader, ids, names)
-    runs = list(ids) if ids is not None else list(dict.fromkeys(one.run_id for one in series))
-    titles = list(names) if names is not None else list(dict.fromkeys(one.name for one in series))
+    runs = list(ids or dict.fromkeys(metric.run_id for metric in series))
+    titles = list(names or dict.fromkeys(metric.name for metric in series))
     run_of = {run: place for place, run in enumerate(runs)}
     name_of = {name: place for place, name in enumerate(titles)}
-    codes = {one.id: (run_of[one.run_id], name_of[one.name]) for one in series}
+    codes = {metric.id: (run_of[metric.run_id], name_of[metric.name]) for metric in series}
     cuts = cuts_of(connection, series)
     blocks = sorted(
         StoredBlock(
-            *codes[one.series_id], one.attempt, one.number, one.points, one.payload,
-            applying(cuts, one),
+            *codes[block.series_id], block.attempt, block.number, block.points, block.payload,
+            applying(cuts, block),
         )
-        for one in live_blocks(connection, codes, cuts, _between(select(BLOCK), BLOCK, start, stop), superseded)
+        for block in live_blocks(connection, codes, cuts, _between(select(BLOCK), BLOCK, start, stop), superseded)
     )  # fmt: skip
     clocks = in_chunks(
         connection, _between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
@@ -89,8 +89,8 @@ def points(
         columns = assemble(
             blocks,
             [
-                StoredClock(run_of[one.run_id], one.attempt, one.number, one.payload)
-                for one in clocks
+                StoredClock(run_of[clock.run_id], clock.attempt, clock.number, clock.payload)
+                for clock in clocks
             ],
             start=start,
             stop=stop,
@@ -108,19 +108,19 @@ def points(
 def _titles(names: str | Sequence[str]) -> list[str]:
     """Return the names as they are stored, each once."""
     try:
-        given = [names] if isinstance(names, str) else list(names)
+        several = [names] if isinstance(names, str) else list(names)
     except TypeError as error:
         raise BadValue(
             f"names is {values.brief(names)}: give the name of a metric, or a list of names."
         ) from error
-    return list(dict.fromkeys(map(values.name_text, given)))
+    return list(dict.fromkeys(map(values.name_text, several)))
 
 
 def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     """Return the ids of the runs, of those named, that have step metrics."""
     if reader.empty:
         return []
-    with_points = {one.run_id: None for one in _series(reader, ids, None)}
+    with_points = {metric.run_id: None for metric in _series(reader, ids, None)}
     return list(with_points) if ids is None else [run for run in ids if run in with_points]
 
 
@@ -130,24 +130,25 @@ def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | No
         .join_from(SERIES, RUN, SERIES.c.run_id == RUN.c.id)
         .order_by(RUN.c.started, RUN.c.id, SERIES.c.id)
     )
-    there = list(in_chunks(reader.connection, statement, SERIES.c.run_id, ids))
+    series = list(in_chunks(reader.connection, statement, SERIES.c.run_id, ids))
     if names is None:
-        return there
+        return series
+    known = [metric.name for metric in series]
     for name in names:
-        if not any(one.name == name for one in there):
-            raise UnknownMetric(_unknown(reader, ids, name, [one.name for one in there]))
-    return [one for one in there if one.name in set(names)]
+        if name not in known:
+            raise UnknownMetric(_unknown(reader, ids, name, known))
+    return [metric for metric in series if metric.name in set(names)]
 
 
-def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, there: list[str]) -> str:
+def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, known: list[str]) -> str:
     shown = values.brief(name)
     statement = select(SUMMARY.c.name).where(SUMMARY.c.name == name)
     if any(True for _ in in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)):
         return (
             f"{shown} is a metric of epochs: read it with tracker.epochs(…) or "
-            f"tracker.compare(…, metric={shown}). Of step metrics: {nearest(name, there, most=20)}"
+            f"tracker.compare(…, metric={shown}). Of step metrics: {nearest(name, known, most=20)}"
         )
-    return f"No run here has a step metric {shown}: {nearest(name, there, most=20)}"
+    return f"No run here has a step metric {shown}: {nearest(name, known, most=20)}"
 
 
 def _between(

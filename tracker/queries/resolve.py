@@ -1,4 +1,4 @@
-"""Which runs are meant: an id, a unique prefix of one, a name, or name@prefix."""
+"""Runs by what people call them: an id, a unique prefix of one, a name, or name@prefix."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, RUN
 from tracker.process import is_live
+from tracker.states import RunStatus
 
 _MOST_BOUND = 500
 """More ids than that are written into the statement: a database takes a limited number of bound values."""
@@ -20,14 +21,14 @@ def dead_runs(connection: Connection) -> dict[str, Any]:
     rows = connection.execute(
         select(ATTEMPT)
         .join_from(RUN, ATTEMPT, ATTEMPT.c.run_id == RUN.c.id)
-        .where(RUN.c.status == "running")
+        .where(RUN.c.status == RunStatus.RUNNING)
         .order_by(ATTEMPT.c.number)
     )
     newest = {attempt.run_id: attempt for attempt in rows}
     return {
         run: attempt
         for run, attempt in newest.items()
-        if attempt.status in ("running", "lost") and not is_live(attempt)
+        if attempt.status in (RunStatus.RUNNING, RunStatus.LOST) and not is_live(attempt)
     }
 
 
@@ -41,4 +42,4 @@ def status_now(dead: Mapping[str, Any]) -> ColumnElement[str]:
         from sqlalchemy import bindparam
 
         ids = RUN.c.id.in_(bindparam("dead", list(dead), expanding=True, literal_execute=True))
-    return case((ids, "lost"), else_=status)
+    return case((ids, RunStatus.LOST.value), else_=status)

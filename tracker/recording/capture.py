@@ -34,7 +34,8 @@ def capture() -> dict[str, Any]:
 def _or_none(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except Exception:  # a training must not fail because a machine does not say its memory
+    except Exception:
+        # Training must not fail because a machine does not report its memory.
         return None
 
 
@@ -54,13 +55,13 @@ def _machine() -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _git() -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ log = logging.getLogger("tracker")
 
 
 class Facts(TypedDict, total=False):
-    """What may be said of a checkpoint when it is registered."""
+    """What may be recorded with a checkpoint when it is registered."""
 
     epoch: int | None
     step: int | None
@@ -51,13 +51,13 @@ class CheckpointKeeper:
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file."""
-        found = inspect_file(path)
-        if found is None:
+        file = inspect_file(path)
+        if file is None:
             raise CheckpointError(
                 f"{os.fspath(path)} is not a regular file: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
-        return self._registered(describe(found, facts))
+        return self._registered(describe(file, facts))
 
     def save(
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
@@ -122,9 +122,9 @@ class CheckpointKeeper:
         pending = [own for own in self._own if own.id not in stored.final]
         replaced = {own.path for own in pending}
         recorded = [
-            one
-            for one in stored.available
-            if one.id not in self._pruned and one.path not in replaced
+            checkpoint
+            for checkpoint in stored.available
+            if checkpoint.id not in self._pruned and checkpoint.path not in replaced
         ]
         return [*recorded, *pending]
 
@@ -162,7 +162,7 @@ def _replacing(checkpoints: list[Checkpoint], made: Checkpoint) -> list[Checkpoi
 def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     """Make a checkpoint of a complete file; values become plain here."""
     metrics = facts.get("metrics") or {}
-    numbers = {str(name): values.number(one, str(name)) for name, one in metrics.items()}
+    numbers = {str(name): values.number(metric, str(name)) for name, metric in metrics.items()}
     policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
     epoch, step = facts.get("epoch"), facts.get("step")
     if monitor is None and policy is not None:

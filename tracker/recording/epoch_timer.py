@@ -29,7 +29,7 @@ class EpochClock:
         """Return when an epoch began (microseconds) and its seconds.
 
         Args:
-            number: of the epoch that has just ended; once more the newest one keeps its times.
+            number: of the epoch that has just ended; the newest one, given again, keeps its times.
             seconds: how long it took, where the caller knows; never below 0 in the result.
         """
         given = None if seconds is None else _duration(seconds)
@@ -47,7 +47,7 @@ class EpochClock:
 
 
 def _duration(seconds: Any) -> float:
-    found = values.number(seconds, "seconds")
-    if not math.isfinite(found):
-        raise BadValue(f"seconds is {found}: it must be how long the epoch took.")
-    return max(0.0, found)
+    duration = values.number(seconds, "seconds")
+    if not math.isfinite(duration):
+        raise BadValue(f"seconds is {duration}: it must be how long the epoch took.")
+    return max(0.0, duration)

@@ -1,4 +1,4 @@
-"""Call dead runs dead, and finish what killed processes left half done."""
+"""Mark dead runs as lost, and finish what killed processes left half done."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.policy import Policy, add_policy
+from tracker.recording.trained import Trained
 from tracker.recording.writer import LogCall, Writer
 from tracker.redact import redact_data
 from tracker.states import RunStatus
@@ -42,6 +43,7 @@ class Run:
         first_epoch: the epoch at which this attempt resumes, 0 for a new run.
         recording: False where nothing is recorded (switched off, another rank, a forked child).
         status: "running", or how it ended.
+        trained: what the trainings of this process have recorded into it.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Run:
         self.attempt = attempt
         self.first_epoch = first_epoch
         self.status = RunStatus.RUNNING
+        self.trained = Trained()
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Writer = NullRecorder() if writer is None else writer
         self._stop_reason: str | None = None

@@ -97,12 +97,15 @@ class StreamedMetrics:
             del self._attempts[0]
 
     def abandon(self) -> int:
-        """Give up what has been logged and not been packed; returns how many values are lost."""
-        batches = self.buffer.drain()
+        """Give up what has been logged and is in no block; returns how many values are lost.
+
+        What a thread drains at this moment is left to it.
+        """
+        self._drain(0)
+        lost = 0
         for blocks in self._attempts:
-            batches += blocks.queued
+            lost += sum(batch.points for batch in blocks.queued)
             blocks.queued.clear()
-        lost = sum(batch.points for batch in batches)
         self.buffer.dropped += lost
         return lost
 

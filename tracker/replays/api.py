@@ -1,6 +1,6 @@
-"""`tracker.replay`: what a callback would have done with other settings, over runs that are recorded.
+"""`tracker.replay`: what a callback would have done with other settings, over recorded runs.
 
-A replay feeds the recorded values to `tracker.policies`, under the rules that the run was decided with.
+A replay feeds the recorded values to `tracker.policies`, under the rules that decided the run.
 It can only shorten a run: an epoch that was never trained has no value.
 """
 
@@ -17,10 +17,11 @@ from tracker.policies import MODES
 from tracker.queries import Listing
 from tracker.queries.listing import listing_of
 from tracker.queries.resolve import find_runs, select_runs
-from tracker.replays import early_stopping
 from tracker.replays.checkpoints import kept_files
-from tracker.replays.plateau import reductions
-from tracker.replays.settings import POLICIES, LeftOut, as_patiences
+from tracker.replays.early_stopping import Outcome, outcomes
+from tracker.replays.missing_metrics import MissingMetrics
+from tracker.replays.plateau import Reduction, reductions
+from tracker.replays.settings import patiences_of
 from tracker.storage.database import Reader, reading
 
 if TYPE_CHECKING:
@@ -28,18 +29,27 @@ if TYPE_CHECKING:
 
     from tracker.recording.run import Run
 
-_OWNERS = {
-    "patience": POLICIES[:2],
-    "min_delta": POLICIES[:2],
-    "baseline": POLICIES[:1],
-    "start_from_epoch": POLICIES[:1],
-    "factor": POLICIES[1:2],
-    "cooldown": POLICIES[1:2],
-    "keep": POLICIES[2:],
-    "curve": POLICIES[:1],
-    "png": POLICIES[:1],
+EARLY_STOPPING = "EarlyStopping"
+PLATEAU = "ReduceLROnPlateau"
+CHECKPOINT = "ModelCheckpoint"
+POLICIES = (EARLY_STOPPING, PLATEAU, CHECKPOINT)
+"""The callbacks that can be replayed."""
+
+_POLICIES_WITH = {
+    "patience": (EARLY_STOPPING, PLATEAU),
+    "min_delta": (EARLY_STOPPING, PLATEAU),
+    "baseline": (EARLY_STOPPING,),
+    "start_from_epoch": (EARLY_STOPPING,),
+    "curve": (EARLY_STOPPING,),
+    "png": (EARLY_STOPPING,),
+    "factor": (PLATEAU,),
+    "cooldown": (PLATEAU,),
+    "keep": (CHECKPOINT,),
 }
-"""Whose settings they are; the others are everybody's."""
+"""The policies that have a setting; one that is not named here is a setting of all."""
+
+Spelling = Callable[..., str]
+"""Writes a setting, and its value where there is one, as the caller has to: ``keep=3`` or ``--keep 3``."""
 
 
 def replay(
@@ -59,95 +69,108 @@ def replay(
     where: str | None = None,
     database: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Return what a callback would have done, over what was recorded.
+    """Return what a callback would have done, given what was recorded.
 
     Every setting that is not given is the run's own: that of its callback, else Keras' default. Of several
-    EarlyStoppings it is the one that looks at ``monitor``; without ``monitor`` the one that stopped the
+    EarlyStoppings it is the one that watches ``monitor``; without ``monitor`` the one that stopped the
     run, else the one that restored weights, else the first. Of the others each is replayed.
 
     Runs without epochs are left out; so are, with a warning, runs without the metric that were not named.
 
+    Replays of ReduceLROnPlateau and ModelCheckpoint are experimental. What another learning rate would have
+    done to the metric nobody recorded: only the first reduction of a run is certain.
+
     Args:
-        *runs: runs, ids, prefixes or names; none: those that ``where`` leaves, or all.
+        *runs: runs, ids, prefixes or names; without any, those that match ``where``, or all.
         policy: "EarlyStopping", "ReduceLROnPlateau" or "ModelCheckpoint".
-        patience: one, or of EarlyStopping several.
+        patience: one, or several for EarlyStopping.
         min_delta: what an improvement must exceed.
-        monitor: the metric; "val_loss" for a run without that callback, "loss" where it has no val_loss.
-            For another metric than the callback's its mode, baseline and thresholds do not count.
+        monitor: the metric; for a run without that callback "val_loss", or "loss" where it has no val_loss.
+            For another metric than the callback's, its mode, baseline and thresholds do not count.
         mode: "min", "max" or "auto".
-        baseline: of EarlyStopping: what the first improvements must beat.
-        start_from_epoch: of EarlyStopping: epochs before it are not judged.
-        rules: "tracker-1" or "keras-3.15"; those the run was decided with by default.
-        factor: of ReduceLROnPlateau: what the learning rate is multiplied by.
-        cooldown: of ReduceLROnPlateau: epochs after a reduction that do not count.
-        keep: of ModelCheckpoint: how many best files stay.
-        children: with the runs that were started with ``parent=`` one of ``runs``.
-        where: a filter over runs, such as ``"experiment = 'digits'"``; over those named, where any is.
+        baseline: for EarlyStopping: what the first improvements must beat.
+        start_from_epoch: for EarlyStopping: epochs before it are not judged.
+        rules: "tracker-1" or "keras-3.15"; by default those that decided the run.
+        factor: for ReduceLROnPlateau: what the learning rate is multiplied by.
+        cooldown: for ReduceLROnPlateau: epochs after a reduction that do not count.
+        keep: for ModelCheckpoint: how many best files stay.
+        children: also the runs that were started with ``parent=`` one of ``runs``.
+        where: a filter such as ``"experiment = 'digits'"``; it applies to ``runs``, too.
         database: a path or URL.
 
     Returns:
-        A frame: for EarlyStopping a row for each run and patience, with the columns of
-        `tracker.replays.early_stopping.Outcome`; for ReduceLROnPlateau a row a reduction (epoch, factor, lr_before,
-        lr_after, reason …); for ModelCheckpoint a row a file that would have been saved (epoch, verdict,
-        gone_epoch, reason …).
+        A frame: for EarlyStopping one row per run and patience, with the columns of
+        `tracker.replays.early_stopping.Outcome`; for ReduceLROnPlateau one row per reduction, with those
+        of `tracker.replays.plateau.Reduction`; for ModelCheckpoint one row per file that would have been
+        saved (epoch, verdict, gone_epoch, reason …).
 
     Raises:
         UnknownMetric: when a run that was named has no such metric, or none of the others has it.
-        UnknownRun, AmbiguousRun: for a name of no run, or of several.
-        BadValue: for a setting that cannot be, or that is another policy's.
+        UnknownRun, AmbiguousRun: for the name of no run, or of several.
+        BadValue: for a setting that is impossible, or another policy's.
     """
-    asked: dict[str, Any] = {
+    given: dict[str, Any] = {
         "min_delta": min_delta, "monitor": monitor, "mode": mode, "baseline": baseline,
         "start_from_epoch": start_from_epoch, "rules": rules, "factor": factor, "cooldown": cooldown,
         "keep": keep,
     }  # fmt: skip
-    check(policy, {**asked, "patience": patience}, "{}=".format)
-    patiences = as_patiences(patience)
+    check(policy, {**given, "patience": patience})
+    patiences = patiences_of(patience)
     with reading(database) as reader:
-        ids, left = chosen(reader, [frames.named(run) for run in runs], where, children=children)
-        listing = replayed(reader, ids, policy, patiences, asked, left)
-        said = left.said(reader, ids)
-    if said is not None:
-        warnings.warn(f"{said}.", stacklevel=2)
+        ids, missing = select(reader, [frames.named(run) for run in runs], where, children=children)
+        listing = replay_runs(reader, ids, policy, patiences, given, missing)
+        report = missing.report(reader, ids)
+    if report is not None:
+        warnings.warn(f"{report}.", stacklevel=2)
     return frames.frame(listing)
 
 
-def chosen(
+def select(
     reader: Reader, names: Sequence[str], where: str | None, *, children: bool
-) -> tuple[list[str], LeftOut]:
-    """Return the ids of the runs to replay (see `select_runs`), and what leaves out those that nobody named."""
+) -> tuple[list[str], MissingMetrics]:
+    """Return the ids of the runs to replay, and what leaves out those of them that nobody named."""
     ids = select_runs(reader, names, where, children=children)
-    return ids, LeftOut(find_runs(reader, names))
+    return ids, MissingMetrics(find_runs(reader, names))
 
 
-def replayed(
+def replay_runs(
     reader: Reader,
     ids: Sequence[str],
     policy: str,
     patiences: list[int] | None,
-    asked: Mapping[str, Any],
-    left: LeftOut,
+    given: Mapping[str, Any],
+    missing: MissingMetrics,
 ) -> Listing:
     """Return what `replay` does, as a listing, of the runs with these ids."""
-    if policy == "ReduceLROnPlateau":
-        return reductions(reader, ids, {**asked, "patience": only(patiences, policy)}, left)
-    if policy == "ModelCheckpoint":
-        return kept_files(reader, ids, asked, left)
-    return listing_of(
-        early_stopping.Outcome, early_stopping.outcomes(reader, ids, patiences, asked, left)
-    )
+    if policy == PLATEAU:
+        settings = {**given, "patience": _single_patience(patiences, policy)}
+        return listing_of(Reduction, reductions(reader, ids, settings, missing))
+    if policy == CHECKPOINT:
+        return kept_files(reader, ids, given, missing)
+    return listing_of(Outcome, outcomes(reader, ids, patiences, given, missing))
 
 
-def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) -> None:
-    """Refuse a policy or mode that there is none of, and settings of another policy.
+def as_keyword(name: str, value: str | None = None) -> str:
+    """Write a setting as Python takes it: ``policy='ModelCheckpoint'``, or ``policy=``."""
+    return f"{name}=" if value is None else f"{name}={value!r}"
+
+
+def as_option(name: str, value: str | None = None) -> str:
+    """Write a setting as the command line takes it: ``--policy ModelCheckpoint``, or ``--policy``."""
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value}"
+
+
+def check(policy: str, given: Mapping[str, Any], spelling: Spelling = as_keyword) -> None:
+    """Refuse an unknown policy or mode, and settings of another policy.
 
     Args:
         policy: what is to be replayed.
         given: settings by name; None and False are not given.
-        spelled: how a setting is written where the call came from, such as ``--keep``.
+        spelling: how the caller writes a setting.
 
     Raises:
-        BadValue: names the setting and whose it is.
+        BadValue: names the setting and the policies that have it.
     """
     if policy not in POLICIES:
         raise BadValue(
@@ -157,17 +180,16 @@ def check(policy: str, given: Mapping[str, Any], spelled: Callable[[str], str]) 
     if mode is not None and mode not in MODES:
         raise BadValue(f"mode is {mode!r}: it must be one of {', '.join(MODES)}.")
     for name, value in given.items():
-        owners = _OWNERS.get(name, POLICIES)
-        if value is not None and value is not False and policy not in owners:
-            add = f"{spelled('policy')}{'' if spelled('policy').endswith('=') else ' '}"
+        policies = _POLICIES_WITH.get(name, POLICIES)
+        if value is not None and value is not False and policy not in policies:
+            instead = "" if policy == EARLY_STOPPING else f", or leave it out for {policy}"
             raise BadValue(
-                f"{spelled(name)} belongs to {' and '.join(owners)}: add {add}{owners[0]}"
-                + (f", or leave it out for {policy}." if policy != POLICIES[0] else ".")
+                f"{spelling(name)} belongs to {' and '.join(policies)}: "
+                f"add {spelling('policy', policies[0])}{instead}."
             )
 
 
-def only(patiences: Sequence[int] | None, policy: str) -> int | None:
-    """Return the one patience that a policy takes."""
+def _single_patience(patiences: Sequence[int] | None, policy: str) -> int | None:
     if patiences is not None and len(patiences) > 1:
         raise BadValue(f"patience takes one number for {policy}, not {len(patiences)}.")
     return patiences[0] if patiences else None

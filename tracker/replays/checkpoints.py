@@ -1,4 +1,4 @@
-"""Replays of ModelCheckpoint over what was recorded: which files would have been saved, and which stayed."""
+"""Replays of ModelCheckpoint over what was recorded: which files it would have saved and kept. Experimental."""
 
 from __future__ import annotations
 
@@ -9,36 +9,46 @@ from string import Formatter
 from typing import Any
 
 from tracker.errors import BadValue
-from tracker.models import DECISION
 from tracker.policies import KERAS, Best, TopK, reasons
-from tracker.queries import Listing
-from tracker.queries.callbacks import RecordedCallback, decided
-from tracker.queries.listing import Column, columns
+from tracker.queries import Column, Listing
+from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
 from tracker.replays import curves
-from tracker.replays.settings import LeftOut, arguments, each_callback, remark
+from tracker.replays.missing_metrics import MissingMetrics
+from tracker.replays.settings import Setup, setups
+from tracker.states import Cause
 from tracker.storage.database import Reader
 
-FILES = columns(
-    Column("run", "text"), DECISION.c.epoch, DECISION.c.step, DECISION.c.monitor, DECISION.c.value,
-    DECISION.c.verdict, Column("gone_epoch", "optional"), Column("filepath", "text"), DECISION.c.reason,
-)  # fmt: skip
-_NO_CHECKS = ("training raised ", "could not be saved")
-"""Begins of reasons that are no rule's: ``save_on_exception``, and a disk that was full."""
+FILES = (
+    Column("run", "text"),
+    Column("epoch", "integer"),
+    Column("step", "optional"),
+    Column("monitor", "text"),
+    Column("value", "number"),
+    Column("verdict", "text"),
+    Column("gone_epoch", "optional"),
+    Column("filepath", "text"),
+    Column("reason", "text"),
+)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One time at which it was decided whether to save; ``path`` is what was saved then."""
+    """A moment at which it was decided whether to save; ``path`` is what was saved then."""
 
     epoch: int
     step: int | None
     value: float | None
     path: str | None = None
 
+    @property
+    def moment(self) -> Hashable:
+        """What tells it from other checks."""
+        return self.epoch, self.step
+
 
 @dataclass(frozen=True)
 class File:
-    """One file that would have been saved; ``verdict`` says what became of it."""
+    """A file that would have been saved; ``verdict`` says what became of it, at ``gone_epoch``."""
 
     check: Check
     reason: str
@@ -51,28 +61,29 @@ class Rules:
     """How one ModelCheckpoint decides.
 
     Attributes:
-        best, top: when it saves, and what it keeps.
-        place: what a check's file is called; a later file of that name replaces it.
-        last_stays: whether it saves whatever the others are like, and never deletes the best and the
-            last file (Keras' adapter), or saves only what is going to be kept (torch's).
+        best: when it saves.
+        top: which files it keeps.
+        file_name: names the file of a check; a later file of that name replaces it.
+        keeps_last: whether it saves whatever the other files are like, and never deletes the best and the
+            last one, as Keras' adapter does; torch's saves only what it is going to keep.
     """
 
     best: Best
     top: TopK
-    place: Callable[[Check], Hashable]
-    last_stays: bool
+    file_name: Callable[[Check], Hashable]
+    keeps_last: bool
 
 
 def kept_files(
-    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], left: LeftOut
+    reader: Reader, runs: Sequence[str], given: Mapping[str, Any], missing: MissingMetrics
 ) -> Listing:
-    """Return which files ModelCheckpoint would have saved, a row a file, and what became of each.
+    """Return which files ModelCheckpoint would have saved, one row per file, and what became of each.
 
-    ``verdict`` is "saved" for a file that would be there at the end, "pruned" for one deleted since and
-    "replaced" for one that a later file of the same name has taken the place of, both at ``gone_epoch``.
-    Every setting that is not asked for is the run's own, its file name included; of several such callbacks
-    each is replayed, and ``filepath`` tells them apart. A run without one is replayed with
-    ``save_best_only=True`` and one file name, or with ``keep`` files, one an epoch.
+    ``verdict`` is "saved" for a file that would exist at the end, "pruned" for one that was deleted, and
+    "replaced" for one whose name a later file has taken, both at ``gone_epoch``. Every setting that is not
+    given is the run's own, its file name included; of several such callbacks each is replayed, and
+    ``filepath`` tells them apart. A run without one is replayed with ``save_best_only=True`` and one file
+    name, or with ``keep`` files, one per epoch.
 
     Raises:
         UnknownMetric: when a run that was named has no such metric.
@@ -80,139 +91,145 @@ def kept_files(
     """
     if reader.empty:
         return Listing(FILES)
+    own = callbacks(reader, runs, "ModelCheckpoint")
     rows: list[tuple[Any, ...]] = []
-    for run, name, callback, there in each_callback(
-        reader, runs, "ModelCheckpoint", asked.get("monitor")
-    ):
-        config = arguments(Best, callback, asked, there)
-        own = callback is not None and config["monitor"] == callback.monitor
-        if not own and left.leave_out(run, name, config["monitor"], there):
+    for setup in setups(reader, runs, own, Best, given):
+        # What the run's own callback looked at, was recorded with its decisions.
+        if not setup.is_own_metric and missing.leave_out(setup):
             continue
-        checks = _checks(reader, run, callback if own else None, config["monitor"], name)
-        if callback is not None and not own:
-            checks = _as_often(reader, callback, checks, name)
-        rules = _rules(callback, config, asked.get("keep"), checks)
-        files = saved_files(checks, rules)
-        added = remark(rules.best.rules, callback, asked)
-        path = None if callback is None else callback.config.get("filepath")
+        checks = _checks(reader, setup)
+        rules = _rules(setup, given.get("keep"), checks)
+        path = None if setup.callback is None else setup.callback.config.get("filepath")
         rows += [
-            (name, one.check.epoch, one.check.step, config["monitor"], one.check.value,
-             one.verdict, one.gone_epoch, path, one.reason + added)
-            for one in files
+            (
+                setup.name, file.check.epoch, file.check.step, setup.monitor, file.check.value,
+                file.verdict, file.gone_epoch, path, setup.explained(file.reason, rules.best.rules),
+            )
+            for file in saved_files(checks, rules)
         ]  # fmt: skip
     return Listing(FILES, rows)
 
 
-def _checks(
-    reader: Reader, run: str, callback: RecordedCallback | None, monitor: str, name: str
-) -> list[Check]:
-    if callback is None:
-        line = curves.curves(reader, [run], monitor)[run]
-        return [Check(epoch, None, value) for epoch, value in line.points]
-    return [
-        Check(row.epoch, row.step, row.value, row.path)
-        for row in decided(reader, callback)
-        if row.verdict in ("saved", "skipped") and not row.reason.startswith(_NO_CHECKS)
-    ]
-
-
-def _as_often(
-    reader: Reader, callback: RecordedCallback, checks: Sequence[Check], name: str
-) -> list[Check]:
-    """Return the checks of those epochs at which the callback made one."""
-    if callback.config.get("save_freq", "epoch") != "epoch":
+def _checks(reader: Reader, setup: Setup) -> list[Check]:
+    """Return when it is to be decided whether to save, and by which value."""
+    own = [] if setup.callback is None else _recorded_checks(reader, setup.callback)
+    if setup.is_own_metric:
+        return own
+    points = curves.curves(reader, [setup.run], setup.monitor)[setup.run].points
+    if setup.callback is None:
+        return [Check(epoch, None, value) for epoch, value in points]
+    frequency = setup.callback.config.get("save_freq", "epoch")
+    if frequency != "epoch":
         raise BadValue(
-            f"The ModelCheckpoint of {name} saved every {callback.config['save_freq']} steps, and only "
-            f"{callback.monitor} is recorded of them: leave monitor out, or name that one."
+            f"The ModelCheckpoint of {setup.name} saved every {frequency} steps, for which only "
+            f"{setup.callback.monitor} was recorded: leave monitor out, or name that metric."
         )
-    made = {one.epoch: one for one in _checks(reader, "", callback, "", name)}
+    by_epoch = {check.epoch: check for check in own}
     return [
-        replace(made[one.epoch], value=one.value, path=None) for one in checks if one.epoch in made
+        replace(by_epoch[epoch], value=value, path=None)
+        for epoch, value in points
+        if epoch in by_epoch
     ]
 
 
-def _rules(
-    callback: RecordedCallback | None,
-    config: dict[str, Any],
-    keep: int | None,
-    checks: Sequence[Check],
-) -> Rules:
-    had = {} if callback is None else callback.config
-    if callback is None:
-        config["save_best_only"] = keep is None
-    kept = had.get("keep") if keep is None else keep
-    keras = (
-        "rules" not in had and config.get("rules") == KERAS
-    )  # torch's callbacks have such an argument
-    if keras and kept is None and not config.get("save_best_only") and config.get("mode") == "auto":
-        config["mode"] = "min"  # nothing is compared: Keras does not ask the name either
-    best = Best(**config)
-    top = TopK(kept, best.monitor, best.mode, **({} if keras else {"rules": best.rules}))
-    if keep is not None and keep != had.get("keep"):
-        return Rules(best, top, lambda check: (check.epoch, check.step), keras)
-    return Rules(best, top, _names(had.get("filepath"), callback, checks), keras)
+def _recorded_checks(reader: Reader, callback: RecordedCallback) -> list[Check]:
+    return [
+        Check(decision.epoch, decision.step, decision.value, decision.path)
+        for decision in decided(reader, callback)
+        if decision.verdict in ("saved", "skipped") and _was_decided_by_rule(decision)
+    ]
 
 
-def _names(
-    template: str | None, callback: RecordedCallback | None, checks: Sequence[Check]
+def _was_decided_by_rule(decision: Decided) -> bool:
+    """Return whether the callback's rule decided: not an exception in training, nor a full disk."""
+    return decision.cause not in (Cause.EXCEPTION, Cause.NOT_WRITTEN)
+
+
+def _was_decided_by_keras(setup: Setup) -> bool:
+    """Return whether Keras' callback decided: torch's, which can follow Keras' rules, has an argument for that."""
+    has_rules_argument = setup.callback is not None and "rules" in setup.callback.config
+    return setup.arguments.get("rules") == KERAS and not has_rules_argument
+
+
+def _rules(setup: Setup, keep: int | None, checks: Sequence[Check]) -> Rules:
+    config = {} if setup.callback is None else setup.callback.config
+    own_keep = config.get("keep")
+    kept = own_keep if keep is None else keep
+    by_keras = _was_decided_by_keras(setup)
+    arguments = dict(setup.arguments)
+    if setup.callback is None:
+        arguments["save_best_only"] = keep is None
+    compares = arguments.get("save_best_only") or kept is not None
+    if by_keras and not compares and arguments.get("mode") == "auto":
+        # Nothing is compared, so that Keras does not derive a direction from the name either.
+        arguments["mode"] = "min"
+    best = Best(**arguments)
+    top = TopK(kept, best.monitor, best.mode, **({} if by_keras else {"rules": best.rules}))
+    if keep is not None and keep != own_keep:
+        return Rules(best, top, lambda check: check.moment, by_keras)
+    return Rules(best, top, _file_names(setup.callback, checks), by_keras)
+
+
+def _file_names(
+    callback: RecordedCallback | None, checks: Sequence[Check]
 ) -> Callable[[Check], Hashable]:
-    """Say which checks' files have the same name, by the template, else by the names that are recorded."""
+    """Return what tells files apart: the fields in the callback's template, else the recorded paths."""
     if callback is None:
         return lambda check: None
+    template = callback.config.get("filepath")
     if template is None:
         paths = [check.path for check in checks if check.path is not None]
-        one_name = len(paths) > 1 and len(set(paths)) == 1
-        return lambda check: None if one_name else (check.epoch, check.step)
+        is_one_file = len(paths) > 1 and len(set(paths)) == 1
+        return lambda check: None if is_one_file else check.moment
     fields = {field for _, field, _, _ in Formatter().parse(str(template)) if field is not None}
     by_epoch, by_step = "epoch" in fields, bool(fields & {"step", "batch"})
     by_metric = bool(fields - {"epoch", "step", "batch", "run"})
     return lambda check: (
         check.epoch if by_epoch else None,
         check.step if by_step else None,
-        (check.path or (check.epoch, check.step)) if by_metric else None,
+        (check.path or check.moment) if by_metric else None,
     )
 
 
 def saved_files(checks: Sequence[Check], rules: Rules) -> list[File]:
     """Return the files that would have been saved, in that order."""
-    state, files = rules.best.initial(), dict[int, File]()
-    there: list[int] = []
-    for at, check in enumerate(checks):
+    state = rules.best.initial()
+    files: dict[int, File] = {}
+    present: list[int] = []
+    for place, check in enumerate(checks):
         state, verdict = rules.best.step(state, check.epoch, check.value)
         if not verdict.save:
             continue
-        name = rules.place(check)
-        others = [one for one in there if rules.place(checks[one]) != name]
-        dropped = _dropped([*others, at], checks, rules)
-        if at in dropped:
+        name = rules.file_name(check)
+        same_name = [one for one in present if rules.file_name(checks[one]) == name]
+        candidates = [*(one for one in present if one not in same_name), place]
+        pruned = _pruned(candidates, checks, rules)
+        if place in pruned:
             continue
-        files[at] = File(check, verdict.reason)
-        for one in there:
-            if one not in others:
-                said = reasons.replaced(check.epoch)
-                files[one] = replace(
-                    files[one], reason=said, verdict="replaced", gone_epoch=check.epoch
-                )
-        for one, reason in dropped.items():
-            files[one] = replace(
-                files[one], reason=reason, verdict="pruned", gone_epoch=check.epoch
-            )
-        there = [one for one in (*others, at) if one not in dropped]
+        files[place] = File(check, verdict.reason)
+        gone = {
+            **{one: ("replaced", reasons.replaced(check.epoch)) for one in same_name},
+            **{one: ("pruned", reason) for one, reason in pruned.items()},
+        }
+        for one, (fate, reason) in gone.items():
+            files[one] = File(files[one].check, reason, fate, gone_epoch=check.epoch)
+        present = [one for one in candidates if one not in pruned]
     return list(files.values())
 
 
-def _dropped(there: Sequence[int], checks: Sequence[Check], rules: Rules) -> dict[int, str]:
-    """Return which of the files go, the newest last, each with the reason."""
+def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) -> dict[int, str]:
+    """Return which of the files are deleted, and why; the newest one comes last."""
     top = rules.top
     if top.keep is None:
         return {}
-    if rules.last_stays and all(checks[one].value is None for one in there):
+    if rules.keeps_last and all(checks[place].value is None for place in candidates):
         top = TopK(top.keep)
-    ranked = [(one, checks[one].value, checks[one].epoch) for one in there]
-    chosen = top.choose(ranked)
-    dropped = dict(zip(chosen.drop, chosen.reasons, strict=True))
-    if rules.last_stays:
+    ranked = [(place, checks[place].value, checks[place].epoch) for place in candidates]
+    kept = top.choose(ranked)
+    pruned = dict(zip(kept.drop, kept.reasons, strict=True))
+    if rules.keeps_last:
         judged = [file for file in ranked if file[1] is not None and not math.isnan(file[1])]
         best = TopK(1, top.monitor, top.mode, top.rules).choose(judged).keep
-        dropped = {one: why for one, why in dropped.items() if one not in (*best, there[-1])}
-    return dropped
+        for place in (*best, candidates[-1]):
+            pruned.pop(place, None)
+    return pruned

@@ -1,104 +1,120 @@
-"""Replays of ReduceLROnPlateau over recorded metrics."""
+"""Replays of ReduceLROnPlateau over recorded metrics. Experimental: only a run's first reduction is certain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tracker.models import DECISION
 from tracker.policies import ReduceLROnPlateau
-from tracker.queries import Listing
-from tracker.queries.callbacks import RecordedCallback, decided
-from tracker.queries.listing import Column, columns
+from tracker.queries.callbacks import RecordedCallback, callbacks, decided
 from tracker.replays import curves
-from tracker.replays.settings import LeftOut, arguments, each_callback, remark
+from tracker.replays.missing_metrics import MissingMetrics
+from tracker.replays.settings import Setup, setups
 from tracker.storage.database import Reader
 
-REDUCTIONS = columns(
-    Column("run", "text"), DECISION.c.epoch, DECISION.c.monitor, DECISION.c.value, DECISION.c.best,
-    DECISION.c.best_epoch, Column("wait", "integer"), Column("factor", "number"), DECISION.c.lr_before,
-    DECISION.c.lr_after, DECISION.c.reason,
-)  # fmt: skip
-_UNKNOWN = "; no learning rate was recorded, 1 stands for the first one"
+_NO_RATE = "; no learning rate was recorded, 1 stands for the first one"
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """One reduction of the learning rate.
+
+    Attributes:
+        run: the name of the run.
+        epoch: at which it would have been made.
+        monitor, value: the metric, and its value then.
+        best, best_epoch, wait: what the callback would have known.
+        factor: the product of all reductions up to this one.
+        lr_before, lr_after: the learning rate; None where none was recorded.
+        reason: one sentence.
+    """
+
+    run: str
+    epoch: int
+    monitor: str
+    value: float | None
+    best: float | None
+    best_epoch: int | None
+    wait: int
+    factor: float
+    lr_before: float | None
+    lr_after: float | None
+    reason: str
 
 
 def reductions(
-    reader: Reader, runs: Sequence[str], asked: Mapping[str, Any], left: LeftOut
-) -> Listing:
-    """Return where the learning rate would have been lowered, a row a reduction.
+    reader: Reader, runs: Sequence[str], given: Mapping[str, Any], missing: MissingMetrics
+) -> list[Reduction]:
+    """Return where the learning rate would have been lowered.
 
-    It starts at the first learning rate that was recorded, and follows what others (a schedule) made of
-    it. ``factor`` is the product of all reductions up to there. What a lower rate would have done to the
-    metric nobody recorded: only the first reduction of a run is certain. Of several such callbacks each
-    is replayed; ``monitor`` chooses.
+    The learning rate is the recorded one of each epoch, with the recorded reductions of this callback
+    replaced by the replayed ones: what others (a schedule) did to it is followed. What another rate would
+    have done to the metric nobody recorded: only the first reduction of a run is certain.
 
     Raises:
         UnknownMetric: when a run that was named has no such metric.
         BadValue: for settings that cannot be.
     """
     if reader.empty:
-        return Listing(REDUCTIONS)
-    rows: list[tuple[Any, ...]] = []
-    for run, name, callback, there in each_callback(
-        reader, runs, "ReduceLROnPlateau", asked.get("monitor")
-    ):
-        rule = ReduceLROnPlateau(**arguments(ReduceLROnPlateau, callback, asked, there))
-        if left.leave_out(run, name, rule.monitor, there):
-            continue
-        line = curves.curves(reader, [run], rule.monitor)[run]
-        rates = _Rates(line, _recorded(reader, callback))
-        added = remark(rule.rules, callback, asked)
-        rows += [(name, *row, reason + added) for *row, reason in _reduced(rule, line, rates)]
-    return Listing(REDUCTIONS, rows)
+        return []
+    own = callbacks(reader, runs, "ReduceLROnPlateau")
+    found: list[Reduction] = []
+    for setup in setups(reader, runs, own, ReduceLROnPlateau, given):
+        rule = ReduceLROnPlateau(**setup.arguments)
+        if not missing.leave_out(setup):
+            curve = curves.curves(reader, [setup.run], rule.monitor)[setup.run]
+            found += _replayed(setup, rule, curve, _recorded_rates(reader, setup.callback))
+    return found
 
 
-def _recorded(reader: Reader, callback: RecordedCallback | None) -> dict[int, tuple[float, float]]:
-    """Return the learning rate before and after each epoch's verdict."""
-    rows = [] if callback is None else decided(reader, callback)
+def _recorded_rates(
+    reader: Reader, callback: RecordedCallback | None
+) -> dict[int, tuple[float, float]]:
+    """Return the learning rate before and after each recorded verdict, by epoch."""
+    decisions = [] if callback is None else decided(reader, callback)
     return {
-        row.epoch: (row.lr_before, row.lr_after)
-        for row in rows
-        if row.lr_before is not None and row.lr_after is not None
+        one.epoch: (one.lr_before, one.lr_after)
+        for one in decisions
+        if one.lr_before is not None and one.lr_after is not None
     }
 
 
-class _Rates:
-    """The learning rate of a replay: what it was first, and what others made of it since."""
-
-    def __init__(self, line: curves.Curve, recorded: Mapping[int, tuple[float, float]]) -> None:
-        known = [before for before, _ in recorded.values()] or [
-            rate for rate in line.rates if rate is not None
-        ]
-        self.known = bool(known)
-        self.now = known[0] if known else 1.0
-        self._recorded = recorded
-        self._after: float | None = None
-
-    def at(self, epoch: int) -> float:
-        """Return the rate at the end of an epoch, with what others did to it since the last one."""
-        if epoch in self._recorded:
-            before, after = self._recorded[epoch]
-            if self._after not in (None, before):
-                same = self.now == self._after
-                self.now = before if same or not self._after else self.now * before / self._after
-            self._after = after
-        return self.now
-
-
-def _reduced(
-    rule: ReduceLROnPlateau, line: curves.Curve, rates: _Rates
-) -> Iterator[tuple[Any, ...]]:
-    state, factor = rule.initial(), 1.0
-    for epoch, value in line.points:
-        before = rates.at(epoch)
+def _replayed(
+    setup: Setup,
+    rule: ReduceLROnPlateau,
+    curve: curves.Curve,
+    recorded: Mapping[int, tuple[float, float]],
+) -> Iterator[Reduction]:
+    state = rule.initial()
+    rate, is_known = 1.0, False
+    replayed_factor = recorded_factor = 1.0
+    for (epoch, value), epoch_rate in zip(curve.points, curve.rates, strict=True):
+        before_then, after_then = recorded.get(epoch, (epoch_rate, epoch_rate))
+        if before_then is not None:
+            rate, is_known = before_then, True
+        # With the run's own settings the two factors are equal, and the rate is the recorded one exactly.
+        before = rate * (replayed_factor / recorded_factor)
         state, verdict = rule.step(state, epoch, value, before)
-        if verdict.verdict != "reduced" or verdict.lr_after is None:
-            continue
-        rates.now = verdict.lr_after
-        factor *= rates.now / before
-        shown = (before, rates.now) if rates.known else (None, None)
-        reason = verdict.reason if rates.known else verdict.reason + _UNKNOWN
-        yield (
-            epoch, rule.monitor, value, verdict.best, verdict.best_epoch, verdict.wait,
-            factor, *shown, reason,
-        )  # fmt: skip
+        if verdict.verdict == "reduced" and verdict.lr_after is not None:
+            replayed_factor *= _ratio(before, verdict.lr_after)
+            reason = setup.explained(verdict.reason, rule.rules)
+            yield Reduction(
+                run=setup.name,
+                epoch=epoch,
+                monitor=rule.monitor,
+                value=value,
+                best=verdict.best,
+                best_epoch=verdict.best_epoch,
+                wait=verdict.wait or 0,
+                factor=replayed_factor,
+                lr_before=before if is_known else None,
+                lr_after=verdict.lr_after if is_known else None,
+                reason=reason if is_known else reason + _NO_RATE,
+            )
+        recorded_factor *= _ratio(before_then, after_then)
+
+
+def _ratio(before: float | None, after: float | None) -> float:
+    """Return by what a rate was multiplied; 1 where that cannot be told, or nothing would be left to divide by."""
+    return after / before if before and after else 1.0

@@ -40,12 +40,12 @@ class Batch:
 
     @property
     def calls(self) -> int:
-        """How many calls there are."""
+        """The number of calls."""
         return len(self.steps)
 
     @property
     def points(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return sum(len(column.values) for column in self.columns)
 
     @property
@@ -76,16 +76,17 @@ class Lost(NamedTuple):
 
 
 def pack(calls: Calls) -> tuple[Batch, Lost]:
-    """Turn calls into arrays, and read what waits on a device.
+    """Turn calls into arrays, and read what is still on a device.
 
-    The dicts are the packer's own: values that waited are replaced by numbers in them.
+    The dicts are the packer's own: values on a device are replaced by numbers in them.
     """
     lost = Lost(0, None)
     steps = np.array(calls.steps, dtype=np.int64)
     seconds = np.fromiter(calls.seconds, np.float64, len(calls.seconds))
     try:
         columns = _columns(calls.values)
-    except Exception:  # a Deferred is no number; a name may have no text
+    # A Deferred is not a number; a name may not have a text.
+    except Exception:
         nameless, unread = _without_text(calls.values), _read(calls.values)
         lost = Lost(nameless.points + unread.points, nameless.why or unread.why)
         columns = _columns(calls.values)
@@ -110,8 +111,8 @@ def _same_columns(
     """Pack calls that have the same names, in whatever order."""
     if not names:
         return []
-    found: Iterable[Any] = map(itemgetter(*names), values)
-    flat = found if len(names) == 1 else chain.from_iterable(found)
+    rows_of_values: Iterable[Any] = map(itemgetter(*names), values)
+    flat = rows_of_values if len(names) == 1 else chain.from_iterable(rows_of_values)
     table = np.fromiter(flat, np.float64, len(values) * len(names)).reshape(-1, len(names))
     columns = np.ascontiguousarray(table.T)
     return [Column(name_text(n), rows, c) for n, c in zip(names, columns, strict=True)]
@@ -141,7 +142,7 @@ def _merged(parts: list[Column]) -> Column:
 
 
 def _read(values: Sequence[dict[str, Any]]) -> Lost:
-    """Put numbers in the place of all that waits on a device; leave out what cannot be read."""
+    """Replace all values on a device by numbers; leave out what cannot be read."""
     places = [
         (call, name)
         for call in values

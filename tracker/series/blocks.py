@@ -175,7 +175,7 @@ class SeriesWriter:
     def add(self, batches: Iterable[Batch]) -> None:
         """Take batches in the order of `Buffer.drain`; a block that gets full is encoded.
 
-        Where it is interrupted (Ctrl-C), the next ``add`` goes on: each step is made ready first, and
+        Where it is interrupted (Ctrl-C), the next ``add`` continues: each step is made ready first, and
         done in statements without a call between them, which no signal can part.
         """
         self._given += batches

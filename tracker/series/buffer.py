@@ -38,7 +38,7 @@ class Buffer:
     """What ``log`` appends to. Any number of threads may log; one at a time may drain.
 
     Args:
-        next_step: the step of the first call that names none.
+        next_step: the step of the first call that is given without one.
         limit: how many numbers may wait as arrays (a call costs two, and one for each metric; two for
             each where names differ from call to call).
         wake: called by a logging thread, at most once between drains, when a quarter of ``limit``
@@ -80,7 +80,7 @@ class Buffer:
         ``step`` defaults to the last call's step + 1; steps may repeat, go back or jump.
 
         Raises:
-            BadValue: for metrics that are no mapping, a value that is not one number, or a step
+            BadValue: for metrics that are not a mapping, a value that is not one number, or a step
                 that is not a 64-bit integer.
         """
         try:
@@ -115,12 +115,13 @@ class Buffer:
         self._inside |= {thread}
         try:
             with self._lock:
-                left = sum(item.numbers for item in self._held)  # by a drain that was interrupted
+                # A drain that was interrupted has left these.
+                size = sum(item.numbers for item in self._held)
                 calls, last = self._take()
                 held, count = [*self._held, *self._packed], 3 * len(calls.steps)
                 if count:
                     held += (calls,)
-                self._held, self._packed, self._size, self._last = held, [], left, last
+                self._held, self._packed, self._size, self._last = held, [], size, last
                 del self._calls[:count]
                 self._given_up = self._woken = False
                 self._room.notify_all()
@@ -145,7 +146,8 @@ class Buffer:
         if self._forgotten:
             return self._calls.clear()
         thread = get_ident()
-        if thread in self._inside:  # a signal handler; what it has interrupted goes on
+        # A signal handler: what it has interrupted continues afterwards.
+        if thread in self._inside:
             return None
         self._inside |= {thread}
         try:
@@ -174,7 +176,7 @@ class Buffer:
             self._wake()
 
     def _wait(self) -> bool:
-        """Wait for a drain; say whether there is room now."""
+        """Wait for a drain; returns whether there is room now."""
         if self._given_up:
             return False
         started = monotonic()

@@ -96,7 +96,7 @@ def decode_values(payload: bytes) -> tuple[Rows | None, Floats]:
 
 
 def _packed(array: npt.NDArray[Any], config: Any, raw: int) -> tuple[bytes, int]:
-    """Compress; keep the plain bytes, and say so with flag ``raw``, where that is no larger."""
+    """Return compressed bytes and 0; or the plain bytes and the flag ``raw``, where they are not larger."""
     array = np.ascontiguousarray(array)
     packed: bytes = simple_compress(array, config) if len(array) else b""
     if len(array) and len(packed) < array.nbytes:

@@ -1,4 +1,4 @@
-"""Fewer points for a plot, with every peak and every dip still there.
+"""Fewer points for a plot, without losing a peak or a dip.
 
 The points are cut into buckets of equal length, in the order given, and of each bucket the lowest
 and the highest value stay (min-max decimation, as in tsdownsample's ``MinMaxDownsampler``). The

@@ -165,7 +165,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Reader:
-    """A read transaction; ``connection`` is None where there is no database yet."""
+    """A read transaction; it is empty where no database exists yet."""
 
     location: Location
     _connection: Connection | None
@@ -230,7 +230,7 @@ def peek(location: Location) -> str:
     """Return the schema's number, or "absent", without changing anything.
 
     Raises:
-        NotATrackerDatabase, DatabaseTooNew: for what must be left alone.
+        NotATrackerDatabase, DatabaseTooNew: for what must not be touched.
     """
     with translated(location):
         if not location.exists():

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
-from tracker.series.blocks import CallBlock
 from tracker.states import CheckpointState, RunStatus
+
+if TYPE_CHECKING:
+    from tracker.series.blocks import CallBlock
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
@@ -241,7 +243,7 @@ class SeriesEntry(TypedDict):
 
 
 class FollowEntry(TypedDict):
-    """The end of an attempt and the begin of the next one, in the same process."""
+    """The end of an attempt and the start of the next one, in the same process."""
 
     kind: Literal["follow"]
     run: str
@@ -438,21 +440,21 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
         },
         "blocks": [
             {
-                "name": one.name,
-                "points": one.points,
-                "first_step": one.first_step,
-                "last_step": one.last_step,
-                "payload": one.payload,
+                "name": column.name,
+                "points": column.points,
+                "first_step": column.first_step,
+                "last_step": column.last_step,
+                "payload": column.payload,
                 "summary": {
-                    "last": one.summary.last,
-                    "last_step": one.summary.last_step,
-                    "min": one.summary.min,
-                    "min_step": one.summary.min_step,
-                    "max": one.summary.max,
-                    "max_step": one.summary.max_step,
+                    "last": column.summary.last,
+                    "last_step": column.summary.last_step,
+                    "min": column.summary.min,
+                    "min_step": column.summary.min_step,
+                    "max": column.summary.max,
+                    "max_step": column.summary.max_step,
                 },
             }
-            for one in block.series
+            for column in block.series
         ],
     }
 

@@ -142,8 +142,8 @@ def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
 
 
 def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
-    found = select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
-    rows = connection.execute(found.where(METRIC.c.epoch_id == epoch_id))
+    metrics = select(METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
+    rows = connection.execute(metrics.where(METRIC.c.epoch_id == epoch_id))
     return {row.name: (row.value, row.value_kind) for row in rows}
 
 

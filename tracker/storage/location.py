@@ -31,7 +31,7 @@ class Location:
         return str(self.path) if self.path else redact(self.url.render_as_string())
 
     def exists(self) -> bool:
-        """Whether there is a database file with anything in it; always True for a server."""
+        """Say whether there is a database file that is not empty; always True for a server."""
         if self.path is None:
             return True
         try:
@@ -59,7 +59,7 @@ class Location:
         return user_state_path("local-tracker")
 
     def create_folder(self) -> None:
-        """Make the database's folder: 0700 and ignored by git when it is a ``.tracker`` folder."""
+        """Create the database's folder: 0700 and ignored by git when it is a ``.tracker`` folder."""
         if self.path is None:
             return
         folder = self.path.parent

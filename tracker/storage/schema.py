@@ -1,6 +1,6 @@
-"""Which schema a database has: ours and current, too old, too new, or somebody else's.
+"""Which schema a database has: ours and current, too old, too new, or another program's.
 
-Knows the releases by number, so that an everyday command needs no Alembic.
+It knows the releases by number, so that an everyday command does not need Alembic.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OTHERS = {
 
 
 def check_file(location: Location) -> None:
-    """Refuse a file that is no SQLite database at all, without opening it as one."""
+    """Refuse a file that is not an SQLite database, without opening it as one."""
     if location.path is None:
         return
     if location.path.is_dir():
@@ -49,12 +49,12 @@ def check_file(location: Location) -> None:
 
 
 def _peek(path: Path) -> set[str]:
-    """List the tables of a WAL database without making its -wal and -shm files, which reading would leave there."""
+    """Return the tables of a WAL database without creating its -wal and -shm files, as reading would."""
     uri = f"{path.as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            return {name for (name,) in found}
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in tables}
     except sqlite3.Error:
         return set()
 

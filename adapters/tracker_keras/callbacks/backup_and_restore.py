@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 
 import tracker
-from tracker.files import inspect_file
+from tracker.files import inspect_file, sync_folder
 from tracker_keras.session import best_weights
 from tracker_keras.session.base import Logs, Recorded
 
@@ -20,7 +19,7 @@ COMPLETE = ("finished", "stopped_early")
 
 
 class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
-    """Back up the training each epoch, and go on from there after a kill.
+    """Back up the training each epoch, and resume from the backup after a kill.
 
     Arguments, attributes and file names are those of ``keras.callbacks.BackupAndRestore``. Keras
     writes weights and epoch in place, one after the other; here both are new files with a hash that
@@ -31,7 +30,6 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     has its final status: inside ``with tracker.start_run()`` at the end of that block.
     """
 
-    tracker_restores = True
     _tracker_at_epoch_end = False
 
     @property
@@ -50,8 +48,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         self._tracker_kept: dict[str, Any] = {}
         if self._tracker_local:
             folder = Path(self.backup_dir)
-            for left in folder.parent.glob(f".{folder.name}.*.deleted"):
-                shutil.rmtree(left, ignore_errors=True)
+            for deleted in folder.parent.glob(f".{folder.name}.*.deleted"):
+                shutil.rmtree(deleted, ignore_errors=True)
         super()._tracker_begin(logs)
         self._tracker_refuse_to_begin_anew()
 
@@ -62,12 +60,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             tracker.RunError: the run stays as it was.
         """
         session = self._tracker_session
-        if session is None or session.call is None or not session.resuming:
+        if session is None or session.by_hand or not session.resuming:
             return
-        chosen = "initial_epoch" in session.call.arguments or self.model._initial_epoch
+        told = "initial_epoch" in session.arguments or self.model._initial_epoch
         done = session.run.first_epoch
         before_the_first = done < 2 or self.save_freq != "epoch"  # a kill may come that early
-        if chosen or before_the_first:
+        if told or before_the_first:
             return
         error = tracker.RunError(
             f"Run {session.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
@@ -79,34 +77,34 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
 
     def _load_model(self) -> None:
         if self._tracker_local:
-            self._tracker_settle()
+            self._tracker_put_in_place()
             self._tracker_pass_over_ended()
         super()._load_model()
 
     def _tracker_pass_over_ended(self) -> None:
-        """Delete the backup of a training that came to its end, unless its own run goes on."""
+        """Delete the backup of a training that came to its end, unless its own run is resumed."""
         ended = _read(Path(self._training_metadata_path)).get("ended")
         session = self._tracker_session
-        goes_on = session is not None and session.resuming and session.run.id == ended
-        if ended is not None and not goes_on:
+        resumed = session is not None and session.resuming and session.run.id == ended
+        if ended is not None and not resumed:
             self._tracker_remove()
 
-    def _tracker_settle(self) -> None:
+    def _tracker_put_in_place(self) -> None:
         """Put a pair of weights and metadata that belong together in their places.
 
         Raises:
             OSError: there are weights, but damaged ones. Keras then takes the copies that
-                ``double_checkpoint`` has left.
+                ``double_checkpoint`` has kept.
         """
         weights = [Path(self._weights_path), Path(self._tracker_next_weights_path)]
         records = [Path(self._training_metadata_path), Path(self._tracker_next_metadata_path)]
         hashes = {path: _read(path).get("sha256") for path in records}
         if not any(hashes.values()):
-            return  # nothing there, or a backup that Keras' own callback has written
+            return  # no backup, or one that Keras' own callback has written
         for record in records:
             for path in weights:
-                found = inspect_file(path)
-                if found is not None and found.sha256 == hashes[record]:
+                file = inspect_file(path)
+                if file is not None and file.sha256 == hashes[record]:
                     path.replace(weights[0])
                     record.replace(records[0])
                     return
@@ -149,7 +147,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         if self._tracker_session is None:
             self._tracker_back_up(epoch, logs)
-        else:  # what a resume goes on from has passed all of our callbacks, wherever this one stands
+        else:
+            # What a resume continues from has passed all of our callbacks, wherever this one stands.
             self._tracker_session.epochs.when_complete(lambda: self._tracker_back_up(epoch, logs))
 
     def _tracker_back_up(self, epoch: int, logs: Logs) -> None:
@@ -159,11 +158,11 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         finally:
             self._tracker_at_epoch_end = False
 
-    def _tracker_wind_up(self, logs: Logs) -> None:
+    def _tracker_end(self, logs: Logs) -> None:
         session, path = self._tracker_session, Path(self._training_metadata_path)
         metadata = _read(path)
         if session is None or not self.delete_checkpoint or not metadata or not self._tracker_local:
-            super()._tracker_wind_up(logs)
+            super()._tracker_end(logs)
             return
         metadata["ended"] = session.run.id
         tracker.save_file(path, lambda file: file.write_text(json.dumps(metadata)))
@@ -186,10 +185,10 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _copy(source: str, target: str) -> None:
@@ -199,10 +198,4 @@ def _copy(source: str, target: str) -> None:
 
 def _move(source: str, target: str) -> None:
     Path(source).replace(target)
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    folder = os.open(Path(target).parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(Path(target).parent)

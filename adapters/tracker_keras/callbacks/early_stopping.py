@@ -21,7 +21,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
     is a decision: improved, waited, stopped, or skipped (warm-up, metric missing); weights that
     come back are one more: restored.
 
-    In a resumed run ``wait``, ``best`` and ``best_epoch`` go on where they were, and a training
+    In a resumed run ``wait``, ``best`` and ``best_epoch`` continue where they were, and a training
     that had stopped stays so unless a changed argument says otherwise. The best weights come from
     ``BackupAndRestore`` or from a checkpoint of that epoch.
     """
@@ -46,19 +46,22 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         self._tracker_restored = False
         best, best_epoch, stopped = number(self.best), self.best_epoch, self.stopped_epoch
-        super()._tracker_judge(epoch, logs)
+        with self.tracker_comparison() as comparison:
+            super()._tracker_judge(epoch, logs)
         value = number((logs or {}).get(self.monitor))
-        if self.tracker_improvement is None:
+        if comparison.improved is None:
             verdict, reason = "skipped", self._tracker_why_skipped(epoch, logs)
-        elif self.tracker_improvement:
-            verdict, reason = "improved", self._tracker_why_improved(value, best, best_epoch)
+        elif comparison.improved:
+            verdict, reason = "improved", self._tracker_improved_reason(value, best, best_epoch)
         else:
             verdict = "waited" if self.stopped_epoch == stopped else "stopped"
-            reason = self._tracker_why_not(epoch, self.tracker_blame(value, best, best_epoch))
+            reason = self._tracker_why_not(
+                epoch, self.tracker_why_not_improved(value, best, best_epoch)
+            )
         if verdict == "stopped":
             self._tracker_why = reason
             if self._tracker_session is not None:
-                self._tracker_session.stopped(reason)
+                self._tracker_session.note_stop(reason)
         self._tracker_write(verdict, epoch, reason, value)
 
     def _tracker_why_skipped(self, epoch: int, logs: Logs) -> str:
@@ -66,18 +69,18 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
             return reasons.missing(self.monitor, logs or {})
         return reasons.warm_up(epoch, self.start_from_epoch)
 
-    def _tracker_why_improved(
+    def _tracker_improved_reason(
         self, value: float | None, best: float | None, best_epoch: int
     ) -> str:
-        reason = self.tracker_praise(value, best, best_epoch)
+        reason = self.tracker_why_improved(value, best, best_epoch)
         if self.baseline is None or self.wait == 0:
             return reason
         return (
             f"{reason}, {reasons.behind_baseline(float(self.baseline), self.wait, self.patience)}"
         )
 
-    def _tracker_why_not(self, epoch: int, blame: str) -> str:
-        reason = f"{blame}; {reasons.waits(self.wait, self.patience)}"
+    def _tracker_why_not(self, epoch: int, why: str) -> str:
+        reason = f"{why}; {reasons.waits(self.wait, self.patience)}"
         held = epoch <= 0 and self.wait >= self.patience
         return f"{reason}; {reasons.held_by_first_epoch()}" if held else reason
 
@@ -101,8 +104,8 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
             state={**state.as_dict(), "why": self._tracker_why, "restored": verdict == "restored"},
         )
 
-    def _tracker_wind_up(self, logs: Logs) -> None:
-        super()._tracker_wind_up(logs)
+    def _tracker_end(self, logs: Logs) -> None:
+        super()._tracker_end(logs)
         epoch = None if self._tracker_session is None else self._tracker_session.last_epoch
         restored = self.restore_best_weights and self.best_weights is not None
         if restored and epoch is not None and not self._tracker_restored:
@@ -111,7 +114,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
 
     def tracker_resume(self, epoch: int) -> None:
         """Go on with the count and the best value of the attempt before."""
-        saved = self.tracker_saved_state
+        saved = self.tracker_saved_state()
         if saved is None:
             return
         state = EarlyStoppingState.from_dict(saved)
@@ -124,8 +127,8 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         if self.restore_best_weights and state.best_epoch is not None:
             self.best_weights = self._tracker_earlier_weights(state.best_epoch, epoch)
         if stays and self._tracker_session is not None:
-            self._tracker_session.stopped(self._tracker_why)
-        self.tracker_catch_up(epoch)
+            self._tracker_session.note_stop(self._tracker_why)
+        self.tracker_catch_up(saved, epoch)
 
     def tracker_has_stopped(self) -> bool:
         """Whether it had already ended the training that is resumed."""
@@ -134,16 +137,13 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
     def _tracker_earlier_weights(self, best_epoch: int, epoch: int) -> Any:
         if best_epoch == epoch - 1:
             return self.model.get_weights()
-        found = (
-            None
-            if self._tracker_session is None
-            else find_weights(self._tracker_session, self, best_epoch)
-        )
-        if found is None:
+        session = self._tracker_session
+        weights = None if session is None else find_weights(session, self, best_epoch)
+        if weights is None:
             warnings.warn(
                 f"EarlyStopping cannot bring back the weights of epoch {best_epoch}, the best so "
                 f"far: the attempt that trained them left no copy. It keeps the best weights from "
                 f"epoch {epoch} on. BackupAndRestore and ModelCheckpoint leave such copies.",
                 stacklevel=2,
             )
-        return found
+        return weights

@@ -12,10 +12,10 @@ from tracker_keras.session.base import Recorded
 
 
 class History(Recorded, keras.callbacks.History):
-    """What ``fit`` returns: metrics by name, a value an epoch.
+    """What ``fit`` returns: metrics by name, one value per epoch.
 
     Attributes:
-        history: metric name → values, in order; an epoch without the metric has no value there.
+        history: metric name → values, in order; an epoch without the metric has no value in the list.
         epoch: the 0-based epochs.
     """
 
@@ -30,10 +30,10 @@ class History(Recorded, keras.callbacks.History):
         Raises:
             tracker.UnknownRun: there is no such run.
         """
-        found = cls()
-        found.epoch = []
+        history = cls()
+        history.epoch = []
         for epoch in tracker.history(run, database=database):
-            found.epoch.append(epoch["epoch"])
+            history.epoch.append(epoch["epoch"])
             for name, value in epoch["metrics"].items():
-                found.history.setdefault(name, []).append(value)
-        return found
+                history.history.setdefault(name, []).append(value)
+        return history

@@ -23,7 +23,7 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
     """Call functions of yours; a learning rate or a stop that they set is recorded as theirs.
 
     Arguments are those of ``keras.callbacks.LambdaCallback``. A keyword that starts with ``on_``
-    and is no hook is warned of; Keras passes it over in silence.
+    but is not a hook causes a warning; Keras ignores it silently.
     """
 
     tracker_kind = "LambdaCallback"
@@ -79,7 +79,7 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
             self._tracker_write_rate(hook, session.epochs.current, before, after)
         if self._tracker_stops() and not stopped:
             reason = reasons.stop_was_set("a LambdaCallback", session.epochs.current)
-            session.stopped(reason)
+            session.note_stop(reason)
             self.tracker_decided("stopped", epoch=session.epochs.current, reason=reason, state={})
 
     def _tracker_write_rate(self, hook: str, epoch: int, before: float, after: float) -> None:

@@ -24,9 +24,8 @@ class LearningRateScheduler(Recorded, keras.callbacks.LearningRateScheduler):
         before = learning_rate(self.model)
         super().on_epoch_begin(epoch, logs)
         after = learning_rate(self.model)
-        if (
-            before is None or after is None
-        ):  # several optimizers: the epoch's metrics have their rates
+        # Of several optimizers the epoch's metrics have the rates.
+        if before is None or after is None:
             return
         self.tracker_decided(
             "scheduled",

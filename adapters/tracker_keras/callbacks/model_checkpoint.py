@@ -13,7 +13,7 @@ import keras
 import tracker
 from tracker.policies import TopK, reasons
 from tracker_keras.session.base import Logs
-from tracker_keras.session.monitor import Monitoring
+from tracker_keras.session.monitor import Comparison, Monitoring
 from tracker_keras.session.values import number, numbers, steps_taken
 
 
@@ -25,7 +25,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     synced, hashed and renamed, and the run knows its size and SHA-256. Each epoch (each save, with
     an integer ``save_freq``) is a decision: saved, skipped, or pruned.
 
-    In a resumed run ``best`` goes on where it was, and a file of an earlier attempt is only written
+    In a resumed run ``best`` continues where it was, and a file of an earlier attempt is only written
     over by a better one.
 
     Args:
@@ -86,36 +86,40 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
         best, best_epoch = number(self.best), self._tracker_best_epoch
-        self.tracker_improvement, self._tracker_due = None, None
+        self._tracker_due = None
         saver = Saver(
             super().model,
             lambda path, save, whole: self._tracker_write(path, save, whole, epoch, logs),
         )
         self._tracker_saver = saver
         try:
-            super()._save_model(epoch, batch, logs)
+            with self.tracker_comparison() as comparison:
+                super()._save_model(epoch, batch, logs)
         finally:
             self._tracker_saver = None
-        if self.tracker_improvement:
+        if comparison.improved:
             self._tracker_best_epoch = epoch
         if self._tracker_due is None:
             return
         step = self._tracker_batches(epoch, batch)
-        reason = saver.refused or self._tracker_why(logs, best, best_epoch)
+        reason = saver.refused or self._tracker_why(comparison, logs, best, best_epoch)
         verdict = "saved" if saver.path is not None else "skipped"
         cause = None if saver.refused is None else "better-file"
         self._tracker_decide(verdict, epoch, reason, logs, saver.path, step, cause)
         if self.keep is not None and saver.path is not None:
             self._tracker_prune(epoch, logs, step)
 
-    def _tracker_why(self, logs: Logs, best: float | None, best_epoch: int | None) -> str:
+    def _tracker_why(
+        self, comparison: Comparison, logs: Logs, best: float | None, best_epoch: int | None
+    ) -> str:
         value = number((logs or {}).get(self.monitor))
-        if self.tracker_improvement is None:
+        if comparison.improved is None:
             if not self.save_best_only:
                 return reasons.every_save()
             return reasons.saved_unjudged(self.monitor, logs or {})
-        word = self.tracker_praise if self.tracker_improvement else self.tracker_blame
-        return word(value, best, best_epoch)
+        if comparison.improved:
+            return self.tracker_why_improved(value, best, best_epoch)
+        return self.tracker_why_not_improved(value, best, best_epoch)
 
     def _tracker_write(
         self, path: Path, save: Callable[[Path], object], whole: bool, epoch: int, logs: Logs
@@ -125,7 +129,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         ``whole``: under a temporary name first; else in place, and known to the run if it is a file.
         """
         session, metrics = self._tracker_session, numbers(logs)
-        if session is None or not session.open:
+        if session is None or not session.is_open:
             if whole:
                 tracker.save_file(path, save)
             else:
@@ -199,7 +203,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     def _tracker_prune(self, epoch: int, logs: Logs, step: int | None) -> None:
         session = self._tracker_session
-        if session is None or not session.open:
+        if session is None or not session.is_open:
             return
         named = any(one.monitor for one in self._tracker_kept)
         rule = TopK(
@@ -207,8 +211,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             monitor=self.monitor if named else None,
             mode=self._tracker_direction() or self.mode,
         )
-        chosen = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
-        reasons = dict(zip(chosen.drop, chosen.reasons, strict=True))
+        ranked = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
+        reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
         gone = {one.id for one in pruned} | {one.id for one in going if not one.path.exists()}
@@ -224,8 +228,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         return int(epoch * steps + (steps if batch is None else batch + 1))
 
     def tracker_resume(self, epoch: int) -> None:
-        """Go on with the best value, the count of batches and the files of the attempt before."""
-        saved, session = self.tracker_saved_state, self._tracker_session
+        """Continue with the best value, the count of batches and the files of the attempt before."""
+        saved, session = self.tracker_saved_state(), self._tracker_session
         if saved is None or session is None:
             return
         threshold = (
@@ -238,7 +242,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         self._tracker_kept = [_noted_before(one) for one in saved["kept"]]
         steps = (self.params or {}).get("steps")
         if self.save_freq == "epoch":
-            self.tracker_catch_up(epoch)
+            self.tracker_catch_up(saved, epoch)
         elif steps is not None and saved["batches"] is not None:
             self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
             self._last_batch_seen = steps - 1

@@ -16,7 +16,7 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
     Arguments, attributes and messages are those of ``keras.callbacks.ReduceLROnPlateau``. Each
     epoch is a decision: improved, waited, reduced, or skipped (metric missing), with the learning
     rate before and after. In a resumed run ``wait``, ``best``, ``cooldown_counter`` and the
-    learning rate go on where they were.
+    learning rate continue where they were.
     """
 
     tracker_kind = "ReduceLROnPlateau"
@@ -39,24 +39,25 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         best, best_epoch = number(self.best), self._tracker_best_epoch
         wait, cooling = self.wait, self.cooldown_counter
         before = learning_rate(self.model)
-        super()._tracker_judge(epoch, logs)
+        with self.tracker_comparison() as comparison:
+            super()._tracker_judge(epoch, logs)
         after = learning_rate(self.model)
         value = number((logs or {}).get(self.monitor))
-        if self.tracker_improvement is None:
+        if comparison.improved is None:
             verdict, reason = "skipped", reasons.missing(self.monitor, logs or {})
-        elif self.tracker_improvement:
+        elif comparison.improved:
             self._tracker_best_epoch = epoch
-            verdict, reason = "improved", self.tracker_praise(value, best, best_epoch)
+            verdict, reason = "improved", self.tracker_why_improved(value, best, best_epoch)
         else:
-            blame = self.tracker_blame(value, best, best_epoch)
+            not_improved = self.tracker_why_not_improved(value, best, best_epoch)
             verdict, why = self._tracker_counted(0 if cooling else wait, cooling - 1, before, after)
-            reason = f"{blame}; {why}"
+            reason = f"{not_improved}; {why}"
         self._tracker_write(verdict, epoch, reason, value, before, after)
 
     def _tracker_counted(
         self, wait: int, cooling: int, before: float | None, after: float | None
     ) -> tuple[str, str]:
-        """Tell what an epoch without improvement came to, by what Keras has left of the counts."""
+        """Return verdict and reason of an epoch without improvement, read from Keras' counts after it."""
         if cooling > 0:
             return "waited", reasons.cooling_down(cooling)
         reason = reasons.waits(wait + 1, self.patience)
@@ -96,10 +97,10 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
 
     def tracker_resume(self, epoch: int) -> None:
         """Go on with the counts and the best value of the attempt before."""
-        saved = self.tracker_saved_state
+        saved = self.tracker_saved_state()
         if saved is None:
             return
         state = PlateauState.from_dict(saved)
         self.wait, self.best, self._tracker_best_epoch = state.wait, state.best, state.best_epoch
         self.cooldown_counter = state.cooldown_counter
-        self.tracker_catch_up(epoch)
+        self.tracker_catch_up(saved, epoch)

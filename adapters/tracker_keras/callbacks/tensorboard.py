@@ -17,7 +17,7 @@ class TensorBoard(Recorded, keras.callbacks.TensorBoard):
     """Write TensorBoard event files, and tell the run where they are.
 
     Arguments and files are those of ``keras.callbacks.TensorBoard``, which needs TensorFlow on any
-    backend. In a resumed run the batch counter goes on, rather than from 0 over the old curve, and
+    backend. In a resumed run the batch counter continues, rather than from 0 over the old curve, and
     TensorBoard is told to drop the points that are written again.
     """
 
@@ -28,14 +28,14 @@ class TensorBoard(Recorded, keras.callbacks.TensorBoard):
         self._tracker_opened = int(time.time())
         super().set_model(model)
 
-    def tracker_joined(self, session: Session) -> None:
+    def tracker_join(self, session: Session) -> None:
         """Take part in a recording."""
-        super().tracker_joined(session)
+        super().tracker_join(session)
         folder = self.log_dir if "://" in self.log_dir else str(Path(self.log_dir).absolute())
         session.note_folder(folder)
 
     def tracker_resume(self, epoch: int) -> None:
-        """Go on counting batches where the optimizer is."""
+        """Continue counting batches where the optimizer is."""
         self._global_train_batch = steps_taken(self.model) or 0
         by_epoch = self.update_freq == "epoch"
         first = epoch if by_epoch else self._global_train_batch + 1

@@ -37,7 +37,7 @@ class TerminateOnNaN(Recorded, keras.callbacks.TerminateOnNaN):
         if session is None or session.epochs.current is None or value is None:
             return
         reason = reasons.loss_not_finite("loss", value, batch)
-        session.stopped(reason)
+        session.note_stop(reason)
         self.tracker_decided(
             "stopped", epoch=session.epochs.current, reason=reason, value=value, state={}
         )

@@ -10,7 +10,6 @@ import tracker
 from tracker.policies import validation
 from tracker_keras.session.base import Logs, Recorded
 from tracker_keras.session.batch_points import BatchPoints
-from tracker_keras.session.fit_history import Trained
 from tracker_keras.session.session import Session
 from tracker_keras.session.values import numbers, steps_taken
 
@@ -30,15 +29,15 @@ class TrackerCallback(Recorded):
         params: hyperparameters, by name.
         tags: labels: names with values, or names alone.
         database: URL or path; see ``tracker.start_run``.
-        resume: ``"auto"``, or an id or name: go on with that run. ``fit`` then starts at the epoch
+        resume: ``"auto"``, or an id or name: resume that run. ``fit`` then starts at the epoch
             after the last one recorded, or where ``BackupAndRestore`` says; an ``initial_epoch``
             that is given to ``fit`` comes first.
         log_every: also stream the batch metrics at every so many steps. Off by default: the
-            class then has no batch hook. With it, Keras may still go on while the hook runs.
-        strict: raise when something cannot be recorded, rather than warn and go on.
+            class then has no batch hook. With it, Keras may still continue while the hook runs.
+        strict: raise when something cannot be recorded, rather than warn and continue.
 
     Raises:
-        tracker.BadValue: ``log_every`` is no whole number of at least 1.
+        tracker.BadValue: ``log_every`` is not a whole number of at least 1.
         tracker.UsageError: when training begins: ``resume`` is given, and another run is active.
     """
 
@@ -73,9 +72,9 @@ class TrackerCallback(Recorded):
         """The run of this training, or of the last one; None before the first."""
         return self._tracker_run
 
-    def tracker_joined(self, session: Session) -> None:
+    def tracker_join(self, session: Session) -> None:
         """Take part in a recording."""
-        super().tracker_joined(session)
+        super().tracker_join(session)
         self._tracker_run = session.run
         if self.log_every is not None:
             self._tracker_points = BatchPoints(
@@ -83,19 +82,19 @@ class TrackerCallback(Recorded):
             )
 
     def tracker_resume(self, epoch: int) -> None:
-        """Go on counting steps where the optimizer is."""
+        """Continue counting steps where the optimizer is."""
         if self._tracker_points is not None:
             self._tracker_points.begin_at(steps_taken(self.model) or 0)
 
-    def tracker_goes_on(self, epoch: int, earlier: Trained) -> None:
-        """Go on counting where an earlier fit came to."""
-        if self._tracker_points is not None:
-            self._tracker_points.begin_at(earlier.steps.get(epoch, 0))
+    def tracker_continue(self, epoch: int) -> None:
+        """Continue counting where an earlier fit came to."""
+        if self._tracker_points is not None and self._tracker_run is not None:
+            self._tracker_points.begin_at(self._tracker_run.trained.steps.get(epoch, 0))
 
     def _tracker_hook(self) -> None:
         if self.log_every is not None:
             self.on_train_batch_end = self._tracker_log_batch
-            self.async_safe = True  # tells Keras that it may go on while the hook runs
+            self.async_safe = True  # tells Keras that it may continue while the hook runs
 
     def _tracker_log_batch(self, batch: int, logs: Logs = None) -> None:
         points = self._tracker_points
@@ -107,7 +106,7 @@ class TrackerCallback(Recorded):
 
     def _tracker_stream(self, logs: Mapping[str, Any], step: int) -> None:
         session = self._tracker_session
-        if session is not None and session.open:
+        if session is not None and session.is_open:
             try:
                 session.run.log(logs, step=step)
             except tracker.BadValue:  # Keras lets callbacks add anything
@@ -123,7 +122,7 @@ class TrackerCallback(Recorded):
         """Record the epoch, its batches first."""
         points, session = self._tracker_points, self._tracker_session
         if points is not None and session is not None:
-            session.trained.steps[epoch + 1] = points.end_epoch()
+            session.run.trained.steps[epoch + 1] = points.end_epoch()
         super().on_epoch_end(epoch, logs)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,50 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-import keras
-
-import tracker
-from tracker_keras.session import session as joining
 from tracker_keras.session.epochs import Probe
-from tracker_keras.session.fit_history import Trained
-from tracker_keras.session.participants import announce
-from tracker_keras.session.session import Session
+from tracker_keras.session.fit_hook import (
+    Fit,
+    beginning,
+    beginning_training,
+    gathering_loop,
+    running_fit,
+)
+from tracker_keras.session.session import Member, Session
 
 Logs = dict[str, Any] | None
-RULES = "keras-" + ".".join(keras.__version__.split(".")[:2])
 
 
-class Recorded(keras.callbacks.Callback):
+class Recorded(Member):
     """Base of our callbacks; stands before Keras' own class, which does the work.
 
     Hooks call ``super()`` and look at what has changed. Copies and pickles leave the run behind:
     a copy joins the run of the training that it is given to.
     """
 
-    tracker_kind: ClassVar[str] = ""
-    """Name of its policy in the record; none where the callback decides nothing."""
-    tracker_settings: ClassVar[tuple[str, ...]] = ()
-    """Attributes that are recorded as the policy's configuration."""
-    tracker_restores: ClassVar[bool] = False
-    """Whether it brings back weights, and so the epoch at which training goes on."""
     tracker_start: dict[str, Any] | None = None
     """Arguments of ``tracker.start_run``, where the callback knows any."""
 
-    _tracker_session: Session | None = None
-    _tracker_policy: tracker.Policy | None = None
+    _tracker_loop: Fit | None = None
 
     def set_model(self, model: Any) -> None:
-        """Take the model, and say so to the others of this training."""
+        """Take the model; in a loop by hand it tells who takes part."""
         super().set_model(model)
-        announce(self._model, self)
+        if running_fit(model) is None:
+            self._tracker_loop = gathering_loop(model)
+            self._tracker_loop.start = self.tracker_start or self._tracker_loop.start
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Join the active run, or start one for this training."""
-        session = joining.join(self)
+        _session_for(self).add(self)
         self._tracker_begin(logs)
-        session.ready()
 
     def _tracker_begin(self, logs: Logs) -> None:
         """Let Keras begin; subclasses look at it before and after."""
@@ -55,18 +49,16 @@ class Recorded(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's clock."""
         if self._tracker_session is not None:
-            self._tracker_session.epoch_begins(epoch, self)
+            self._tracker_session.begin_epoch(epoch, self)
         super().on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Record the epoch before anything is decided on it."""
-        session = self._tracker_session
-        if session is None:
-            super().on_epoch_end(epoch, logs)
+        if self._tracker_session is None:
+            self._tracker_judge(epoch, logs)
             return
-        session.epoch_ends(epoch, logs)
-        self._tracker_judge(epoch, logs)
-        session.epoch_passed(self)
+        with self._tracker_session.epoch_end(epoch, logs, self):
+            self._tracker_judge(epoch, logs)
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         """Let Keras decide; subclasses look at it before and after."""
@@ -74,74 +66,25 @@ class Recorded(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Leave the run."""
-        self._tracker_wind_up(logs)
+        self._tracker_end(logs)
         if self._tracker_session is not None:
             self._tracker_session.leave()
 
-    def _tracker_wind_up(self, logs: Logs) -> None:
+    def _tracker_end(self, logs: Logs) -> None:
         """Let Keras end its part; subclasses look at it before and after."""
         super().on_train_end(logs)
 
-    def tracker_joined(self, session: Session) -> None:
-        """Take part in a recording."""
-        self._tracker_session = session
-        self._tracker_policy = None
-        if self.tracker_kind:
-            monitor = getattr(self, "monitor", None)
-            self._tracker_policy = session.run.add_policy(
-                self.tracker_kind, monitor=monitor, config=self.tracker_config(), rules=RULES
-            )
+    def tracker_decided(self, verdict: str, **facts: Any) -> None:
+        """Record a decision: ``epoch``, ``reason``, ``state`` after it, and what `Policy.decide` takes."""
+        if self._tracker_policy is not None and self._tracker_session is not None:
+            self._tracker_session.decide(self._tracker_policy, verdict, **facts)
 
-    def tracker_left(self) -> None:
-        """Take no part any more."""
-        self._tracker_session = None
-        self._tracker_policy = None
-
-    def tracker_config(self) -> dict[str, Any]:
-        """Return the callback's settings as they are recorded."""
-        return {name: getattr(self, name) for name in self.tracker_settings}
-
-    def tracker_resume(self, epoch: int) -> None:
-        """Go on at ``epoch`` as if there had been no interruption; only in a resumed run."""
-
-    def tracker_goes_on(self, epoch: int, earlier: Trained) -> None:
-        """Begin at ``epoch`` in a run that an earlier `fit` of this process has recorded into."""
-
-    def tracker_has_stopped(self) -> bool:
-        """Whether it had already ended the training that is resumed."""
-        return False
-
-    def tracker_decided(
-        self, verdict: str, *, epoch: int, reason: str, state: Mapping[str, Any], **facts: Any
-    ) -> None:
-        """Record a decision, with the state after it."""
-        if (
-            self._tracker_policy is None
-            or self._tracker_session is None
-            or not self._tracker_session.open
-        ):
-            return
-        turn = self._tracker_session.turn()
-        self._tracker_policy.decide(
-            verdict,
-            epoch=epoch,
-            reason=reason,
-            state={"epoch": epoch, "turn": turn, **state},
-            **facts,
-        )
-
-    @property
-    def tracker_saved_state(self) -> dict[str, Any] | None:
-        """What an earlier attempt of this run remembered before the epoch at which it goes on."""
-        return None if self._tracker_policy is None else self._tracker_policy.saved_state
-
-    def tracker_catch_up(self, epoch: int) -> None:
+    def tracker_catch_up(self, saved: Mapping[str, Any], epoch: int) -> None:
         """Decide on epochs before ``epoch`` that were recorded, but not decided on before the kill."""
-        saved, session = self.tracker_saved_state, self._tracker_session
-        if saved is None or session is None:
+        if self._tracker_session is None:
             return
         for missed in range(int(saved["epoch"]) + 1, epoch):
-            metrics = session.run.recorded_epoch(missed)
+            metrics = self._tracker_session.run.recorded_epoch(missed)
             if metrics is not None:
                 self._tracker_judge(missed, metrics)
 
@@ -150,6 +93,26 @@ class Recorded(keras.callbacks.Callback):
         state = {
             name: value for name, value in self.__dict__.items() if not isinstance(value, Probe)
         }
-        state.pop("_tracker_session", None)
-        state.pop("_tracker_policy", None)
+        for name in ("_tracker_session", "_tracker_policy", "_tracker_loop"):
+            state.pop(name, None)
         return state
+
+
+def _session_for(callback: Recorded) -> Session:
+    """Return the recording of the training that begins for a callback; its first one starts it."""
+    fit = beginning_training() or running_fit(callback._model)
+    if fit is None:
+        fit = callback._tracker_loop or Fit(callback._model)
+        if fit.session is not None and not fit.session.is_awaiting(callback):
+            fit.session = None
+    if fit.session is None:
+        with beginning(fit):
+            fit.session = Session(fit, _start_of(fit, callback), callback.params)
+    session: Session = fit.session
+    return session
+
+
+def _start_of(fit: Fit, callback: Recorded) -> dict[str, Any]:
+    listed = (one for one in fit.callbacks or () if isinstance(one, Recorded))
+    starts = (one.tracker_start for one in [*listed, callback])
+    return next((start for start in starts if start is not None), fit.start or {})

@@ -14,8 +14,8 @@ Log = Callable[[Mapping[str, Any], int], None]
 class BatchPoints:
     """Counts steps across epochs and streams the metrics of every ``every``-th one.
 
-    Where Keras may go on meanwhile it hands batches to several threads, which overtake each other:
-    what comes early waits here for the batches before it, at most until the epoch's end.
+    Where Keras may continue meanwhile it hands batches to several threads, which overtake each other:
+    what comes early is queued for the batches before it, at most until the epoch's end.
 
     Args:
         every: steps from one point to the next; with several steps an execution, a point at the first
@@ -33,16 +33,16 @@ class BatchPoints:
         self._before = self._last = 0
 
     def begin_at(self, step: int) -> None:
-        """Go on counting after so many steps."""
+        """Continue counting after so many steps."""
         self._before = self._last = step
 
     def begin_epoch(self) -> None:
-        """Count batches from 0 again; nothing waits for those that never came."""
+        """Count batches from 0 again; those that never came are not missed."""
         self.end_epoch()
         self._before = self._last
 
     def end_epoch(self) -> int:
-        """Log what still waits, and return how many steps are done."""
+        """Log what came early, and return how many steps are done."""
         with self._lock:
             while self._early:
                 self._take_earliest()

@@ -5,22 +5,19 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 import tracker
 from tracker.files import inspect_file, is_same
-
-if TYPE_CHECKING:
-    from tracker_keras.session.base import Recorded
-    from tracker_keras.session.session import Session
+from tracker_keras.session.session import Session
 
 Weights = list[Any]
 
 
-def find_weights(session: Session, callback: Recorded, epoch: int) -> Weights | None:
+def find_weights(session: Session, callback: object, epoch: int) -> Weights | None:
     """Return the model's weights after ``epoch`` from a backup or a checkpoint; None without one."""
     now: Weights = session.model.get_weights()
     place = _place(session, callback)
@@ -84,10 +81,10 @@ def read(path: Path, like: Weights) -> Weights | None:
 
 
 def _stoppers(session: Session) -> list[Any]:
-    return [one for one in session.expected if one.tracker_kind == "EarlyStopping"]
+    return [one for one in session.members if one.tracker_kind == "EarlyStopping"]
 
 
-def _place(session: Session, callback: Recorded) -> int:
+def _place(session: Session, callback: object) -> int:
     return next((at for at, one in enumerate(_stoppers(session)) if one is callback), 0)
 
 

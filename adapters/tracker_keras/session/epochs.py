@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 import tracker
 from tracker_keras.session.values import learning_rate, numbers, same
-
-if TYPE_CHECKING:
-    from tracker_keras.session.base import Recorded
 
 
 class Epochs:
@@ -29,13 +28,13 @@ class Epochs:
         self._rate: float | None = None
         self._probe: Probe | None = None
         self._written: tuple[int, Any, dict[str, float], float | None] | None = None
-        self._waiting: list[Callable[[], object]] = []
+        self._after_judging: list[Callable[[], object]] = []
 
     def begin(self, epoch: int) -> None:
         """Start the clock."""
         self.current, self._rate, self._started = epoch, None, time.perf_counter()
 
-    def watch(self, callback: Recorded) -> None:
+    def watch(self, callback: keras.callbacks.Callback) -> None:
         """Have the learning rate read at the first batch, through a callback that is free for it."""
         if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
             self._probe = Probe(self, callback)
@@ -74,16 +73,16 @@ class Epochs:
 
     def when_complete(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once all of our callbacks have judged this epoch."""
-        self._waiting.append(call)
+        self._after_judging.append(call)
 
     def complete(self) -> None:
-        """After the last of our callbacks: add what they put into the logs, do what waited for it."""
+        """After the last of our callbacks: add what they put into the logs, call what was registered for it."""
         self.amend()
-        while self._waiting:
-            self._waiting.pop(0)()
+        while self._after_judging:
+            self._after_judging.pop(0)()
 
     def close(self) -> None:
-        """Take our batch hook away, should it still be there."""
+        """Take our batch hook away, if it has not been called."""
         if self._probe is not None:
             self._probe.remove()
 
@@ -91,11 +90,11 @@ class Epochs:
 class Probe:
     """A batch hook for one batch, set on an instance: the classes define none.
 
-    Keras looks at the classes' batch hooks when `fit` begins, to see whether it may go on while
-    callbacks run; this one comes later, is called once an epoch, and takes itself away.
+    Keras looks at the classes' batch hooks when `fit` begins, to see whether it may continue while
+    callbacks run; this one comes later, is called once per epoch, and takes itself away.
     """
 
-    def __init__(self, epochs: Epochs, callback: Recorded) -> None:
+    def __init__(self, epochs: Epochs, callback: keras.callbacks.Callback) -> None:
         self.epochs = weakref.ref(epochs)
         self.callback = weakref.ref(callback)
         callback.on_train_batch_begin = self
@@ -108,7 +107,7 @@ class Probe:
         if callback is not None:
             callback.on_train_batch_begin(batch, logs=logs)
 
-    def remove(self) -> Recorded | None:
+    def remove(self) -> keras.callbacks.Callback | None:
         """Uncover the class's own hook."""
         callback = self.callback()
         if callback is not None and callback.__dict__.get("on_train_batch_begin") is self:

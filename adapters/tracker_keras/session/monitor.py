@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
 from tracker.policies import reasons
-from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.base import Recorded
+
+
+class Comparison:
+    """What Keras answered when it compared a value with the best one.
+
+    Attributes:
+        improved: None where it did not compare.
+    """
+
+    improved: bool | None = None
+
+    def note(self, answer: Any) -> None:
+        """Take an answer; the first one is about the best value, a second about a baseline."""
+        if self.improved is None:
+            self.improved = bool(answer)
 
 
 class Monitoring(Recorded):
-    """Base of callbacks that stand before Keras' MonitorCallback.
+    """Base of callbacks that stand before Keras' MonitorCallback."""
 
-    Attributes:
-        improvement: what Keras said when it last compared a value with the best one; None where
-            it did not compare.
-    """
-
-    tracker_improvement: bool | None = None
     monitor: str
     mode: str
     monitor_op: Any
     min_delta: float
+    _tracker_comparison: Comparison | None = None
     _tracker_direction_is_due = False
+
+    @contextmanager
+    def tracker_comparison(self) -> Iterator[Comparison]:
+        """Note what Keras compares meanwhile."""
+        self._tracker_comparison = comparison = Comparison()
+        try:
+            yield comparison
+        finally:
+            self._tracker_comparison = None
+        if self._tracker_direction_is_due:  # the metrics are built now, at the latest
+            self._tracker_tell_direction()
 
     def _is_improvement(self, monitor_value: Any, reference_value: Any) -> Any:
         answer = super()._is_improvement(monitor_value, reference_value)
-        if (
-            self.tracker_improvement is None
-        ):  # the first comparison is with the best, a second with a baseline
-            self.tracker_improvement = bool(answer)
+        if self._tracker_comparison is not None:
+            self._tracker_comparison.note(answer)
         return answer
-
-    def _tracker_judge(self, epoch: int, logs: Logs) -> None:
-        self.tracker_improvement = None
-        super()._tracker_judge(epoch, logs)
-        if self._tracker_direction_is_due:  # the metrics are built now, at the latest
-            self._tracker_tell_direction()
 
     def tracker_config(self) -> dict[str, Any]:
         """Return the settings, with the direction that "auto" stands for, and min_delta's size."""
@@ -66,7 +81,7 @@ class Monitoring(Recorded):
         finally:
             self.monitor_op, self.min_delta = before
 
-    def tracker_praise(
+    def tracker_why_improved(
         self, value: float | None, best: float | None, best_epoch: int | None
     ) -> str:
         """Word an improvement over ``best``, the value before this one."""
@@ -75,7 +90,9 @@ class Monitoring(Recorded):
             return reasons.first(self.monitor, value)
         return reasons.improved(self.monitor, value, best, best_epoch, min_delta=self.min_delta)
 
-    def tracker_blame(self, value: float | None, best: float | None, best_epoch: int | None) -> str:
+    def tracker_why_not_improved(
+        self, value: float | None, best: float | None, best_epoch: int | None
+    ) -> str:
         """Word a value that Keras did not take for an improvement over ``best``."""
         value = float("nan") if value is None else value
         tie = best is not None and self._tracker_better_in_double(value, best)

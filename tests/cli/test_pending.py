@@ -55,14 +55,12 @@ def test_what_waits_is_told_while_the_writer_lives_and_once_it_is_gone(held: Any
     before = spool.read_bytes()
     for alive in (True, False):
         said = cli("runs", "show", "held").stdout
-        who = (
-            "by the process that trains" if alive else "when a run starts, or by tracker db doctor"
-        )
-        assert f"2 records wait in {spool.absolute()}: they are imported {who}" in said
+        who = "by the training process" if alive else "when a run starts, or by tracker db doctor"
+        assert f"2 records are pending in {spool.absolute()}: they will be imported {who}" in said
         shown = json.loads(cli("runs", "show", "held", "--format", "json").stdout)
         waiting = {"path": str(spool.absolute()), "records": 2, "alive": alive}
         assert shown["waiting"] == [waiting]
-        assert "2 records that are waiting" in cli("runs", "list").stderr
+        assert "2 pending records" in cli("runs", "list").stderr
         doctor = cli("db", "doctor")
         assert ("2 records in" in doctor.stdout) and (doctor.exit_code == 0) is alive
         if alive:
@@ -76,7 +74,7 @@ def test_once_it_is_imported_nothing_waits(held: Any, cli: Any, lock: sqlite3.Co
     assert cli("db", "doctor", "--fix").exit_code == 0
     said = cli("runs", "show", "held").stdout
     assert "Lost after 3 epochs" in said
-    assert "wait in" not in said
+    assert "pending in" not in said
     assert cli("runs", "list").stderr == ""
 
 
@@ -102,5 +100,5 @@ def test_one_of_a_thing_is_singular(cli: Any) -> None:
     with closing(sqlite3.connect(".tracker/tracker.db")) as connection, connection:
         connection.execute("UPDATE attempt SET spooled = 1, dropped = 1, waited = 1")
     said = cli("runs", "show").stdout
-    for part in ("1 record waited", "1 point of step metrics", "1 second that"):
+    for part in ("1 record kept", "1 point of step metrics", "1 second of waiting"):
         assert part in said

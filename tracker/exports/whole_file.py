@@ -1,4 +1,4 @@
-"""Where an export goes: a file that is there whole or not at all."""
+"""The file that an export writes: it is there whole, or not at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tracker.errors import NotWritable
 from tracker.files import save_file
 
 
-def saved(path: Path, write: Callable[[Path], object]) -> Path:
-    """Have ``write`` write a file beside ``path``, then give it that name; returns it, absolute.
+def save_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Call ``write`` with a file beside ``path``, then rename that to ``path``; returns it, absolute.
 
     Devices and pipes are written directly.
 

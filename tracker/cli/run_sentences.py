@@ -1,0 +1,61 @@
+"""What ``tracker runs show`` and ``watch`` say of a run in sentences: how it ended, which weights it holds."""
+
+from __future__ import annotations
+
+from tracker.cli.format import local, visible
+from tracker.errors import counted
+from tracker.queries.details import Details
+from tracker.queries.pending import PendingRecords
+
+
+def ending(details: Details) -> str:
+    """Say in one sentence how, and why, the training ended."""
+    run, status = details.run, details.run["status"]
+    trained = counted(run["epochs"], "epoch")
+    reason = visible(str(run["reason"] or ""))
+    error = visible(str(run["error"] or ""))
+    if status == "running":
+        return f"Running: {trained} so far, since {local(run['started'])}."
+    if status == "stopped_early":
+        return f"Stopped early after {trained}: {_stop_reason(details, reason)}."
+    if status == "failed":
+        return f"Failed after {trained}: {error or reason or 'no exception was recorded'}."
+    if status == "interrupted":
+        return f"Interrupted after {trained}: {error or reason or 'by the user'}."
+    if status == "lost":
+        return f"Lost after {trained}: {reason}."
+    return f"Finished after {trained}{f': {reason}' if reason else ''}."
+
+
+def _stop_reason(details: Details, reason: str) -> str:
+    stop = details.stop
+    if stop is None:
+        return reason or "no reason was recorded"
+    return f"{visible(stop['reason']).rstrip('.')} ({visible(stop['policy'])})"
+
+
+def weights_held(details: Details) -> str | None:
+    """Say which epoch's weights the model held at the end; None where that is not known."""
+    run, held = details.run, details.held_epoch
+    if held is None or run["status"] == "running":
+        return None
+    restored = run["restored_epoch"] is not None
+    what = f"epoch {held}, which were restored" if restored else f"its last epoch, {held}"
+    if run["best_epoch"] is None:
+        return f"It holds the weights of {what}."
+    best = f"{visible(run['monitor'])} {run['best']:.6g}"
+    if held == run["best_epoch"]:
+        return f"It holds the weights of {what}: the best ({best})."
+    return f"It holds the weights of {what}; the best was epoch {run['best_epoch']} ({best})."
+
+
+def pending_in(file: PendingRecords) -> str:
+    """Say how many records are pending in a file, and who imports them."""
+    are, they = ("is", "it") if file.records == 1 else ("are", "they")
+    importer = "when a run starts, or by tracker db doctor --fix"
+    if file.alive:
+        importer = "by the training process, once the database accepts them"
+    return (
+        f"{counted(file.records, 'record')} {are} pending in {visible(str(file.path))}: "
+        f"{they} will be imported {importer}."
+    )
