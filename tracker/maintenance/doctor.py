@@ -28,6 +28,7 @@ from tracker.recording.recovery import recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import writing
+from tracker.storage.step_summaries import OF_STEPS, runs_with_wrong_step_summaries
 from tracker.storage.summaries import summarize
 
 _MOST_PROBLEMS = 20
@@ -130,7 +131,7 @@ def structure(location: Location) -> str | None:
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries differ from what their effective epochs say."""
+    """Return the runs whose summaries differ from what their effective epochs, and points, say."""
     effective = (
         select(
             EPOCH.c.run_id,
@@ -144,12 +145,17 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
         .group_by(EPOCH.c.run_id, METRIC.c.name)
     )
     columns = SUMMARY.c
-    summaries = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
+    summaries = select(
+        columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch
+    ).where(~OF_STEPS)
     expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
     stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
-    return sorted(
-        {key[0] for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key)}
-    )
+    of_epochs = {
+        run
+        for run, name in expected.keys() | stored.keys()
+        if expected.get((run, name)) != stored.get((run, name))
+    }
+    return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
 
 
 def _key(row: Any) -> tuple[str, str]:
@@ -233,7 +239,7 @@ def _summaries(reader: Reader) -> Finding:
     if not wrong:
         return Finding(Subject.SUMMARIES)
     differ = "1 run differs from its" if len(wrong) == 1 else f"{len(wrong)} runs differ from their"
-    return Finding(Subject.SUMMARIES, f"{differ} epochs", wrong)
+    return Finding(Subject.SUMMARIES, f"{differ} epochs and points", wrong)
 
 
 def _step_metrics(reader: Reader) -> Finding:

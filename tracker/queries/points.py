@@ -11,10 +11,10 @@ from sqlalchemy import Select, select
 from tracker import values
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
 from tracker.models import BLOCK, CLOCK, RUN, SERIES, SUMMARY
-from tracker.queries.blocks import applying, cuts_of, live_blocks
 from tracker.queries.resolve import labels
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
 
 if TYPE_CHECKING:
     from tracker.series.assemble import Columns

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tracker.series.batch import Batch, Column
 from tracker.series.codec import BLOCK_CALLS, encode_clock, encode_values
+from tracker.series.summary import SeriesSummary, summary_of
 
 BLOCK_POINTS = 1 << 17
 FEWEST_CALLS = 512  # fewer compress worse and read slower
@@ -31,6 +32,7 @@ class SeriesBlock:
     first_step: int
     last_step: int
     payload: bytes
+    summary: SeriesSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,17 @@ class _OpenSeries:
     points: int = 0
     dense: bool = True  # each piece so far was for every one of its calls
     changed: bool = True
+    summary: SeriesSummary | None = None
 
-    def plus(self, rows: Ints | range, values: Floats) -> _OpenSeries:
+    def plus(self, rows: Ints | range, values: Floats, steps: Ints) -> _OpenSeries:
+        """Return the series with the values of some more calls, and at least one."""
+        piece = summary_of(values, steps)
         return _OpenSeries(
             [*self.values, values],
             [*self.rows, rows],
             self.points + len(values),
             self.dense and isinstance(rows, range),
+            summary=piece if self.summary is None else self.summary.followed_by(piece),
         )
 
     def whole(self) -> tuple[Ints | None, Floats]:
@@ -100,7 +106,9 @@ class _OpenBlock:
             cut, values = _cut(column, start, stop)
             if len(values):
                 rows = every if cut is None else cut + (self.calls - start)
-                series[column.name] = series.get(column.name, _OpenSeries()).plus(rows, values)
+                own_steps = batch.steps[start:stop] if cut is None else batch.steps[cut]
+                before = series.get(column.name, _OpenSeries())
+                series[column.name] = before.plus(rows, values, own_steps)
                 points += len(values)
         steps = [*self.steps, batch.steps[start:stop]]
         times = [*self.times, batch.times[start:stop]]
@@ -137,7 +145,8 @@ def _encoded(name: str, series: _OpenSeries, steps: Ints, span: tuple[int, int])
     if len(values) != len(steps):
         own = steps[: len(values)] if rows is None else steps[rows]
         span = int(own.min()), int(own.max())
-    return SeriesBlock(name, len(values), *span, encode_values(values, rows))
+    assert series.summary is not None
+    return SeriesBlock(name, len(values), *span, encode_values(values, rows), series.summary)
 
 
 class SeriesWriter:

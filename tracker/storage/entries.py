@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
-from tracker.series.blocks import CallBlock
 from tracker.states import CheckpointState, DirectionSource, RunStatus
+
+if TYPE_CHECKING:
+    # Loads NumPy, which a listing does without.
+    from tracker.series.blocks import CallBlock
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
@@ -35,6 +38,8 @@ class EpochEntry(TypedDict):
     seconds: float
     learning_rate: float | None
     metrics: Sequence[MetricValue]
+    step: NotRequired[int | None]
+    learning_rates: NotRequired[str | None]
 
 
 class DecisionRow(TypedDict):
@@ -224,14 +229,26 @@ class ClockRow(TypedDict):
     payload: bytes
 
 
+class StepSummary(TypedDict):
+    """The fields of `tracker.series.summary.SeriesSummary`."""
+
+    last: float
+    last_step: int
+    min: float | None
+    min_step: int | None
+    max: float | None
+    max_step: int | None
+
+
 class BlockValues(TypedDict):
-    """The values of one series in a block of calls."""
+    """The values of one series in a block of calls; release 0.1.0 kept no summary of them."""
 
     name: str
     points: int
     first_step: int
     last_step: int
     payload: bytes
+    summary: NotRequired[StepSummary]
 
 
 class SeriesEntry(TypedDict):
@@ -279,8 +296,14 @@ def epoch(
     seconds: float,
     learning_rate: float | None,
     metrics: Sequence[MetricValue],
+    *,
+    step: int | None = None,
+    learning_rates: str | None = None,
 ) -> EpochEntry:
-    """Return the entry of an epoch; a learning rate that is not finite is left out."""
+    """Return the entry of an epoch; a learning rate that is not finite is left out.
+
+    ``learning_rates`` is JSON, by parameter group; ``step`` is how many batches were done at its end.
+    """
     known = learning_rate is not None and math.isfinite(learning_rate)
     return {
         "kind": "epoch",
@@ -291,6 +314,8 @@ def epoch(
         "seconds": seconds,
         "learning_rate": learning_rate if known else None,
         "metrics": metrics,
+        "step": step,
+        "learning_rates": learning_rates,
     }
 
 
@@ -456,6 +481,14 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
                 "first_step": column.first_step,
                 "last_step": column.last_step,
                 "payload": column.payload,
+                "summary": {
+                    "last": column.summary.last,
+                    "last_step": column.summary.last_step,
+                    "min": column.summary.min,
+                    "min_step": column.summary.min_step,
+                    "max": column.summary.max,
+                    "max_step": column.summary.max_step,
+                },
             }
             for column in block.series
         ],

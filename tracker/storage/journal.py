@@ -7,7 +7,7 @@ doubles whatever was committed before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
@@ -29,9 +29,11 @@ from tracker.models import (
     TAG,
 )
 from tracker.policies.modes import mode_in
+from tracker.series.codec import decode_clock
+from tracker.series.summary import SeriesSummary, summary_of_block
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
-from tracker.storage import facts, summaries
+from tracker.storage import facts, step_summaries, summaries
 from tracker.storage.chunks import in_parts
 from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
@@ -109,6 +111,8 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         "started": entry["started"],
         "seconds": entry["seconds"],
         "learning_rate": entry["learning_rate"],
+        "step": entry.get("step"),
+        "learning_rates": entry.get("learning_rates"),
     }
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
@@ -116,9 +120,8 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
     else:
         epoch_id = known.id
-        if values["learning_rate"] is None:
-            del values["learning_rate"]
-        connection.execute(_change_epoch(epoch_id, values))
+        said = {name: value for name, value in values.items() if value is not None}
+        connection.execute(_change_epoch(epoch_id, said))
         earlier = _recorded_metrics(connection, epoch_id)
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
@@ -132,7 +135,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
     if superseding or changed:
-        summaries.summarize(connection, run)
+        summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
 
@@ -172,8 +175,8 @@ def supersede(connection: Connection, run: str, attempt: int, epoch: int) -> boo
 def _decision(connection: Connection, entry: kinds.DecisionEntry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
-    if entry.get("claims", True):
-        supersede(connection, *place)
+    if entry.get("claims", True) and supersede(connection, *place):
+        summaries.summarize_epochs(connection, row["run_id"])
     superseded = _is_overtaken(connection, *place)
     upsert(
         connection,
@@ -285,24 +288,51 @@ def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
     """Upsert one block of calls: its clock and the values of each series."""
     run, attempt = entry["run"], entry["attempt"]
     upsert(connection, CLOCK, [entry["clock"]], ("run_id", "attempt", "number"), _CLOCK_CHANGES)
+    number = entry["clock"]["number"]
     names = [block["name"] for block in entry["blocks"]]
     ids = _series_ids(connection, run, names)
     rows = [
         {
-            **block,
+            **{name: block[name] for name in _BLOCK_CHANGES},
             "series_id": ids[block["name"]],
             "attempt": attempt,
-            "number": entry["clock"]["number"],
+            "number": number,
         }
         for block in entry["blocks"]
     ]
-    for row in rows:
-        del row["name"]
+    if step_summaries.is_out_of_order(connection, run, attempt, number):
+        stale = set(names)
+    else:
+        first_steps = {ids[block["name"]]: block["first_step"] for block in entry["blocks"]}
+        cut = step_summaries.superseding(connection, attempt, first_steps)
+        stale = {name for name in names if ids[name] in cut}
     upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
+    newest = [block for block in entry["blocks"] if block["name"] not in stale]
+    step_summaries.extend(connection, run, _summaries_of(entry["clock"], newest))
+    if stale:
+        step_summaries.rebuild(connection, run, stale)
 
 
-_BLOCK_CHANGES = ("points", "first_step", "last_step", "payload")
+_BLOCK_CHANGES: tuple[Literal["points", "first_step", "last_step", "payload"], ...] = (
+    "points", "first_step", "last_step", "payload",
+)  # fmt: skip
 _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
+
+
+def _summaries_of(
+    clock: kinds.ClockRow, blocks: Iterable[kinds.BlockValues]
+) -> dict[str, SeriesSummary]:
+    """Return what the blocks say of their series; of an entry of release 0.1.0, it is computed."""
+    found: dict[str, SeriesSummary] = {}
+    for block in blocks:
+        if "summary" in block:
+            found[block["name"]] = SeriesSummary(**block["summary"])
+            continue
+        steps, _ = decode_clock(clock["payload"])
+        summary = summary_of_block(block["payload"], steps)
+        if summary is not None:
+            found[block["name"]] = summary
+    return found
 
 
 def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str, int]:
