@@ -155,15 +155,19 @@ def _metrics(details: Details) -> Listing:
     rows = [
         [
             name,
-            at_epoch(metric["best"], metric["best_epoch"]),
+            _placed(metric, "best"),
             None if metric["restored"] is None else f"{metric['restored']:.6g}",
-            at_epoch(metric["last"], metric["last_epoch"]),
-            at_epoch(metric["min"], metric["min_epoch"]),
-            at_epoch(metric["max"], metric["max_epoch"]),
+            _placed(metric, "last"),
+            _placed(metric, "min"),
+            _placed(metric, "max"),
         ]
         for name, metric in details.metrics.items()
     ]
     return Listing(_METRIC_COLUMNS, rows)
+
+
+def _placed(metric: Mapping[str, Any], name: str) -> str | None:
+    return at_epoch(metric[name], metric[f"{name}_epoch"], metric[f"{name}_step"])
 
 
 def _attempts(details: Details) -> Listing:

@@ -91,11 +91,13 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours:02} h"
 
 
-def at_epoch(value: float | None, epoch: int | None) -> str | None:
-    """Write a value with its epoch: ``0.0912 @ 7``; None where there is neither."""
-    if value is None and epoch is None:
+def at_epoch(value: float | None, epoch: int | None, step: int | None = None) -> str | None:
+    """Write a value with its epoch, or its step: ``0.0912 @ 7``, ``0.31 @ step 120``; None where there is nothing."""
+    if value is None and epoch is None and step is None:
         return None
     shown = "-" if value is None else f"{value:.6g}"
+    if epoch is None and step is not None:
+        return f"{shown} @ step {step}"
     return f"{shown} @ {'-' if epoch is None else epoch}"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, func, literal, select
 
-from tracker.models import DECISION, POLICY, SUMMARY
+from tracker.models import DECISION, OF_STEPS, POLICY, SUMMARY
 from tracker.policies.modes import direction, mode_in
 from tracker.queries.callbacks import actors
 from tracker.storage.chunks import in_chunks
@@ -21,7 +21,10 @@ _FEW_NAMES = 100
 
 
 class BestAndLast(NamedTuple):
-    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights."""
+    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights.
+
+    The epochs are None for a metric that no epoch has, the steps for every other.
+    """
 
     monitor: str | None = None
     best: float | None = None
@@ -29,6 +32,8 @@ class BestAndLast(NamedTuple):
     last: float | None = None
     last_epoch: int | None = None
     restored_epoch: int | None = None
+    best_step: int | None = None
+    last_step: int | None = None
 
 
 NOTHING_RECORDED = BestAndLast()
@@ -44,7 +49,7 @@ class _Monitor(NamedTuple):
 def monitored(
     connection: Connection, ids: Sequence[str], keys: Sequence[str] | None
 ) -> dict[str, BestAndLast]:
-    """Return the monitored metric by run, of runs that have one.
+    """Return the monitored metric by run, of runs that have one: one of epochs, where there are any.
 
     Args:
         connection: a read transaction.
@@ -54,16 +59,20 @@ def monitored(
     monitors = _monitors(connection, keys)
     names = sorted({*USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
-    for run, summaries in _summaries(connection, keys, names).items():
-        monitor = monitors.get(run)
-        if monitor is None or monitor.name not in summaries:
-            found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
-        else:
-            found[run] = best_and_last(summaries[monitor.name], monitor.mode)
+    for run, summaries in _summaries(connection, keys, names, ~OF_STEPS).items():
+        found[run] = _headline(summaries, monitors.get(run))
     others = [run for run in ids if run not in found]
     for run, summaries in _summaries(connection, others, None).items():
-        found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
+        of_epochs = {name: row for name, row in summaries.items() if row.last_epoch is not None}
+        found[run] = _headline(of_epochs or summaries, monitors.get(run))
     return _with_restored(connection, keys, found)
+
+
+def _headline(summaries: Mapping[str, Any], monitor: _Monitor | None) -> BestAndLast:
+    """Return the monitored one of a run's summaries, else the one that is wanted first."""
+    if monitor is None or monitor.name not in summaries:
+        return best_and_last(summaries[wanted_first(summaries)[0]])
+    return best_and_last(summaries[monitor.name], monitor.mode)
 
 
 def wanted_first(names: Iterable[str]) -> list[str]:
@@ -79,10 +88,18 @@ def best_and_last(summary: Any, mode: str | None = None) -> BestAndLast:
     if kind != "finite":
         last = join(last, kind)
     if direction(summary.name, mode) == "min":
-        best, best_epoch = summary.min, summary.min_epoch
+        best, best_epoch, best_step = summary.min, summary.min_epoch, summary.min_step
     else:
-        best, best_epoch = summary.max, summary.max_epoch
-    return BestAndLast(summary.name, best, best_epoch, last, summary.last_epoch)
+        best, best_epoch, best_step = summary.max, summary.max_epoch, summary.max_step
+    return BestAndLast(
+        summary.name,
+        best,
+        best_epoch,
+        last,
+        summary.last_epoch,
+        best_step=best_step,
+        last_step=summary.last_step,
+    )
 
 
 def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
@@ -123,10 +140,13 @@ def _acted(connection: Connection, judges: Mapping[str, Sequence[Any]]) -> dict[
 
 
 def _summaries(
-    connection: Connection, keys: Sequence[str] | None, names: Sequence[str] | None
+    connection: Connection,
+    keys: Sequence[str] | None,
+    names: Sequence[str] | None,
+    *tests: ColumnElement[bool],
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `SUMMARY` by run and metric; of these metrics, or of all."""
-    statement = select(SUMMARY)
+    statement = select(SUMMARY).where(*tests)
     if names is not None and len(names) < _FEW_NAMES:
         # Of the two indices the runs' is the one to use: an expression keeps SQLite off the names'.
         name = SUMMARY.c.name if keys is None else func.coalesce(SUMMARY.c.name, "")
