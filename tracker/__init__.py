@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from tracker.recording.run import Run as Run
     from tracker.recording.start import start_run as start_run
     from tracker.replays.api import replay as replay
+    from tracker.series.deferred import numbers as numbers
+    from tracker.series.deferred import ready_number as ready_number
     from tracker.storage.session import session as session
     from tracker.values import number as number
 
@@ -103,8 +105,10 @@ _HOME_OF = {
     "join_run": "tracker.recording.join",
     "metrics": "tracker.frames",
     "number": "tracker.values",
+    "numbers": "tracker.series.deferred",
     "policies": "tracker.policies",
     "rank": "tracker.ranks",
+    "ready_number": "tracker.series.deferred",
     "replay": "tracker.replays.api",
     "runs": "tracker.frames",
     "save_file": "tracker.files",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracker import Policy, Run, RunError
+from tracker import Policy, Run, RunError, UsageError
 from tracker_torch.loop import distributed
-
-if TYPE_CHECKING:
-    from tracker_torch.callback_list import CallbackList
+from tracker_torch.loop.loop import Loop
 
 Logs = MutableMapping[str, Any]
 
@@ -40,20 +38,23 @@ class Callback:
     """Whether hooks for batches have anything to do; False spares the calls."""
     logs_rates = False
     """Whether it has learning rates logged with the epoch's metrics, as Keras' callbacks do."""
-    needs_model = False
-    """Whether it keeps weights, and so can do nothing without a model."""
     restores = False
     """Whether it brings back a training, and so begins before the others."""
     params: Mapping[str, Any] | None = None
     model: Any = None
     policy: Policy | None = None
-    _loop: CallbackList | None = None
+    _loop: Loop | None = None
     _carried: Mapping[str, Any] | None = None
     _seen = False
     _missed: int | None = None
 
     @property
-    def loop(self) -> CallbackList:
+    def needs_model(self) -> bool:
+        """Whether it keeps weights, and so can do nothing without a model."""
+        return False
+
+    @property
+    def loop(self) -> Loop:
         """What calls this callback."""
         if self._loop is None:
             raise RunError(
@@ -73,7 +74,7 @@ class Callback:
         return next(ours, type(self).__name__)
 
     @property
-    def present_loop(self) -> CallbackList | None:
+    def present_loop(self) -> Loop | None:
         """What calls this callback, or called it last; None before the first."""
         return self._loop
 
@@ -95,7 +96,7 @@ class Callback:
         """Take the model or models."""
         self.model = model
 
-    def set_loop(self, loop: CallbackList) -> None:
+    def set_loop(self, loop: Loop) -> None:
         """Take what calls this callback."""
         self._loop = loop
 
@@ -109,13 +110,13 @@ class Callback:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave the training behind: the loop, its run and the model."""
-        left = ("_loop", "policy", "model", "params")
-        return {name: value for name, value in vars(self).items() if name not in left}
+        of_the_training = ("_loop", "policy", "model", "params")
+        return {name: value for name, value in vars(self).items() if name not in of_the_training}
 
     def join(
         self, *, monitor: str | None = None, rules: str | None = None, config: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Register with the run; return the state to go on from, and what a backup brought.
+        """Register with the run; return the state to continue from, and what a backup brought.
 
         Both are empty in a new training. The state is the one that was recorded with the last
         decision before ``run.first_epoch``, else the one in the backup. Of a backup from the middle of
@@ -222,6 +223,44 @@ class Callback:
 
     def on_exception(self, error: BaseException) -> None:
         """Run when training raised; Keras has no such hook."""
+
+
+def as_callbacks(value: Iterable[Callback] | Callback | None) -> list[Callback]:
+    """Return the callbacks; one alone is a list of one, None of none.
+
+    Raises:
+        UsageError: one of them is not a callback of ours, with what to write instead.
+    """
+    given: Iterable[Any]
+    if value is None:
+        given = ()
+    elif isinstance(value, Iterable):
+        given = value
+    else:
+        given = (value,)
+    return [as_callback(callback) for callback in given]
+
+
+def as_callback(value: Any) -> Callback:
+    """Return ``value``.
+
+    Raises:
+        UsageError: it is not a callback of ours.
+    """
+    if isinstance(value, Callback):
+        return value
+    kind = value if isinstance(value, type) else type(value)
+    advice = (
+        "it is the class: write it with its arguments in brackets"
+        if isinstance(value, type)
+        else (
+            "it is not a tracker_torch.Callback: import the one of the same name from tracker_torch, "
+            "or derive yours from tracker_torch.Callback"
+        )
+    )
+    raise UsageError(
+        f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {advice}."
+    )
 
 
 def _listed(logs: Mapping[str, Any]) -> str:

@@ -7,18 +7,21 @@ from time import perf_counter
 from typing import Any
 
 import tracker
-from tracker import Run, RunError
-from tracker_torch.callback import Callback, Logs
-from tracker_torch.callbacks.backup_and_restore import warn_of_fresh_weights
-from tracker_torch.callbacks.base_logger import BatchLogs, fetch
+from tracker import Run, RunError, UsageError, numbers, policies
+from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
-from tracker_torch.loop import distributed, ownership, validation
+from tracker_torch.loop import distributed, validation
+from tracker_torch.loop.batch_logs import BatchLogs
 from tracker_torch.loop.learning_rate import logged
-from tracker_torch.loop.loop import Loop
+from tracker_torch.loop.notices import Notices
+from tracker_torch.loop.ownership import Ownership
+from tracker_torch.loop.position import Position
+from tracker_torch.loop.stop_request import StopRequest
 from tracker_torch.state import capture
+from tracker_torch.state.serialization import named
 
 
-class CallbackList(Loop):
+class CallbackList:
     """Calls every callback at the right moment, and records each epoch.
 
         callbacks = CallbackList([EarlyStopping(patience=3)], model=model, optimizer=optimizer)
@@ -45,6 +48,18 @@ class CallbackList(Loop):
         start: starts that run, `tracker.start_run` by default.
         **params: what callbacks find in ``params``: ``epochs``, ``steps``.
 
+    Attributes:
+        model, optimizer, scheduler, scaler: what is trained, each one thing, a mapping or a sequence.
+        epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
+        first_epoch: where to begin; more than 0 when a run or a backup was resumed.
+        restored: whether the training came back from a backup or a checkpoint.
+        lacking: the parts that this checkpoint did not hold.
+        position: where it is in its data.
+        rates: the learning rates of the epoch that has ended, under the names they are logged by.
+        main: whether this process writes files and talks (rank 0, or the only one).
+        ownership: whose run it is.
+        stop_request: whether training is to end; ``stop_training`` and ``stop`` ask it.
+
     Raises:
         UsageError: a callback, model or optimizer is something else.
     """
@@ -62,27 +77,142 @@ class CallbackList(Loop):
         start: Callable[..., Run] = tracker.start_run,
         **params: Any,
     ) -> None:
-        super().__init__(model, optimizer, scheduler, scaler, run, start)
         validation.check_trained(model, optimizer)
-        self.callbacks = validation.callbacks(callbacks)
-        if add_history and not any(isinstance(one, History) for one in self.callbacks):
+        self.callbacks = as_callbacks(callbacks)
+        if add_history and self.history is None:
             self.callbacks.append(History())
+        self.model, self.optimizer = model, optimizer
+        self.scheduler, self.scaler = scheduler, scaler
         self.params: dict[str, Any] = params
-        self.fed: Callback | None = (
-            None  # `Training.log` adds to it: batches have nothing more for it
-        )
+        self.main = distributed.rank() == 0
+        self.first_epoch = self.epoch = self.step = 0
+        self.restored = False
+        self.lacking: frozenset[str] = frozenset()
+        self.position = Position()
+        self.rates: dict[str, float] = {}
+        own_start = None if start is tracker.start_run else start
+        self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
+        self.stop_request = StopRequest()
+        self.fed: Callback | None = None
+        """The one that `Training.log` adds to: batches have nothing more for it."""
+        self._notices = Notices(self.main)
+        self._live = False
         self._hooks: dict[str, list[Callable[..., None]]] = {}
         self._began = perf_counter()
         self._names: dict[str, None] = {}
 
     @property
+    def run(self) -> Run:
+        """The run that is recorded: the one handed over, else the active one, else one of our own."""
+        if self.ownership.run is None:
+            self.claim_run()
+        assert self.ownership.run is not None
+        return self.ownership.run
+
+    def claim_run(self) -> None:
+        """Make the run this training's own, as far as recording goes; a second time changes nothing.
+
+        Raises:
+            UsageError: another training has the run or one of the callbacks, or a callback that
+                saves weights has no model. Nothing has been written then.
+        """
+        for callback in self.callbacks:
+            self._check_free(callback)
+        for note in self.ownership.claim():
+            self.warn(note)
+
+    def _check_free(self, callback: Callback) -> None:
+        name, present = type(callback).__name__, callback.present_loop
+        if present is not None and present is not self and present.live:
+            raise UsageError(
+                f"this {name} still belongs to the training of run {present.run.name}, and would record "
+                f"into two: make one for each, or end that training first (leave its `with`, or call "
+                f"close(), with a CallbackList on_train_end())."
+            )
+        if callback.needs_model and not named(self.model):
+            raise UsageError(
+                f"{name} keeps the model's weights, but there is no model: "
+                f"CallbackList([…], model=model, optimizer=optimizer)."
+            )
+
+    @property
+    def live(self) -> bool:
+        """Whether training has begun, has not ended, and is still driven by somebody."""
+        return self._live and not self.ownership.has_ended and not self.ownership.is_left
+
+    def is_left(self) -> bool:
+        """Whether nobody drives this training any more: of hooks alone, nobody can tell."""
+        return False
+
+    def close_left(self) -> None:
+        """End the run as interrupted if it was started here."""
+        self._live = False
+        self.ownership.end("interrupted", "training was left before it ended")
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether training is to end. ``model.stop_training = True``, Keras' way, counts too."""
+        return self.stop_request.made
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        if value:
+            self.stop(policies.reasons.stop_was_set("the loop", self.epoch))
+            return
+        if self.stop_request.reason is not None:
+            self.run.note_stop(None)
+        self.stop_request.withdraw()
+
+    def stop(self, reason: str) -> None:
+        """End training, for a reason that is kept with the run."""
+        self.stop_request.make(reason)
+        self.run.note_stop(reason)
+
+    def agree_to_stop(self, epoch: int) -> None:
+        """End training on every rank where one has ended it, and keep which and why."""
+        if self.stop_training and self.stop_request.reason is None:
+            self.stop(policies.reasons.stop_was_set("the loop or the model", epoch))
+        reasons = distributed.gather(self.stop_request.reason)
+        first = next((rank for rank, reason in enumerate(reasons) if reason is not None), None)
+        if first is not None and self.stop_request.reason is None:
+            self.stop(f"rank {first} stopped after epoch {epoch}: {reasons[first]}")
+
+    @property
+    def has_its_rates(self) -> bool:
+        """Whether the learning rates came back with the optimizer; else a run's record has them."""
+        return self.restored and "optimizer" not in self.lacking
+
+    def say(self, text: str) -> None:
+        """Print what Keras prints with ``verbose=1``, on one process only."""
+        self._notices.say(text)
+
+    def warn(self, text: str) -> None:
+        """Warn, on one process only."""
+        self._notices.warn(text)
+
+    def forgive(self, error: Exception, who: object, what: str) -> None:
+        """Go on without a file: warn, once for each ``who`` in a training.
+
+        Args:
+            error: an OSError or a `tracker.NotWritable`.
+            who: the callback whose file it was.
+            what: the file and what did not happen to it: ``log.csv could not be written``.
+
+        Raises:
+            OSError, NotWritable: ``error``, where the run is strict.
+        """
+        if self.run.strict:
+            raise error
+        self._notices.forgive(error, who, what)
+
+    @property
     def history(self) -> History | None:
         """The `History` among the callbacks."""
-        return next((one for one in self.callbacks if isinstance(one, History)), None)
+        return next((entry for entry in self.callbacks if isinstance(entry, History)), None)
 
     def append(self, callback: Callback) -> None:
         """Add a callback, before training begins."""
-        self.callbacks.append(validation.callback(callback))
+        self.callbacks.append(as_callback(callback))
 
     def hears(self, hook: str) -> bool:
         """Whether any callback has something to do at ``hook``."""
@@ -95,14 +225,17 @@ class CallbackList(Loop):
             UsageError: another training has the run or one of the callbacks, or a callback that
                 saves weights has no model.
         """
+        # Forget a stop, as Keras does, and a run of ours that has ended.
+        if self.ownership.has_ended:
+            self.epoch = self.step = 0
+        self._live = False
+        self._notices.begin()
+        self.stop_request.begin(self.model)
+        self.claim_run()
         try:
-            for callback in self.callbacks:
-                ownership.check(callback, self)
-            self.begin_anew()
-            ownership.take(self.run, self)
-            self._begin(fetch(logs or {}))
-        except BaseException:
-            self.let_go()
+            self._begin(numbers(logs or {}))
+        except BaseException as error:
+            self.ownership.fail(error)
             raise
 
     def _begin(self, logs: dict[str, float]) -> None:
@@ -111,16 +244,31 @@ class CallbackList(Loop):
             callback.set_params(self.params)
             callback.set_model(self.model)
             callback.set_loop(self)
-        self.run.capture(**capture.describe(self))
+        described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
+        self.run.capture(**described, distributed=distributed.describe())
         self.run.at_exit = ("interrupted", "the process ended before its training did")
+        # Epochs that another training of this process recorded are not added to.
+        self.run.rewind(self.run.first_epoch)
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
-        for callback in sorted(self.callbacks, key=lambda one: not one.restores):
+        for callback in sorted(self.callbacks, key=lambda callback: not callback.restores):
             callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
-        warn_of_fresh_weights(self)
+        self._warn_of_fresh_weights()
         self._began = perf_counter()
         self._live = True
+
+    def _warn_of_fresh_weights(self) -> None:
+        """Warn where a resumed run is about to be continued with the weights of a new model."""
+        epochs = self.params.get("epochs")
+        nothing_to_do = self.stop_training or (epochs is not None and epochs <= self.first_epoch)
+        if self.restored or self.first_epoch == 0 or nothing_to_do or not named(self.model):
+            return
+        self.warn(
+            f"Run {self.run.name} continues at epoch {self.first_epoch}, but nothing brought its weights "
+            f"back: call training.load(path) before epochs(), or add BackupAndRestore. In a loop of "
+            f"your own that loaded them itself, set callbacks.restored = True before on_train_begin."
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
@@ -144,19 +292,18 @@ class CallbackList(Loop):
         self.epoch = epoch
         seconds = perf_counter() - self._began
         # What is not one number is refused before anybody has a turn.
-        values = self._take_turns(epoch, fetch(logs or {}), before_recording=True)
+        values = self._take_turns(epoch, numbers(logs or {}), before_recording=True)
         # All ranks judge rank 0's numbers, and so decide alike.
-        values = distributed.share(fetch(values))
+        values = distributed.share(numbers(values))
         self.rates = logged(self.optimizer)
-        if any(one.logs_rates for one in self.callbacks):
+        if any(callback.logs_rates for callback in self.callbacks):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
         self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
-        self.recorded = True
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
-            self.run.log_epoch(epoch, fetch(added))
+            self.run.log_epoch(epoch, numbers(added))
         if logs is not None:
             logs.update(values)
         self._names.update(dict.fromkeys(values))
@@ -234,33 +381,44 @@ class CallbackList(Loop):
             except Exception as trouble:
                 self.warn(f"after {type(error).__name__}, a callback failed as well: {trouble}")
 
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run if it was started here: failed or interrupted where there is an error."""
+        self._live = False
+        if error is None:
+            self.ownership.end()
+        else:
+            self.ownership.fail(error)
+
     def _listeners(self, hook: str) -> list[Callable[..., None]]:
-        found = self._hooks.get(hook)
-        if found is None:
+        hooks = self._hooks.get(hook)
+        if hooks is None:
             if hook.startswith(("on_train_", "on_epoch_")):
                 self._need_begun(hook)
-            spared = self.fed if "_batch_" in hook else None
-            told = [one for one in self.callbacks if one is not spared and one.listens(hook)]
-            if hook == "on_train_batch_end":  # a backup then holds what the others did in this step
-                told.sort(key=lambda one: one.order)
-            found = [getattr(one, hook) for one in told]
-            self._hooks[hook] = found
-        return found
+            fed = self.fed if "_batch_" in hook else None
+            listeners = [
+                entry for entry in self.callbacks if entry is not fed and entry.listens(hook)
+            ]
+            # A backup then holds what the others did in this step.
+            if hook == "on_train_batch_end":
+                listeners.sort(key=lambda listener: listener.order)
+            hooks = [getattr(listener, hook) for listener in listeners]
+            self._hooks[hook] = hooks
+        return hooks
 
     def _need_begun(self, hook: str) -> None:
-        if not self._live and not (self._run is not None and self._run.finished):
+        if not self._live and not self.ownership.has_ended:
             raise RunError(
                 f"{hook} was called, but training has not begun, or is over: call on_train_begin() first."
             )
 
     def _call(self, hook: str, number: int | None = None, logs: Logs | None = None) -> None:
         if hooks := self._listeners(hook):
-            values = fetch(logs or {})
+            values = numbers(logs or {})
             for listener in hooks:
                 listener(values) if number is None else listener(number, values)
 
     def _take_turns(self, epoch: int, values: Logs, *, before_recording: bool) -> Logs:
-        turns = [one for one in self.callbacks if (one.order < 0) is before_recording]
-        for callback in sorted(turns, key=lambda one: one.order):
+        turns = [entry for entry in self.callbacks if (entry.order < 0) is before_recording]
+        for callback in sorted(turns, key=lambda callback: callback.order):
             callback.on_epoch_end(epoch, values)
         return values

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from enum import Enum, auto
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn, Self
 
-import tracker
 from tracker import Checkpoint, Run, RunClosed, RunError
 from tracker.policies.validation import log_every as checked_log_every
-from tracker_torch.callback import Callback
+from tracker_torch.callback import Callback, as_callbacks
 from tracker_torch.callback_list import CallbackList
 from tracker_torch.callbacks.base_logger import BaseLogger
 from tracker_torch.callbacks.history import History
-from tracker_torch.loop import ownership, validation
+from tracker_torch.loop import validation
 from tracker_torch.loop.batches import Batches
+from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.progress import Progress
 from tracker_torch.state.checkpoint_file import load_parts
 from tracker_torch.state.serialization import PARTS
+
+
+class Stage(Enum):
+    """What a `Training` is doing."""
+
+    NEW = auto()
+    IN_EPOCH = auto()
+    BETWEEN_EPOCHS = auto()
+    OVER = auto()
+    """Its loop has ended, its ``with`` has not."""
+    CLOSED = auto()
+
+
+_IN_EPOCH = Stage.IN_EPOCH
+"""A member of an Enum is slow to look up, and `Training.log` asks for it at every step."""
 
 
 class Training:
@@ -35,7 +50,8 @@ class Training:
     It joins the active run, and adds ``params`` and ``tags`` to it (what else it was given, and the run
     is not, is a warning); where there is none it starts one, and ends it at the end of the block.
     Without ``with``, the end of ``epochs()`` is the end; if you leave that loop by ``break``, call
-    `close`.
+    `close`. One that was left by ``break`` or an error and not closed ends as interrupted when the
+    next training begins.
 
     Args:
         model: a module, or a mapping or sequence of modules.
@@ -55,7 +71,7 @@ class Training:
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
 
     Raises:
-        BadValue: ``epochs`` or ``log_every`` is no such number.
+        BadValue: ``epochs`` or ``log_every`` is not such a number.
         UsageError: a callback, model or optimizer is something else; when training begins, ``resume`` is
             given, and a run is active already.
     """
@@ -80,18 +96,11 @@ class Training:
         progress: bool | None = None,
         strict: bool = False,
     ) -> None:
-        self._start: dict[str, Any] = {
-            "experiment": experiment,
-            "name": name,
-            "params": params,
-            "tags": tags,
-            "database": database,
-            "resume": resume,
-            "strict": strict,
-        }
         epochs, log_every = validation.epochs(epochs), checked_log_every(log_every)
-        given = validation.callbacks(callbacks)
-        self._means = next((one for one in given if isinstance(one, BaseLogger)), BaseLogger())
+        given = as_callbacks(callbacks)
+        self._means = next(
+            (entry for entry in given if isinstance(entry, BaseLogger)), BaseLogger()
+        )
         self.callbacks = CallbackList(
             dict.fromkeys([self._means, *given]),
             model,
@@ -99,20 +108,42 @@ class Training:
             scheduler=scheduler,
             scaler=scaler,
             add_history=True,
-            run=run,
-            start=partial(tracker.start_run, **self._start),
             epochs=epochs,
         )
         self.callbacks.fed = self._means
+        self.callbacks.ownership = Ownership(
+            self,
+            "Training",
+            run,
+            main=self.callbacks.main,
+            experiment=experiment,
+            name=name,
+            params=params,
+            tags=tags,
+            database=database,
+            resume=resume,
+            strict=strict,
+        )
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
-        self._stage = "new"
-        self._in_block = self._joined = False
+        self._stage = Stage.NEW
+        self._in_block = self._loop_was_left = False
 
-    run = property(lambda self: self.callbacks.run)
-    epoch = property(lambda self: self.callbacks.epoch)
-    step = property(lambda self: self._batches.step)
+    @property
+    def run(self) -> Run:
+        """What is recorded; the first to ask for it has it joined or started."""
+        return self.callbacks.run
+
+    @property
+    def epoch(self) -> int:
+        """The 0-based epoch at hand."""
+        return self.callbacks.epoch
+
+    @property
+    def step(self) -> int:
+        """How many training batches are done in all."""
+        return self._batches.step
 
     @property
     def history(self) -> History:
@@ -130,31 +161,34 @@ class Training:
         self.callbacks.stop_training = value
 
     def epochs(self) -> Iterator[int]:
-        """Yield the number of each epoch, from where a resumed run left off until a callback stops."""
+        """Yield the number of each epoch, from where a resumed run stopped until a callback ends training."""
         self._need(
-            "new",
+            Stage.NEW,
             "epochs() was called before: one Training is one loop. Start another for the next.",
         )
-        self._join()
         self.callbacks.on_train_begin()
-        self._stage = "between"
+        self._stage = Stage.BETWEEN_EPOCHS
         first = self.callbacks.first_epoch
         if first >= self._epochs > 0:
             self.callbacks.warn(
                 f"run {self.run.name} has {first} epochs already, and epochs is {self._epochs}: "
-                f"nothing is left to train. Pass a higher number to go on."
+                f"nothing is left to train. Pass a higher number to continue."
             )
-        for epoch in range(first, self._epochs):
-            if self.stop_training:
-                break
-            self.callbacks.on_epoch_begin(epoch)
-            self._stage = "epoch"
-            self._began = perf_counter()
-            yield epoch
-            if self._stage == "epoch":
-                self.log_epoch()
-            self.callbacks.on_epoch_close(epoch)
-            self.callbacks.agree_to_stop(epoch)
+        try:
+            for epoch in range(first, self._epochs):
+                if self.stop_training:
+                    break
+                self.callbacks.on_epoch_begin(epoch)
+                self._stage = Stage.IN_EPOCH
+                self._began = perf_counter()
+                yield epoch
+                if self._stage is Stage.IN_EPOCH:
+                    self.log_epoch()
+                self.callbacks.on_epoch_close(epoch)
+                self.callbacks.agree_to_stop(epoch)
+        except GeneratorExit:
+            self._loop_was_left = True
+            raise
         self._end()
 
     def batches(self, loader: Iterable[Any], *, train: bool = True) -> Iterator[Any]:
@@ -165,7 +199,8 @@ class Training:
             train: False for validation: its batches are no steps, and call the hooks for tests.
         """
         self._need(
-            "epoch", "batches() belongs into `for epoch in training.epochs():`, before log_epoch()."
+            Stage.IN_EPOCH,
+            "batches() belongs into `for epoch in training.epochs():`, before log_epoch().",
         )
         return self._batches.train(loader) if train else self._batches.test(loader)
 
@@ -187,7 +222,7 @@ class Training:
         Raises:
             BadValue: for a value that is not one number.
         """
-        if self._stage != "epoch":
+        if self._stage is not _IN_EPOCH:
             self._refuse(
                 "log() belongs into an epoch, before log_epoch(); elsewhere: training.run.log()."
             )
@@ -204,36 +239,37 @@ class Training:
         of the loop's body.
         """
         self._need(
-            "epoch",
+            Stage.IN_EPOCH,
             "log_epoch() belongs into `for epoch in training.epochs():`, once in each epoch.",
         )
         logs = validation.metrics("log_epoch", metrics, named)
-        self._batches.settle()
+        self._batches.close_batch()
         self.callbacks.judge(self.epoch, logs)
-        self._stage = "between"
-        self._bar.tell(self.epoch, logs, perf_counter() - self._began)
+        self._stage = Stage.BETWEEN_EPOCHS
+        self._bar.report(self.epoch, logs, perf_counter() - self._began)
 
     def load(self, checkpoint: str | Path | Checkpoint, *, rng: bool = True) -> None:
-        """Go on from a checkpoint of `ModelCheckpoint`: call it before ``epochs()``.
+        """Continue from a checkpoint of `ModelCheckpoint`: call it before ``epochs()``.
 
-        Everything in the file comes back, and training goes on with the epoch after it; one that was
+        Everything in the file comes back, and training continues with the epoch after it; one that was
         not over begins again, at its first step. A warning names the parts that the file lacks. For
         weights to begin a new training with, use `load_checkpoint`.
 
         Args:
             checkpoint: a path, or an entry of ``run.checkpoints()``, whose hash is compared first.
-            rng: whether the random generators go on as well.
+            rng: whether the random generators are set as well.
 
         Raises:
             CheckpointError: see `load_checkpoint`.
             RunError: after ``epochs()``.
         """
-        self._need("new", "load() must come before epochs().")
+        self._need(Stage.NEW, "load() must come before epochs().")
         loop = self.callbacks
         for callback in loop.callbacks:
-            callback.set_loop(loop)  # their schedulers come back as well
+            # The schedulers of callbacks come back as well.
+            callback.set_loop(loop)
         parts = {part: getattr(loop, part) for part in PARTS}
-        found, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
+        about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
             path = getattr(checkpoint, "path", checkpoint)
             loop.warn(
@@ -241,57 +277,59 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
-        if found["epoch"] is not None:
-            loop.step = found["next_step"]
-            self.run.rewind(found["epoch"] + found["complete"])
+        if about["epoch"] is not None:
+            loop.step = about["next_step"]
+            self.run.rewind(about["epoch"] + about["complete"])
 
     def close(self, error: BaseException | None = None) -> None:
         """End the training, if ``epochs()`` has not; with ``error``, as one that failed."""
-        if self._stage == "closed":
+        if self._stage is Stage.CLOSED:
             return
-        self._batches.settle(done=error is None)
+        self._batches.close_batch(done=error is None)
         if error is not None:
             self.callbacks.on_exception(error)
-        elif self._stage in ("epoch", "between"):
+        elif self._stage in (Stage.IN_EPOCH, Stage.BETWEEN_EPOCHS):
             if not self.stop_training:
-                where = "in" if self._stage == "epoch" else "after"
+                where = "in" if self._stage is Stage.IN_EPOCH else "after"
                 self.run.note_stop(
                     f"the loop was left {where} epoch {self.epoch} (0-based) of {self._epochs}"
                 )
             self._end()
-        self._stage = "closed"
+        self._stage = Stage.CLOSED
         self.callbacks.close(error)
 
-    def _join(self) -> None:
-        if not self._joined:
-            run = self.run
-            if not self.callbacks.owns_run:
-                for late in tracker.join_run(run, "Training", **self._start):
-                    self.callbacks.warn(late)
-            ownership.take(run, self.callbacks)
-            self._joined = True
+    def is_left(self) -> bool:
+        """Whether the loop over ``epochs()`` was left by ``break`` or an error, and nobody called `close`."""
+        return self._loop_was_left and not self._in_block and self._stage is not Stage.CLOSED
+
+    def close_left(self) -> None:
+        """End a training that was left: its run, if it was started for it, was interrupted."""
+        self._batches.close_batch(done=False)
+        self._stage = Stage.CLOSED
+        self.callbacks.close_left()
 
     def _end(self) -> None:
-        self._stage = "over"
+        self._stage = Stage.OVER
         self.callbacks.wrap_up()
         if not self._in_block:
             self.close()
 
-    def _need(self, stage: str, otherwise: str) -> None:
-        if self._stage != stage:
+    def _need(self, stage: Stage, otherwise: str) -> None:
+        if self._stage is not stage:
             self._refuse(otherwise)
 
     def _refuse(self, otherwise: str) -> NoReturn:
-        if self._stage == "closed":
+        if self._stage is Stage.CLOSED:
             raise RunClosed(f"this Training of run {self.run.name} is closed. Start another one.")
         raise RunError(otherwise)
 
     def __enter__(self) -> Self:
-        if self._stage == "closed":
+        if self._stage is Stage.CLOSED:
             self._refuse("")
+        self.callbacks.claim_run()
         self._in_block = True
-        self._join()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._in_block = False
         self.close(error)

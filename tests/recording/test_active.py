@@ -28,6 +28,13 @@ run.log_epoch(0, {"loss": 1.0})
         ("", 0, "finished", None),
         ("raise ValueError('nan')", 1, "failed", "ValueError: nan"),
         ("raise KeyboardInterrupt", -2, "interrupted", "KeyboardInterrupt"),
+        # What SQLAlchemy 2.0 does for a new statement: CPython then forgets the interrupt.
+        (
+            "atexit.register(exec, ''); raise KeyboardInterrupt",
+            -2,
+            "interrupted",
+            "KeyboardInterrupt",
+        ),
         ("sys.exit()", 0, "finished", None),
         ("run.at_exit = ('interrupted', 'r')", 0, "interrupted", None),
         ("run.finish('stopped_early', 'r'); sys.exit(3)", 3, "stopped_early", None),

@@ -8,7 +8,7 @@ import pytest
 from tracker.errors import BadValue
 from tracker.series.batch import Calls, pack
 from tracker.series.buffer import Buffer
-from tracker.series.deferred import Deferred, fetch, read_torch, snapshot
+from tracker.series.deferred import Deferred, fetch, numbers, read_torch, ready_number, snapshot
 
 torch = pytest.importorskip("torch")
 
@@ -66,6 +66,26 @@ def test_one_unreadable_tensor_does_not_take_the_others():
     assert fetch([waiting(1.0), gone, waiting(2.0)]) == [1.0, None, 2.0]
     broken = Deferred(torch.zeros(2), read_torch)
     assert fetch([waiting(1.0), broken, waiting(2.0)]) == [1.0, None, 2.0]
+
+
+def test_numbers_are_read_together_and_keep_their_order():
+    """One name each, in the order given; a name need not be text."""
+    values = {"a": torch.tensor([[2.5]]), 1: np.float32(0.5), "b": True, "c": float("inf")}
+    assert list(numbers(values).items()) == [
+        ("a", 2.5),
+        ("1", 0.5),
+        ("b", 1.0),
+        ("c", float("inf")),
+    ]
+    with pytest.raises(BadValue, match="loss has 2 elements"):
+        numbers({"acc": 1.0, "loss": torch.zeros(2)})
+
+
+@pytest.mark.parametrize("value", ["low", None, torch.zeros(2), torch.empty((), device="meta")])
+def test_what_has_no_number_is_never_ready(value):
+    """A tensor without storage included."""
+    with pytest.raises(BadValue, match="loss"):
+        ready_number(value, "loss")
 
 
 def test_packing_reads_what_waits_and_counts_what_it_cannot():

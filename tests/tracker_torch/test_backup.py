@@ -202,7 +202,7 @@ def test_a_damaged_backup_alone_is_an_error_that_names_it(wine: Problem, recwarn
 def test_the_backup_of_another_run_is_gone_on_with_and_said(wine: Problem) -> None:
     """What Keras does, which knows no runs."""
     _, first = train(wine, 4, BackupAndRestore("bk"), die=(2, 1))
-    with pytest.warns(UserWarning, match=f"in that run pass resume='{first.run.id}'"):
+    with pytest.warns(UserWarning, match=f"continue that run pass resume='{first.run.id}'"):
         _, training = train(wine, 4, BackupAndRestore("bk"))
     assert ask("SELECT epoch FROM epoch WHERE run_id = ?", training.run.id) == [(2,), (3,)]
 
@@ -254,7 +254,7 @@ def test_a_resumed_run_with_fresh_weights_says_so(wine: Problem, recwarn: Any) -
     """Neither a backup, nor `load`, nor a loop that says it loaded them itself is warned."""
     train(wine, 4, ModelCheckpoint("ck/{epoch}.pt"), experiment="k", die=(2, 0))
     with pytest.warns(
-        UserWarning, match="Run k-1 goes on at epoch 2, but nothing brought its weights"
+        UserWarning, match="Run k-1 continues at epoch 2, but nothing brought its weights"
     ):
         train(wine, 4, experiment="k", resume="auto", die=(2, 0))
     recwarn.clear()

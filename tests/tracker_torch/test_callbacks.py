@@ -70,7 +70,7 @@ def test_a_second_logger_on_the_same_file_appends_or_begins_anew(feed: Any) -> N
 
 def test_an_unknown_hook_is_an_error_that_names_the_nearest() -> None:
     with pytest.raises(
-        tracker.UsageError, match=r"on_epoch_finish is no hook.*Did you mean on_epoch"
+        tracker.UsageError, match=r"on_epoch_finish is not a hook.*Did you mean on_epoch"
     ):
         LambdaCallback(on_epoch_finish=print)
     with pytest.raises(tracker.UsageError, match="must be a function"):

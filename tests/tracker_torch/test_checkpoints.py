@@ -269,7 +269,7 @@ def test_a_full_disk_is_a_warning_and_the_older_file_stays(feed: Any, monkeypatc
         dump(file, batch)
 
     keeper._dump = full  # type: ignore[method-assign]
-    with pytest.warns(UserWarning, match="training goes on without it"):
+    with pytest.warns(UserWarning, match="training continues without it"):
         feed([3, 1, 2], keeper)
     assert (keeper.best, load_checkpoint("best.pt")["epoch"]) == (2, 2)
     assert [verdict for _, verdict in decisions("ModelCheckpoint")] == ["saved", "skipped", "saved"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -36,11 +37,115 @@ def test_a_callback_works_for_one_training_at_a_time(wine: Problem) -> None:
     assert ask("SELECT count(*) FROM policy") == [(2,)]
 
 
-def test_two_lists_over_one_run_are_refused(feed: Any) -> None:
-    with tracker.start_run():
-        feed([1])
-        with pytest.raises(tracker.UsageError, match="already belongs to another"):
-            feed([1])
+def begun(kind: str, run: tracker.Run | None = None) -> Any:
+    """Return a training of one epoch that has begun, and the call that ends it."""
+    if kind == "Training":
+        training = Training(nn.Linear(1, 1), None, 1, run=run)
+        epochs = training.epochs()
+        next(epochs)
+        return training, lambda: list(epochs)
+    callbacks = CallbackList([], nn.Linear(1, 1), run=run)
+    callbacks.on_train_begin()
+    return callbacks, callbacks.on_train_end
+
+
+@pytest.mark.parametrize("second", ["Training", "CallbackList"])
+@pytest.mark.parametrize("first", ["Training", "CallbackList"])
+def test_a_run_that_a_training_records_into_is_not_another_ones(first: str, second: str) -> None:
+    """Refused by name; without a name the second has a run of its own, below the first's."""
+    with tracker.start_run(name="r") as run:
+        _, end = begun(first)
+        with pytest.raises(tracker.UsageError, match="run r already belongs to another"):
+            begun(second, run)
+        other, end_other = begun(second)
+        end_other()
+        end()
+    assert other.run.status == "finished"
+    family = [(None, run.id), (run.id, other.run.id)]
+    assert sorted(ask("SELECT parent_id, id FROM run"), key=lambda row: row[0] or "") == family
+
+
+@pytest.mark.parametrize("second", ["Training", "CallbackList"])
+@pytest.mark.parametrize("first", ["Training", "CallbackList"])
+def test_a_training_may_follow_another_in_one_run(first: str, second: str) -> None:
+    with tracker.start_run(name="r") as run:
+        for kind in (first, second):
+            training, end = begun(kind)
+            assert training.run is run
+            end()
+    assert run.status == "finished"
+
+
+def test_a_training_that_is_refused_has_written_nothing(wine: Problem) -> None:
+    stopper = EarlyStopping()
+    with tracker.start_run(params={"lr": 0.1}) as run:
+        first = Training(wine.net(), None, 2, callbacks=[stopper])
+        epochs = first.epochs()
+        next(epochs)
+        for options in ({"run": run}, {"callbacks": [stopper]}):
+            late = {"params": {"lr": 0.2}, "tags": ["late"], **options}
+            with pytest.raises(tracker.UsageError):
+                Training(wine.net(), None, 1, **late).__enter__()  # type: ignore[arg-type]
+    assert ask("SELECT number FROM param") == [(0.1,)]
+    assert ask("SELECT count(*) FROM tag") == ask("SELECT count(*) - 1 FROM run") == [(0,)]
+
+
+def left_by_an_error(**options: Any) -> None:
+    training = Training(nn.Linear(1, 1), None, 3, **options)
+    for _ in training.epochs():
+        raise MemoryError("out of memory")
+
+
+def left_by_break(**options: Any) -> None:
+    training = Training(nn.Linear(1, 1), None, 3, **options)
+    for epoch in training.epochs():
+        training.log_epoch(loss=1.0)
+        if epoch == 1:
+            break
+
+
+@pytest.mark.parametrize("leave", [left_by_an_error, left_by_break])
+def test_a_training_that_was_left_is_closed_by_the_next(leave: Any) -> None:
+    with contextlib.suppress(MemoryError):
+        leave(params={"size": 64})
+    with Training(nn.Linear(1, 1), None, 1, params={"size": 32}) as training:
+        list(training.epochs())
+    assert ask(
+        "SELECT status, reason LIKE '%before it ended%', number FROM run JOIN param ON run_id = run.id"
+    ) == [
+        ("interrupted", 1, 64),
+        ("finished", None, 32),
+    ]
+
+
+@pytest.mark.parametrize("leave", [left_by_an_error, left_by_break])
+def test_a_training_that_is_still_named_is_closed_by_the_next_as_well(leave: Any) -> None:
+    """As in a notebook, where the cell that failed has left its name, and the callback is used again."""
+    kept: list[Any] = []
+    stopper = EarlyStopping("loss")
+
+    class Kept(Training):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            kept.append(self)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError):
+        patch.setitem(globals(), "Training", Kept)
+        leave(callbacks=[stopper])
+    with Training(nn.Linear(1, 1), None, 1, callbacks=[stopper]) as training:
+        for _ in training.epochs():
+            training.log_epoch(loss=1.0)
+    assert kept[0].run.status == "interrupted" and training.run.status == "finished"
+
+
+def test_a_loop_left_within_its_with_is_not_left(wine: Problem) -> None:
+    with tracker.start_run() as run, Training(wine.net(), None, 3) as training:
+        for _ in training.epochs():
+            break
+        with pytest.raises(tracker.UsageError, match="already belongs"):
+            begun("Training", run)
+        training.log_epoch(loss=1.0)
+    assert ask("SELECT status, epochs FROM run") == [("stopped_early", 1)]
 
 
 def test_a_list_may_train_again_in_its_run() -> None:

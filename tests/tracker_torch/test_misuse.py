@@ -50,13 +50,6 @@ def test_a_closed_training_says_so(wine: Problem) -> None:
             call()
 
 
-def test_two_trainings_over_one_run_are_refused(wine: Problem) -> None:
-    with tracker.start_run():
-        train(wine, 1)
-        with pytest.raises(tracker.UsageError, match="already belongs to another Training"):
-            train(wine, 1)
-
-
 def test_resuming_belongs_to_whoever_started_the_run(wine: Problem) -> None:
     with tracker.start_run(), pytest.raises(tracker.UsageError, match="is active already"):
         train(wine, 1, resume="auto")
@@ -67,7 +60,7 @@ def test_a_callback_of_another_library_is_refused_by_name(wine: Problem) -> None
         pass
 
     for wrong, words in (
-        (Foreign(), "it is no tracker_torch.Callback"),
+        (Foreign(), "it is not a tracker_torch.Callback"),
         (EarlyStopping, "it is the class"),
     ):
         with pytest.raises(tracker.UsageError, match=words):

@@ -191,7 +191,7 @@ def test_schedulers_may_be_added_and_changed_between_attempts(folder: Path, back
         return rates.SequentialLR(optimizer, parts, [3, 6])
 
     if backup:
-        with pytest.warns(UserWarning, match="An LRSchedulerCallback goes on by itself"):
+        with pytest.warns(UserWarning, match="An LRSchedulerCallback continues by itself"):
             _, scheduler = train(three, LRSchedulerCallback(more), BackupAndRestore("bk"))
     else:
         _, scheduler = train(three, LRSchedulerCallback(more))

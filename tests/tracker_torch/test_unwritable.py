@@ -50,10 +50,10 @@ def test_a_folder_that_cannot_be_written_is_one_warning_and_training_goes_on(
     wine: Problem, writer: str
 ) -> None:
     at, make = WRITERS[writer]
-    with pytest.warns(UserWarning, match="training goes on without it") as warned:
+    with pytest.warns(UserWarning, match="training continues without it") as warned:
         _, training = train(wine, 5, make(), replaced("out", at))
     assert training.history.epoch == [0, 1, 2, 3, 4] and training.run.status == "finished"
-    assert len([one for one in warned if "goes on without" in str(one.message)]) == 1
+    assert len([one for one in warned if "continues without" in str(one.message)]) == 1
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -72,12 +72,12 @@ def print_json(details: Details) -> None:
     """Print a run as one JSON object; times are as in listings."""
     plain = asdict(details)
     plain["run"] = _with_iso_times(details.run)
-    plain["attempts"] = [_with_iso_times(one) for one in details.attempts]
-    plain["checkpoints"] = [_with_iso_times(one) for one in details.checkpoints.dicts()]
+    plain["attempts"] = [_with_iso_times(attempt) for attempt in details.attempts]
+    plain["checkpoints"] = [_with_iso_times(row) for row in details.checkpoints.dicts()]
     plain["stop"] = None if details.stop is None else _with_iso_times(details.stop)
     plain["waiting"] = [
-        {"path": str(one.path), "records": one.records, "alive": one.alive}
-        for one in details.waiting
+        {"path": str(file.path), "records": file.records, "alive": file.alive}
+        for file in details.waiting
     ]
     ready = json_cell(plain, Column("run", "any"))
     escaped = not takes_unicode(sys.stdout)
@@ -138,13 +138,13 @@ def _superseded(epochs: int) -> str | None:
 
 def _losses(details: Details) -> dict[str, str | None]:
     """Say what was recorded late or not at all, and what recording cost the training."""
-    told = {
+    facts = {
         "spooled": ("record", "kept outside the database for a while"),
         "dropped": ("point", "of step metrics could not be kept"),
         "waited": ("second", "of waiting for the disk in calls of log"),
     }
     losses: dict[str, str | None] = {}
-    for name, (unit, what) in told.items():
+    for name, (unit, what) in facts.items():
         amount = round(sum(attempt[name] for attempt in details.attempts), 1)
         whole = int(amount) if amount == int(amount) else amount
         losses[name] = f"{counted(whole, unit)} {what}" if amount else None

@@ -21,7 +21,7 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text)
-    return _CONTROLS.sub(lambda found: " " if found.group() in "\n\r\t" else "", text)
+    return _CONTROLS.sub(lambda match: " " if match.group() in "\n\r\t" else "", text)
 
 
 def cells_wide(text: str) -> int:

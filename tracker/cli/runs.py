@@ -129,7 +129,7 @@ def _explain_no_rows(reader: Reader, where: str | None) -> None:
 def _count_pending_records(reader: Reader) -> None:
     from tracker.queries.pending import pending_records
 
-    if records := sum(one.records for one in pending_records(reader)):
+    if records := sum(file.records for file in pending_records(reader)):
         click.echo(
             f"Not shown: {counted(records, 'pending record')}. tracker runs show names the file; "
             f"tracker db doctor --fix imports what dead processes left behind.",

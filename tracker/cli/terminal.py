@@ -87,7 +87,7 @@ def print_table(table: Table, console: Console) -> list[str]:
         for row, text in enumerate(layout.below.cells):
             console.print(_drawn(layout, range(row, row + 1)))
             if text != NOTHING:
-                console.print(Padding(Text(text), (0, 0, 0, 4)))
+                console.print(Padding(Text(text), (0, 0, 0, 4), expand=False))
     return layout.left_out
 
 

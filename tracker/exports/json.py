@@ -40,5 +40,5 @@ def takes_unicode(file: IO[str]) -> bool:
     return encoding is None or codecs.lookup(encoding).name == "utf-8"
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found.group()):04x}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

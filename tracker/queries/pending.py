@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from tracker.models import ATTEMPT
 from tracker.process import is_live
@@ -21,7 +22,7 @@ class PendingRecords:
         path: the file.
         records: how many of them can be read.
         run: the id of the run that they belong to; None where this database does not have the attempt.
-        alive: whether the attempt is still being recorded; its process imports them itself.
+        alive: whether its process still records the run; then it imports them itself.
     """
 
     path: Path
@@ -41,7 +42,22 @@ def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecor
     for attempt, path in files.items():
         row = attempts.get(attempt)
         if run is None or (row is not None and row.run_id == run):
-            live = row is not None and is_live(row)
+            live = row is not None and is_spooling(reader.connection, row)
             owner = None if row is None else row.run_id
             pending.append(PendingRecords(path, len(spool.read_file(path)), owner, live))
     return pending
+
+
+def is_spooling(connection: Connection, attempt: Any) -> bool:
+    """Say whether a process may still append to the spool that is named after an attempt (a row).
+
+    A process that rewinds its run keeps the spool of its first attempt, which has ended then.
+    """
+    of_process = (
+        ATTEMPT.c.run_id == attempt.run_id,
+        ATTEMPT.c.boot_id == attempt.boot_id,
+        ATTEMPT.c.pid_namespace == attempt.pid_namespace,
+        ATTEMPT.c.pid == attempt.pid,
+        ATTEMPT.c.process_started == attempt.process_started,
+    )
+    return any(is_live(row) for row in connection.execute(select(ATTEMPT).where(*of_process)))

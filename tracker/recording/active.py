@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
@@ -215,6 +215,8 @@ class _Exits:
         with ExitStack() as endings:
             for run in live_runs():
                 endings.callback(self._end, run)
+        if self.uncaught and isinstance(self.uncaught[-1], KeyboardInterrupt):
+            _keep_exit_status_of_an_interrupt()
 
     def _end(self, run: Recording) -> None:
         if self.uncaught:
@@ -230,6 +232,16 @@ class _Exits:
             return True
         code = self._main.f_code.co_code
         return not opcode.opname[code[self._main.f_lasti]].startswith("RETURN")
+
+
+def _keep_exit_status_of_an_interrupt() -> None:
+    """Let the process still end as Ctrl-C ends one, so that a shell's loop around it ends too.
+
+    CPython forgets that an interrupt was uncaught when code is compiled and run afterwards, as
+    SQLAlchemy 2.0 does for a statement that is used for the first time.
+    """
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _outermost_frame() -> FrameType | None:

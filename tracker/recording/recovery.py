@@ -15,6 +15,7 @@ from tracker.clock import shown
 from tracker.errors import RunBusy
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import is_live, lost_reason, me
+from tracker.queries.pending import is_spooling
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
 from tracker.states import RunStatus
@@ -98,7 +99,7 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
     done = []
     for path in spool_files(location):
         attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
-        if attempt is None or _is_writing(attempt):
+        if attempt is None or _is_writing(connection, attempt):
             continue
         size, entries = path.stat().st_size, read_file(path)
         try:
@@ -115,7 +116,7 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
     return done
 
 
-def _is_writing(attempt: Any) -> bool:
+def _is_writing(connection: Connection, attempt: Any) -> bool:
     """Say whether a process may still append to its spool; our own does so only for its active runs."""
     mine = me()
     if (attempt.boot_id, attempt.pid, attempt.pid_namespace) == (
@@ -124,7 +125,7 @@ def _is_writing(attempt: Any) -> bool:
         mine.pid_namespace,
     ):
         return active.is_active(attempt.run_id)
-    return is_live(attempt)
+    return is_spooling(connection, attempt)
 
 
 def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:

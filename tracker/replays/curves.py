@@ -25,7 +25,7 @@ class Curve:
 
 def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]:
     """Return a metric of each run, in the order of epochs; None where an epoch has none."""
-    found = {run: Curve(run) for run in runs}
+    by_run = {run: Curve(run) for run in runs}
     statement = (
         select(
             EPOCH.c.run_id,
@@ -47,12 +47,12 @@ def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]
     for run, epoch, seconds, rate, value, kind in in_chunks(
         reader.connection, statement, EPOCH.c.run_id, runs
     ):
-        curve = found[run]
+        curve = by_run[run]
         plain = value if kind == "finite" else values.join(value, kind)
         curve.points.append((epoch, plain))
         curve.seconds.append(seconds)
         curve.rates.append(rate)
-    return found
+    return by_run
 
 
 def metrics_of(reader: Reader, runs: Sequence[str]) -> dict[str, set[str]]:

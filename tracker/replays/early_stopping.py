@@ -68,13 +68,13 @@ def outcomes(
         rule = EarlyStopping(**setup.arguments)
         names[setup.run] = setup.name
         groups.setdefault((rule, _rules_shown(setup, rule)), []).append(setup.run)
-    found: dict[str, list[Outcome]] = {}
+    by_run: dict[str, list[Outcome]] = {}
     for (rule, rules), members in groups.items():
         tried = [rule.patience] if patiences is None else patiences
         all_curves = curves.curves(reader, members, rule.monitor).values()
         trained = [curve for curve in all_curves if curve.points]
-        found.update(_replayed(rule, rules, tried, trained, names))
-    return [outcome for run in runs for outcome in found.get(run, [])]
+        by_run.update(_replayed(rule, rules, tried, trained, names))
+    return [outcome for run in runs for outcome in by_run.get(run, [])]
 
 
 def _deciding_callbacks(
@@ -118,14 +118,14 @@ def _replayed(
     endless = max(map(len, points), default=0) + 1
     never = EarlyStopping(rule.monitor, mode=rule.direction, patience=endless)
     own = replay_early_stopping(points, [endless], never)
-    found: dict[str, list[Outcome]] = {}
+    by_run: dict[str, list[Outcome]] = {}
     for row, curve in enumerate(trained):
         own_epoch, own_value = _known(own.best_epoch[row, 0], own.best[row, 0])
         for column, patience in enumerate(patiences):
             stop = int(result.stop_epoch[row, column])
             epoch, value = _known(result.best_epoch[row, column], result.best[row, column])
             epochs = _epochs_until(curve, stop)
-            found.setdefault(curve.run, []).append(
+            by_run.setdefault(curve.run, []).append(
                 Outcome(
                     run=names[curve.run],
                     monitor=rule.monitor,
@@ -143,7 +143,7 @@ def _replayed(
                     given_up=_given_up(rule, value, own_value),
                 )
             )
-    return found
+    return by_run
 
 
 def _known(epoch: Any, value: Any) -> tuple[int | None, float | None]:

@@ -59,13 +59,13 @@ def reductions(
     if reader.empty:
         return []
     own = callbacks(reader, runs, "ReduceLROnPlateau")
-    found: list[Reduction] = []
+    made: list[Reduction] = []
     for setup in setups(reader, runs, own, ReduceLROnPlateau, given):
         rule = ReduceLROnPlateau(**setup.arguments)
         if not missing.leave_out(setup):
             curve = curves.curves(reader, [setup.run], rule.monitor)[setup.run]
-            found += _replayed(setup, rule, curve, _recorded_rates(reader, setup.callback))
-    return found
+            made += _replayed(setup, rule, curve, _recorded_rates(reader, setup.callback))
+    return made
 
 
 def _recorded_rates(

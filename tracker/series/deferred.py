@@ -2,13 +2,14 @@
 
 Reading one number from an accelerator makes the caller wait for everything queued before it.
 `snapshot` therefore copies such a value where it lies, which only queues one more operation, and
-`fetch` reads many copies with one transfer for each device and dtype.
+`fetch` reads many copies with one transfer for each device and dtype. `numbers` does the same for
+values that are wanted now.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -36,23 +37,12 @@ class Deferred:
         return self.read, str(self.tensor.device), str(self.tensor.dtype)
 
 
-def snapshot(value: Any, name: str) -> float | Deferred:
-    """Return ``value`` as a float, or as a copy on its device where reading it would wait.
+def ready_number(value: Any, name: str) -> float | None:
+    """Return ``value`` as a float; None where reading it would wait for its device.
 
     Raises:
-        BadValue: as `number` does.
+        BadValue: as `number` does; the number of elements is known without waiting.
     """
-    read = _read_now(value, name)
-    return _copied(value) if read is None else read
-
-
-def check(value: Any, name: str) -> None:
-    """Raise what `snapshot` raises; copies nothing and waits for no device."""
-    _read_now(value, name)
-
-
-def _read_now(value: Any, name: str) -> float | None:
-    """Return ``value`` as a float; None where reading it would wait for a device."""
     try:
         if value.__class__ in _USUAL:
             return float(value)
@@ -60,24 +50,59 @@ def _read_now(value: Any, name: str) -> float | None:
             return float(value.item())
         if isinstance(value, _NUMBERS) and isfinite(found := float(value)):
             return found
-        waits = element_count(value) == 1
+        waits = element_count(value) == 1 and _lies_on_a_device(value)
     except Exception:  # whatever the value's own methods raise
         waits = False
-    if not waits:
-        return number(value, name)  # or says what is wrong
+    return None if waits else number(value, name)  # or says what is wrong
+
+
+def _lies_on_a_device(value: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        return number(value, name) if value.is_complex() else None
+        return not (value.is_complex() or value.is_meta)
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
-        if (
-            "CPU" in (value.device or "CPU")
-            or value.dtype.is_complex
-            or value.dtype.name == "string"
-        ):
-            return number(value, name)
-        return None
-    return number(value, name)
+        on_cpu = "CPU" in (value.device or "CPU")
+        return not (on_cpu or value.dtype.is_complex or value.dtype.name == "string")
+    return False
+
+
+def snapshot(value: Any, name: str) -> float | Deferred:
+    """Return ``value`` as a float, or as a copy on its device where reading it would wait.
+
+    Raises:
+        BadValue: as `number` does.
+    """
+    ready = ready_number(value, name)
+    return _copied(value) if ready is None else ready
+
+
+def check(value: Any, name: str) -> None:
+    """Raise what `snapshot` raises; copies nothing and waits for no device."""
+    ready_number(value, name)
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return every value as a float, with one transfer for each device and dtype.
+
+    Call it where the values were computed: what other streams still write is not waited for.
+
+    Raises:
+        BadValue: as `number` does.
+    """
+    read: dict[str, float] = {}
+    groups: dict[object, list[str]] = {}
+    for name, value in values.items():
+        ready = ready_number(value, str(name))
+        # A name keeps its place, though its value comes later.
+        read[str(name)] = float("nan") if ready is None else ready
+        if ready is None:
+            groups.setdefault((str(value.device), str(value.dtype)), []).append(name)
+    for names in groups.values():
+        together = [values[name] for name in names]
+        reader = stack_torch if hasattr(together[0], "detach") else read_tensorflow
+        read.update(zip(map(str, names), reader(together).tolist(), strict=True))
+    return read
 
 
 def _copied(tensor: Any) -> Deferred:
@@ -121,8 +146,14 @@ def read_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
     device = tensors[0].device
     if device.type == "cuda":  # the copies may be queued on any stream of the training thread
         torch.cuda.synchronize(device)
+    return stack_torch(tensors)
+
+
+def stack_torch(tensors: list[Any]) -> npt.NDArray[np.float64]:
+    """Read one-element torch tensors of one device and dtype, as the present stream sees them."""
+    torch = sys.modules["torch"]
     with torch.no_grad():
-        stacked = torch.stack([tensor.reshape(()) for tensor in tensors]).cpu()
+        stacked = torch.stack([tensor.detach().reshape(()) for tensor in tensors]).cpu()
         return stacked.double().numpy()  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ from tracker.redact import redact
 from tracker.states import CheckpointState, RunStatus
 
 if TYPE_CHECKING:
+    # Loads NumPy, which a listing does without.
     from tracker.series.blocks import CallBlock
 
 LONGEST_TEXT = 20_000

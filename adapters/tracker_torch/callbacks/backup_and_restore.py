@@ -1,21 +1,19 @@
-"""BackupAndRestore: a training that was killed goes on as if nothing had happened."""
+"""BackupAndRestore: a training that was killed continues as if nothing had happened."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracker import BadValue, CheckpointError, RunError, TrackerError
 from tracker.files import leftovers, save_file
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop import distributed
-from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.loop import Remembering
+from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.state import serialization
-
-if TYPE_CHECKING:
-    from tracker_torch.callback_list import CallbackList
 
 
 class BackupAndRestore(Callback):
@@ -23,7 +21,7 @@ class BackupAndRestore(Callback):
 
     That is: models, optimizers, scheduler, scaler, the random generators of every rank, epoch,
     step, and what the other callbacks remember (best weights included). A resumed training
-    continues bit for bit where the hardware computes reproducibly. The epoch to go on at is that of
+    continues bit for bit where the hardware computes reproducibly. The epoch to continue at is that of
     the backup: what the run recorded beyond it is trained again, and superseded.
 
     The file is saved when nothing of an epoch is left to do: at the end of the body of
@@ -31,7 +29,7 @@ class BackupAndRestore(Callback):
 
     Args:
         backup_dir: a folder for this training alone; all ranks must see it.
-        save_freq: ``"epoch"``, or a number of steps. A backup in the middle of an epoch goes on in
+        save_freq: ``"epoch"``, or a number of steps. A backup in the middle of an epoch continues in
             the middle: `Training.batches` passes over the batches that were done.
         double_checkpoint: also keep the backup before, for the case that this one is damaged.
         delete_checkpoint: delete the backup once the run has ended well.
@@ -43,7 +41,7 @@ class BackupAndRestore(Callback):
     """
 
     order = 3
-    restores = needs_model = True
+    restores = True
 
     def __init__(
         self,
@@ -62,8 +60,13 @@ class BackupAndRestore(Callback):
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"
 
+    @property
+    def needs_model(self) -> bool:
+        """Always: the weights are most of what it keeps."""
+        return True
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Bring back the training, and let the run go on at its epoch."""
+        """Bring back the training, and let the run continue at its epoch."""
         self.loop.position.watch_batches = self.trigger.by_step
         if self.loop.main:
             self._clear()
@@ -73,7 +76,8 @@ class BackupAndRestore(Callback):
             elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
                 self._begin_again()
         except TrackerError as error:
-            self.run.withdraw(error)  # nothing was trained: the run stays what it was
+            # Nothing was trained: the run stays what it was.
+            self.run.withdraw(error)
             raise
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -105,7 +109,8 @@ class BackupAndRestore(Callback):
             self._delete()
 
     def _delete(self) -> None:
-        for path in (self.path, self.previous, self.ended):  # the mark at last
+        # The mark comes last.
+        for path in (self.path, self.previous, self.ended):
             path.unlink(missing_ok=True)
         if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
@@ -113,9 +118,8 @@ class BackupAndRestore(Callback):
     def _clear(self) -> None:
         """Delete what a kill has left: files without a name yet, and the backup of a run that ended."""
         cut_off, elsewhere = leftovers(self.backup_dir)
-        if (
-            self.run.attempt > 1
-        ):  # the run is ours: its earlier processes are gone, wherever they ran
+        # The run is ours: its earlier processes are gone, wherever they ran.
+        if self.run.attempt > 1:
             cut_off += elsewhere
         for path in cut_off:
             path.unlink(missing_ok=True)
@@ -129,11 +133,11 @@ class BackupAndRestore(Callback):
         except CheckpointError as error:
             if not self.previous.is_file():
                 raise
-            self.loop.warn(f"{error} Going on from the backup before it, {self.previous}.")
+            self.loop.warn(f"{error} Continuing from the backup before it, {self.previous}.")
             payload = serialization.read(self.previous)
         if not serialization.is_whole(payload, self.path) or "callbacks" not in payload:
             raise CheckpointError(
-                f"{self.path} is no backup of this callback: give backup_dir a folder of its own."
+                f"{self.path} is not a backup of this callback: give backup_dir a folder of its own."
             )
         return dict(payload)
 
@@ -143,14 +147,13 @@ class BackupAndRestore(Callback):
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
             loop.warn(
-                f"{self.path} was made by run {payload['run']}: its training goes on in run {run.id}. "
-                f"To go on in that run pass resume={payload['run']!r}; to begin anew, delete the folder."
+                f"{self.path} was made by run {payload['run']}: its training continues in run {run.id}. "
+                f"To continue that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
         batch = payload["batch"]
-        begins_again = (
-            batch is not None and payload["position"]["began"] is None
-        )  # a loop of one's own
+        # A loop of one's own cannot pass over batches.
+        begins_again = batch is not None and payload["position"]["began"] is None
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
@@ -159,8 +162,8 @@ class BackupAndRestore(Callback):
         if begins_again:
             saved.pop("BaseLogger", None)
         for callback in loop.callbacks:
-            waiting = saved.get(_key(callback))
-            if waiting and (remembered := waiting.pop(0)) is not None:
+            states = saved.get(_key(callback))
+            if states and (remembered := states.pop(0)) is not None:
                 callback.set_state(remembered)
         ranks = payload["rng"]
         serialization.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
@@ -172,7 +175,7 @@ class BackupAndRestore(Callback):
             if part != "scheduler":
                 raise
             self.loop.warn(
-                f"{error} An LRSchedulerCallback goes on by itself, the others begin anew."
+                f"{error} An LRSchedulerCallback continues by itself, the others begin anew."
             )
 
     def _begin_again(self) -> None:
@@ -182,7 +185,7 @@ class BackupAndRestore(Callback):
             raise RunError(
                 f"run {self.run.name} has {done} epochs, but there is no backup in {self.backup_dir} "
                 f"(one is deleted when a run ends well, unless delete_checkpoint=False). "
-                f"Go on from a checkpoint with training.load(path), or start another run."
+                f"Continue from a checkpoint with training.load(path), or start another run."
             )
         self.run.rewind(0)
         self.loop.epoch = 0
@@ -211,25 +214,7 @@ class BackupAndRestore(Callback):
         return remembered
 
 
-def warn_of_fresh_weights(loop: CallbackList) -> None:
-    """Warn where a resumed run is about to train on with the weights of a new model."""
-    left = loop.params.get("epochs")
-    if (
-        loop.restored
-        or loop.first_epoch == 0
-        or loop.stop_training
-        or not serialization.named(loop.model)
-    ):
-        return
-    if left is None or left > loop.first_epoch:
-        loop.warn(
-            f"Run {loop.run.name} goes on at epoch {loop.first_epoch}, but nothing brought its weights "
-            f"back: call training.load(path) before epochs(), or add BackupAndRestore. In a loop of "
-            f"your own that loaded them itself, set callbacks.restored = True before on_train_begin."
-        )
-
-
-def _key(callback: Callback) -> str:
+def _key(callback: Remembering) -> str:
     """What a run finds a policy again by: kind and monitor; equals are told apart by their place."""
     monitor = getattr(callback, "monitor", None)
     return f"{callback.kind} {monitor}" if isinstance(monitor, str) else callback.kind

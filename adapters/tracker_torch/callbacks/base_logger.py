@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tracker import BadValue, number
+from tracker import BadValue, number, numbers, ready_number
 from tracker.policies import averages
 from tracker_torch.callback import Callback, Logs
 
@@ -18,7 +18,7 @@ class BaseLogger(Callback):
 
     `Training` has one of its own. With `CallbackList` alone, put it first: it adds up the logs of
     ``on_train_batch_end``, each batch weighted by ``logs["size"]`` times ``logs["num_steps"]``, 1 by
-    default, as in Keras 2 (these two and ``batch`` are no metrics), and adds the averages to the
+    default, as in Keras 2 (these two and ``batch`` are not metrics), and adds the averages to the
     logs of ``on_epoch_end`` under names that are not there yet.
 
     Numbers and CPU tensors are added as doubles. A tensor on another device is added to a running
@@ -50,7 +50,8 @@ class BaseLogger(Callback):
         """
         if size is None:
             weight = 1.0
-        else:  # in every batch: the usual case without a call
+        else:
+            # In every batch: the usual case without a call.
             weight = size if size.__class__ is int and size > 0 else _weight(size)
         for name, value in values.items():
             # The usual case, in every batch, without another call.
@@ -79,7 +80,7 @@ class BaseLogger(Callback):
         sums = {
             name: mean.on_device for name, mean in self._means.items() if mean.on_device is not None
         }
-        for name, total in fetch(sums).items():
+        for name, total in numbers(sums).items():
             self._means[name].total += total
             self._means[name].on_device = None
         return {name: mean.value for name, mean in self._means.items()}
@@ -143,15 +144,8 @@ class _Mean:
 
 def _plain(value: Any, name: str) -> Any:
     """Return a float, or the tensor where reading it would wait for its device."""
-    if isinstance(value, Tensor):
-        if value.is_cpu:
-            try:
-                value = value.item()
-            except (RuntimeError, ValueError):  # more than one element
-                return number(value, name)
-        elif value.numel() == 1 and not (value.is_meta or value.is_complex()):
-            return value
-    return value if value.__class__ is float else number(value, name)  # or it says what is wrong
+    ready = ready_number(value, name)
+    return value if ready is None else ready
 
 
 def _weight(size: Any) -> float:
@@ -163,45 +157,3 @@ def _weight(size: Any) -> float:
 
 def _widest(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-def fetch(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Return every value as a float, reading each device once.
-
-    Raises:
-        BadValue: for a value that is not one number.
-    """
-    waiting: dict[torch.device, dict[str, torch.Tensor]] = {}
-    logs = {str(name): _plain(value, str(name)) for name, value in logs.items()}
-    for name, value in logs.items():
-        if isinstance(value, torch.Tensor):
-            waiting.setdefault(value.device, {})[name] = value.detach().reshape(())
-    read: dict[str, float] = {}
-    for device, group in waiting.items():
-        wide = [value.to(_widest(device)) for value in group.values()]
-        read.update(zip(group, torch.stack(wide).cpu().tolist(), strict=True))
-    return {name: read.get(name, value) for name, value in logs.items()}
-
-
-class BatchLogs(Mapping[str, Any]):
-    """What was logged in a batch; a tensor becomes a float when it is looked at, not before."""
-
-    __slots__ = ("_read", "raw")
-
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.raw = {str(name): value for name, value in raw.items()}
-        self._read: dict[str, float] = {}
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self._read:
-            self._read[name] = number(self.raw[name], name)
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.raw)
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))

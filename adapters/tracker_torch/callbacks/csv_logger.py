@@ -7,7 +7,7 @@ from pathlib import Path
 from tracker import CSVLog
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop import distributed
-from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.notices import UNWRITABLE
 
 
 class CSVLogger(Callback):

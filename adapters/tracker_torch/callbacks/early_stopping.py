@@ -78,12 +78,35 @@ class EarlyStopping(Callback):
         self._restored = False
         self._why: str | None = None
 
-    needs_model = property(lambda self: self.restore_best_weights)
-    wait = property(lambda self: self.state.wait)
-    best = property(lambda self: self.state.best)
-    best_epoch = property(lambda self: self.state.best_epoch)
-    stopped_epoch = property(lambda self: self.state.stopped_epoch)
-    stopped_by = property(lambda self: self.state.stopped_by)
+    @property
+    def needs_model(self) -> bool:
+        """Whether the best weights are kept."""
+        return self.restore_best_weights
+
+    @property
+    def wait(self) -> int:
+        """Epochs in a row without improvement."""
+        return self.state.wait
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self.state.best
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Its 0-based epoch."""
+        return self.state.best_epoch
+
+    @property
+    def stopped_epoch(self) -> int | None:
+        """The 0-based epoch that training was stopped at."""
+        return self.state.stopped_epoch
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Which rule stopped it."""
+        return self.state.stopped_by
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or where the resumed run left off."""
@@ -154,13 +177,15 @@ class EarlyStopping(Callback):
 
     def _load_best(self) -> bool:
         """The best epoch belongs to an attempt whose memory is gone: look for its checkpoint."""
-        found = [
-            one for one in distributed.share(self.run.checkpoints()) if one.epoch == self.best_epoch
+        best = [
+            checkpoint
+            for checkpoint in distributed.share(self.run.checkpoints())
+            if checkpoint.epoch == self.best_epoch
         ]
         why = "there is no checkpoint of that epoch"
         try:
-            if found:
-                load_checkpoint(found[-1], self.model)
+            if best:
+                load_checkpoint(best[-1], self.model)
                 return True
         except CheckpointError as error:
             why = f"its checkpoint cannot be loaded: {error}"

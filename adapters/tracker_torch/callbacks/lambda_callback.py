@@ -47,7 +47,7 @@ class LambdaCallback(Callback):
             if name not in HOOKS:
                 close = get_close_matches(name, HOOKS, 1)
                 hint = f" Did you mean {close[0]}?" if close else ""
-                raise UsageError(f"{name} is no hook: there are {', '.join(HOOKS)}.{hint}")
+                raise UsageError(f"{name} is not a hook: there are {', '.join(HOOKS)}.{hint}")
             if function is None:
                 continue
             if not callable(function):

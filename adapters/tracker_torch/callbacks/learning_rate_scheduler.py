@@ -20,7 +20,7 @@ class LearningRateScheduler(Callback):
         verbose: 1 prints what Keras prints.
 
     Raises:
-        BadValue: ``schedule`` takes other arguments, or returned something that is no rate.
+        BadValue: ``schedule`` takes other arguments, or returned something that is not a rate.
     """
 
     logs_rates = True
@@ -30,7 +30,7 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin; a resumed run goes on from the rates it had."""
+        """Begin; a resumed run continues with the rates it had."""
         saved, _ = self.join(config={"schedule": getattr(self.schedule, "__qualname__", "")})
         if not self.loop.has_its_rates:
             set_all_rates(self.optimizer, saved.get("rates"))
@@ -41,7 +41,9 @@ class LearningRateScheduler(Callback):
             name: [self.rule.step(epoch, rate) for rate in rates]
             for name, rates in all_rates(self.optimizer).items()
         }
-        rates = {name: [one.lr_after or 0.0 for one in group] for name, group in verdicts.items()}
+        rates = {
+            name: [verdict.lr_after or 0.0 for verdict in group] for name, group in verdicts.items()
+        }
         set_all_rates(self.optimizer, rates)
         for name in named(self.optimizer):
             if self.verbose:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -12,11 +12,9 @@ from tracker import BadValue, policies
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop import distributed
 from tracker_torch.loop.learning_rate import set_all_rates
+from tracker_torch.loop.loop import Loop
 from tracker_torch.state import scheduler_state
 from tracker_torch.state.serialization import named
-
-if TYPE_CHECKING:
-    from tracker_torch.callback_list import CallbackList
 
 
 class LRSchedulerCallback(Callback):
@@ -31,11 +29,11 @@ class LRSchedulerCallback(Callback):
         monitor: for ReduceLROnPlateau the metric to hand to it; ``"val_loss"`` by default.
         verbose: 1 prints every change.
 
-    A resumed run goes on from what had moved; settings that changed in between, such as
+    A resumed run continues from what had moved; settings that changed in between, such as
     ReduceLROnPlateau's patience, are those of the new scheduler.
 
     Raises:
-        BadValue: for what is no scheduler, another ``per``, or ReduceLROnPlateau per batch.
+        BadValue: for what is not a scheduler, another ``per``, or ReduceLROnPlateau per batch.
     """
 
     logs_rates = True
@@ -47,7 +45,7 @@ class LRSchedulerCallback(Callback):
         monitor: str | None = None,
         verbose: int = 0,
     ) -> None:
-        if not all(hasattr(scheduler, one) for one in ("step", "state_dict", "optimizer")):
+        if not all(hasattr(scheduler, name) for name in ("step", "state_dict", "optimizer")):
             raise BadValue(
                 f"scheduler is {scheduler!r}: it must be one of torch.optim.lr_scheduler, made for "
                 f"the optimizer: LRSchedulerCallback(CosineAnnealingLR(optimizer, T_max=50))."
@@ -64,11 +62,11 @@ class LRSchedulerCallback(Callback):
         self._before: float | None = None
         self._best_epoch: int | None = None
 
-    def set_loop(self, loop: CallbackList) -> None:
+    def set_loop(self, loop: Loop) -> None:
         """Have the scheduler saved with checkpoints, beside those that the loop has."""
         super().set_loop(loop)
         known = named(loop.scheduler)
-        if any(one is self.scheduler for one in known.values()):
+        if any(scheduler is self.scheduler for scheduler in known.values()):
             return
         if "" in known:
             known = {"0": known[""]}
@@ -87,7 +85,8 @@ class LRSchedulerCallback(Callback):
             self._go_on(self._initial, carried["moved"])
         elif self.loop.restored and (self._moved() or not saved.get("moved")):
             self._keep_changed_settings()
-        elif saved:  # also where the weights came back, and the scheduler did not
+        # Also where the weights came back, and the scheduler did not.
+        elif saved:
             self._go_on_without_a_backup(saved)
 
     def _go_on(self, state: Any, change: Any) -> None:

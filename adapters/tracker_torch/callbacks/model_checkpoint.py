@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker import BadValue, policies
 from tracker_torch.callback import Callback, Logs
-from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.state import checkpoint_file, serialization
 from tracker_torch.state.path_template import FileName
@@ -17,7 +17,7 @@ from tracker_torch.state.retention import File, KeptFiles
 
 
 class ModelCheckpoint(Callback):
-    """Save after epochs or steps: everything a training goes on from, or the weights.
+    """Save after epochs or steps: everything a training continues from, or the weights.
 
     A ``.pt`` file holds the ``state_dict`` of model, optimizer, scheduler and scaler, the state of
     the random generators, the epoch and the step; `load_checkpoint` brings them back. Every file
@@ -51,7 +51,6 @@ class ModelCheckpoint(Callback):
     """
 
     order = 1
-    needs_model = True
 
     def __init__(
         self,
@@ -94,8 +93,20 @@ class ModelCheckpoint(Callback):
         self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
         self._saved_step: int | None = None
 
-    best = property(lambda self: self.state.best)
-    best_epoch = property(lambda self: self.state.best_epoch)
+    @property
+    def needs_model(self) -> bool:
+        """Always: weights are what it saves."""
+        return True
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self.state.best
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Its 0-based epoch."""
+        return self.state.best_epoch
 
     @property
     def files(self) -> list[File]:

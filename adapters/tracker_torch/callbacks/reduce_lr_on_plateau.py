@@ -62,14 +62,29 @@ class ReduceLROnPlateau(Callback):
         self.monitor, self.verbose = monitor, verbose
         self.state = self.rule.initial()
 
-    wait = property(lambda self: self.state.wait)
-    best = property(lambda self: self.state.best)
-    best_epoch = property(lambda self: self.state.best_epoch)
-    cooldown_counter = property(lambda self: self.state.cooldown_counter)
+    @property
+    def wait(self) -> int:
+        """Epochs in a row without improvement."""
+        return self.state.wait
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self.state.best
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Its 0-based epoch."""
+        return self.state.best_epoch
+
+    @property
+    def cooldown_counter(self) -> int:
+        """How many epochs do not count from here on."""
+        return self.state.cooldown_counter
 
     def in_cooldown(self) -> bool:
         """Whether epochs do not count at present."""
-        return bool(self.cooldown_counter > 0)
+        return self.cooldown_counter > 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or with the wait, the best and the rates of the resumed run."""
@@ -86,10 +101,12 @@ class ReduceLROnPlateau(Callback):
         """Judge the epoch, and lower the rates where it is time."""
         value = self.watched(self.monitor, logs or {}, epoch)
         rates = all_rates(self.optimizer)
-        highest = max(rate for one in rates.values() for rate in one)
+        highest = max(rate for group in rates.values() for rate in group)
         self.state, verdict = self.rule.step(self.state, epoch, value, highest, logs or ())
         if verdict.verdict == "reduced":
-            rates = {name: [self.rule.lowered(rate) for rate in one] for name, one in rates.items()}
+            rates = {
+                name: [self.rule.lowered(rate) for rate in group] for name, group in rates.items()
+            }
             set_all_rates(self.optimizer, rates)
             self._tell(epoch, rates)
         saved = self.state.as_dict() | {"rates": rates}

@@ -11,7 +11,7 @@ from typing import Any
 from tracker import BadValue
 from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop import distributed
-from tracker_torch.loop.loop import UNWRITABLE
+from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.state.serialization import named, unwrap
 
@@ -20,7 +20,7 @@ class TensorBoard(Callback):
     """Write ``epoch_<metric>`` to ``train`` and ``validation`` below ``log_dir``, as Keras does.
 
     With ``update_freq``, ``batch_<metric>`` goes to ``batch``, with the step as its axis. Steps and
-    epochs go on when a run is resumed, and TensorBoard is told to drop what is written again.
+    epochs continue when a run is resumed, and TensorBoard is told to drop what is written again.
 
     Args:
         log_dir: is recorded with the run.
@@ -129,7 +129,7 @@ class TensorBoard(Callback):
         try:
             yield
         except Exception as error:
-            # Where TensorFlow is installed it does the writing, and its errors are no OSErrors.
+            # Where TensorFlow is installed it does the writing, and its errors are not OSErrors.
             foreign = type(error).__module__.startswith("tensorflow.")
             if not (foreign or isinstance(error, UNWRITABLE)):
                 raise

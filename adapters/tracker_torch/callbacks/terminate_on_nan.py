@@ -1,4 +1,4 @@
-"""TerminateOnNaN: ends training at the first batch whose loss is no finite number."""
+"""TerminateOnNaN: ends training at the first batch whose loss is not a finite number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class TerminateOnNaN(Callback):
     """Stop when a batch's ``loss`` is NaN or infinite.
 
     It looks at the loss of every batch, and so waits for the device at every batch;
-    ``EarlyStopping(check_finite=True)`` looks once an epoch.
+    ``EarlyStopping(check_finite=True)`` looks once per epoch.
 
     Args:
         raise_error: raise RuntimeError instead of stopping, so that no ``on_train_end`` is called

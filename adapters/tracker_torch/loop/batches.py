@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from tracker_torch.callback_list import CallbackList
+from tracker import Run
 from tracker_torch.loop.distributed import several
+from tracker_torch.loop.position import Position
 from tracker_torch.loop.progress import Progress, length
+from tracker_torch.loop.stop_request import StopRequest
+
+
+class _Hooks(Protocol):
+    """Who is told of every batch, and counts them: a `tracker_torch.CallbackList`."""
+
+    epoch: int
+    step: int
+    position: Position
+    stop_request: StopRequest
+
+    @property
+    def run(self) -> Run: ...
+    def warn(self, text: str) -> None: ...
+    def hears(self, hook: str) -> bool: ...
+    def on_train_batch_begin(self, batch: int) -> None: ...
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None: ...
+    def on_test_begin(self) -> None: ...
+    def on_test_batch_begin(self, batch: int) -> None: ...
+    def on_test_batch_end(self, batch: int) -> None: ...
+    def on_test_end(self) -> None: ...
 
 
 class Batches:
     """Walks over loaders for `Training`, and reports each batch once it is over.
 
     Args:
-        callbacks: what is told of every batch.
+        hooks: what is told of every batch.
         bar: drawn while batches of training are walked over.
         log_every: stream what was logged in every so many-th step; None for never.
 
@@ -24,58 +46,61 @@ class Batches:
         logged: what was logged in the batch at hand; None where nobody wants to know.
     """
 
-    def __init__(self, callbacks: CallbackList, bar: Progress, log_every: int | None) -> None:
-        self._callbacks, self._bar, self._every = callbacks, bar, log_every
+    def __init__(self, hooks: _Hooks, bar: Progress, log_every: int | None) -> None:
+        self._hooks, self._bar, self._every = hooks, bar, log_every
         self.logged: dict[str, Any] | None = None
+        # The number of the batch at hand, and whether its walk was broken off in it.
         self._open: int | None = None
-        self._left = False
-        self._reported: dict[str, Any] | None = None
+        self._broken_off = False
+        self._logged_before_break: dict[str, Any] | None = None
 
     @property
     def step(self) -> int:
-        """How many training batches are done, one that the loop was left in included."""
-        return self._callbacks.step + self._left
+        """How many training batches are done, one that the loop was broken off in included."""
+        return self._hooks.step + self._broken_off
 
     def train(self, loader: Iterable[Any]) -> Iterator[Any]:
         """Yield the batches of ``loader``; each is a step."""
-        self.settle()
-        callbacks = self._callbacks
-        begins = callbacks.hears("on_train_batch_begin")
-        heard = self._every or callbacks.hears("on_train_batch_end")
-        walk = callbacks.position.walk(loader, callbacks.warn)
-        stops = callbacks.flags
+        self.close_batch()
+        hooks = self._hooks
+        begins = hooks.hears("on_train_batch_begin")
+        heard = self._every or hooks.hears("on_train_batch_end")
+        walk = hooks.position.walk(loader, hooks.warn)
+        stop_flags = hooks.stop_request.flags
         try:
-            for number, batch in self._bar.over(walk, length(loader), callbacks.epoch):
+            for number, batch in self._bar.over(walk, length(loader), hooks.epoch):
                 if begins:
-                    callbacks.on_train_batch_begin(number)
+                    hooks.on_train_batch_begin(number)
                 if heard:
                     self.logged = {}
                 self._open = number
                 yield batch
                 if heard:
-                    self.settle()
-                elif self._open is not None:  # the usual case, and in every batch
+                    self.close_batch()
+                # The usual case, and in every batch.
+                elif self._open is not None:
                     self._open = None
-                    callbacks.step += 1
-                for flags in stops:
-                    # Ranks stop together, at the end of the epoch: one alone would leave the others waiting.
+                    hooks.step += 1
+                for flags in stop_flags:
+                    # Ranks stop together, at the end of the epoch: one alone would keep the others waiting.
                     if flags.get("stop_training") and not several():
                         return
         except GeneratorExit:
-            # By `break` or by an error, nobody can tell here: see `settle`.
-            self._left, self._reported, self.logged = self._open is not None, self.logged, None
+            # By `break` or by an error, nobody can tell here: see `close_batch`.
+            self._broken_off = self._open is not None
+            self._logged_before_break, self.logged = self.logged, None
             raise
 
     def test(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """Yield the batches of ``loader``, which are no steps; what is logged is no training batch's."""
-        callbacks, (outer, self.logged) = self._callbacks, (self.logged, None)
+        """Yield the batches of ``loader``, which are not steps; what is logged in them belongs to no training batch."""
+        hooks, (outer, self.logged) = self._hooks, (self.logged, None)
         try:
-            callbacks.on_test_begin()
+            hooks.on_test_begin()
             for number, batch in enumerate(loader):
-                callbacks.on_test_batch_begin(number)
+                hooks.on_test_batch_begin(number)
                 yield batch
-                callbacks.on_test_batch_end(number)
-            callbacks.on_test_end()
+                hooks.on_test_batch_end(number)
+            hooks.on_test_end()
         finally:
             self.logged = outer
 
@@ -86,16 +111,18 @@ class Batches:
                 kept = value.detach().clone() if isinstance(value, torch.Tensor) else value
                 self.logged[name] = kept
 
-    def settle(self, *, done: bool = True) -> None:
-        """Count and report the batch at hand, if one is; forget it where it is not done.
+    def close_batch(self, *, done: bool = True) -> None:
+        """Count and report the batch at hand, if there is one; forget it where it is not done.
 
         After a ``break`` it is still at hand when the epoch ends; after an error training ends.
         """
-        number, logged = self._open, self._reported if self._left else self.logged
-        self._open, self._left, self._reported, self.logged = None, False, None, None
+        number = self._open
+        logged = self._logged_before_break if self._broken_off else self.logged
+        self._open, self._broken_off = None, False
+        self._logged_before_break, self.logged = None, None
         if number is None or not done:
             return
-        callbacks = self._callbacks
-        callbacks.on_train_batch_end(number, logged)
-        if self._every and logged and callbacks.step % self._every == 0:
-            callbacks.run.log(logged, step=callbacks.step)
+        hooks = self._hooks
+        hooks.on_train_batch_end(number, logged)
+        if self._every and logged and hooks.step % self._every == 0:
+            hooks.run.log(logged, step=hooks.step)

@@ -19,16 +19,16 @@ def all_rates(optimizers: Any) -> Rates:
     Raises:
         UsageError: there is no optimizer.
     """
-    found = {
+    rates = {
         name: [float(group["lr"]) for group in optimizer.param_groups]
         for name, optimizer in named(optimizers).items()
     }
-    if not found:
+    if not rates:
         raise UsageError(
             "there is no optimizer whose learning rate could be read or set: "
             "pass optimizer= to Training or CallbackList."
         )
-    return found
+    return rates
 
 
 def set_all_rates(optimizers: Any, rates: Mapping[str, Sequence[float]] | None) -> None:
@@ -47,6 +47,6 @@ def set_all_rates(optimizers: Any, rates: Mapping[str, Sequence[float]] | None) 
 def logged(optimizers: Any) -> dict[str, float]:
     """Return each optimizer's first rate under Keras' names: ``learning_rate``, or with ``_<name>``."""
     return {
-        f"learning_rate_{name}" if name else "learning_rate": float(one.param_groups[0]["lr"])
-        for name, one in named(optimizers).items()
+        f"learning_rate_{name}" if name else "learning_rate": float(optimizer.param_groups[0]["lr"])
+        for name, optimizer in named(optimizers).items()
     }

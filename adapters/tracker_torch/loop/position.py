@@ -27,7 +27,7 @@ class Position:
     """Lets a resumed training see the same batches in the same order.
 
     A loader that shuffles by a generator of its own (``DataLoader(generator=…)``, or that of its
-    sampler, batch sampler or the sampler within that) goes on where that one was; others draw from
+    sampler, batch sampler or the sampler within that) continues where that one was; others draw from
     torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
     the batches that were done are read and passed over, with the generators as they were when that
     epoch began. An epoch may walk over several loaders, one after the other.
@@ -39,7 +39,7 @@ class Position:
 
     def __init__(self) -> None:
         self._generators: list[torch.Generator] = []
-        self._waiting: list[Any] = []
+        self._saved_states: list[Any] = []
         self._began: dict[str, Any] | None = None
         self._taken: list[int] = []
         self._length: int | None = None
@@ -58,7 +58,7 @@ class Position:
         }
 
     def begin(self, epoch: int, step: int) -> None:
-        """Note how many steps were done when an epoch began; one that goes on in the middle keeps its."""
+        """Note how many steps were done when an epoch began; one that continues in the middle keeps its own."""
         self._taken = []
         if self._resumed is None:
             self._start = (epoch, step)
@@ -68,8 +68,8 @@ class Position:
         return self._start[1] if self._start is not None and self._start[0] == epoch else None
 
     def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
-        """Go on from there; ``batch``: how many of the epoch's batches are done, None for all."""
-        self._waiting, self.in_epoch = list(saved["generators"]), batch is not None
+        """Continue from there; ``batch``: how many of the epoch's batches are done, None for all."""
+        self._saved_states, self.in_epoch = list(saved["generators"]), batch is not None
         if batch is not None and saved["began"] is not None:
             finished = list(saved.get("taken", ())[:-1])
             self._resumed = _Resumed(saved["began"], batch, finished, saved.get("length"))
@@ -137,8 +137,8 @@ class Position:
                 generator is known for known in self._generators
             ):
                 self._generators.append(generator)
-                if self._waiting:
-                    generator.set_state(self._waiting.pop(0))
+                if self._saved_states:
+                    generator.set_state(self._saved_states.pop(0))
 
     def _states(self) -> list[Any]:
         return [generator.get_state() for generator in self._generators]

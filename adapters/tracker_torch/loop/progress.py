@@ -50,7 +50,7 @@ class Progress:
                     bar.update(task, completed=done)
                 yield batch
 
-    def tell(self, epoch: int, metrics: Mapping[str, Any], seconds: float) -> None:
+    def report(self, epoch: int, metrics: Mapping[str, Any], seconds: float) -> None:
         """Print an epoch's metrics."""
         if self.shown:
             values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -64,5 +64,6 @@ def length(loader: Any) -> int | None:
     """Return how many batches there are, or None where the loader cannot know."""
     try:
         return len(loader)
-    except (TypeError, NotImplementedError):  # no __len__, or one that refuses
+    # It has no __len__, or one that refuses.
+    except (TypeError, NotImplementedError):
         return None

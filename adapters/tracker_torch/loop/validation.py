@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import index
 from typing import Any
 
@@ -10,7 +10,6 @@ from torch import nn
 
 from tracker import BadValue, UsageError
 from tracker.policies import validation
-from tracker_torch.callback import Callback
 from tracker_torch.state.serialization import named
 
 
@@ -18,48 +17,10 @@ def epochs(value: Any) -> int:
     """Return how many epochs there are.
 
     Raises:
-        BadValue: it is no whole number of 0 or more.
+        BadValue: it is not a whole number of 0 or more.
     """
     hint = "Count all epochs of the training, those of a resumed run's earlier attempts included."
     return validation.count(value, "epochs", hint=hint)
-
-
-def callbacks(value: Iterable[Callback] | Callback | None) -> list[Callback]:
-    """Return the callbacks; one alone is a list of one, None of none.
-
-    Raises:
-        UsageError: one of them is no callback of ours, with what to write instead.
-    """
-    given: Iterable[Any]
-    if value is None:
-        given = ()
-    elif isinstance(value, Iterable):
-        given = value
-    else:
-        given = (value,)
-    return [callback(one) for one in given]
-
-
-def callback(value: Any) -> Callback:
-    """Return ``value``.
-
-    Raises:
-        UsageError: it is no callback of ours.
-    """
-    if isinstance(value, Callback):
-        return value
-    kind = value if isinstance(value, type) else type(value)
-    made = (
-        "it is the class: write it with its arguments in brackets"
-        if isinstance(value, type)
-        else (
-            "it is no tracker_torch.Callback: import the one of the same name from tracker_torch, "
-            "or derive yours from tracker_torch.Callback"
-        )
-    )
-    raise UsageError(
-        f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {made}."
-    )
 
 
 def check_trained(model: Any, optimizer: Any) -> None:
@@ -68,16 +29,16 @@ def check_trained(model: Any, optimizer: Any) -> None:
     Raises:
         UsageError: one of them is something else.
     """
-    for one in named(model).values():
-        if not isinstance(one, nn.Module):
+    for module in named(model).values():
+        if not isinstance(module, nn.Module):
             raise UsageError(
-                f"{_whose('model', model, one)}: pass a torch.nn.Module, or a mapping or sequence "
+                f"{_whose('model', model, module)}: pass a torch.nn.Module, or a mapping or sequence "
                 f"of them."
             )
-    for one in named(optimizer).values():
-        if not hasattr(one, "param_groups"):
+    for candidate in named(optimizer).values():
+        if not hasattr(candidate, "param_groups"):
             raise UsageError(
-                f"{_whose('optimizer', optimizer, one)}: pass a torch.optim.Optimizer, or a "
+                f"{_whose('optimizer', optimizer, candidate)}: pass a torch.optim.Optimizer, or a "
                 f"mapping or sequence of them."
             )
 
@@ -91,12 +52,12 @@ def metrics(call: str, value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         given: what was logged by keyword.
 
     Raises:
-        BadValue: ``value`` is no mapping: a number without a name, or an epoch's.
+        BadValue: ``value`` is not a mapping: a number without a name, or an epoch's.
     """
     if value is None:
         return dict(given)
     if isinstance(value, Mapping):
-        return {**{str(name): one for name, one in value.items()}, **given}
+        return {**{str(name): logged for name, logged in value.items()}, **given}
     if call == "log_epoch" and _whole(value) is not None and not hasattr(value, "shape"):
         raise BadValue(
             f"log_epoch takes metrics, not the epoch number {value}, which it knows: "
@@ -108,11 +69,10 @@ def metrics(call: str, value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _whose(what: str, things: Any, one: Any) -> str:
-    kind = type(one).__name__
-    if one is things:
-        return f"{what} is {'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
-    return f"{what} holds {'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
+def _whose(what: str, things: Any, wrong: Any) -> str:
+    kind = type(wrong).__name__
+    verb = "is" if wrong is things else "holds"
+    return f"{what} {verb} {'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
 
 
 def _whole(value: Any) -> int | None:

@@ -9,32 +9,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from tracker_torch.loop import distributed
 from tracker_torch.state.serialization import named, unwrap
 
 _SHOWN = (bool, int, float, str, type(None))
 
 
-def describe(loop: Any) -> dict[str, Any]:
-    """Return JSON-ready sections for ``run.capture``: model, optimizer, scheduler, torch, distributed."""
+def describe(model: Any, optimizer: Any, scheduler: Any, scaler: Any) -> dict[str, Any]:
+    """Return JSON-ready sections for ``run.capture``: model, optimizer, scheduler, torch."""
     return {
-        "model": _each(loop.model, _model),
-        "optimizer": _each(loop.optimizer, _optimizer),
-        "scheduler": _each(loop.scheduler, lambda scheduler: {"class": _class(scheduler)}),
+        "model": _each(model, _model),
+        "optimizer": _each(optimizer, _optimizer),
+        "scheduler": _each(scheduler, lambda scheduler: {"class": _class(scheduler)}),
         "torch": {
             "version": torch.__version__,
             "cuda": torch.version.cuda,
             "device_name": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "deterministic": torch.are_deterministic_algorithms_enabled(),
-            "grad_scaler": bool(loop.scaler is not None and loop.scaler.is_enabled()),
+            "grad_scaler": bool(scaler is not None and scaler.is_enabled()),
         },
-        "distributed": distributed.describe(),
     }
 
 
 def _each(things: Any, describe_one: Any) -> Any:
-    found = {name: describe_one(thing) for name, thing in named(things).items()}
-    return found.get("", found) if found else None
+    described = {name: describe_one(thing) for name, thing in named(things).items()}
+    return described.get("", described) if described else None
 
 
 def _model(module: nn.Module) -> dict[str, Any]:

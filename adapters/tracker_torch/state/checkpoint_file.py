@@ -110,8 +110,8 @@ def load_parts(
 
 def _has(payload: Mapping[str, Any], part: str, target: Any) -> bool:
     """A scaler that was switched off has an empty state, which says nothing to one that is not."""
-    found = payload.get(part)
-    return found is not None and (bool(found) or not serialization.state_of(target))
+    state = payload.get(part)
+    return state is not None and (bool(state) or not serialization.state_of(target))
 
 
 def _payload(path: Path) -> dict[str, Any]:
@@ -130,15 +130,16 @@ def _verified(source: str | Path | Checkpoint) -> Path:
     if not isinstance(source, Checkpoint):
         return Path(source)
     path = Path(source.path)
-    found = inspect_file(path.resolve())  # who moved the file may have put a link in its place
-    if found is None:
+    # Who moved the file may have put a link in its place.
+    present = inspect_file(path.resolve())
+    if present is None:
         raise CheckpointError(
             f"the file {path} of checkpoint {source.id} is missing, or cannot be read."
         )
-    if not is_same(found, source):
+    if not is_same(present, source):
         raise CheckpointError(
-            f"{path} is not the file that was saved: it has {found.bytes} bytes and the sha256 "
-            f"{found.sha256[:12]}…, recorded were {source.bytes} bytes and {source.sha256[:12]}…. "
+            f"{path} is not the file that was saved: it has {present.bytes} bytes and the sha256 "
+            f"{present.sha256[:12]}…, recorded were {source.bytes} bytes and {source.sha256[:12]}…. "
             f"It was changed or replaced since."
         )
     return path
@@ -178,7 +179,7 @@ class _Several(nn.Module):
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self._modules.update(modules)
-        if len(self.state_dict()) < sum(len(one.state_dict()) for one in modules.values()):
+        if len(self.state_dict()) < sum(len(module.state_dict()) for module in modules.values()):
             raise UsageError(
                 f"the models are named {', '.join(map(repr, modules))}, and two of their tensors would "
                 f"have the same name in a .safetensors file: name them otherwise, or save a .pt file."

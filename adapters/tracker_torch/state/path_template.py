@@ -45,7 +45,7 @@ class FileName:
         if path.suffix not in SUFFIXES:
             raise BadValue(
                 f"filepath is {self.template!r}: it must end in one of {', '.join(SUFFIXES)}. "
-                f".pt holds everything to go on from, .safetensors the weights."
+                f".pt holds everything to continue from, .safetensors the weights."
             )
         try:
             parsed = list(Formatter().parse(self.template))

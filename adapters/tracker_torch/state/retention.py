@@ -45,7 +45,7 @@ class KeptFiles:
         """Return ``path``, or the next version of it where the file there is not this run's."""
         if self.overwrite or not run.recording or not _taken(path):
             return path
-        own = {one.path for one in run.checkpoints()} | self._links
+        own = {checkpoint.path for checkpoint in run.checkpoints()} | self._links
         for candidate in versions(path):
             if not _taken(candidate) or own & {candidate.absolute(), _target(candidate)}:
                 break
@@ -90,15 +90,15 @@ class KeptFiles:
 
         A file that is there, but of which the database says nothing now, waits for the next turn.
         """
-        for one in list(self.going):
-            facts = dict(one)
+        for condemned in list(self.going):
+            facts = dict(condemned)
             path = self.name.folder / facts.pop("file")
-            there = [found for found in run.checkpoints() if found.path == path]
-            if not there and _taken(path):
+            recorded = [entry for entry in run.checkpoints() if entry.path == path]
+            if not recorded and _taken(path):
                 continue
-            self.going.remove(one)
+            self.going.remove(condemned)
             # Without a file: an earlier attempt deleted it before it was killed.
-            if not there or run.prune_checkpoints(there, why=facts["reason"]):
+            if not recorded or run.prune_checkpoints(recorded, why=facts["reason"]):
                 record(path, **facts)
 
     def _others(self, short: str) -> list[File]:

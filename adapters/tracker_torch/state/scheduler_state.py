@@ -19,7 +19,8 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        copied = copy.copy(value)  # MultiStepLR's Counter stays one
+        # MultiStepLR's Counter stays one.
+        copied = copy.copy(value)
         for key, item in value.items():
             copied[key] = snapshot(item)
         return copied
@@ -58,7 +59,8 @@ def merged(before: Any, change: Any) -> Any:
             result[key] = merged(before.get(key), item)
         return result
     if before and _nested(before) and _nested(change):
-        if len(before) != len(change):  # other schedulers than before: they begin anew
+        # Other schedulers than before begin anew.
+        if len(before) != len(change):
             return snapshot(before)
         return [merged(old, new) for old, new in zip(before, change, strict=True)]
     return snapshot(change)
@@ -78,21 +80,23 @@ def recordable(value: Any) -> Any:
         return {key: recordable(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return [recordable(item) for item in value]
-    raise TypeError(f"a {type(value).__name__} is no plain data")
+    raise TypeError(f"a {type(value).__name__} is not plain data")
 
 
 def _nested(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(item, Mapping) for item in value)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor):
-        both = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
-        return both and torch.equal(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return one is other or (
-        isinstance(one, _SCALARS) and isinstance(other, _SCALARS) and one == other
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor) or isinstance(second, torch.Tensor):
+        both = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+        return both and torch.equal(first, second)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(
+            _same(first[key], second[key]) for key in first
+        )
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return first is second or (
+        isinstance(first, _SCALARS) and isinstance(second, _SCALARS) and first == second
     )

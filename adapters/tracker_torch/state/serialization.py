@@ -50,7 +50,8 @@ def named(things: T | Mapping[str, T] | Iterable[T] | None) -> dict[str, T]:
         return {str(name): thing for name, thing in things.items()}
     if isinstance(things, (list, tuple)):
         return {str(number): thing for number, thing in enumerate(things)}
-    return {"": cast("T", things)}  # what else can be walked through is one thing, too
+    # What else can be iterated over is one thing, too.
+    return {"": cast("T", things)}
 
 
 def state_of(things: Any) -> Any:
@@ -100,10 +101,10 @@ def _with_counters(state: Any) -> Any:
         return [_with_counters(item) for item in state]
     if not isinstance(state, dict) or isinstance(state, OrderedDict):
         return state
-    found = {name: _with_counters(item) for name, item in state.items()}
-    if "milestones" in found and isinstance(found["milestones"], dict):
-        found["milestones"] = Counter(found["milestones"])
-    return found
+    restored = {name: _with_counters(item) for name, item in state.items()}
+    if "milestones" in restored and isinstance(restored["milestones"], dict):
+        restored["milestones"] = Counter(restored["milestones"])
+    return restored
 
 
 def _names(states: Mapping[str, Any]) -> str:
@@ -175,7 +176,7 @@ def set_rng_state(states: Mapping[str, Any]) -> None:
 
 
 def collect(loop: Any) -> dict[str, Any]:
-    """Return what a training goes on from: models, optimizers, scheduler, scaler, RNG, epoch, step."""
+    """Return what a training continues from: models, optimizers, scheduler, scaler, RNG, epoch, step."""
     payload = {part: state_of(getattr(loop, part)) for part in PARTS}
     return {FORMAT: VERSION, **payload, "rng": rng_state(), **place(loop)}
 
@@ -236,7 +237,8 @@ def write(payload: Mapping[str, Any], path: Path) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    with path.open("wb") as file:  # given a path, torch turns a full disk into a RuntimeError
+    # Given a path, torch turns a full disk into a RuntimeError.
+    with path.open("wb") as file:
         torch.save(plain(payload), file)
 
 
@@ -278,7 +280,8 @@ def read(path: str | Path) -> Any:
         raise CheckpointError(f"there is no file {path}.") from error
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(  # torch goes on to advise weights_only=False
+        # Torch adds the advice to pass weights_only=False.
+        raise CheckpointError(
             f"{path} cannot be read with weights_only=True ({why.split('. ')[0].rstrip('.')}). "
-            f"It is incomplete, or no checkpoint of tensors and plain data."
+            f"It is incomplete, or not a checkpoint of tensors and plain data."
         ) from error
