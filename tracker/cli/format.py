@@ -45,7 +45,7 @@ def cell(value: Any, column: Column) -> str:
     if isinstance(value, str):
         return shortened(visible(value), column.name)
     if isinstance(value, bool):
-        return "yes" if value else NOTHING
+        return _flag(value) if column.kind == "flag" else parameter(value)
     if column.kind == "time":
         return local(value)
     if column.name == "bytes":
@@ -55,6 +55,10 @@ def cell(value: Any, column: Column) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value) if isinstance(value, int) else parameter(value)
+
+
+def _flag(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def shortened(text: str, name: str) -> str:

@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 from tracker import values
 from tracker.checkpointing.registry import Checkpoint
-from tracker.errors import BadValue, RunClosed
+from tracker.errors import BadValue, RunClosed, UsageError
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -76,6 +76,12 @@ class Run:
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
         self._numbers = _numbers()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            f"The run {self.name} cannot be pickled or copied: one process records it. Start a run in the other "
+            f"process, with tracker.start_run(parent={self.id!r}), and leave this one out of what is pickled."
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"

@@ -93,8 +93,8 @@ class Database:
         Raises:
             StoreError: when the database cannot be reached or read.
         """
-        with in_use(self.location), ExitStack() as opened:
-            with translated(self.location):
+        with in_use(self.location, to_read=True), ExitStack() as opened:
+            with translated(self.location, to_read=True):
                 self._check_file()
                 connection = self._connected()
                 opened.enter_context(self._dropped_on_errors())
@@ -191,15 +191,15 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
         NotATrackerDatabase, DatabaseTooNew, DatabaseTooOld: see `tracker.errors`.
     """
     location = database if isinstance(database, Location) else locate(database)
-    with translated(location):
+    with translated(location, to_read=True):
         exists = location.exists()
         if exists:
             schema.check_file(location)
     if not exists:
         yield Reader(location, None)
         return
-    with in_use(location), ExitStack() as opened:
-        with translated(location):
+    with in_use(location, to_read=True), ExitStack() as opened:
+        with translated(location, to_read=True):
             connection = opened.enter_context(_open_to_read(location))
             opened.enter_context(connection.begin())
             state = schema.state(connection, location)
@@ -232,7 +232,7 @@ def peek(location: Location) -> str:
     Raises:
         NotATrackerDatabase, DatabaseTooNew: for what must not be touched.
     """
-    with translated(location):
+    with translated(location, to_read=True):
         if not location.exists():
             return "absent"
         schema.check_file(location)

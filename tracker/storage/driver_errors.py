@@ -14,7 +14,7 @@ from filelock import Timeout
 from sqlalchemy.exc import DBAPIError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
-from tracker.storage.location import Location
+from tracker.storage.location import Location, unreadable
 
 _BUSY = frozenset(
     {
@@ -57,23 +57,28 @@ def is_not_writable(error: BaseException) -> bool:
 
 
 @contextmanager
-def in_use(location: Location) -> Iterator[None]:
-    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own."""
+def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own.
+
+    ``to_read``: nothing would be written.
+    """
     try:
         yield
     except Timeout as error:
         raise _busy(location) from error
     except DBAPIError as error:
-        raise _meaning(error, location) from error
+        raise _meaning(error, location, to_read) from error
 
 
 @contextmanager
-def translated(location: Location) -> Iterator[None]:
-    """Turn what opening a database raises into `StoreError`s that name it."""
+def translated(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what opening a database raises into `StoreError`s that name it; ``to_read``: nothing would be written."""
     try:
-        with in_use(location):
+        with in_use(location, to_read=to_read):
             yield
     except PermissionError as error:
+        if to_read:
+            raise unreadable(location, error) from error
         raise NotWritable(
             f"{error.filename or location} cannot be written: {error.strerror}."
         ) from error
@@ -93,10 +98,12 @@ def _busy(location: Location) -> DatabaseBusy:
     )
 
 
-def _meaning(error: DBAPIError, location: Location) -> StoreError:
+def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError:
     code, text = code_of(error), str(error.orig).strip()
     if code in _BUSY:
         return _busy(location)
+    if code in _NOT_WRITABLE and to_read:
+        return StoreError(f"The database {location} cannot be read: {text}.")
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
     if code in _DAMAGED:
