@@ -328,5 +328,8 @@ METRIC_DEFINITION = _table(MetricDefinition)
 FACT = _table(Fact)
 FORMER_PARAM = _table(FormerParam)
 
+OF_STEPS = SUMMARY.c.last_epoch.is_(None)
+"""Whether a row of ``summary`` is about steps: no epoch has its metric."""
+
 ALL = tuple(Table.metadata.tables.values())
 """Parents before their children."""

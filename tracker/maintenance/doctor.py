@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
-from tracker.models import EPOCH, METRIC, RUN, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
 from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
@@ -28,7 +28,7 @@ from tracker.recording.recovery import recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import writing
-from tracker.storage.step_summaries import OF_STEPS, runs_with_wrong_step_summaries
+from tracker.storage.step_summaries import runs_with_wrong_step_summaries
 from tracker.storage.summaries import summarize
 
 _MOST_PROBLEMS = 20

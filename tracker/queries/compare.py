@@ -21,7 +21,10 @@ from tracker.values import join, param_decode
 
 @dataclass(frozen=True)
 class MetricOfRun:
-    """One metric of one run; ``restored`` is its value at the epoch whose weights were restored."""
+    """One metric of one run; ``restored`` is its value at the epoch whose weights were restored.
+
+    A metric that no epoch has, has steps instead.
+    """
 
     best: float | None
     best_epoch: int | None
@@ -29,6 +32,9 @@ class MetricOfRun:
     restored_epoch: int | None
     last: float | None
     last_epoch: int | None
+    best_step: int | None = None
+    restored_step: None = None
+    last_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def metrics_of(
         monitor, run = best_and_last(summary, directions), summary.run_id
         found.setdefault(summary.name, [None] * len(ids))[places[run]] = MetricOfRun(
             monitor.best, monitor.best_epoch, at_restored.get((run, summary.name)), restored[run],
-            monitor.last, monitor.last_epoch,
+            monitor.last, monitor.last_epoch, best_step=monitor.best_step, last_step=monitor.last_step,
         )  # fmt: skip
     return found
 
@@ -114,7 +120,7 @@ def _at(reader: Reader, epochs: dict[str, int | None]) -> dict[tuple[str, str], 
     }
 
 
-Together = Callable[[float | None, int | None], Any]
+Together = Callable[[float | None, int | None, int | None], Any]
 
 
 def listing(
@@ -129,7 +135,7 @@ def listing(
         found: what was compared.
         metrics: which metrics.
         everything: also the params that are the same in all runs.
-        together: makes one cell of a value and its epoch; without it these are two rows.
+        together: makes one cell of a value, its epoch and its step; without it these are rows of their own.
     """
     rows: list[Sequence[Any]] = []
     runs = list(found.runs.values())
@@ -149,13 +155,19 @@ def listing(
 def _metric_rows(
     name: str, which: str, values: list[MetricOfRun | None], together: Together | None
 ) -> list[Sequence[Any]]:
-    pairs = [
-        (None, None) if one is None else (getattr(one, which), getattr(one, f"{which}_epoch"))
-        for one in values
+    cells = [
+        (None, None, None)
+        if metric is None
+        else tuple(getattr(metric, f"{which}{part}") for part in ("", "_epoch", "_step"))
+        for metric in values
     ]
     if together is not None:
-        return [[f"{name} {which}", *(together(value, epoch) for value, epoch in pairs)]]
-    return [
-        [f"{name} {which}", *(value for value, _ in pairs)],
-        [f"{name} {which}_epoch", *(epoch for _, epoch in pairs)],
+        return [[f"{name} {which}", *(together(*cell) for cell in cells)]]
+    of_values, of_epochs, of_steps = zip(*cells, strict=True)
+    rows: list[Sequence[Any]] = [
+        [f"{name} {which}", *of_values],
+        [f"{name} {which}_epoch", *of_epochs],
     ]
+    if any(step is not None for step in of_steps):
+        rows.append([f"{name} {which}_step", *of_steps])
+    return rows

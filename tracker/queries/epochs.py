@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
-from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SERIES, SUMMARY
 from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
 from tracker.queries.selection import Order, Selection, selected_rows
@@ -126,7 +126,7 @@ def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
         who = f"The run {labels(reader.connection, ids)[ids[0]]} has no metric {brief(metric)}"
     else:
         who += f" has a metric {brief(metric)}"
-    names = _known(reader, SUMMARY, ids)
+    names = _known(reader, SUMMARY, ids, ~OF_STEPS)
     if metric in _known(reader, SERIES, ids):
         return (
             f"{brief(metric)} is a step metric: read it with tracker.metrics(…, names=[{brief(metric)}]). "
@@ -135,8 +135,10 @@ def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
     return f"{who}: {nearest(metric, names, most=20)}"
 
 
-def _known(reader: Reader, table: Any, ids: Sequence[str] | None) -> list[str]:
-    statement = select(table.c.name).distinct().order_by(table.c.name)
+def _known(
+    reader: Reader, table: Any, ids: Sequence[str] | None, *tests: ColumnElement[bool]
+) -> list[str]:
+    statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
     rows = in_chunks(reader.connection, statement, table.c.run_id, ids)
     return list(dict.fromkeys(row.name for row in rows))
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, func, literal, select
 
-from tracker.models import DECISION, POLICY, SUMMARY
+from tracker.models import DECISION, OF_STEPS, POLICY, SUMMARY
 from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
 from tracker.storage.chunks import in_chunks
@@ -23,7 +23,10 @@ _FEW_NAMES = 100
 
 
 class BestAndLast(NamedTuple):
-    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights."""
+    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights.
+
+    The epochs are None for a metric that no epoch has, the steps for every other.
+    """
 
     monitor: str | None = None
     best: float | None = None
@@ -31,6 +34,8 @@ class BestAndLast(NamedTuple):
     last: float | None = None
     last_epoch: int | None = None
     restored_epoch: int | None = None
+    best_step: int | None = None
+    last_step: int | None = None
 
 
 NOTHING_RECORDED = BestAndLast()
@@ -49,7 +54,7 @@ def monitored(
     keys: Sequence[str] | None,
     directions: Directions,
 ) -> dict[str, BestAndLast]:
-    """Return the monitored metric by run, of runs that have one.
+    """Return the monitored metric by run, of runs that have one: one of epochs, where there are any.
 
     Args:
         connection: a read transaction.
@@ -61,7 +66,7 @@ def monitored(
     monitors = _monitors(connection, keys) | declared
     names = sorted({_USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
-    for run, summaries in _summaries(connection, keys, names).items():
+    for run, summaries in _summaries(connection, keys, names, ~OF_STEPS).items():
         monitor = monitors.get(run)
         if monitor is not None and monitor.name in summaries:
             found[run] = best_and_last(summaries[monitor.name], directions, monitor.mode)
@@ -69,7 +74,7 @@ def monitored(
             found[run] = best_and_last(summaries[_USUAL], directions)
     others = [run for run in ids if run not in found]
     for run, summaries in _summaries(connection, others, None).items():
-        found[run] = best_and_last(_headline(summaries, directions), directions)
+        found[run] = _headline(summaries, monitors.get(run), directions)
     return _with_restored(connection, keys, found)
 
 
@@ -90,10 +95,18 @@ def wanted_first(names: Iterable[str], directions: Directions) -> list[str]:
     return sorted(names, key=rank)
 
 
-def _headline(summaries: Mapping[str, Any], directions: Directions) -> Any:
-    """Return the summary that stands for a run which monitors nothing: one of epochs, if it has any."""
-    of_epochs = [name for name, row in summaries.items() if row.last_epoch is not None]
-    return summaries[wanted_first(of_epochs or summaries, directions)[0]]
+def _headline(
+    summaries: Mapping[str, Any], monitor: _Monitor | None, directions: Directions
+) -> BestAndLast:
+    """Return the metric that stands for a run: the monitored one, else the one that is wanted first.
+
+    It is one of epochs, where the run has any.
+    """
+    of_epochs = {name: row for name, row in summaries.items() if row.last_epoch is not None}
+    candidates = of_epochs or summaries
+    if monitor is not None and monitor.name in candidates:
+        return best_and_last(candidates[monitor.name], directions, monitor.mode)
+    return best_and_last(candidates[wanted_first(candidates, directions)[0]], directions)
 
 
 def best_and_last(summary: Any, directions: Directions, mode: str | None = None) -> BestAndLast:
@@ -109,10 +122,19 @@ def best_and_last(summary: Any, directions: Directions, mode: str | None = None)
         last = join(last, kind)
     if mode not in ("min", "max"):
         mode = directions.of(summary.name, summary.run_id).mode
-    best, best_epoch = {
-        "min": (summary.min, summary.min_epoch), "max": (summary.max, summary.max_epoch),
-    }.get(mode or "", (None, None))  # fmt: skip
-    return BestAndLast(summary.name, best, best_epoch, last, summary.last_epoch)
+    best, best_epoch, best_step = {
+        "min": (summary.min, summary.min_epoch, summary.min_step),
+        "max": (summary.max, summary.max_epoch, summary.max_step),
+    }.get(mode or "", (None, None, None))
+    return BestAndLast(
+        summary.name,
+        best,
+        best_epoch,
+        last,
+        summary.last_epoch,
+        best_step=best_step,
+        last_step=summary.last_step,
+    )
 
 
 def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
@@ -153,10 +175,13 @@ def _acted(connection: Connection, judges: Mapping[str, Sequence[Any]]) -> dict[
 
 
 def _summaries(
-    connection: Connection, keys: Sequence[str] | None, names: Sequence[str] | None
+    connection: Connection,
+    keys: Sequence[str] | None,
+    names: Sequence[str] | None,
+    *tests: ColumnElement[bool],
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `SUMMARY` by run and metric; of these metrics, or of all."""
-    statement = select(SUMMARY)
+    statement = select(SUMMARY).where(*tests)
     if names is not None and len(names) < _FEW_NAMES:
         # Of the two indices the runs' is the one to use: an expression keeps SQLite off the names'.
         name = SUMMARY.c.name if keys is None else func.coalesce(SUMMARY.c.name, "")

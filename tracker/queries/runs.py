@@ -25,7 +25,8 @@ from tracker.values import param_decode
 COLUMNS = columns(
     RUN.c.id, RUN.c.name, RUN.c.experiment, RUN.c.status, RUN.c.started, RUN.c.seconds, RUN.c.epochs,
     Column("monitor", "text"), Column("best", "number"), Column("best_epoch", "optional"),
-    Column("restored_epoch", "optional"), Column("last", "number"), Column("last_epoch", "optional"),
+    Column("best_step", "optional"), Column("restored_epoch", "optional"), Column("last", "number"),
+    Column("last_epoch", "optional"), Column("last_step", "optional"),
     RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note, Column("parent", "text"),
 )  # fmt: skip
 

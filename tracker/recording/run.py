@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 from tracker import values
 from tracker.checkpointing.registry import Checkpoint
-from tracker.errors import BadValue, RunClosed
+from tracker.errors import BadValue, RunClosed, UsageError
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -78,6 +78,12 @@ class Run:
         self._numbers = _numbers()
         self._reported: set[str] = set()
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            f"The run {self.name} cannot be pickled or copied: one process records it. Start a run in the other "
+            f"process, with tracker.start_run(parent={self.id!r}), and leave this one out of what is pickled."
+        )
+
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
 
@@ -125,6 +131,8 @@ class Run:
         *,
         seconds: float | None = None,
         learning_rate: float | None = None,
+        step: int | None = None,
+        learning_rates: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Record an epoch; durable when this returns. A second call for the same epoch adds to it.
 
@@ -133,9 +141,12 @@ class Run:
             metrics: names and one number each.
             seconds: how long the epoch took; since the previous one (or the start) by default.
             learning_rate: the one that the epoch was trained with, when known.
+            step: how many training batches the run had done at its end, those of earlier attempts included.
+            learning_rates: of each parameter group, by name, the first and the last one of the epoch.
 
         Raises:
-            BadValue: if epoch is not a non-negative integer, a metric not one number, or metrics not a dict.
+            BadValue: if epoch or step is not a non-negative integer, a metric not one number, metrics not a
+                dict, or learning_rates not a dict of pairs of numbers.
         """
         self.check_open()
         number = epoch_number(epoch)
@@ -148,8 +159,15 @@ class Run:
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
+        steps_done = None if step is None else values.whole(step, "step", least=0)
+        rates = None if learning_rates is None else _rates(learning_rates)
         started, took = self._epochs.take(number, seconds)
-        self.writer.record(entries.epoch(self.id, self.attempt, number, started, took, rate, plain))
+        self.writer.record(
+            entries.epoch(
+                self.id, self.attempt, number, started, took, rate, plain,
+                step=steps_done, learning_rates=rates,
+            )
+        )  # fmt: skip
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
@@ -283,6 +301,16 @@ class Run:
             lambda reader: resume.history(reader, self.id, self.first_epoch)[0], []
         )
 
+    def steps_done(self) -> int:
+        """Return how many training batches the run had done before `first_epoch`; 0 where nobody said.
+
+        It is what `log_epoch` was told with the last effective epoch; a resumed training continues counting
+        there. Raises as `history` does.
+        """
+        return self.writer.query(
+            lambda reader: resume.steps_done(reader, self.id, self.first_epoch), 0
+        )
+
     def rewind(self, epoch: int) -> None:
         """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
 
@@ -386,6 +414,24 @@ class Run:
             self.finish()
         else:
             self.fail(error)
+
+
+def _rates(given: Mapping[str, tuple[float, float]]) -> str:
+    """Return the learning rates of parameter groups as JSON: by group, the first and the last."""
+    try:
+        pairs = [(name, (first, last)) for name, (first, last) in given.items()]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise values.no_mapping(
+            given, "learning_rates", "a dict of groups and their first and last learning rate"
+        ) from error
+    return values.to_json(
+        {
+            values.name_text(name): [
+                values.number(rate, f"learning_rates of {name}") for rate in pair
+            ]
+            for name, pair in pairs
+        }
+    )
 
 
 def _numbers() -> dict[str, count[int]]:

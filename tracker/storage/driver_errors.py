@@ -12,7 +12,7 @@ from filelock import Timeout
 from sqlalchemy.exc import DBAPIError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
-from tracker.storage.location import Location
+from tracker.storage.location import Location, unreadable
 
 _BUSY = frozenset(
     {
@@ -54,13 +54,22 @@ def is_not_writable(error: BaseException) -> bool:
     return code_of(error) in _NOT_WRITABLE
 
 
-def in_use_error(error: Timeout | DBAPIError, location: Location) -> StoreError:
-    """Return what a lock file or a driver has raised as an error that names the database."""
-    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location)
+def in_use_error(
+    error: Timeout | DBAPIError, location: Location, *, to_read: bool = False
+) -> StoreError:
+    """Return what a lock file or a driver has raised as an error that names the database.
+
+    ``to_read``: nothing would be written.
+    """
+    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
 
-def opening_error(error: OSError | ModuleNotFoundError, location: Location) -> StoreError | None:
+def opening_error(
+    error: OSError | ModuleNotFoundError, location: Location, *, to_read: bool = False
+) -> StoreError | None:
     """Return what opening a database has raised as an error that names it; None for somebody else's."""
+    if isinstance(error, PermissionError) and to_read:
+        return unreadable(location, error)
     if isinstance(error, PermissionError):
         return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
     if isinstance(error, OSError):
@@ -76,10 +85,12 @@ def _busy(location: Location) -> DatabaseBusy:
     )
 
 
-def _meaning(error: DBAPIError, location: Location) -> StoreError:
+def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError:
     code, text = code_of(error), str(error.orig).strip()
     if code in _BUSY:
         return _busy(location)
+    if code in _NOT_WRITABLE and to_read:
+        return StoreError(f"The database {location} cannot be read: {text}.")
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
     if code in _DAMAGED:

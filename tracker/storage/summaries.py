@@ -11,10 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, null, or_, select
 
-from tracker.models import EPOCH, METRIC, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, SUMMARY
 from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
-from tracker.storage.step_summaries import OF_STEPS
 from tracker.storage.upsert import upsert
 
 
