@@ -12,10 +12,10 @@ from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
 from tracker_torch.loop.batch_logs import BatchLogs
-from tracker_torch.loop.learning_rate import logged
 from tracker_torch.loop.notices import Notices
 from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.position import Position
+from tracker_torch.loop.rates_used import RatesUsed
 from tracker_torch.loop.stop_request import StopRequest
 from tracker_torch.state import capture
 from tracker_torch.state.serialization import named
@@ -55,7 +55,8 @@ class CallbackList:
         restored: whether the training came back from a backup or a checkpoint.
         lacking: the parts that this checkpoint did not hold.
         position: where it is in its data.
-        rates: the learning rates of the epoch that has ended, under the names they are logged by.
+        rates: the learning rates that the epoch was trained with, under the names they are logged by.
+        rates_used: notes them at every step of an optimizer.
         main: whether this process writes files and talks (rank 0, or the only one).
         ownership: whose run it is.
         stop_request: whether training is to end; ``stop_training`` and ``stop`` ask it.
@@ -90,6 +91,7 @@ class CallbackList:
         self.lacking: frozenset[str] = frozenset()
         self.position = Position()
         self.rates: dict[str, float] = {}
+        self.rates_used = RatesUsed()
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
         self.stop_request = StopRequest()
@@ -147,6 +149,7 @@ class CallbackList:
     def close_left(self) -> None:
         """End the run as interrupted if it was started here."""
         self._live = False
+        self.rates_used.release()
         self.ownership.end("interrupted", "training was left before it ended")
 
     @property
@@ -255,6 +258,7 @@ class CallbackList:
             callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
         self._warn_of_fresh_weights()
+        self.rates_used.watch(self.optimizer)
         self._began = perf_counter()
         self._live = True
 
@@ -275,6 +279,7 @@ class CallbackList:
         self.epoch, self._began = epoch, perf_counter()
         self.position.begin(epoch, self.step)
         self._call("on_epoch_begin", epoch, logs)
+        self.rates_used.begin()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Record the epoch, then let each callback judge, save, write and back up, in this order."""
@@ -295,7 +300,7 @@ class CallbackList:
         values = self._take_turns(epoch, numbers(logs or {}), before_recording=True)
         # All ranks judge rank 0's numbers, and so decide alike.
         values = distributed.share(numbers(values))
-        self.rates = logged(self.optimizer)
+        self.rates = self.rates_used.logged()
         if any(callback.logs_rates for callback in self.callbacks):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
@@ -308,6 +313,7 @@ class CallbackList:
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
+        self.rates_used.begin()
         self.agree_to_stop(epoch)
 
     def on_epoch_close(self, epoch: int) -> None:
@@ -384,6 +390,7 @@ class CallbackList:
     def close(self, error: BaseException | None = None) -> None:
         """End the run if it was started here: failed or interrupted where there is an error."""
         self._live = False
+        self.rates_used.release()
         if error is None:
             self.ownership.end()
         else:
