@@ -17,7 +17,7 @@ from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
 from tracker_torch.loop.stop_request import StopRequest
-from tracker_torch.state import capture
+from tracker_torch.state import capture, settings
 from tracker_torch.state.serialization import named
 
 
@@ -54,6 +54,8 @@ class CallbackList:
         first_epoch: where to begin; more than 0 when a run or a backup was resumed.
         restored: whether the training came back from a backup or a checkpoint.
         lacking: the parts that this checkpoint did not hold.
+        settings: what the script says of optimizers and schedulers; in a training that came back, what it
+            said where that training began.
         position: where it is in its data.
         rates: the learning rates that the epoch was trained with, under the names they are logged by.
         rates_used: notes them at every step of an optimizer.
@@ -89,6 +91,9 @@ class CallbackList:
         self.first_epoch = self.epoch = self.step = 0
         self.restored = False
         self.lacking: frozenset[str] = frozenset()
+        self.settings: settings.Settings = {}
+        self._said: settings.Settings | None = None
+        self._begun: tuple[frozenset[str], Mapping[str, Any] | None] | None = None
         self.position = Position()
         self.rates: dict[str, float] = {}
         self.rates_used = RatesUsed()
@@ -247,8 +252,7 @@ class CallbackList:
             callback.set_params(self.params)
             callback.set_model(self.model)
             callback.set_loop(self)
-        described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
-        self.run.capture(**described, distributed=distributed.describe())
+        self.note_settings()
         self.run.at_exit = ("interrupted", "the process ended before its training did")
         # Epochs that another training of this process recorded are not added to.
         self.run.rewind(self.run.first_epoch)
@@ -257,10 +261,41 @@ class CallbackList:
         for callback in sorted(self.callbacks, key=lambda callback: not callback.restores):
             callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
+        # What is trained with: not what the script said before a backup came back.
+        described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
+        # Rates that a schedule has moved are not other settings than those of the attempt before.
+        settings.overlay(described["optimizer"], self.settings["optimizer"])
+        self.run.capture(**described, distributed=distributed.describe())
+        self._warn_of_settings()
         self._warn_of_fresh_weights()
         self.rates_used.watch(self.optimizer)
         self._began = perf_counter()
         self._live = True
+
+    def note_settings(self) -> None:
+        """Note what the script says of optimizers and schedulers; once, before anything is restored."""
+        if self._said is None:
+            self._said = self.settings = settings.of_script(self)
+
+    def took_back(self, parts: Iterable[str], begun: Mapping[str, Any] | None) -> None:
+        """Note that these parts came back, with the settings that their training began with."""
+        self._begun = frozenset(parts), begun
+        if begun is not None and "optimizer" in self._begun[0]:
+            self.settings = dict(begun)
+
+    def _warn_of_settings(self) -> None:
+        """Warn where what came back is trained with, and not what the script says now."""
+        said, self._said = self._said, None
+        if self._begun is None or said is None:
+            return
+        (parts, begun), self._begun = self._begun, None
+        found = settings.differences({name: said[name] for name in parts & set(said)}, begun, self)
+        if found:
+            self.warn(
+                f"run {self.run.name} continues with what came back: {', '.join(found)}. To train with "
+                f"the script's, set it after that: in on_train_begin of a callback of your own, or in "
+                f"the first epoch."
+            )
 
     def _warn_of_fresh_weights(self) -> None:
         """Warn where a resumed run is about to be continued with the weights of a new model."""

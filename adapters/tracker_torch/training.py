@@ -268,6 +268,7 @@ class Training:
         for callback in loop.callbacks:
             # The schedulers of callbacks come back as well.
             callback.set_loop(loop)
+        loop.note_settings()
         parts = {part: getattr(loop, part) for part in PARTS}
         about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
@@ -277,6 +278,7 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
+        loop.took_back(set(PARTS) - loop.lacking, about.get("settings"))
         if about["epoch"] is not None:
             loop.step = about["next_step"]
             self.run.rewind(about["epoch"] + about["complete"])

@@ -143,6 +143,7 @@ class BackupAndRestore(Callback):
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
+        loop.note_settings()
         for part in serialization.PARTS:
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
@@ -151,6 +152,7 @@ class BackupAndRestore(Callback):
                 f"To continue that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        loop.took_back(serialization.PARTS, payload.get("settings"))
         batch = payload["batch"]
         # A loop of one's own cannot pass over batches.
         begins_again = batch is not None and payload["position"]["began"] is None
