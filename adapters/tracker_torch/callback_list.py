@@ -93,6 +93,10 @@ class CallbackList:
         self.lacking: frozenset[str] = frozenset()
         self.settings: settings.Settings = {}
         self._said: settings.Settings | None = None
+        self.waits_for_batches: list[str] = []
+        """What else has something to do in every batch, by name."""
+        self._progress_at_begin = self._progress_at_epoch = (0, 0)
+        self._had_batch = self._told_of_no_batch = False
         self._begun: tuple[frozenset[str], Mapping[str, Any] | None] | None = None
         self.position = Position()
         self.rates: dict[str, float] = {}
@@ -269,6 +273,8 @@ class CallbackList:
         self._warn_of_settings()
         self._warn_of_fresh_weights()
         self.rates_used.watch(self.optimizer)
+        self._progress_at_begin = self._progress_at_epoch = self.progress
+        self._had_batch = self._told_of_no_batch = False
         self._began = perf_counter()
         self._live = True
 
@@ -348,8 +354,52 @@ class CallbackList:
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
+        self._warn_of_no_batches(epoch)
+        self._progress_at_epoch = self.progress
         self.rates_used.begin()
         self.agree_to_stop(epoch)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far training is: batches that were counted, and steps of the optimizers."""
+        return self.step, self.rates_used.updates
+
+    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
+        """Whether anything may have been trained since `progress` was ``before``; True where nobody counts."""
+        return before != self.progress or self.progress == self._progress_at_begin
+
+    def _warn_of_no_batches(self, epoch: int) -> None:
+        """Warn, once, where an epoch had no batch, and of what waits for batches that nobody reports."""
+        steps, updates = self._progress_at_epoch
+        if self.step > steps or (epoch == self.first_epoch and self.position.in_epoch):
+            return
+        trained_before = updates > self._progress_at_begin[1]
+        if self.position.was_walked:
+            self._warn_of_nothing(epoch, "the loader of batches() gave none")
+        elif trained_before and self.rates_used.updates == updates:
+            self._warn_of_nothing(epoch, "no optimizer made a step, as in earlier epochs")
+        if self.position.was_walked or self._had_batch or self.step > self._progress_at_begin[0]:
+            return
+        waiting = [
+            type(entry).__name__
+            for entry in self.callbacks
+            if entry is not self.fed
+            and (entry.listens("on_train_batch_end") or entry.listens("on_train_batch_begin"))
+        ]
+        for who in dict.fromkeys([*waiting, *self.waits_for_batches]):
+            self.warn(
+                f"{who} has something to do in every batch, but epoch {epoch} reported none: iterate over "
+                f"training.batches(loader); with a CallbackList call on_train_batch_end(batch, logs)."
+            )
+        self._had_batch = True
+
+    def _warn_of_nothing(self, epoch: int, why: str) -> None:
+        if not self._told_of_no_batch:
+            self._told_of_no_batch = True
+            self.warn(
+                f"epoch {epoch} was recorded without training: {why}. A generator is used up after one "
+                f"epoch: make a new one for each, or pass a list or a DataLoader."
+            )
 
     def on_epoch_close(self, epoch: int) -> None:
         """Back up: nothing of this epoch is left to do."""
@@ -358,6 +408,7 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Begin a training batch."""
+        self._had_batch = True
         self._call("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:

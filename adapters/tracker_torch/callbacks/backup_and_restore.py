@@ -55,7 +55,7 @@ class BackupAndRestore(Callback):
         self.backup_dir = Path(backup_dir)
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self.trigger = Trigger(save_freq)
-        self.batch_hooks = self.trigger.by_step
+        self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"

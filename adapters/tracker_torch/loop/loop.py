@@ -55,6 +55,13 @@ class Loop(Protocol):
         """Whether training has begun, has not ended, and is still driven by somebody."""
 
     @property
+    def progress(self) -> tuple[int, int]:
+        """How far training is: batches that were counted, and steps of the optimizers."""
+
+    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
+        """Whether anything may have been trained since `progress` was ``before``."""
+
+    @property
     def has_its_rates(self) -> bool:
         """Whether the learning rates came back with the optimizer."""
 

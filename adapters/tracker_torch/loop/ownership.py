@@ -49,6 +49,11 @@ class Ownership:
         return self._held
 
     @property
+    def started(self) -> bool:
+        """Whether the run was started for this training."""
+        return self._claim is not None and self._claim.started
+
+    @property
     def has_ended(self) -> bool:
         """Whether the run has ended."""
         return self._claim is not None and self._claim.run.finished
