@@ -96,7 +96,7 @@ class CallbackList:
         self.waits_for_batches: list[str] = []
         """What else has something to do in every batch, by name."""
         self._progress_at_begin = self._progress_at_epoch = (0, 0)
-        self._had_batch = self._told_of_no_batch = False
+        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._begun: tuple[frozenset[str], Mapping[str, Any] | None] | None = None
         self.position = Position()
         self.rates: dict[str, float] = {}
@@ -158,7 +158,7 @@ class CallbackList:
     def close_left(self) -> None:
         """End the run as interrupted if it was started here."""
         self._live = False
-        self.rates_used.release()
+        self._release()
         self.ownership.end("interrupted", "training was left before it ended")
 
     @property
@@ -262,8 +262,14 @@ class CallbackList:
         self.run.rewind(self.run.first_epoch)
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
-        for callback in sorted(self.callbacks, key=lambda callback: not callback.restores):
-            callback.on_train_begin(logs)
+        for callback in self.callbacks:
+            if callback.restores:
+                callback.on_train_begin(logs)
+        if not self.restored:
+            self.step = distributed.share(self.run.steps_done())
+        for callback in self.callbacks:
+            if not callback.restores:
+                callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
         # What is trained with: not what the script said before a backup came back.
         described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
@@ -274,9 +280,10 @@ class CallbackList:
         self._warn_of_fresh_weights()
         self.rates_used.watch(self.optimizer)
         self._progress_at_begin = self._progress_at_epoch = self.progress
-        self._had_batch = self._told_of_no_batch = False
+        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._began = perf_counter()
         self._live = True
+        self.run.count_steps(self._step_to_log)
 
     def note_settings(self) -> None:
         """Note what the script says of optimizers and schedulers; once, before anything is restored."""
@@ -345,7 +352,14 @@ class CallbackList:
         if any(callback.logs_rates for callback in self.callbacks):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
-        self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
+        self.run.log_epoch(
+            epoch,
+            values,
+            seconds=seconds,
+            learning_rate=rate,
+            step=self.step if self.counts_batches else None,
+            learning_rates=self.rates_used.by_group() or None,
+        )
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
@@ -358,6 +372,20 @@ class CallbackList:
         self._progress_at_epoch = self.progress
         self.rates_used.begin()
         self.agree_to_stop(epoch)
+
+    def _release(self) -> None:
+        """Let go of the optimizers, and of the run's count of steps."""
+        self.rates_used.release()
+        if self.ownership.run is not None:
+            self.ownership.run.count_steps(None)
+
+    @property
+    def counts_batches(self) -> bool:
+        """Whether batches are reported: without them `step` says nothing."""
+        return self._had_batch or self.position.was_walked or self.step > 0
+
+    def _step_to_log(self) -> int | None:
+        return self.step if self.counts_batches else None
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -378,7 +406,9 @@ class CallbackList:
             self._warn_of_nothing(epoch, "the loader of batches() gave none")
         elif trained_before and self.rates_used.updates == updates:
             self._warn_of_nothing(epoch, "no optimizer made a step, as in earlier epochs")
-        if self.position.was_walked or self._had_batch or self.step > self._progress_at_begin[0]:
+        if self._told_of_waiting or self._had_batch or self.position.was_walked:
+            return
+        if self.step > self._progress_at_begin[0]:
             return
         waiting = [
             type(entry).__name__
@@ -391,7 +421,7 @@ class CallbackList:
                 f"{who} has something to do in every batch, but epoch {epoch} reported none: iterate over "
                 f"training.batches(loader); with a CallbackList call on_train_batch_end(batch, logs)."
             )
-        self._had_batch = True
+        self._told_of_waiting = True
 
     def _warn_of_nothing(self, epoch: int, why: str) -> None:
         if not self._told_of_no_batch:
@@ -476,7 +506,7 @@ class CallbackList:
     def close(self, error: BaseException | None = None) -> None:
         """End the run if it was started here: failed or interrupted where there is an error."""
         self._live = False
-        self.rates_used.release()
+        self._release()
         if error is None:
             self.ownership.end()
         else:

@@ -85,7 +85,7 @@ class Position:
             warn: told where it is not the loader of the backup, whose data then begins again.
         """
         self.was_walked = True
-        self._meet(loader)
+        self.meet(loader)
         if self._resumed is not None and self._resumed.finished:
             return self._pass_over(loader, self._resumed.finished.pop(0))
         resumed, self._resumed = self._resumed, None
@@ -130,7 +130,7 @@ class Position:
             taken[walk] = number + 1
             yield number, batch
 
-    def _meet(self, loader: Any) -> None:
+    def meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""
         batches = getattr(loader, "batch_sampler", None)
         samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))

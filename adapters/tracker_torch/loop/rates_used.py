@@ -63,6 +63,17 @@ class RatesUsed:
         """Return those of its last step."""
         return self._read(self._last)
 
+    def by_group(self) -> dict[str, tuple[float, float]]:
+        """Return the first and the last rate of each group, by its name or number."""
+        first, last = self.first(), self.last()
+        found = {}
+        for name, optimizer in self._optimizers.items():
+            groups = zip(optimizer.param_groups, first[name], last[name], strict=False)
+            for number, (group, begin, end) in enumerate(groups):
+                label = str(group.get("name", number))
+                found[f"{name}.{label}" if name else label] = begin, end
+        return found
+
     def logged(self) -> dict[str, float]:
         """Return each optimizer's first group's, by the name it is logged by."""
         return {logged_name(name): rates[0] for name, rates in self.last().items() if rates}
