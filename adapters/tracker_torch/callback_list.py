@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 import tracker
-from tracker import Run, RunError, UsageError, numbers, policies
+from tracker import Run, RunError, StoreError, UsageError, numbers, policies
 from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
@@ -266,7 +267,7 @@ class CallbackList:
             if callback.restores:
                 callback.on_train_begin(logs)
         if not self.restored:
-            self.step = distributed.share(self.run.steps_done())
+            self.step = distributed.share(self._steps_before())
         for callback in self.callbacks:
             if not callback.restores:
                 callback.on_train_begin(logs)
@@ -283,7 +284,7 @@ class CallbackList:
         self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._began = perf_counter()
         self._live = True
-        self.run.count_steps(self._step_to_log)
+        self.run.count_steps(_steps_of(self))
 
     def note_settings(self) -> None:
         """Note what the script says of optimizers and schedulers; once, before anything is restored."""
@@ -379,13 +380,17 @@ class CallbackList:
         if self.ownership.run is not None:
             self.ownership.run.count_steps(None)
 
+    def _steps_before(self) -> int:
+        """Return how many batches the run had done; 0 where its database does not answer, which is logged."""
+        try:
+            return self.run.steps_done() if self.run.first_epoch else 0
+        except StoreError:
+            return 0
+
     @property
     def counts_batches(self) -> bool:
         """Whether batches are reported: without them `step` says nothing."""
         return self._had_batch or self.position.was_walked or self.step > 0
-
-    def _step_to_log(self) -> int | None:
-        return self.step if self.counts_batches else None
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -394,7 +399,12 @@ class CallbackList:
 
     def has_trained_since(self, before: tuple[int, int] | None) -> bool:
         """Whether anything may have been trained since `progress` was ``before``; True where nobody counts."""
-        return before != self.progress or self.progress == self._progress_at_begin
+        if before is None:
+            return True
+        # Where batches are counted, one that was not finished is not new.
+        counted = 0 if self.step > self._progress_at_begin[0] else 1
+        now = self.progress[counted]
+        return before[counted] != now or now == self._progress_at_begin[counted]
 
     def _warn_of_no_batches(self, epoch: int) -> None:
         """Warn, once, where an epoch had no batch, and of what waits for batches that nobody reports."""
@@ -545,3 +555,14 @@ class CallbackList:
         for callback in sorted(turns, key=lambda callback: callback.order):
             callback.on_epoch_end(epoch, values)
         return values
+
+
+def _steps_of(loop: CallbackList) -> Callable[[], int | None]:
+    """Return what a run asks for its default step; it does not keep the training from being dropped."""
+    weak = ref(loop)
+
+    def steps() -> int | None:
+        present = weak()
+        return present.step if present is not None and present.counts_batches else None
+
+    return steps
