@@ -124,6 +124,8 @@ class Training:
             resume=resume,
             strict=strict,
         )
+        if log_every:
+            self.callbacks.waits_for_batches.append("log_every")
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
@@ -268,6 +270,7 @@ class Training:
         for callback in loop.callbacks:
             # The schedulers of callbacks come back as well.
             callback.set_loop(loop)
+        loop.note_settings()
         parts = {part: getattr(loop, part) for part in PARTS}
         about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
@@ -277,6 +280,7 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
+        loop.took_back(set(PARTS) - loop.lacking, about.get("settings"))
         if about["epoch"] is not None:
             loop.step = about["next_step"]
             self.run.rewind(about["epoch"] + about["complete"])
@@ -295,6 +299,8 @@ class Training:
                     f"the loop was left {where} epoch {self.epoch} (0-based) of {self._epochs}"
                 )
             self._end()
+        elif self._stage is Stage.NEW and self._epochs:
+            self._note_no_epoch()
         self._stage = Stage.CLOSED
         self.callbacks.close(error)
 
@@ -307,6 +313,16 @@ class Training:
         self._batches.close_batch(done=False)
         self._stage = Stage.CLOSED
         self.callbacks.close_left()
+
+    def _note_no_epoch(self) -> None:
+        """Say that nothing was trained; the run did not end as a training does."""
+        run = self.run
+        self.callbacks.warn(
+            f"the training of run {run.name} ended without an epoch of its {self._epochs}: write "
+            f"`for epoch in training.epochs():` around what trains."
+        )
+        if self.callbacks.ownership.started:
+            run.note_stop(f"training ended before its first epoch (of {self._epochs})")
 
     def _end(self) -> None:
         self._stage = Stage.OVER

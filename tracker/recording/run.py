@@ -120,6 +120,25 @@ class Run:
         """
         return self.writer.log
 
+    def count_steps(self, steps: Callable[[], int | None] | None) -> None:
+        """Have `log` take its default step from the training that records here.
+
+        Args:
+            steps: returns how many training batches are done, or None where nobody counts them; None
+                for the last step + 1 again.
+        """
+        if self.finished:
+            return
+        record = self.writer.log
+        if steps is None:
+            self.log = record
+            return
+
+        def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
+            self.writer.log(metrics, steps() if step is None else step)
+
+        self.log = log
+
     def _refuse_log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Take the place of `log` when the run has ended."""
         self.check_open()

@@ -55,7 +55,7 @@ class BackupAndRestore(Callback):
         self.backup_dir = Path(backup_dir)
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self.trigger = Trigger(save_freq)
-        self.batch_hooks = self.trigger.by_step
+        self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"
@@ -143,6 +143,7 @@ class BackupAndRestore(Callback):
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
+        loop.note_settings()
         for part in serialization.PARTS:
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
@@ -151,6 +152,7 @@ class BackupAndRestore(Callback):
                 f"To continue that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        loop.took_back(serialization.PARTS, payload.get("settings"))
         batch = payload["batch"]
         # A loop of one's own cannot pass over batches.
         begins_again = batch is not None and payload["position"]["began"] is None

@@ -88,10 +88,10 @@ class ModelCheckpoint(Callback):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.keep = save_freq, rank.keep
         self.save_last, self.save_on_exception = save_last, save_on_exception
-        self.batch_hooks = self.trigger.by_step
+        self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.state = self.rule.initial()
         self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
-        self._saved_step: int | None = None
+        self._saved: tuple[int, int] | None = None
 
     @property
     def needs_model(self) -> bool:
@@ -122,7 +122,7 @@ class ModelCheckpoint(Callback):
         saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
         self.kept.load(saved)
-        self._saved_step = None
+        self._saved = None
         if self.loop.main:
             self.kept.prune(self.run, self._pruned)
 
@@ -137,8 +137,8 @@ class ModelCheckpoint(Callback):
             self._consider(epoch, logs or {}, None)
 
     def on_exception(self, error: BaseException) -> None:
-        """Leave the state behind, unless this step was saved already."""
-        unsaved = self._saved_step != self.loop.step and not self.run.finished
+        """Leave the state behind, unless nothing was trained since the last save."""
+        unsaved = self.loop.has_trained_since(self._saved) and not self.run.finished
         if self.save_on_exception and unsaved and self.loop.main:
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
@@ -147,7 +147,7 @@ class ModelCheckpoint(Callback):
                 reason=reason,
                 epoch=self.loop.epoch,
                 path=path,
-                state=self._saved(),
+                state=self._memory(),
                 cause="exception",
             )
 
@@ -175,7 +175,7 @@ class ModelCheckpoint(Callback):
             verdict.verdict,
             **verdict.as_decision(),
             path=saved,
-            state=self._saved(),
+            state=self._memory(),
             cause=None if trouble is None else "not-written",
         )
         self._keep_last(saved, batch)
@@ -202,7 +202,7 @@ class ModelCheckpoint(Callback):
             step=self.loop.step,
             **facts,
         )
-        self._saved_step = self.loop.step
+        self._saved = self.loop.progress
         return path
 
     def _dump(self, file: Path, batch: int | None) -> None:
@@ -225,14 +225,14 @@ class ModelCheckpoint(Callback):
                 self.loop.forgive(error, self, f"the link {path} could not be made")
 
     def _pruned(self, path: Path, **facts: Any) -> None:
-        self.decide("pruned", **facts, path=path, state=self._saved())
+        self.decide("pruned", **facts, path=path, state=self._memory())
 
-    def _saved(self) -> dict[str, Any]:
+    def _memory(self) -> dict[str, Any]:
         return self.state.as_dict() | self.kept.as_dict()
 
     def get_state(self) -> dict[str, Any]:
         """Return the best and the files."""
-        return {"state": self._saved()}
+        return {"state": self._memory()}
 
     def _tell(self, epoch: int, path: Path | None, verdict: policies.Verdict) -> None:
         if not self.verbose:

@@ -35,6 +35,7 @@ class Position:
     Attributes:
         watch_batches: whether there are backups in the middle of epochs.
         in_epoch: whether such a backup was restored.
+        was_walked: whether the epoch at hand has walked over a loader.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class Position:
         self._length: int | None = None
         self._resumed: _Resumed | None = None
         self._start: tuple[int, int] | None = None
-        self.watch_batches = self.in_epoch = False
+        self.watch_batches = self.in_epoch = self.was_walked = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the generators' states, now and when the walk began, the epoch's first step and walks."""
@@ -60,6 +61,7 @@ class Position:
     def begin(self, epoch: int, step: int) -> None:
         """Note how many steps were done when an epoch began; one that continues in the middle keeps its own."""
         self._taken = []
+        self.was_walked = False
         if self._resumed is None:
             self._start = (epoch, step)
 
@@ -82,7 +84,8 @@ class Position:
             loader: what to walk over.
             warn: told where it is not the loader of the backup, whose data then begins again.
         """
-        self._meet(loader)
+        self.was_walked = True
+        self.meet(loader)
         if self._resumed is not None and self._resumed.finished:
             return self._pass_over(loader, self._resumed.finished.pop(0))
         resumed, self._resumed = self._resumed, None
@@ -127,7 +130,7 @@ class Position:
             taken[walk] = number + 1
             yield number, batch
 
-    def _meet(self, loader: Any) -> None:
+    def meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""
         batches = getattr(loader, "batch_sampler", None)
         samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
