@@ -136,7 +136,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
                 save(path)
             return None
         value = metrics.get(self.monitor)
-        better = self._tracker_better_there(path, value) if self.save_best_only else None
+        judged = self._tracker_comparison is not None and self._tracker_comparison.improved
+        better = self._tracker_better_there(path, value) if judged else None
         if better is not None:
             return reasons.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
         facts: dict[str, Any] = {
