@@ -76,7 +76,9 @@ class TrackerCallback(Recorded):
         """Take part in a recording."""
         super().tracker_join(session)
         self._tracker_run = session.run
-        if self.log_every is not None:
+        self._tracker_points = None
+        streamed = any(getattr(one, "_tracker_points", None) for one in session.members)
+        if self.log_every is not None and not streamed:
             self._tracker_points = BatchPoints(
                 self.log_every, self._tracker_stride, self._tracker_stream
             )

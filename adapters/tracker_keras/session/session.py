@@ -89,6 +89,7 @@ class Session:
         self._left = 0
         self._turns = 0
         self._stopped = False
+        self._heeds_stops = True
         self._ended = False
         self._folders: list[str] = []
         self._initial_epochs: list[Any] = []
@@ -213,6 +214,7 @@ class Session:
             self.epochs.complete()
             if self.epochs.current is None:
                 self._begin_at(epoch)
+            self._take_back_stop()
             self.epochs.begin(epoch)
         self.epochs.watch(callback)
 
@@ -265,6 +267,13 @@ class Session:
         self._stopped = True
         self.run.note_stop(reason)
 
+    def _take_back_stop(self) -> None:
+        """Forget a stop after which training continues."""
+        # Keras never lowers the flag: a loop by hand that passes over it does so to its end.
+        self._heeds_stops = not (self.by_hand and getattr(self.model, "stop_training", False))
+        self._stopped = False
+        self.run.note_stop(None)
+
     # How it ends
 
     def leave(self) -> None:
@@ -280,7 +289,7 @@ class Session:
         try:
             if error is None:
                 self.epochs.complete()
-                self._note_unexplained_stop()
+                self._judge_stop()
             else:
                 self.epochs.amend()
         except BaseException as raised:
@@ -294,8 +303,12 @@ class Session:
                 self.run.finish()
             self._claim.release()
 
-    def _note_unexplained_stop(self) -> None:
-        if not self._stopped and getattr(self.model, "stop_training", False):
+    def _judge_stop(self) -> None:
+        """Note a stop of which nobody said why, and forget one that another callback has undone."""
+        stopped = bool(getattr(self.model, "stop_training", self._stopped))
+        if self._stopped and not stopped and self.epochs.current is not None and not self.by_hand:
+            self._take_back_stop()
+        elif stopped and not self._stopped and self._heeds_stops:
             by = "a callback that is not recorded"
             self.run.note_stop(reasons.stop_was_set(by, self.epochs.current))
 
@@ -322,6 +335,32 @@ class Session:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
             one.tracker_leave()
+
+
+class _Unbegun:
+    """Owns the run of a `fit` that raised before it began."""
+
+    def is_left(self) -> bool:
+        """Say no: it ends where it is made."""
+        return False
+
+    def close_left(self) -> None:
+        """Leave it to `record_unbegun`."""
+
+
+def record_unbegun(
+    fit: Fit, start: Mapping[str, Any], params: Mapping[str, Any] | None, error: BaseException
+) -> None:
+    """Record a `fit` that raised before its callbacks began; an enclosing run is left as it is."""
+    owner = _Unbegun()
+    claim = tracker.claim_run(owner, "TrackerCallback", **start)
+    if claim.started:
+        claim.run.capture(**facts(fit.model, params, fit.arguments or {}))
+        if claim.run.attempt > 1:
+            claim.run.withdraw(error)
+        else:
+            claim.run.fail(error)
+    claim.release()
 
 
 def _end_dropped(claim: tracker.Claim[tracker.Run]) -> None:
