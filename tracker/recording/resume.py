@@ -173,6 +173,22 @@ def recorded_epoch(reader: Reader, run_id: str, epoch: int) -> dict[str, float] 
     return {name: value for name, value in metrics.items() if value is not None}
 
 
+def steps_done(reader: Reader, run_id: str, before: int) -> int:
+    """Return how many batches were done at the end of the last effective epoch below ``before`` that says so."""
+    last = reader.connection.execute(
+        select(EPOCH.c.step)
+        .where(
+            EPOCH.c.run_id == run_id,
+            EPOCH.c.superseded.is_(False),
+            EPOCH.c.epoch < before,
+            EPOCH.c.step.is_not(None),
+        )
+        .order_by(EPOCH.c.epoch.desc())
+        .limit(1)
+    ).scalar()
+    return 0 if last is None else int(last)
+
+
 def next_epoch(reader: Reader, run_id: str) -> int:
     """Return the number after the last effective epoch."""
     last = reader.connection.execute(

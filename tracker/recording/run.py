@@ -125,6 +125,8 @@ class Run:
         *,
         seconds: float | None = None,
         learning_rate: float | None = None,
+        step: int | None = None,
+        learning_rates: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Record an epoch; durable when this returns. A second call for the same epoch adds to it.
 
@@ -133,9 +135,12 @@ class Run:
             metrics: names and one number each.
             seconds: how long the epoch took; since the previous one (or the start) by default.
             learning_rate: the one that the epoch was trained with, when known.
+            step: how many training batches the run had done at its end, those of earlier attempts included.
+            learning_rates: of each parameter group, by name, the first and the last one of the epoch.
 
         Raises:
-            BadValue: if epoch is not a non-negative integer, a metric not one number, or metrics not a dict.
+            BadValue: if epoch or step is not a non-negative integer, a metric not one number, metrics not a
+                dict, or learning_rates not a dict of pairs of numbers.
         """
         self.check_open()
         number = epoch_number(epoch)
@@ -148,8 +153,15 @@ class Run:
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
+        steps_done = None if step is None else values.whole(step, "step", least=0)
+        rates = None if learning_rates is None else _rates(learning_rates)
         started, took = self._epochs.take(number, seconds)
-        self.writer.record(entries.epoch(self.id, self.attempt, number, started, took, rate, plain))
+        self.writer.record(
+            entries.epoch(
+                self.id, self.attempt, number, started, took, rate, plain,
+                step=steps_done, learning_rates=rates,
+            )
+        )  # fmt: skip
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
@@ -283,6 +295,16 @@ class Run:
             lambda reader: resume.history(reader, self.id, self.first_epoch)[0], []
         )
 
+    def steps_done(self) -> int:
+        """Return how many training batches the run had done before `first_epoch`; 0 where nobody said.
+
+        It is what `log_epoch` was told with the last effective epoch; a resumed training continues counting
+        there. Raises as `history` does.
+        """
+        return self.writer.query(
+            lambda reader: resume.steps_done(reader, self.id, self.first_epoch), 0
+        )
+
     def rewind(self, epoch: int) -> None:
         """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
 
@@ -386,6 +408,24 @@ class Run:
             self.finish()
         else:
             self.fail(error)
+
+
+def _rates(given: Mapping[str, tuple[float, float]]) -> str:
+    """Return the learning rates of parameter groups as JSON: by group, the first and the last."""
+    try:
+        pairs = [(name, (first, last)) for name, (first, last) in given.items()]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise values.no_mapping(
+            given, "learning_rates", "a dict of groups and their first and last learning rate"
+        ) from error
+    return values.to_json(
+        {
+            values.name_text(name): [
+                values.number(rate, f"learning_rates of {name}") for rate in pair
+            ]
+            for name, pair in pairs
+        }
+    )
 
 
 def _numbers() -> dict[str, count[int]]:
