@@ -25,7 +25,7 @@ def stopping(kind):
     return {
         "EarlyStopping": never_better,
         "LambdaCallback": lambda: LambdaCallback(
-            on_epoch_end=lambda epoch, logs: setattr(stops.model, "stop_training", epoch == 1)
+            on_epoch_end=lambda epoch, logs: setattr(Stops.model, "stop_training", epoch == 1)
         ),
         "unrecorded": Stop,
     }[kind]()
@@ -36,7 +36,7 @@ class Stop(keras.callbacks.Callback):
         self.model.stop_training = epoch == 1
 
 
-class stops:
+class Stops:
     model = None
 
 
@@ -46,7 +46,7 @@ KINDS = ["EarlyStopping", "LambdaCallback", "unrecorded"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_fit_that_runs_to_its_end(kind, fit, model, record):
     """Its first fit was stopped, the run was not."""
-    stops.model = model
+    Stops.model = model
     with tracker.start_run("tl"):
         assert len(fit(model, [TrackerCallback(), stopping(kind)], epochs=6).epoch) == 2
         fit(model, [TrackerCallback()], initial_epoch=2, epochs=4)
@@ -56,7 +56,7 @@ def test_a_second_fit_that_runs_to_its_end(kind, fit, model, record):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_fit_that_is_stopped(kind, fit, model, record):
     """The reason is that of the stop which ended the run."""
-    stops.model = model
+    Stops.model = model
     with tracker.start_run("tl"):
         fit(model, [TrackerCallback(), never_better()], epochs=6)
         fit(model, [TrackerCallback()], initial_epoch=2, epochs=3)
@@ -69,7 +69,7 @@ def test_a_second_fit_that_is_stopped(kind, fit, model, record):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stop_that_another_callback_undoes(kind, fit, model, record):
     """Until the last epoch."""
-    stops.model = model
+    Stops.model = model
     fit(model, [TrackerCallback(), stopping(kind), Undo()], epochs=4)
     assert (record.run()["status"], record.run()["epochs"]) == ("finished", 4)
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracker_keras.session.epochs import Probe
+from tracker_keras.session.epochs import Hook
 from tracker_keras.session.fit_hook import (
     Fit,
     beginning,
@@ -103,7 +103,7 @@ class Recorded(Member):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run, its connection and our own hooks."""
         state = {
-            name: value for name, value in self.__dict__.items() if not isinstance(value, Probe)
+            name: value for name, value in self.__dict__.items() if not isinstance(value, Hook)
         }
         for name in ("_tracker_session", "_tracker_policy", "_tracker_loop"):
             state.pop(name, None)
@@ -136,12 +136,12 @@ def _starts(fit: Fit, *more: Recorded) -> Iterator[dict[str, Any]]:
 
 def _tell_of_unused(fit: Fit) -> None:
     """Warn of a second TrackerCallback whose arguments are not those that started the run."""
-    first, *others = [*_starts(fit), *[{}]]
+    starts = list(_starts(fit))
     unused = {
         name: value
-        for start in others
+        for start in starts[1:]
         for name, value in start.items()
-        if value not in (None, False) and value != first.get(name)
+        if value not in (None, False) and value != starts[0].get(name)
     }
     if unused:
         names = ", ".join(unused)
