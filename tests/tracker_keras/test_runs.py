@@ -17,6 +17,7 @@ import pytest
 import tracker
 import tracker_keras
 from tracker_keras import EarlyStopping, History, LambdaCallback, ModelCheckpoint, TrackerCallback
+from tracker_keras.session.base import Recorded
 
 ADAPTERS = Path(tracker_keras.__file__).parents[1]
 
@@ -46,7 +47,22 @@ def test_alone(name, fit, model, record):
 
 def test_every_class_is_tried_alone():
     """None is left out above."""
-    assert set(ALONE) == set(tracker_keras.__all__)
+    offered = {name: getattr(tracker_keras, name) for name in tracker_keras.__all__}
+    assert set(ALONE) == {name for name, kind in offered.items() if issubclass(kind, Recorded)}
+
+
+def test_every_name_of_keras_callbacks_is_offered():
+    """Ours where we have one, Keras' own else: `from keras.callbacks import …` is changed in one word."""
+    names = {name for name in dir(keras.callbacks) if name[0].isupper()}
+    assert names <= set(dir(tracker_keras))
+    for name in names - set(ALONE):
+        assert getattr(tracker_keras, name) is getattr(keras.callbacks, name)
+    for name in names & set(ALONE):
+        assert issubclass(getattr(tracker_keras, name), getattr(keras.callbacks, name))
+    with pytest.raises(ImportError):
+        from tracker_keras import Nonsense  # noqa: F401
+    with pytest.raises(AttributeError):
+        _ = tracker_keras.callback_list
 
 
 OURS = {
