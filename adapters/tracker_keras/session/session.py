@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
+from keras.callbacks import CallbackList, History, ProgbarLogger
 
 import tracker
 from tracker.policies import reasons
@@ -80,6 +81,7 @@ class Session:
         resuming: whether it continues what an earlier process has recorded.
         epochs: what records them.
         first_epoch: where this training starts, once that is known.
+        has_strangers: whether callbacks that are not ours act between epochs, and may show us other weights.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Session:
         self.arguments: Mapping[str, Any] = fit.arguments or {}
         self.by_hand = fit.arguments is None
         self.first_epoch: int | None = None
+        self.has_strangers = False
         self._members: list[weakref.ref[Member]] = []
         self._left = 0
         self._turns = 0
@@ -154,6 +157,7 @@ class Session:
 
     def begin(self, callbacks: Sequence[Any]) -> None:
         """After the ``on_train_begin`` of all ``callbacks``: decide where `fit` starts."""
+        self.has_strangers = any(map(_is_stranger, callbacks))
         if self.by_hand:
             return
         restores = any(isinstance(one, keras.callbacks.BackupAndRestore) for one in callbacks)
@@ -358,6 +362,13 @@ class Session:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
             one.tracker_leave()
+
+
+def _is_stranger(callback: Any) -> bool:
+    if isinstance(callback, (Member, CallbackList, History, ProgbarLogger)):
+        return False
+    own = "on_epoch_end" in callback.__dict__
+    return own or type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
 
 
 class _Unbegun:
