@@ -6,7 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from tracker_keras import BackupAndRestore, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, TrackerCallback
+from tracker_keras import (
+    BackupAndRestore,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TrackerCallback,
+)
 
 
 class Rounds(keras.callbacks.Callback):

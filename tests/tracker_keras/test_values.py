@@ -184,7 +184,9 @@ def test_a_metric_of_several_numbers_is_named_once(kind, fit, model, record):
     told = [str(one.message) for one in warned if "val_f1 is not recorded" in str(one.message)]
     assert len(told) == 1
     assert "val_f1" not in record.epochs()[0]["metrics"]
-    assert not [one["reason"] for one in record.decisions() if "there is no val_f1" in one["reason"]]
+    assert not [
+        one["reason"] for one in record.decisions() if "there is no val_f1" in one["reason"]
+    ]
 
 
 def test_a_metric_that_is_none_is_not_among_those_that_are_there(fit, model, record):
