@@ -87,6 +87,15 @@ class Epochs:
         self.current, self._written = epoch, (epoch, logs, metrics, rate)
         return True
 
+    @property
+    def written(self) -> int | None:
+        """The epoch that was recorded last; None before the first, and before one that is repeated."""
+        return None if self._written is None else self._written[0]
+
+    def repeat(self) -> None:
+        """Record the epoch that comes although it has the number of the last one."""
+        self._written = None
+
     def amend(self) -> None:
         """Add to the recorded epoch what callbacks have put into its logs since."""
         if self._written is None or self.run.finished:

@@ -95,6 +95,7 @@ class Session:
         self._members: list[weakref.ref[Member]] = []
         self._left = 0
         self._turns = 0
+        self._judged: set[int] = set()
         self._stopped = False
         self._heeds_stops = True
         self._ended = False
@@ -259,7 +260,14 @@ class Session:
     @contextmanager
     def epoch_end(self, epoch: int, logs: dict[str, Any] | None, callback: Any) -> Iterator[None]:
         """Around a callback's ``on_epoch_end``: the first one records the epoch, the last completes it."""
+        if self.is_open and self._repeats(epoch, callback):
+            self.epochs.complete()
+            self.run.rewind(epoch)
+            self.epochs.repeat()
+            self._judged.clear()
+        self._judged.add(id(callback))
         if self.is_open and self.epochs.end(epoch, logs, self._counted):
+            self._judged = {id(callback)}
             self.run.trained.last_epoch = epoch
             if self.epochs.steps is not None:
                 self.run.trained.steps[epoch + 1] = self.epochs.steps
@@ -269,6 +277,10 @@ class Session:
         yield
         if self.members and self.members[-1] is callback:
             self.epochs.complete()
+
+    def _repeats(self, epoch: int, callback: object) -> bool:
+        """Say whether a loop by hand trains an epoch again: it may number all of them 0."""
+        return self.by_hand and epoch == self.epochs.written and id(callback) in self._judged
 
     def _counted(self) -> int | None:
         counts = (one.tracker_steps() for one in self.members)
