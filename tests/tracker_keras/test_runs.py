@@ -312,6 +312,35 @@ def test_copies(again, fit, model, record):
     assert record.ask("SELECT count(*) AS n FROM series")[0]["n"] > 0
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: copy.copy(copy.copy(one))])
+def test_a_copy_of_a_lambda_callback_records_its_own_training(again, fit, model, record):
+    """Its hooks are its own, not those of the one it was copied from."""
+    called = []
+    made = LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: None,
+        on_epoch_end=lambda epoch, logs: called.append(epoch),
+        on_train_begin=lambda logs: None,
+        on_train_end=lambda logs: None,
+    )
+    fit(model, [again(made)], epochs=2)
+    assert (record.run()["status"], record.run()["epochs"]) == ("finished", 2)
+    assert called == [0, 1]
+
+
+def test_a_loop_that_numbers_every_epoch_0(model, record):
+    """The last one is shown, the others are superseded."""
+    callbacks = keras.callbacks.CallbackList(
+        [EarlyStopping("loss", mode="min"), TrackerCallback()], model=model
+    )
+    callbacks.on_train_begin()
+    for loss in (3.0, 2.0, 1.0):
+        callbacks.on_epoch_begin(0)
+        callbacks.on_epoch_end(0, {"loss": loss})
+    callbacks.on_train_end()
+    assert [one["metrics"]["loss"] for one in record.epochs()] == [1.0]
+    assert record.ask("SELECT count(*) AS n FROM epoch WHERE superseded") == [{"n": 2}]
+
+
 def _copy(callback, again):
     model, callback._model = callback._model, None
     try:

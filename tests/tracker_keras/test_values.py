@@ -157,3 +157,47 @@ def test_the_value_of_a_decision_is_the_one_that_was_compared(
     assert [one["verdict"] for one in decisions] == verdicts
     assert [one["value"] for one in decisions] == pytest.approx(values)
     assert not [one["reason"] for one in decisions if "NaN" in one["reason"]]
+
+
+SEVERAL = {
+    "array": np.array([0.5, 0.25]),
+    "list": [0.5, 0.25],
+    "empty array": np.array([]),
+    "matrix": np.eye(2),
+}
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_a_metric_of_several_numbers_is_named_once(kind, fit, model, record):
+    """It is not recorded, and a checkpoint that Keras saves for it says why."""
+
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_f1"] = SEVERAL[kind]
+
+    saving = ModelCheckpoint("m.weights.h5", "val_f1", 0, True, True, "max")
+    if kind == "list":  # Keras judges no list
+        saving = ModelCheckpoint("m.weights.h5", save_weights_only=True)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        fit(model, [Adds(), saving], epochs=2)
+    told = [str(one.message) for one in warned if "val_f1 is not recorded" in str(one.message)]
+    assert len(told) == 1
+    assert "val_f1" not in record.epochs()[0]["metrics"]
+    assert not [
+        one["reason"] for one in record.decisions() if "there is no val_f1" in one["reason"]
+    ]
+
+
+def test_a_metric_that_is_none_is_not_among_those_that_are_there(fit, model, record):
+    """The sentence does not contradict itself."""
+
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_f1"] = None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(model, [Adds(), EarlyStopping("val_f1", mode="max")], epochs=1)
+    (reason,) = [one["reason"] for one in record.decisions()]
+    assert reason.count("val_f1") == 1

@@ -135,8 +135,6 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         return bool(self.stopped_epoch)
 
     def _tracker_earlier_weights(self, best_epoch: int, epoch: int) -> Any:
-        if best_epoch == epoch - 1:
-            return self.model.get_weights()
         session = self._tracker_session
         weights = None if session is None else find_weights(session, self, best_epoch)
         if weights is None:

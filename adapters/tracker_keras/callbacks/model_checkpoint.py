@@ -122,6 +122,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if comparison.improved is None:
             if not self.save_best_only:
                 return reasons.every_save()
+            if (logs or {}).get(self.monitor) is not None:
+                return reasons.saved_array(self.monitor)
             return reasons.saved_unjudged(self.monitor, logs or {})
         if comparison.improved:
             return self.tracker_why_improved(value, best, best_epoch)
@@ -227,14 +229,14 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         ranked = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
         reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
+        available = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
         deleted = {one.id for one in pruned}
         gone = {one.id for one in going if not one.path.exists()} - deleted
         self._tracker_kept = [one for one in self._tracker_kept if one.id not in deleted | gone]
-        repeated = self._tracker_pruned_before(epoch)
         for one in going:
-            # Nobody knows who took away what had gone already: only this epoch, before a kill, is ours.
-            if one.id in deleted or (one.id in gone and one.id in repeated):
+            # Pruned before a kill, at this epoch which is repeated; else somebody took it away.
+            if one.id in deleted or (one.id in gone and one.id not in available):
                 self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
     def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:

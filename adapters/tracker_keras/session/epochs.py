@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import keras
 
 import tracker
-from tracker_keras.session.values import learning_rate, numbers, same
+from tracker_keras.session.values import arrays, learning_rate, numbers, same
 
 
 class Epochs:
@@ -29,6 +30,7 @@ class Epochs:
         self.steps_before = 0
         self.steps: int | None = None
         self._batches: BatchCount | None = None
+        self._arrays: set[str] = set()
         self._started: float | None = None
         self._rate: float | None = None
         self._probe: Probe | None = None
@@ -85,11 +87,21 @@ class Epochs:
         self.current, self._written = epoch, (epoch, logs, metrics, rate)
         return True
 
+    @property
+    def written(self) -> int | None:
+        """The epoch that was recorded last; None before the first, and before one that is repeated."""
+        return None if self._written is None else self._written[0]
+
+    def repeat(self) -> None:
+        """Record the epoch that comes although it has the number of the last one."""
+        self._written = None
+
     def amend(self) -> None:
         """Add to the recorded epoch what callbacks have put into its logs since."""
         if self._written is None or self.run.finished:
             return
         epoch, logs, metrics, rate = self._written
+        self._tell_of_arrays(logs)
         late = {
             name: value
             for name, value in numbers(logs).items()
@@ -98,6 +110,17 @@ class Epochs:
         if late:
             self.run.log_epoch(epoch, late, learning_rate=rate)
             metrics.update(late)
+
+    def _tell_of_arrays(self, logs: dict[str, Any] | None) -> None:
+        """Warn of metrics that cannot be recorded, each once."""
+        new = [name for name in arrays(logs) if name not in self._arrays]
+        self._arrays.update(new)
+        if new:
+            warnings.warn(
+                f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not recorded: a metric is one number "
+                f"per epoch, not an array. Reduce it first, for instance with .mean().",
+                stacklevel=2,
+            )
 
     def when_complete(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once all of our callbacks have judged this epoch."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
+from keras.callbacks import CallbackList, History, ProgbarLogger
 
 import tracker
 from tracker.policies import reasons
@@ -80,6 +81,7 @@ class Session:
         resuming: whether it continues what an earlier process has recorded.
         epochs: what records them.
         first_epoch: where this training starts, once that is known.
+        has_strangers: whether callbacks that are not ours act between epochs, and may show us other weights.
     """
 
     def __init__(
@@ -89,9 +91,11 @@ class Session:
         self.arguments: Mapping[str, Any] = fit.arguments or {}
         self.by_hand = fit.arguments is None
         self.first_epoch: int | None = None
+        self.has_strangers = False
         self._members: list[weakref.ref[Member]] = []
         self._left = 0
         self._turns = 0
+        self._judged: set[int] = set()
         self._stopped = False
         self._heeds_stops = True
         self._ended = False
@@ -154,6 +158,7 @@ class Session:
 
     def begin(self, callbacks: Sequence[Any]) -> None:
         """After the ``on_train_begin`` of all ``callbacks``: decide where `fit` starts."""
+        self.has_strangers = any(map(_is_stranger, callbacks))
         if self.by_hand:
             return
         restores = any(isinstance(one, keras.callbacks.BackupAndRestore) for one in callbacks)
@@ -255,7 +260,14 @@ class Session:
     @contextmanager
     def epoch_end(self, epoch: int, logs: dict[str, Any] | None, callback: Any) -> Iterator[None]:
         """Around a callback's ``on_epoch_end``: the first one records the epoch, the last completes it."""
+        if self.is_open and self._repeats(epoch, callback):
+            self.epochs.complete()
+            self.run.rewind(epoch)
+            self.epochs.repeat()
+            self._judged.clear()
+        self._judged.add(id(callback))
         if self.is_open and self.epochs.end(epoch, logs, self._counted):
+            self._judged = {id(callback)}
             self.run.trained.last_epoch = epoch
             if self.epochs.steps is not None:
                 self.run.trained.steps[epoch + 1] = self.epochs.steps
@@ -265,6 +277,10 @@ class Session:
         yield
         if self.members and self.members[-1] is callback:
             self.epochs.complete()
+
+    def _repeats(self, epoch: int, callback: object) -> bool:
+        """Say whether a loop by hand trains an epoch again: it may number all of them 0."""
+        return self.by_hand and epoch == self.epochs.written and id(callback) in self._judged
 
     def _counted(self) -> int | None:
         counts = (one.tracker_steps() for one in self.members)
@@ -358,6 +374,13 @@ class Session:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
             one.tracker_leave()
+
+
+def _is_stranger(callback: Any) -> bool:
+    if isinstance(callback, (Member, CallbackList, History, ProgbarLogger)):
+        return False
+    own = "on_epoch_end" in callback.__dict__
+    return own or type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
 
 
 class _Unbegun:

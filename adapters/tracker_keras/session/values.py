@@ -35,6 +35,15 @@ def is_number(value: Any) -> bool:
     return True
 
 
+def arrays(logs: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the entries that are arrays or lists of several numbers, or of none."""
+    return [
+        str(name)
+        for name, value in (logs or {}).items()
+        if (hasattr(value, "shape") or isinstance(value, (list, tuple))) and not is_number(value)
+    ]
+
+
 def same(a: float | None, b: float | None) -> bool:
     """Say whether two values are equal, NaN being equal to NaN."""
     return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))
