@@ -128,7 +128,9 @@ class Callback:
         """
         self._run = self.loop.run
         self.policy = self.run.add_policy(self.kind, monitor=monitor, rules=rules, config=config)
-        recorded = distributed.share(self.policy.saved_state)
+        # What the callbacks of an earlier phase decided is not theirs.
+        own = None if self.loop.is_next_phase else self.policy.saved_state
+        recorded = distributed.share(own)
         carried, self._carried = dict(self._carried or {}), None
         self._seen, self._missed = False, None
         backed_up = carried.get("state")

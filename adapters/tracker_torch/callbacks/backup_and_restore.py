@@ -73,7 +73,10 @@ class BackupAndRestore(Callback):
         try:
             if distributed.share(self.path.is_file() or self.previous.is_file()):
                 self._restore(self._read())
-            elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+            elif (
+                not (self.loop.restored or self.loop.is_next_phase)
+                and distributed.share(self.run.first_epoch) > 0
+            ):
                 self._begin_again()
         except TrackerError as error:
             # Nothing was trained: the run stays what it was.
@@ -123,7 +126,9 @@ class BackupAndRestore(Callback):
             cut_off += elsewhere
         for path in cut_off:
             path.unlink(missing_ok=True)
-        if self.ended.is_file() and self.ended.read_text() != self.run.id:
+        if (self.ended.is_file() and self.ended.read_text() != self.run.id) or (
+            self.ended.is_file() and self.loop.is_next_phase
+        ):
             self._delete()
         self.ended.unlink(missing_ok=True)
 
@@ -152,6 +157,7 @@ class BackupAndRestore(Callback):
                 f"To continue that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        loop.phase_begin = payload.get("phase_begin", 0)
         loop.took_back(serialization.PARTS, payload.get("settings"))
         batch = payload["batch"]
         # A loop of one's own cannot pass over batches.
@@ -198,6 +204,7 @@ class BackupAndRestore(Callback):
             "batch": batch,
             "run": self.run.id,
             "position": self.loop.position.as_dict(),
+            "phase_begin": self.loop.phase_begin,
             "callbacks": self._remembered(),
         }
         if not self.loop.main:
