@@ -165,7 +165,8 @@ class BackupAndRestore(Callback):
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
-        loop.position.load(payload["position"], batch)
+        positions = payload.get("positions") or [payload["position"]]
+        loop.position.load(positions[min(distributed.rank(), len(positions) - 1)], batch)
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
         if begins_again:
             saved.pop("BaseLogger", None)
@@ -203,7 +204,8 @@ class BackupAndRestore(Callback):
             "rng": distributed.gather(serialization.rng_state()),
             "batch": batch,
             "run": self.run.id,
-            "position": self.loop.position.as_dict(),
+            "positions": (positions := distributed.gather(self.loop.position.as_dict())),
+            "position": positions[0],
             "phase_begin": self.loop.phase_begin,
             "callbacks": self._remembered(),
         }
