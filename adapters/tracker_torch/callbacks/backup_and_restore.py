@@ -52,7 +52,7 @@ class BackupAndRestore(Callback):
     ) -> None:
         if not str(backup_dir):
             raise BadValue("backup_dir is empty: pass a folder for this training alone.")
-        self.backup_dir = Path(backup_dir)
+        self.backup_dir = Path(backup_dir).expanduser()
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self.trigger = Trigger(save_freq)
         self.batch_hooks = self.trigger.by_step and self.trigger.every > 0

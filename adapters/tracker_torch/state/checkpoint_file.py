@@ -134,7 +134,7 @@ def _payload(path: Path) -> dict[str, Any]:
 
 def _verified(source: str | Path | Checkpoint) -> Path:
     if not isinstance(source, Checkpoint):
-        return Path(source)
+        return Path(source).expanduser()
     path = Path(source.path)
     # Who moved the file may have put a link in its place.
     present = inspect_file(path.resolve())

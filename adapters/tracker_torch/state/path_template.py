@@ -43,6 +43,8 @@ class FileName:
 
     def __init__(self, template: str | Path) -> None:
         self.template = str(template)
+        if self.template.startswith("~/"):
+            self.template = f"{Path.home()}{self.template[1:]}"
         path = Path(self.template)
         if self.template.endswith(("/", "\\")) or not path.suffix or path.is_dir():
             raise BadValue(
