@@ -128,7 +128,9 @@ class Callback:
         """
         self._run = self.loop.run
         self.policy = self.run.add_policy(self.kind, monitor=monitor, rules=rules, config=config)
-        recorded = distributed.share(self.policy.saved_state)
+        # What the callbacks of an earlier phase decided is not theirs.
+        own = None if self.loop.is_next_phase else self.policy.saved_state
+        recorded = distributed.share(own)
         carried, self._carried = dict(self._carried or {}), None
         self._seen, self._missed = False, None
         backed_up = carried.get("state")
@@ -255,14 +257,15 @@ def as_callback(value: Any) -> Callback:
     if isinstance(value, Callback):
         return value
     kind = value if isinstance(value, type) else type(value)
-    advice = (
-        "it is the class: write it with its arguments in brackets"
-        if isinstance(value, type)
-        else (
+    if isinstance(value, type):
+        advice = "it is the class: write it with its arguments in brackets"
+    elif all(hasattr(value, name) for name in ("step", "state_dict", "optimizer")):
+        advice = f"it is a scheduler: write LRSchedulerCallback({kind.__name__}(…))"
+    else:
+        advice = (
             "it is not a tracker_torch.Callback: import the one of the same name from tracker_torch, "
             "or derive yours from tracker_torch.Callback"
         )
-    )
     raise UsageError(
         f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {advice}."
     )

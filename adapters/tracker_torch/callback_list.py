@@ -53,6 +53,8 @@ class CallbackList:
         model, optimizer, scheduler, scaler: what is trained, each one thing, a mapping or a sequence.
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
         first_epoch: where to begin; more than 0 when a run or a backup was resumed.
+        is_next_phase, phase_begin: whether an earlier training of this process recorded into the run, and
+            the epoch after its last: the numbering continues there.
         restored: whether the training came back from a backup or a checkpoint.
         lacking: the parts that this checkpoint did not hold.
         settings: what the script says of optimizers and schedulers; in a training that came back, what it
@@ -90,7 +92,8 @@ class CallbackList:
         self.params: dict[str, Any] = params
         self.main = distributed.rank() == 0
         self.first_epoch = self.epoch = self.step = 0
-        self.restored = False
+        self.restored = self.is_next_phase = False
+        self.phase_begin = 0
         self.lacking: frozenset[str] = frozenset()
         self.settings: settings.Settings = {}
         self._said: settings.Settings | None = None
@@ -259,8 +262,10 @@ class CallbackList:
             callback.set_loop(self)
         self.note_settings()
         self.run.at_exit = ("interrupted", "the process ended before its training did")
+        last = None if self.restored else self.run.trained.last_epoch
+        self.is_next_phase, self.phase_begin = last is not None, 0 if last is None else last + 1
         # Epochs that another training of this process recorded are not added to.
-        self.run.rewind(self.run.first_epoch)
+        self.run.rewind(max(self.run.first_epoch, self.phase_begin))
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
         for callback in self.callbacks:
@@ -315,7 +320,13 @@ class CallbackList:
         """Warn where a resumed run is about to be continued with the weights of a new model."""
         epochs = self.params.get("epochs")
         nothing_to_do = self.stop_training or (epochs is not None and epochs <= self.first_epoch)
-        if self.restored or self.first_epoch == 0 or nothing_to_do or not named(self.model):
+        if (
+            self.restored
+            or self.is_next_phase
+            or self.first_epoch == 0
+            or nothing_to_do
+            or not named(self.model)
+        ):
             return
         self.warn(
             f"Run {self.run.name} continues at epoch {self.first_epoch}, but nothing brought its weights "
@@ -325,10 +336,17 @@ class CallbackList:
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
+        self._begin_again_at(epoch)
         self.epoch, self._began = epoch, perf_counter()
         self.position.begin(epoch, self.step)
         self._call("on_epoch_begin", epoch, logs)
         self.rates_used.begin()
+
+    def _begin_again_at(self, epoch: int) -> None:
+        """Take back the numbering where a loop of one's own repeats the epochs of an earlier phase."""
+        if self.is_next_phase and epoch < self.first_epoch:
+            self.run.rewind(epoch)
+            self.first_epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Record the epoch, then let each callback judge, save, write and back up, in this order."""
@@ -343,6 +361,7 @@ class CallbackList:
             BadValue: for a value that is not one number; nobody has had a turn then.
         """
         self._need_begun("on_epoch_end")
+        self._begin_again_at(epoch)
         self.epoch = epoch
         seconds = perf_counter() - self._began
         # What is not one number is refused before anybody has a turn.
@@ -361,6 +380,7 @@ class CallbackList:
             step=self.step if self.counts_batches else None,
             learning_rates=self.rates_used.by_group() or None,
         )
+        self.run.trained.last_epoch = epoch
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:

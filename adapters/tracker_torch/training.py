@@ -56,7 +56,8 @@ class Training:
     Args:
         model: a module, or a mapping or sequence of modules.
         optimizer: likewise.
-        epochs: how many there are in all, those of a resumed run's earlier attempts included.
+        epochs: how many there are in all, those of a resumed run's earlier attempts included; a second
+            training in one run has so many of its own, numbered after those of the first.
         experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
         callbacks: see `CallbackList`.
         run: the run to record into, instead of the active one.
@@ -171,11 +172,16 @@ class Training:
         self.callbacks.on_train_begin()
         self._stage = Stage.BETWEEN_EPOCHS
         first = self.callbacks.first_epoch
-        if first >= self._epochs > 0:
+        # The next phase of a run has so many epochs of its own.
+        self._epochs += self.callbacks.phase_begin
+        self._bar.epochs = self._epochs
+        if first >= self._epochs > self.callbacks.phase_begin:
             self.callbacks.warn(
                 f"run {self.run.name} has {first} epochs already, and epochs is {self._epochs}: "
                 f"nothing is left to train. Pass a higher number to continue."
             )
+            # The next training in this run comes after what this one would have trained.
+            self.run.trained.last_epoch = self._epochs - 1
         try:
             for epoch in range(first, self._epochs):
                 if self.stop_training:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self, Unpack
 
 from tracker import values
 from tracker.checkpointing.registry import Checkpoint
-from tracker.errors import BadValue, RunClosed, UsageError
+from tracker.errors import BadValue, RunClosed, StoreError, UsageError
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -267,12 +267,16 @@ class Run:
         self, params: Mapping[str, Any] | None = None, captured: Mapping[str, Any] | None = None
     ) -> None:
         """Log what differs from the attempt before, once."""
-        changes = self.writer.query(
-            lambda reader: resume.changes(
-                reader, self.id, self.attempt, params or {}, captured or {}
-            ),
-            resume.Changes(),
-        )
+        try:
+            changes = self.writer.query(
+                lambda reader: resume.changes(
+                    reader, self.id, self.attempt, params or {}, captured or {}
+                ),
+                resume.Changes(),
+            )
+        except StoreError:
+            # It is logged already that the database does not answer; training goes on.
+            return
         changes.report(self.name, self._reported)
 
     def define_metric(self, name: str, mode: str | None = None, *, monitor: bool = False) -> None:

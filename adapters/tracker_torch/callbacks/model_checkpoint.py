@@ -12,7 +12,7 @@ from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.state import checkpoint_file, serialization
-from tracker_torch.state.path_template import FileName
+from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
 
 
@@ -92,6 +92,7 @@ class ModelCheckpoint(Callback):
         self.state = self.rule.initial()
         self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
         self._saved: tuple[int, int] | None = None
+        self._named = self._warned = False
 
     @property
     def needs_model(self) -> bool:
@@ -123,6 +124,7 @@ class ModelCheckpoint(Callback):
         self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
         self.kept.load(saved)
         self._saved = None
+        self._named, self._warned = self.loop.epoch > 0 or self.run.first_epoch > 0, False
         if self.loop.main:
             self.kept.prune(self.run, self._pruned)
 
@@ -156,7 +158,17 @@ class ModelCheckpoint(Callback):
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value, logs)
-        path = self._path(epoch, batch, logs) if verdict.save else None
+        path = None
+        if verdict.save:
+            try:
+                path = self._path(epoch, batch, logs)
+            except MissingMetric as error:
+                # Once there was a name, an epoch without that metric is not a mistake in it.
+                if not self._named:
+                    raise
+                verdict = replace(verdict, verdict="skipped", reason=str(error))
+                after = self.state
+                self._warn_of_no_name(str(error))
         if path is not None and (refusal := self.kept.refuses(path, value, epoch)):
             verdict, path = replace(verdict, verdict="skipped", reason=refusal), None
         self._tell(epoch, path, verdict)
@@ -181,9 +193,16 @@ class ModelCheckpoint(Callback):
         self._keep_last(saved, batch)
         self.kept.prune(self.run, self._pruned)
 
+    def _warn_of_no_name(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self.loop.warn(f"{why} Epochs without it are not saved; this is not repeated.")
+
     def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
-        return self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
+        path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
+        self._named = True
+        return path
 
     def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
         """Save; return where, or what was in the way."""

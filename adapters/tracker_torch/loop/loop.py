@@ -36,6 +36,8 @@ class Loop(Protocol):
     first_epoch: int
     main: bool
     restored: bool
+    is_next_phase: bool
+    phase_begin: int
     lacking: frozenset[str]
     settings: dict[str, Any]
     position: Position
