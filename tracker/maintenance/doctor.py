@@ -201,7 +201,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, states=[CheckpointState.AVAILABLE]).dicts()
+    available = checkpoints(reader, states=[CheckpointState.AVAILABLE], as_recorded=True).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)
