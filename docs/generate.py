@@ -96,6 +96,7 @@ from sqlalchemy.orm import aliased
 
 from tracker.models import Epoch, Metric, Run
 
+
 def change(metric):
     # Since the epoch before.
     before = func.lag(metric.value).over(partition_by=Epoch.run_id, order_by=Epoch.epoch)

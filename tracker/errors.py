@@ -110,14 +110,18 @@ class CheckpointError(TrackerError):
     """A checkpoint file is missing, changed or incomplete."""
 
 
+def alike(wanted: str, names: Iterable[str]) -> list[str]:
+    """Return up to three names that ``wanted`` is likely to mean, the likeliest first."""
+    known, low = list(dict.fromkeys(names)), wanted.lower()
+    close = [name for name in known if low and low in name.lower()]
+    close = sorted(close, key=lambda name: (not name.lower().startswith(low), len(name)))[:3]
+    return close or get_close_matches(wanted, known, n=3, cutoff=0.5)
+
+
 def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most: int = 5) -> str:
     """End a sentence with the names near ``wanted``: ``"did you mean a or b?"``, else with the first there are."""
     names = list(dict.fromkeys(there))
-    low = wanted.lower()
-    close = [name for name in names if low and low in name.lower()]
-    close = sorted(close, key=lambda name: (not name.lower().startswith(low), len(name)))[:3]
-    close = close or get_close_matches(wanted, names, n=3, cutoff=0.5)
-    if close:
+    if close := alike(wanted, names):
         return f"did you mean {' or '.join(map(cut, close))}?"
     if not names:
         return f"{what} none."

@@ -11,14 +11,14 @@ from tests.helpers import ROOT, walks
 from tests.helpers.walks import WALKS, Walk
 
 BELOW = {
-    "a step metric": 14,
+    "a step metric": 13,
     "an epoch": 13,
-    "a verdict": 15,
-    "a checkpoint": 22,
+    "a verdict": 14,
+    "a checkpoint": 17,
     "a listing": 24,
-    "a resume": 20,
+    "a resume": 29,
 }
-"""What each walk of the core entered before the modules were put in order."""
+"""What each walk of the core entered before the modules were put into rooms."""
 
 
 @pytest.fixture(scope="module")

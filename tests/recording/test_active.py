@@ -30,7 +30,7 @@ run.log_epoch(0, {"loss": 1.0})
         ("raise KeyboardInterrupt", -2, "interrupted", "KeyboardInterrupt"),
         # What SQLAlchemy 2.0 does for a new statement: CPython then forgets the interrupt.
         (
-            "atexit.register(exec, ''); raise KeyboardInterrupt",
+            "atexit.register(exec, '', {}); raise KeyboardInterrupt",
             -2,
             "interrupted",
             "KeyboardInterrupt",

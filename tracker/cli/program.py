@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -105,3 +109,26 @@ def program() -> None:
 
     The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``tracker``; exits with 0, 1 (something failed) or 2 (the call was wrong)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # For a terminal that cannot show a letter.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            program.main(args=None if arguments is None else list(arguments), prog_name="tracker")
+        except SystemExit:
+            # A full disk is reported here, not while the interpreter shuts down.
+            sys.stdout.flush()
+            raise
+    except OSError as error:
+        # What is still buffered must not be written once more.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            target = error.filename or "The output"
+            click.echo(f"Error: {target} cannot be written: {error.strerror or error}.", err=True)
+        sys.exit(1)

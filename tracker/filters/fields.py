@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, TableClause, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import nearest
+from tracker.errors import alike, nearest
 from tracker.filters import Field
 from tracker.filters.targets import (
     TEXT,
@@ -40,6 +40,12 @@ _MONITOR_COLUMNS = (
     "monitor", "best", "best_epoch", "best_step", "restored_epoch", "last", "last_epoch", "last_step",
 )  # fmt: skip
 Columns = Mapping[str, Place]
+
+
+_RUN_COLUMNS: Columns = column_places(
+    RUN.c.id, RUN.c.name, RUN.c.experiment, RUN.c.status, RUN.c.started, RUN.c.ended, RUN.c.seconds,
+    RUN.c.epochs, RUN.c.reason, RUN.c.error, RUN.c.note,
+) | {"parent": ParentPlace(TEXT, RUN.c.parent_id)}  # fmt: skip
 
 
 class Fields:
@@ -101,7 +107,7 @@ class Fields:
         known = self._names(SUMMARY) if field.function else self.names()
         same = [name for name in labels if name.partition(".")[2] == field.name]
         hint = f"did you mean {' or '.join(same)}?" if same else nearest(field.name, known, most=20)
-        if hint.startswith("did you mean") and not same and not field.function:
+        if not same and not field.function and alike(field.name, known):
             hint += f" There are metrics, params.NAME, tags.NAME, {', '.join(self.columns)}."
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
 
@@ -195,15 +201,9 @@ def run_metric(key: Expression, name: str, function: str) -> Place:
     return summary_place(key, name, column, falling=way == "max" and is_value)
 
 
-def _run_columns(status: ColumnElement[str]) -> dict[str, Place]:
-    columns = RUN.c
-    return column_places(
-        columns.id, columns.name, columns.experiment, columns.status, columns.started, columns.ended,
-        columns.seconds, columns.epochs, columns.reason, columns.error, columns.note,
-    ) | {
-        "status": Place(TEXT, status, certain=True),
-        "parent": ParentPlace(TEXT, columns.parent_id),
-    }  # fmt: skip
+def _run_columns(status: ColumnElement[str]) -> Columns:
+    """Return the columns of a run, with its status as it is now."""
+    return {**_RUN_COLUMNS, "status": Place(TEXT, status, certain=True)}
 
 
 def _of_run_and_policy() -> dict[str, Place]:

@@ -67,13 +67,15 @@ _PLACE_KINDS: dict[ColumnKind, str] = {
 
 def column_place(column: Column[Any]) -> Place:
     """Return the place of a table's own column; one with a ``…_kind`` beside it may be NaN."""
-    kind = column.table.c.get(f"{column.name}_kind")
     return Place(
-        _PLACE_KINDS[column_kind(column)],
-        column,
-        certain=not column.nullable,
-        nan=None if kind is None else kind == "nan",
+        _PLACE_KINDS[column_kind(column)], column, certain=not column.nullable, nan=_is_nan(column)
     )
+
+
+def _is_nan(column: Column[Any]) -> ColumnElement[bool] | None:
+    """Return the test that a column's value is NaN; None for one without a ``…_kind`` beside it."""
+    kind = column.table.c.get(f"{column.name}_kind")
+    return None if kind is None else kind == "nan"
 
 
 def column_places(*columns: Column[Any]) -> dict[str, Place]:
@@ -125,7 +127,7 @@ def summary_place(
     return SummaryPlace(
         NUMBER,
         _scalar(column, SUMMARY.c.run_id == key, SUMMARY.c.name == name),
-        nan=column_place(column).nan,
+        nan=_is_nan(column),
         falling=falling,
         key=key,
         name=name,
@@ -204,7 +206,7 @@ class MetricPlace(Place):
 def metric_place(epoch: Expression, name: str, *, falling: bool) -> MetricPlace:
     """Return the place of metric ``name`` of the epoch ``epoch`` (its id)."""
     link = and_(METRIC.c.epoch_id == epoch, METRIC.c.name == name)
-    nan = column_place(METRIC.c.value).nan
+    nan = _is_nan(METRIC.c.value)
     return MetricPlace(NUMBER, _scalar(METRIC.c.value, link), nan=nan, falling=falling, link=link)
 
 

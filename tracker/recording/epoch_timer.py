@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracker import values
@@ -16,14 +17,15 @@ def epoch_number(epoch: Any) -> int:
     return values.whole(epoch, "epoch", least=0, most=2**31 - 1)
 
 
+@dataclass
 class EpochClock:
     """Times epochs that are logged one after the other; ``last`` is the highest number so far."""
 
-    def __init__(self) -> None:
-        self.last: int | None = None
-        self._begun = now()
-        self._ticks = time.monotonic()  # the time of day may be set while an epoch runs
-        self._newest: tuple[int, int, float] | None = None
+    last: int | None = None
+    _begun: int = field(default_factory=now)
+    # The time of day may be set while an epoch runs.
+    _ticks: float = field(default_factory=time.monotonic)
+    _newest: tuple[int, int, float] | None = None
 
     def take(self, number: int, seconds: Any) -> tuple[int, float]:
         """Return when an epoch began (microseconds) and its seconds.

@@ -26,7 +26,7 @@ from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal
 from tracker.storage.database import PATIENCE, Database, Questions, Reader
-from tracker.storage.entries import AttemptEntry, Entry
+from tracker.storage.entries import AttemptEntry, Entry, SeriesEntry
 from tracker.storage.location import Location
 from tracker.storage.spool import Spool, set_aside, spool_path
 
@@ -132,7 +132,7 @@ class Recorder:
 
     def _after_pending(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """Queue behind pending entries: a kill while these are written must leave all of them, in order."""
-        if self.spool.empty:
+        if not self.spool.count:
             return entries
         self.spool.append(entries)
         return ()
@@ -161,28 +161,38 @@ class Recorder:
         self._failing = True
 
     def _commit(self, entries: tuple[Entry, ...] = (), patience: float = PATIENCE) -> None:
-        if not self._failing or self._closing.is_set():
-            self._streamed.take()
-        blocks = self._streamed.pending()
+        blocks = self._blocks() if self._has_streamed() else []
         counts = self._counted()
         beat = self._heartbeat(counts)
-        if not (entries or blocks or beat or not self.spool.empty):
+        if not (entries or blocks or beat or self.spool.count):
             return
         new = [*entries, *blocks, *beat]
         try:
             with self._database.transaction(min(patience, PATIENCE)) as connection:
-                pending = [] if self.spool.empty else self.spool.read()
+                pending = self.spool.read() if self.spool.count else []
                 journal.apply(connection, [*pending, *new])
         except Exception as error:
             if self.strict or not journal.is_refusal(error):
                 raise
             pending = self._commit_each(new)
-        self._streamed.saved()
+        if blocks:
+            self._streamed.saved()
         if pending:
             self.spool.clear(len(pending))
         if beat:
             self._heard, self._counts = time.monotonic(), counts
         self._failing = False
+
+    def _has_streamed(self) -> bool:
+        """Say whether there are step metrics to write; by attributes alone, for an epoch without any."""
+        buffer = self._streamed.buffer
+        return bool(buffer.calls or buffer.packed or buffer.held or self._streamed.unsaved)
+
+    def _blocks(self) -> list[SeriesEntry]:
+        """Return the step metrics that are not in the database yet."""
+        if not self._failing or self._closing.is_set():
+            self._streamed.take()
+        return self._streamed.pending()
 
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever."""
@@ -199,7 +209,8 @@ class Recorder:
 
     def _counted(self) -> _Counts:
         """Return what the current attempt has cost so far."""
-        total = _Counts(self.spooled, self._streamed.lost, self._streamed.waited)
+        buffer = self._streamed.buffer
+        total = _Counts(self.spooled, buffer.dropped + buffer.bad, buffer.waited)
         return total.since(self._earlier_counts)
 
     def _heartbeat(self, counts: _Counts) -> list[AttemptEntry]:

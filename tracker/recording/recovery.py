@@ -66,7 +66,8 @@ def recover(location: Location) -> list[str]:
             imported = _import_spools(connection, location)
             reconcile(connection, location)
             dead = dead_attempts(connection)
-            folders = temporary_folders(connection, location, {attempt.run_id for attempt in dead})
+            runs = {attempt.run_id for attempt in dead}
+            folders = temporary_folders(connection, location, runs) if runs else set()
             _mark_lost(connection, dead)
     finally:
         database.close()

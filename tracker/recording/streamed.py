@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 
 from tracker.series.batch import Batch
 from tracker.series.blocks import SeriesWriter
@@ -22,7 +23,11 @@ class _AttemptBlocks:
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
         self.queued: deque[Batch] = deque()
-        self.writer = SeriesWriter()
+
+    @cached_property
+    def writer(self) -> SeriesWriter:
+        """What cuts the blocks; many runs log no step metric and never need it."""
+        return SeriesWriter()
 
     def pack(self) -> None:
         """Put the queued batches into blocks."""
@@ -39,6 +44,10 @@ class StreamedMetrics:
         run_id, attempt: what is logged first belongs to.
         next_step: the step of the first call that names none.
         wake: called when there is much to drain; it must only signal.
+
+    Attributes:
+        buffer: what has been logged and not been drained.
+        unsaved: whether anything drained is not in the database yet.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class StreamedMetrics:
         self._run_id = run_id
         self.buffer = Buffer(next_step=next_step, wake=wake)
         self.log = self.buffer.log
+        self.unsaved = False
         self._attempts = [_AttemptBlocks(attempt)]
         # Reentrant: a signal handler may have interrupted its own thread while it drains.
         self._draining = threading.RLock()
@@ -75,7 +85,9 @@ class StreamedMetrics:
         current = self._attempts[-1]
         if self._draining.acquire(timeout=patience):
             try:
-                current.queued.extend(self.buffer.drain())
+                batches = self.buffer.drain()
+                current.queued.extend(batches)
+                self.unsaved |= bool(batches)
             finally:
                 self._draining.release()
 
@@ -91,10 +103,13 @@ class StreamedMetrics:
 
     def saved(self) -> None:
         """Note that everything `pending` returned last is in the database."""
+        self.unsaved = False
         for blocks in self._attempts:
             blocks.writer.saved()
         while len(self._attempts) > 1 and not self._attempts[0].queued:
             del self._attempts[0]
+        if any(blocks.queued for blocks in self._attempts):
+            self.unsaved = True
 
     def abandon(self) -> int:
         """Give up what has been logged and is in no block; returns how many values are lost.
@@ -108,16 +123,6 @@ class StreamedMetrics:
             blocks.queued.clear()
         self.buffer.dropped += lost
         return lost
-
-    @property
-    def lost(self) -> int:
-        """How many values could not be kept so far."""
-        return self.buffer.dropped + self.buffer.bad
-
-    @property
-    def waited(self) -> float:
-        """How many seconds calls of `log` have waited for room so far."""
-        return self.buffer.waited
 
     def forget(self) -> None:
         """Let go of everything after a fork: it belongs to the parent."""

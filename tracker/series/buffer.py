@@ -61,11 +61,11 @@ class Buffer:
         self._limit = limit
         self._wake = wake
         self._patience = patience
-        self._calls: list[Any] = []  # step, time, values, step, time, values, …
+        self.calls: list[Any] = []  # step, time, values, step, time, values, …
         self._high = 3 * 1024
         self._last = next_step - 1
-        self._packed: list[Batch] = []
-        self._held: list[Batch | Calls] = []  # what a drain has taken and not yet given
+        self.packed: list[Batch] = []
+        self.held: list[Batch | Calls] = []  # what a drain has taken and not yet given
         self._inside: set[int] = set()  # threads that pack, wait or drain
         self._size = 0
         self._given_up = False
@@ -99,7 +99,7 @@ class Buffer:
             step.__class__ is not int or step >> 62
         ):  # quicker than two limits
             step = _whole(step)
-        calls = self._calls  # one list for good: no thread can append to one already taken
+        calls = self.calls  # one list for good: no thread can append to one already taken
         calls += (step, now(), values)  # one operation, flat: the collector has no tuple to track
         if len(calls) > self._high:
             self._relieve()
@@ -116,20 +116,20 @@ class Buffer:
         try:
             with self._lock:
                 # A drain that was interrupted has left these.
-                size = sum(item.numbers for item in self._held)
+                size = sum(item.numbers for item in self.held)
                 calls, last = self._take()
-                held, count = [*self._held, *self._packed], 3 * len(calls.steps)
+                held, count = [*self.held, *self.packed], 3 * len(calls.steps)
                 if count:
                     held += (calls,)
-                self._held, self._packed, self._size, self._last = held, [], size, last
-                del self._calls[:count]
+                self.held, self.packed, self._size, self._last = held, [], size, last
+                del self.calls[:count]
                 self._given_up = self._woken = False
                 self._room.notify_all()
             # outside the lock: reading a device may wait
             batches = [self._pack(one) if isinstance(one, Calls) else one for one in held]
         finally:
             self._inside -= {thread}
-        self._held = []
+        self.held = []
         return batches
 
     def forget(self) -> None:
@@ -138,13 +138,13 @@ class Buffer:
         self._room = threading.Condition(self._lock)
         self._forgotten = True
         self._inside.clear()
-        self._calls.clear()
-        self._packed, self._held = [], []
+        self.calls.clear()
+        self.packed, self.held = [], []
 
     def _relieve(self) -> None:
         """Pack what has been appended, or wait, or drop it."""
         if self._forgotten:
-            return self._calls.clear()
+            return self.calls.clear()
         thread = get_ident()
         # A signal handler: what it has interrupted continues afterwards.
         if thread in self._inside:
@@ -152,7 +152,7 @@ class Buffer:
         self._inside |= {thread}
         try:
             with self._lock:
-                return self._pack_or_drop() if len(self._calls) > self._high else None
+                return self._pack_or_drop() if len(self.calls) > self._high else None
         finally:
             self._inside -= {thread}
 
@@ -162,10 +162,10 @@ class Buffer:
         calls, last = self._take()
         batch = self._pack(calls)
         numbers, count = batch.numbers, 3 * len(calls.steps)
-        self._packed += (batch,)
+        self.packed += (batch,)
         self._size += numbers
         self._last = last
-        del self._calls[:count]
+        del self.calls[:count]
         width = max(1, batch.points // max(1, batch.calls))
         self._high = 3 * min(max(PACK_POINTS // width, FEWEST_CALLS), MOST_CALLS)
         return self._signal()
@@ -190,11 +190,11 @@ class Buffer:
         lost, count = sum(map(len, calls.values)), 3 * len(calls.steps)
         self.dropped += lost
         self._last = last
-        del self._calls[:count]
+        del self.calls[:count]
 
     def _take(self) -> tuple[Calls, int]:
         """Copy the calls appended so far, their steps settled in order; also the last step. Needs the lock."""
-        calls = self._calls[:]
+        calls = self.calls[:]
         steps = calls[0::3]
         if None in steps:
             steps = list(accumulate(steps, _next_step, initial=self._last))[1:]

@@ -20,11 +20,11 @@ from typing import TypeVar
 
 from filelock import Timeout
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker.errors import StoreError
 from tracker.storage import schema
-from tracker.storage.driver_errors import in_use, is_busy, is_not_writable, translated
+from tracker.storage.driver_errors import in_use_error, is_busy, is_not_writable, opening_error
 from tracker.storage.engine import Lock, engine, never_free, wait_at_most
 from tracker.storage.location import Location, locate
 
@@ -38,6 +38,28 @@ _ALONE_LOCK = 7236254118
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 
 __all__ = ["Database", "Location", "Reader", "locate", "reading"]
+
+
+@contextmanager
+def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own."""
+    try:
+        yield
+    except (Timeout, DBAPIError) as error:
+        raise in_use_error(error, location, to_read=to_read) from error
+
+
+@contextmanager
+def translated(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what opening a database raises into `StoreError`s that name it."""
+    try:
+        with in_use(location, to_read=to_read):
+            yield
+    except (OSError, ModuleNotFoundError) as error:
+        meaning = opening_error(error, location, to_read=to_read)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 class Database:

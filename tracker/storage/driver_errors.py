@@ -7,8 +7,6 @@ PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from filelock import Timeout
 from sqlalchemy.exc import DBAPIError
@@ -56,40 +54,29 @@ def is_not_writable(error: BaseException) -> bool:
     return code_of(error) in _NOT_WRITABLE
 
 
-@contextmanager
-def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
-    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own.
+def in_use_error(
+    error: Timeout | DBAPIError, location: Location, *, to_read: bool = False
+) -> StoreError:
+    """Return what a lock file or a driver has raised as an error that names the database.
 
-    ``to_read``: nothing would be written.
+    ``to_read``: nothing would have been written.
     """
-    try:
-        yield
-    except Timeout as error:
-        raise _busy(location) from error
-    except DBAPIError as error:
-        raise _meaning(error, location, to_read) from error
+    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
 
-@contextmanager
-def translated(location: Location, *, to_read: bool = False) -> Iterator[None]:
-    """Turn what opening a database raises into `StoreError`s that name it; ``to_read``: nothing would be written."""
-    try:
-        with in_use(location, to_read=to_read):
-            yield
-    except PermissionError as error:
+def opening_error(
+    error: OSError | ModuleNotFoundError, location: Location, *, to_read: bool = False
+) -> StoreError | None:
+    """Return what opening a database has raised as an error that names it; None for somebody else's."""
+    if isinstance(error, PermissionError):
         if to_read:
-            raise unreadable(location, error) from error
-        raise NotWritable(
-            f"{error.filename or location} cannot be written: {error.strerror}."
-        ) from error
-    except OSError as error:
-        raise StoreError(f"The database {location} cannot be used: {error}.") from error
-    except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise
-        raise StoreError(
-            "PostgreSQL needs the driver psycopg: pip install 'local-tracker[postgres]'."
-        ) from error
+            return unreadable(location, error)
+        return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
+    if isinstance(error, OSError):
+        return StoreError(f"The database {location} cannot be used: {error}.")
+    if error.name != "psycopg":
+        return None
+    return StoreError("PostgreSQL needs the driver psycopg: pip install 'local-tracker[postgres]'.")
 
 
 def _busy(location: Location) -> DatabaseBusy:

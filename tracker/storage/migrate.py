@@ -18,8 +18,7 @@ from sqlalchemy.pool import NullPool
 from tracker.errors import NotWritable, StoreError
 from tracker.files import sync_folder
 from tracker.storage import schema
-from tracker.storage.database import peek
-from tracker.storage.driver_errors import translated
+from tracker.storage.database import peek, translated
 from tracker.storage.engine import Lock, begin_with, set_durable
 from tracker.storage.location import Location
 
