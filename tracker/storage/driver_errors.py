@@ -30,6 +30,9 @@ _NOT_WRITABLE = frozenset(
         "42501",  # insufficient_privilege
     }
 )
+_REFUSED = frozenset({sqlite3.SQLITE_CANTOPEN, "42501"})
+"""Those of them that reading meets as well."""
+
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -89,7 +92,7 @@ def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError
     code, text = code_of(error), str(error.orig).strip()
     if code in _BUSY:
         return _busy(location)
-    if code in _NOT_WRITABLE and to_read:
+    if code in _REFUSED and to_read:
         return StoreError(f"The database {location} cannot be read: {text}.")
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
