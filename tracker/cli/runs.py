@@ -129,9 +129,18 @@ def _explain_no_rows(reader: Reader, where: str | None) -> None:
 def _count_pending_records(reader: Reader) -> None:
     from tracker.queries.pending import pending_records
 
-    if records := sum(file.records for file in pending_records(reader)):
+    pending = pending_records(reader)
+    if lost := [file for file in pending if file.run is None]:
+        records = counted(sum(file.records for file in lost), "pending record")
+        names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
         click.echo(
-            f"Not shown: {counted(records, 'pending record')}. tracker runs show names the file; "
+            f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
+            f"tracker db doctor --fix restores what it can, and sets the rest aside.",
+            err=True,
+        )
+    if records_here := sum(file.records for file in pending if file.run is not None):
+        click.echo(
+            f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
             f"tracker db doctor --fix imports what dead processes left behind.",
             err=True,
         )

@@ -169,13 +169,16 @@ class EpochFields(Fields):
 class CheckpointFields(Fields):
     """The names that a filter of checkpoints may use."""
 
-    def __init__(self, connection: Connection, status: Expression) -> None:
+    def __init__(
+        self, connection: Connection, status: Expression, state: Expression = CHECKPOINT.c.state
+    ) -> None:
         super().__init__(connection, status)
         columns = CHECKPOINT.c
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
         )  # fmt: skip
+        self.columns = {**self.columns, "state": Place(TEXT, state, certain=True)}
 
 
 class DecisionFields(Fields):

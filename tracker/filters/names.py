@@ -11,7 +11,11 @@ from tracker.models import OF_STEPS, POLICY, RUN, SUMMARY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
-_FIELDS = {"epochs": EpochFields, "checkpoints": CheckpointFields, "decisions": DecisionFields}
+_FIELDS: dict[str, type[Fields]] = {
+    "epochs": EpochFields,
+    "checkpoints": CheckpointFields,
+    "decisions": DecisionFields,
+}
 
 
 def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:

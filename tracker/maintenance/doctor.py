@@ -27,7 +27,7 @@ from tracker.queries.status import dead_runs
 from tracker.recording.recovery import recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
-from tracker.storage.prepare import writing
+from tracker.storage.prepare import prepare, writing
 from tracker.storage.step_summaries import runs_with_wrong_step_summaries
 from tracker.storage.summaries import summarize
 
@@ -83,10 +83,13 @@ def examine(location: Location) -> list[Finding]:
     damage = structure(location)
     if damage is not None:
         return [Finding(Subject.STRUCTURE, damage)]
-    findings = [Finding(Subject.STRUCTURE)]
     with reading(location) as reader:
-        if not reader.empty:
-            findings += [
+        if reader.empty:
+            absent = Finding(Subject.STRUCTURE, note="there is no database yet")
+            findings = [absent, _pending_records(reader)]
+        else:
+            findings = [
+                Finding(Subject.STRUCTURE),
                 _runs(reader),
                 _pending_records(reader),
                 _checkpoints(reader),
@@ -100,10 +103,12 @@ def examine(location: Location) -> list[Finding]:
 
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
+    with reading(location) as reader:
+        if reader.empty and not pending_records(reader):
+            return
+    prepare(location)
     recover(location)
     with reading(location) as reader:
-        if reader.empty:
-            return
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
     for folder in folders:
@@ -175,7 +180,7 @@ def _runs(reader: Reader) -> Finding:
 
 def _pending_records(reader: Reader) -> Finding:
     """A process that still records imports its own; those that others left are for us to import."""
-    pending = [file for file in pending_records(reader) if file.run is not None]
+    pending = pending_records(reader)
     if not pending:
         return Finding(Subject.PENDING_RECORDS)
     folder = pending[0].path.parent
@@ -201,7 +206,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, states=[CheckpointState.AVAILABLE]).dicts()
+    available = checkpoints(reader, states=[CheckpointState.AVAILABLE], as_recorded=True).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)

@@ -10,13 +10,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
-from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SERIES, SUMMARY
+from tracker.models import ATTEMPT, EPOCH, METRIC, OF_STEPS, RUN, SERIES, SUMMARY
 from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.values import brief, join, name_text
+from tracker.values import brief, from_json, join, name_text
 
 COLUMNS = columns(
     Column("run", "text"), EPOCH.c.epoch, EPOCH.c.attempt, EPOCH.c.seconds, EPOCH.c.learning_rate
@@ -88,6 +88,12 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def is_of_keras(reader: Reader, run: str) -> bool:
+    """Return whether the callbacks of ``tracker_keras`` recorded a run: they capture what Keras it was."""
+    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run)
+    return any("keras" in (from_json(text) or {}) for text in reader.connection.scalars(captured))
 
 
 def metric_of_runs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,6 +144,7 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
         opened.attempt,
         next_step=opened.next_step,
         strict=strict,
+        origin=_origin(location, opened, values.to_json(captured)),
     )
     return Run(
         id=opened.run_id,
@@ -155,6 +156,21 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
         captured=captured,
         ending=opened.ending,
     )
+
+
+def _origin(
+    location: Location, opened: _Opened, captured: str
+) -> Callable[[str, int], entries.OriginEntry]:
+    """Return what makes the run in a database that has lost it."""
+    started, run = now(), (opened.run_id, opened.name, opened.experiment)
+
+    def origin(attempt_id: str, number: int) -> entries.OriginEntry:
+        identity = process.me().as_dict()
+        return entries.origin(
+            location.label(), run, attempt_id, number, started, identity, captured
+        )
+
+    return origin
 
 
 def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _Opened:

@@ -30,6 +30,9 @@ _NOT_WRITABLE = frozenset(
         "42501",  # insufficient_privilege
     }
 )
+_REFUSED = frozenset({sqlite3.SQLITE_CANTOPEN, "42501"})
+"""Those of them that reading meets as well."""
+
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -59,7 +62,7 @@ def in_use_error(
 ) -> StoreError:
     """Return what a lock file or a driver has raised as an error that names the database.
 
-    ``to_read``: nothing would be written.
+    ``to_read``: nothing would have been written.
     """
     return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
@@ -71,6 +74,8 @@ def opening_error(
     if isinstance(error, PermissionError) and to_read:
         return unreadable(location, error)
     if isinstance(error, PermissionError):
+        if to_read:
+            return unreadable(location, error)
         return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
     if isinstance(error, OSError):
         return StoreError(f"The database {location} cannot be used: {error}.")
@@ -89,7 +94,7 @@ def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError
     code, text = code_of(error), str(error.orig).strip()
     if code in _BUSY:
         return _busy(location)
-    if code in _NOT_WRITABLE and to_read:
+    if code in _REFUSED and to_read:
         return StoreError(f"The database {location} cannot be read: {text}.")
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")

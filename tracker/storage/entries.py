@@ -261,6 +261,47 @@ class SeriesEntry(TypedDict):
     blocks: list[BlockValues]
 
 
+class OriginRun(TypedDict):
+    """The columns of `tracker.models.Run` that a run begins with."""
+
+    id: str
+    name: str
+    experiment: str
+    status: str
+    started: int
+    seconds: float
+    epochs: int
+
+
+class OriginAttempt(TypedDict):
+    """The columns of `tracker.models.Attempt` that an attempt begins with."""
+
+    id: str
+    run_id: str
+    number: int
+    status: str
+    started: int
+    heartbeat: int
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    process_started: float
+    captured: str
+
+
+class OriginEntry(TypedDict):
+    """Whose records follow: the first entry of a spool, for a database that has lost the run or never had it.
+
+    ``database`` tells the database apart from others that share the folder (`Location.label`).
+    """
+
+    kind: Literal["origin"]
+    database: str
+    run: OriginRun
+    attempt: OriginAttempt
+
+
 class FollowEntry(TypedDict):
     """The end of an attempt and the start of the next one, in the same process."""
 
@@ -285,6 +326,7 @@ Entry = (
     | EndEntry
     | SeriesEntry
     | FollowEntry
+    | OriginEntry
 )
 
 
@@ -492,6 +534,55 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
             }
             for column in block.series
         ],
+    }
+
+
+def origin(
+    database: str,
+    run: tuple[str, str, str],
+    attempt_id: str,
+    number: int,
+    started: int,
+    process: Mapping[str, Any],
+    captured: str,
+) -> OriginEntry:
+    """Return the entry that makes a run and its attempt where the database does not have them.
+
+    Args:
+        database: its label.
+        run: id, name and experiment.
+        attempt_id, number: the attempt.
+        started: when it began.
+        process: the columns of an attempt that identify its process.
+        captured: what was captured, as JSON.
+    """
+    run_id, name, experiment = run
+    return {
+        "kind": "origin",
+        "database": database,
+        "run": {
+            "id": run_id,
+            "name": name,
+            "experiment": experiment,
+            "status": RunStatus.RUNNING,
+            "started": started,
+            "seconds": 0.0,
+            "epochs": 0,
+        },
+        "attempt": {
+            "id": attempt_id,
+            "run_id": run_id,
+            "number": number,
+            "status": RunStatus.RUNNING,
+            "started": started,
+            "heartbeat": now(),
+            "host": process["host"],
+            "boot_id": process["boot_id"],
+            "pid_namespace": process["pid_namespace"],
+            "pid": process["pid"],
+            "process_started": process["process_started"],
+            "captured": captured,
+        },
     }
 
 

@@ -348,7 +348,10 @@ def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str,
 def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
     """End an attempt and begin the next one, in the same process."""
     earlier = ATTEMPT.c.id == entry["earlier"]
-    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().one()
+    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().first()
+    if row is None:
+        # The database has lost it; the next one is made by its origin.
+        return
     fresh = {
         "id": entry["id"],
         "number": entry["number"],
@@ -373,6 +376,13 @@ def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
     connection.execute(update(ATTEMPT).where(earlier).values(**ended))
 
 
+def _origin(connection: Connection, entry: kinds.OriginEntry) -> None:
+    """Make a run and its attempt where the database does not have them."""
+    upsert(connection, RUN, [entry["run"]], ("id",), ())
+    counts = {"spooled": 0, "dropped": 0, "waited": 0.0}
+    upsert(connection, ATTEMPT, [{**entry["attempt"], **counts}], ("id",), ())
+
+
 _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "epoch": _epoch,
     "decision": _decision,
@@ -386,4 +396,5 @@ _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "end": _end,
     "series": _series,
     "follow": _follow,
+    "origin": _origin,
 }

@@ -30,6 +30,10 @@ class Location:
         """Name it without passwords, which a URL may hold in its query too."""
         return str(self.path) if self.path else redact(self.url.render_as_string())
 
+    def label(self) -> str:
+        """Return what tells it apart from other databases that share its data folder; without passwords."""
+        return self.path.name if self.path else str(self)
+
     def exists(self) -> bool:
         """Say whether there is a database file that is not empty; always True for a server."""
         if self.path is None:
