@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker.cli import program
 
 
@@ -25,7 +25,7 @@ def sweep() -> None:
 
 def ask(*arguments: str) -> str:
     """Return what a command prints."""
-    result = CliRunner().invoke(program, list(arguments))
+    result = runner().invoke(program, list(arguments))
     assert result.exit_code == 0, result.output
     return result.stdout
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker.cli import program
 
 
@@ -67,9 +67,9 @@ def test_each_metric_is_cut_where_it_goes_on_itself() -> None:
 
 def test_counts_and_exports_hold_what_is_effective() -> None:
     resumed(range(5), range(3, 6))
-    shown = CliRunner().invoke(program, ["runs", "show", "run", "--format", "json"])
+    shown = runner().invoke(program, ["runs", "show", "run", "--format", "json"])
     assert json.loads(shown.stdout)["points"] == {"loss": 6}
-    made = CliRunner().invoke(program, ["export", "run", "--what", "metrics", "--csv"])
+    made = runner().invoke(program, ["export", "run", "--what", "metrics", "--csv"])
     assert len(made.stdout.splitlines()) == 1 + 6
 
 

@@ -7,9 +7,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import tracker
+from tests.helpers.cli import runner
 from tracker.cli import program
 
 
@@ -26,7 +27,7 @@ def record(name: str, metric: str = "val_loss", parent: Any = None, **stopping: 
 
 def call(*arguments: str) -> Result:
     """Call a command of ``tracker decisions``."""
-    return CliRunner().invoke(program, ["decisions", *arguments])
+    return runner().invoke(program, ["decisions", *arguments])
 
 
 def rows(*arguments: str) -> list[dict[str, Any]]:

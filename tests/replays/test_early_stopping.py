@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker.cli import program
 from tracker.policies import EarlyStopping
 from tracker.replays.early_stopping import Outcome
@@ -38,7 +38,7 @@ def record(name: str, values: list[float], **settings: object) -> None:
 
 def ask(*arguments: str) -> str:
     """Return what a command prints."""
-    result = CliRunner().invoke(program, ["decisions", *arguments])
+    result = runner().invoke(program, ["decisions", *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -98,12 +98,12 @@ def test_the_command_takes_a_range_and_says_that_a_replay_only_shortens() -> Non
     record("long", CURVE)
     rows = json.loads(ask("replay", "long", "--patience", "1..5", "--format", "json"))
     assert [row["patience"] for row in rows] == [1, 2, 3, 4, 5]
-    told = CliRunner().invoke(program, ["decisions", "replay", "long", "--patience", "9"])
+    told = runner().invoke(program, ["decisions", "replay", "long", "--patience", "9"])
     assert "would not have stopped within what was recorded" in told.stderr
 
 
 def test_a_patience_that_is_no_number_is_a_wrong_call() -> None:
-    told = CliRunner().invoke(program, ["decisions", "replay", "--patience", "many"])
+    told = runner().invoke(program, ["decisions", "replay", "--patience", "many"])
     assert told.exit_code == 2 and "1..20" in told.stderr
 
 

@@ -93,10 +93,11 @@ def print_table(table: Table, console: Console) -> list[str]:
 
 def _drawn(layout: Layout, rows: range) -> RichTable:
     """Return some rows as rich draws them, below the headings where they are the first."""
-    drawn = RichTable(
-        box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=rows.start == 0
-    )
-    for slot in layout.slots:
+    drawn = RichTable(box=None, pad_edge=False, padding=0, show_header=rows.start == 0)
+    for place, slot in enumerate(layout.slots):
+        if place:
+            # A column, not padding: before 14.3 rich pads the last column on its right, too.
+            drawn.add_column(width=len(GAP))
         drawn.add_column(
             Text(slot.column.heading),
             width=slot.width,
@@ -105,7 +106,8 @@ def _drawn(layout: Layout, rows: range) -> RichTable:
             overflow="fold" if slot.folded else "ellipsis",
         )
     for row in rows:
-        drawn.add_row(*(_coloured(slot.column, row) for slot in layout.slots))
+        cells = [cell for slot in layout.slots for cell in ("", _coloured(slot.column, row))]
+        drawn.add_row(*cells[1:])
     return drawn
 
 
