@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, func, select
 
-from tracker.filters.compile import Condition, condition, ordering
+from tracker.filters.compile import Condition, check_limit, condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
 from tracker.queries.listing import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
-from tracker.queries.selection import Order, Selection, check_limit
+from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

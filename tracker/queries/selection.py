@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, TableClause
 
-from tracker.errors import BadValue
 from tracker.filters import parse, parse_order
-from tracker.filters.compile import condition, ordering
+from tracker.filters.compile import check_limit, condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.targets import Expression
 from tracker.models import RUN
@@ -41,12 +40,6 @@ class Selection(NamedTuple):
             parse(self.where)
         if self.order_by is not None:
             parse_order(self.order_by)
-
-
-def check_limit(limit: int | None) -> None:
-    """Refuse a limit that is not a number of rows."""
-    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
-        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
 
 
 def selected_rows(
