@@ -230,7 +230,7 @@ class ClockRow(TypedDict):
 
 
 class StepSummary(TypedDict):
-    """The fields of `tracker.series.summary.SeriesSummary`."""
+    """The fields of `tracker.series.blocks.SeriesSummary`."""
 
     last: float
     last_step: int

@@ -29,8 +29,8 @@ from tracker.models import (
     TAG,
 )
 from tracker.policies.modes import mode_in
+from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock
-from tracker.series.summary import SeriesSummary, summary_of_block
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
 from tracker.storage import facts, step_summaries, summaries

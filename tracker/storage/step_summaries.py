@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, tuple_
 
 from tracker.models import BLOCK, CLOCK, OF_STEPS, SERIES, SUMMARY
+from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock
-from tracker.series.summary import SeriesSummary, summary_of_block
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
 from tracker.storage.upsert import upsert
