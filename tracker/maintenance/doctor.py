@@ -180,7 +180,14 @@ def _runs(reader: Reader) -> Finding:
 
 def _pending_records(reader: Reader) -> Finding:
     """A process that still records imports its own; those that others left are for us to import."""
-    pending = pending_records(reader)
+    found = pending_records(reader)
+    pending = [file for file in found if file.run is not None or file.name is not None]
+    if not pending and found:
+        records = counted(sum(file.records for file in found), "record")
+        note = (
+            f"{records} without the name of a run; tracker db doctor --fix sets aside what is old"
+        )
+        return Finding(Subject.PENDING_RECORDS, note=note)
     if not pending:
         return Finding(Subject.PENDING_RECORDS)
     folder = pending[0].path.parent

@@ -90,6 +90,7 @@ class Recorder:
         self.attempt_id = attempt_id
         self._attempt = attempt
         self._origin = origin
+        self._file = location.file_id()
         self.strict = strict
         self.wake = threading.Event()
         self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self.wake.set)
@@ -206,11 +207,14 @@ class Recorder:
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever.
 
-        It may be another database than it was, without the run: an older backup, or one that was made anew.
+        Another file in the database's place (an older backup, or one that was made anew) may not have the
+        run: there it is made again. One that somebody deleted from the same file stays deleted.
         """
         with self._database.transaction() as connection:
             pending = self.spool.read()
-            refused = journal.apply_each(connection, [self._own_origin(), *pending, *new])
+            known = self.location.file_id() == self._file
+            first = [] if known else [self._own_origin()]
+            refused = journal.apply_each(connection, [*first, *pending, *new])
         if refused:
             kept = set_aside(self.spool.path, [entry for entry, _ in refused])
             log.warning(

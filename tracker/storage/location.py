@@ -34,6 +34,14 @@ class Location:
         """Return what tells it apart from other databases that share its data folder; without passwords."""
         return self.path.name if self.path else str(self)
 
+    def file_id(self) -> tuple[int, int] | None:
+        """Return what tells the database's file from another one in its place; None for a server, or no file."""
+        try:
+            status = None if self.path is None else self.path.stat()
+        except OSError:
+            return None
+        return None if status is None else (status.st_dev, status.st_ino)
+
     def exists(self) -> bool:
         """Say whether there is a database file that is not empty; always True for a server."""
         if self.path is None:
