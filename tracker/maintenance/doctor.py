@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
-from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
+from tracker.models import EPOCH, METRIC, RUN, SUMMARY
 from tracker.queries import checkpoints
 from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
@@ -27,8 +27,7 @@ from tracker.queries.status import dead_runs
 from tracker.recording.recovery import recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
-from tracker.storage.prepare import prepare, writing
-from tracker.storage.step_summaries import runs_with_wrong_step_summaries
+from tracker.storage.prepare import writing
 from tracker.storage.summaries import summarize
 
 _MOST_PROBLEMS = 20
@@ -83,13 +82,10 @@ def examine(location: Location) -> list[Finding]:
     damage = structure(location)
     if damage is not None:
         return [Finding(Subject.STRUCTURE, damage)]
+    findings = [Finding(Subject.STRUCTURE)]
     with reading(location) as reader:
-        if reader.empty:
-            absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _pending_records(reader)]
-        else:
-            findings = [
-                Finding(Subject.STRUCTURE),
+        if not reader.empty:
+            findings += [
                 _runs(reader),
                 _pending_records(reader),
                 _checkpoints(reader),
@@ -103,12 +99,10 @@ def examine(location: Location) -> list[Finding]:
 
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
-    with reading(location) as reader:
-        if reader.empty and not pending_records(reader):
-            return
-    prepare(location)
     recover(location)
     with reading(location) as reader:
+        if reader.empty:
+            return
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
     for folder in folders:
@@ -136,7 +130,7 @@ def structure(location: Location) -> str | None:
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries differ from what their effective epochs, and points, say."""
+    """Return the runs whose summaries differ from what their effective epochs say."""
     effective = (
         select(
             EPOCH.c.run_id,
@@ -150,17 +144,12 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
         .group_by(EPOCH.c.run_id, METRIC.c.name)
     )
     columns = SUMMARY.c
-    summaries = select(
-        columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch
-    ).where(~OF_STEPS)
+    summaries = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
     expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
     stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
-    of_epochs = {
-        run
-        for run, name in expected.keys() | stored.keys()
-        if expected.get((run, name)) != stored.get((run, name))
-    }
-    return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
+    return sorted(
+        {key[0] for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key)}
+    )
 
 
 def _key(row: Any) -> tuple[str, str]:
@@ -180,14 +169,7 @@ def _runs(reader: Reader) -> Finding:
 
 def _pending_records(reader: Reader) -> Finding:
     """A process that still records imports its own; those that others left are for us to import."""
-    found = pending_records(reader)
-    pending = [file for file in found if file.run is not None or file.name is not None]
-    if not pending and found:
-        records = counted(sum(file.records for file in found), "record")
-        note = (
-            f"{records} without the name of a run; tracker db doctor --fix sets aside what is old"
-        )
-        return Finding(Subject.PENDING_RECORDS, note=note)
+    pending = [file for file in pending_records(reader) if file.run is not None]
     if not pending:
         return Finding(Subject.PENDING_RECORDS)
     folder = pending[0].path.parent
@@ -213,7 +195,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, states=[CheckpointState.AVAILABLE], as_recorded=True).dicts()
+    available = checkpoints(reader, states=[CheckpointState.AVAILABLE]).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)
@@ -251,7 +233,7 @@ def _summaries(reader: Reader) -> Finding:
     if not wrong:
         return Finding(Subject.SUMMARIES)
     differ = "1 run differs from its" if len(wrong) == 1 else f"{len(wrong)} runs differ from their"
-    return Finding(Subject.SUMMARIES, f"{differ} epochs and points", wrong)
+    return Finding(Subject.SUMMARIES, f"{differ} epochs", wrong)
 
 
 def _step_metrics(reader: Reader) -> Finding:

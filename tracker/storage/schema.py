@@ -13,9 +13,9 @@ from typing import Literal
 from sqlalchemy import Connection, inspect
 
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
-from tracker.storage.location import Location, unreadable
+from tracker.storage.location import Location
 
-HISTORY = ("0001", "0002", "0003")
+HISTORY = ("0001", "0002")
 """Every schema this release can upgrade from, oldest first; the last one is its own."""
 
 HEAD = HISTORY[-1]
@@ -36,11 +36,8 @@ def check_file(location: Location) -> None:
         return
     if location.path.is_dir():
         raise NotATrackerDatabase(f"{location} is a folder: name a file.")
-    try:
-        with location.path.open("rb") as file:
-            head = file.read(100)
-    except PermissionError as error:
-        raise unreadable(location, error) from error
+    with location.path.open("rb") as file:
+        head = file.read(100)
     if head and not head.startswith(_MAGIC):
         raise NotATrackerDatabase(
             f"{location} is {_looks_like(head)}, not a tracker database. It was left unchanged; "

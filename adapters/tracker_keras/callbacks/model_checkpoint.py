@@ -14,8 +14,7 @@ import tracker
 from tracker.policies import TopK, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.monitor import Comparison, Monitoring
-from tracker_keras.session.session import Session
-from tracker_keras.session.values import number, numbers
+from tracker_keras.session.values import number, numbers, steps_taken
 
 
 class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
@@ -47,8 +46,6 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     )
     _tracker_saver: Saver | None = None
     _tracker_due: bool | None = None
-    _tracker_run_id: str | None = None
-    _tracker_best_is_earlier = False
 
     def __init__(
         self,
@@ -92,7 +89,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         self._tracker_due = None
         saver = Saver(
             super().model,
-            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, batch, logs),
+            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, logs),
         )
         self._tracker_saver = saver
         try:
@@ -100,15 +97,12 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
                 super()._save_model(epoch, batch, logs)
         finally:
             self._tracker_saver = None
-        earlier = self._tracker_best_is_earlier
         if comparison.improved:
-            self._tracker_best_epoch, self._tracker_best_is_earlier = epoch, False
+            self._tracker_best_epoch = epoch
         if self._tracker_due is None:
             return
         step = self._tracker_batches(epoch, batch)
         reason = saver.refused or self._tracker_why(comparison, logs, best, best_epoch)
-        if earlier and comparison.improved is not None and saver.refused is None:
-            reason = f"{reason}, {reasons.best_of_earlier_training()}"
         verdict = "saved" if saver.path is not None else "skipped"
         cause = None if saver.refused is None else "better-file"
         self._tracker_decide(verdict, epoch, reason, logs, saver.path, step, cause)
@@ -122,21 +116,13 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if comparison.improved is None:
             if not self.save_best_only:
                 return reasons.every_save()
-            if (logs or {}).get(self.monitor) is not None:
-                return reasons.saved_array(self.monitor)
             return reasons.saved_unjudged(self.monitor, logs or {})
         if comparison.improved:
             return self.tracker_why_improved(value, best, best_epoch)
         return self.tracker_why_not_improved(value, best, best_epoch)
 
     def _tracker_write(
-        self,
-        path: Path,
-        save: Callable[[Path], object],
-        whole: bool,
-        epoch: int,
-        batch: int | None,
-        logs: Logs,
+        self, path: Path, save: Callable[[Path], object], whole: bool, epoch: int, logs: Logs
     ) -> str | None:
         """Save one file; returns why not, where a better one of an earlier attempt is in its place.
 
@@ -150,13 +136,12 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
                 save(path)
             return None
         value = metrics.get(self.monitor)
-        judged = self._tracker_comparison is not None and self._tracker_comparison.improved
-        better = self._tracker_better_there(path, value) if judged else None
+        better = self._tracker_better_there(path, value) if self.save_best_only else None
         if better is not None:
             return reasons.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
         facts: dict[str, Any] = {
             "epoch": epoch,
-            "step": session.epochs.steps_after(batch),
+            "step": steps_taken(session.model),
             "metrics": metrics,
             "monitor": self.monitor if value is not None else None,
             "value": value,
@@ -229,14 +214,11 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         ranked = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
         reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
-        available = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
-        deleted = {one.id for one in pruned}
-        gone = {one.id for one in going if not one.path.exists()} - deleted
-        self._tracker_kept = [one for one in self._tracker_kept if one.id not in deleted | gone]
+        gone = {one.id for one in pruned} | {one.id for one in going if not one.path.exists()}
         for one in going:
-            # Pruned before a kill, at this epoch which is repeated; else somebody took it away.
-            if one.id in deleted or (one.id in gone and one.id not in available):
+            if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
+                self._tracker_kept = [other for other in self._tracker_kept if other.id != one.id]
                 self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
     def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:
@@ -244,14 +226,6 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if steps is None:
             return None
         return int(epoch * steps + (steps if batch is None else batch + 1))
-
-    def tracker_join(self, session: Session) -> None:
-        """Take part in a recording; in another run than before the files and epochs of that one are not its own."""
-        super().tracker_join(session)
-        if self._tracker_run_id not in (None, session.run.id):
-            self._tracker_best_epoch, self._tracker_kept = None, []
-            self._tracker_best_is_earlier = self.best is not None
-        self._tracker_run_id = session.run.id
 
     def tracker_resume(self, epoch: int) -> None:
         """Continue with the best value, the count of batches and the files of the attempt before."""
