@@ -79,13 +79,27 @@ def test_bad_input_is_answered_with_a_sentence(
     assert {path: path.read_bytes() for path in folder.glob("*.db")} == before
 
 
-def test_an_ambiguous_name_lists_the_candidates(run: tracker.Run, cli: Any) -> None:
+def test_a_name_of_several_runs_means_the_newest_and_a_note_names_the_others(
+    run: tracker.Run,
+) -> None:
     with tracker.start_run("digits", "digits-1") as second:
         pass
-    result = cli("runs", "show", "digits-1")
+    command = [sys.executable, "-m", "tracker", "runs", "show", "--format", "json"]
+    newest = subprocess.run([*command, "digits-1"], capture_output=True, text=True, check=True)
+    assert json.loads(newest.stdout)["id"] == second.id
+    assert "2 runs are named digits-1" in newest.stderr and "digits-1@1 or an id" in newest.stderr
+    first = subprocess.run([*command, "digits-1@1"], capture_output=True, text=True, check=True)
+    assert (json.loads(first.stdout)["id"], first.stderr) == (run.id, "")
+
+
+def test_an_ambiguous_beginning_of_an_id_lists_the_candidates(cli: Any) -> None:
+    ids: list[str] = []
+    while not (twins := [one for one in ids if sum(other[0] == one[0] for other in ids) > 1]):
+        with tracker.start_run("digits") as another:
+            ids.append(another.id)
+    result = cli("runs", "show", twins[0][0])
     assert result.exit_code == 2
-    assert f"digits-1@{run.id[:8]}" in result.stderr
-    assert f"digits-1@{second.id[:8]}" in result.stderr
+    assert all(f"@{twin[:8]}" in result.stderr for twin in twins)
 
 
 def test_an_unknown_metric_lists_those_there_are(run: tracker.Run, cli: Any) -> None:
