@@ -86,10 +86,10 @@ def test_a_name_of_several_runs_means_the_newest_and_a_note_names_the_others(
         pass
     command = [sys.executable, "-m", "tracker", "runs", "show", "--format", "json"]
     newest = subprocess.run([*command, "digits-1"], capture_output=True, text=True, check=True)
-    assert json.loads(newest.stdout)["id"] == second.id
+    assert json.loads(newest.stdout)["run"]["id"] == second.id
     assert "2 runs are named digits-1" in newest.stderr and "digits-1@1 or an id" in newest.stderr
     first = subprocess.run([*command, "digits-1@1"], capture_output=True, text=True, check=True)
-    assert (json.loads(first.stdout)["id"], first.stderr) == (run.id, "")
+    assert (json.loads(first.stdout)["run"]["id"], first.stderr) == (run.id, "")
 
 
 def test_an_ambiguous_beginning_of_an_id_lists_the_candidates(cli: Any) -> None:
