@@ -98,3 +98,18 @@ def locked() -> Callable[[], AbstractContextManager[None]]:
             yield
 
     return holding
+
+
+@pytest.fixture
+def cli() -> Callable[..., Any]:
+    """Call ``tracker …`` in this process; an error that is none of ours or click's comes out as it is."""
+    from tests.helpers.cli import runner
+    from tracker.cli import program
+
+    def call(*words: object, **options: Any) -> Any:
+        result = runner().invoke(program, [str(word) for word in words], **options)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
+import re
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,5 +145,42 @@ def _agrees(row: Row, recorded: Recorded) -> bool:
     """Say whether a row holds values of the epoch that are recorded, and no others."""
     epoch = epoch_of(row)
     metrics = (recorded(epoch) if epoch >= 0 else None) or {}
-    shared = [(row[name], str(value)) for name, value in metrics.items() if name in row]
-    return bool(shared) and all(cell == value for cell, value in shared)
+    shared = [(row[name], value) for name, value in metrics.items() if name in row]
+    return bool(shared) and all(_shows(cell, value) for cell, value in shared)
+
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan)", re.IGNORECASE)
+_NARROW = (("f", 9), ("e", 5))
+"""Types with fewer bits, as `struct` names them, and the most digits that tell their values apart."""
+
+
+def _shows(cell: str, recorded: float) -> bool:
+    """Say whether a cell shows a recorded number: in the type that it was logged in, or as an array of it."""
+    text = cell.strip().replace("True", "1").replace("False", "0")
+    found = _NUMBER.search(text)
+    if found is None:
+        return False
+    shown = float(found.group())
+    if shown == recorded or (math.isnan(shown) and math.isnan(recorded)):
+        return True
+    digits = len(re.sub(r"e.*|\D", "", found.group().lower()).lstrip("0"))
+    # A tensor shows four decimals, and a bfloat16 six digits, whatever the number is.
+    if found.group() != text or 6 <= digits <= 9:
+        return shown == float(f"{recorded:.{max(1, digits)}g}") or _is_narrow(shown, recorded, 9)
+    return _is_narrow(shown, recorded, digits)
+
+
+def _is_narrow(shown: float, recorded: float, digits: int) -> bool:
+    """Say whether both are the same number of a type with fewer bits, shown with so many digits."""
+    return any(
+        digits <= most and recorded == _narrowed(recorded, kind) == _narrowed(shown, kind)
+        for kind, most in _NARROW
+    )
+
+
+def _narrowed(value: float, kind: str) -> float | None:
+    try:
+        narrowed: float = struct.unpack(kind, struct.pack(kind, value))[0]
+    except OverflowError:
+        return None
+    return narrowed

@@ -24,7 +24,7 @@ class Table(SQLModel, registry=registry()):
 
 
 class Run(Table, table=True):
-    """One training, from start to an honest status."""
+    """One training, from start to an honest status; ``cause`` is the code of ``reason``."""
 
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
@@ -38,6 +38,7 @@ class Run(Table, table=True):
     epochs: int = 0
     parent_id: str | None = Field(default=None, foreign_key="run.id", index=True)
     note: str | None = None
+    cause: str | None = None
 
 
 class Attempt(Table, table=True):
@@ -64,6 +65,7 @@ class Attempt(Table, table=True):
     spooled: int = 0
     dropped: int = 0
     waited: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    cause: str | None = None
 
 
 class Param(Table, table=True):
@@ -85,7 +87,12 @@ class Tag(Table, table=True):
 
 
 class Epoch(Table, table=True):
-    """One pass over the data. ``epoch`` is 0-based, as Keras hands it over."""
+    """One pass over the data. ``epoch`` is 0-based, as Keras hands it over.
+
+    ``learning_rate`` is the one that the epoch was trained with, that of the first parameter group;
+    ``learning_rates`` is JSON, by group, the first and the last of the epoch. ``step`` is how many
+    training batches the run had done at its end.
+    """
 
     __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)
 
@@ -97,6 +104,8 @@ class Epoch(Table, table=True):
     seconds: float
     learning_rate: float | None = None
     superseded: bool = False
+    step: int | None = Field(default=None, sa_type=BigInteger)
+    learning_rates: str | None = None
 
 
 class Metric(Table, table=True):
@@ -110,7 +119,11 @@ class Metric(Table, table=True):
 
 
 class Summary(Table, table=True):
-    """Last, lowest and highest of one metric of one run, over its effective epochs; NaN counts only as last."""
+    """Last, lowest and highest of one metric of one run; NaN counts only as last.
+
+    Over its effective epochs; of a metric that no epoch has, over its step metrics: the epochs are
+    NULL then, and the steps are not.
+    """
 
     __table_args__ = (
         Index("ix_summary_name_min", "name", "min"),
@@ -121,11 +134,14 @@ class Summary(Table, table=True):
     name: str = Field(primary_key=True)
     last: float | None = None
     last_kind: str
-    last_epoch: int
+    last_epoch: int | None = None
     min: float | None = None
     min_epoch: int | None = None
     max: float | None = None
     max_epoch: int | None = None
+    last_step: int | None = Field(default=None, sa_type=BigInteger)
+    min_step: int | None = Field(default=None, sa_type=BigInteger)
+    max_step: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Series(Table, table=True):
@@ -232,6 +248,47 @@ class Decision(Table, table=True):
     state: str | None = None
     decided: int = Field(sa_type=Moment)
     superseded: bool = False
+    cause: str | None = None
+
+
+class MetricDefinition(Table, table=True):
+    """Which way is better for one metric of one run (``mode``: min, max; NULL: neither), where somebody says so.
+
+    ``source`` is "declared" for `start_run(mode=)` and `define_metric`, "callback" for a callback's mode.
+    ``monitor``: whether it is the metric that the run is judged by.
+    """
+
+    __tablename__ = "metric_definition"
+    __table_args__ = (Index("ix_metric_definition_said", "name", "source", "mode"),)
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True)
+    mode: str | None = None
+    source: str
+    monitor: bool = False
+
+
+class Fact(Table, table=True):
+    """One captured fact about the newest attempt of a run, named by its path: ``fit.batch_size``."""
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    name: str = Field(primary_key=True, index=True)
+    kind: str
+    text: str
+    number: float | None = None
+
+
+class FormerParam(Table, table=True):
+    """The value that a hyperparameter had in an earlier attempt, before a resume changed it."""
+
+    __tablename__ = "former_param"
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    kind: str
+    text: str
+    number: float | None = None
 
 
 ColumnKind = Literal["text", "integer", "number", "time", "flag"]
@@ -267,6 +324,12 @@ BLOCK = _table(Block)
 POLICY = _table(Policy)
 CHECKPOINT = _table(Checkpoint)
 DECISION = _table(Decision)
+METRIC_DEFINITION = _table(MetricDefinition)
+FACT = _table(Fact)
+FORMER_PARAM = _table(FormerParam)
+
+OF_STEPS = SUMMARY.c.last_epoch.is_(None)
+"""Whether a row of ``summary`` is about steps: no epoch has its metric."""
 
 ALL = tuple(Table.metadata.tables.values())
 """Parents before their children."""

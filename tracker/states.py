@@ -46,6 +46,19 @@ class VerdictWord(Word):
     PRUNED = "pruned"
 
 
+class DirectionSource(Word):
+    """Who says which way is better for a metric."""
+
+    DECLARED = "declared"
+    """A user: ``start_run(mode=)`` or `Run.define_metric`."""
+    CALLBACK = "callback"
+    """A callback that monitors it."""
+    NAME = "name"
+    """Its name."""
+    GUESS = "guess"
+    """Nobody: lower is taken for better."""
+
+
 class StopCause(Word):
     """Why early stopping ended a training run; None stands for "did not stop"."""
 

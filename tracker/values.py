@@ -20,7 +20,7 @@ import datetime
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
@@ -283,6 +283,25 @@ def param_encode(value: Any) -> tuple[str, str, float | None]:
     if isinstance(ready, (str, int, float)):
         return param_encode(ready)
     return "json", to_json(ready), None
+
+
+def leaves(data: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each value of nested mappings under its path: ``{"opt": {"lr": 0.1}}`` is ``opt.lr``.
+
+    An empty mapping is a value itself, and so is a list.
+
+    Raises:
+        BadValue: for data that contains itself.
+    """
+    try:
+        for key, value in data.items():
+            path = f"{above}.{name_text(key)}" if above else name_text(key)
+            if isinstance(value, Mapping) and value:
+                yield from leaves(value, path)
+            else:
+                yield path, value
+    except RecursionError as error:
+        raise BadValue(f"A {type(data).__name__} that contains itself cannot be kept.") from error
 
 
 def _digits(value: int) -> str:

@@ -5,10 +5,19 @@
     model.fit(x, y, callbacks=[TrackerCallback(experiment="digits"), EarlyStopping(patience=3)])
 
 Each class is a subclass of Keras' own of that name: Keras decides, the run keeps what and why.
+What else ``keras.callbacks`` has, such as ``Callback``, is here as Keras has it, so that one import
+line can be changed as a whole.
 Importing the package wraps ``keras.Model.fit`` and ``keras.callbacks.CallbackList.on_train_begin``, because
 Keras tells callbacks neither how ``fit`` ended, nor the batch size, nor who else takes part;
 ``tracker_keras.session.fit_hook.fit_hook.unwrap()`` takes that back.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras.callbacks import Callback, CallbackList, ProgbarLogger, RemoteMonitor, SwapEMAWeights
 
 from tracker_keras.callbacks.backup_and_restore import BackupAndRestore
 from tracker_keras.callbacks.base_logger import BaseLogger
@@ -28,15 +37,32 @@ __all__ = [
     "BackupAndRestore",
     "BaseLogger",
     "CSVLogger",
+    "Callback",
+    "CallbackList",
     "EarlyStopping",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "TrackerCallback",
 ]
 
 fit_hook.wrap()
+
+
+def __getattr__(name: str) -> Any:
+    """Return what newer versions of Keras have in ``keras.callbacks``."""
+    if not name.startswith("_") and hasattr(keras.callbacks, name):
+        return getattr(keras.callbacks, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what ``keras.callbacks`` has as well."""
+    return sorted({*globals(), *(name for name in dir(keras.callbacks) if name[0].isupper())})

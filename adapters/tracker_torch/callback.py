@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from difflib import get_close_matches
 from typing import Any
+from weakref import ref
 
 from tracker import Policy, Run, RunError, UsageError
 from tracker_torch.loop import distributed
@@ -43,7 +44,8 @@ class Callback:
     params: Mapping[str, Any] | None = None
     model: Any = None
     policy: Policy | None = None
-    _loop: Loop | None = None
+    _loop: ref[Loop] | None = None
+    _run: Run | None = None
     _carried: Mapping[str, Any] | None = None
     _seen = False
     _missed: int | None = None
@@ -56,12 +58,13 @@ class Callback:
     @property
     def loop(self) -> Loop:
         """What calls this callback."""
-        if self._loop is None:
+        loop = self.present_loop
+        if loop is None:
             raise RunError(
                 f"{type(self).__name__} is in no loop yet: hand it to Training(callbacks=[…]) or to "
                 f"CallbackList([…]), whose hooks you then call."
             )
-        return self._loop
+        return loop
 
     @property
     def kind(self) -> str:
@@ -75,13 +78,13 @@ class Callback:
 
     @property
     def present_loop(self) -> Loop | None:
-        """What calls this callback, or called it last; None before the first."""
-        return self._loop
+        """What calls this callback, or called it last; None before the first, and where that is gone."""
+        return None if self._loop is None else self._loop()
 
     @property
     def run(self) -> Run:
-        """The run that is recorded."""
-        return self.loop.run
+        """The run that is recorded, or was last."""
+        return self._run if self._run is not None and self.present_loop is None else self.loop.run
 
     @property
     def optimizer(self) -> Any:
@@ -98,7 +101,8 @@ class Callback:
 
     def set_loop(self, loop: Loop) -> None:
         """Take what calls this callback."""
-        self._loop = loop
+        # Weakly: a training that its script has dropped is over, although a callback of it is used again.
+        self._loop = ref(loop)
 
     def get_state(self) -> dict[str, Any] | None:
         """Return what a backup keeps of this callback: tensors, numbers, text; None for nothing."""
@@ -110,7 +114,7 @@ class Callback:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave the training behind: the loop, its run and the model."""
-        of_the_training = ("_loop", "policy", "model", "params")
+        of_the_training = ("_loop", "_run", "policy", "model", "params")
         return {name: value for name, value in vars(self).items() if name not in of_the_training}
 
     def join(
@@ -122,8 +126,11 @@ class Callback:
         decision before ``run.first_epoch``, else the one in the backup. Of a backup from the middle of
         an epoch it is the backup's: decisions were taken in that epoch as well.
         """
+        self._run = self.loop.run
         self.policy = self.run.add_policy(self.kind, monitor=monitor, rules=rules, config=config)
-        recorded = distributed.share(self.policy.saved_state)
+        # What the callbacks of an earlier phase decided is not theirs.
+        own = None if self.loop.is_next_phase else self.policy.saved_state
+        recorded = distributed.share(own)
         carried, self._carried = dict(self._carried or {}), None
         self._seen, self._missed = False, None
         backed_up = carried.get("state")
@@ -250,14 +257,15 @@ def as_callback(value: Any) -> Callback:
     if isinstance(value, Callback):
         return value
     kind = value if isinstance(value, type) else type(value)
-    advice = (
-        "it is the class: write it with its arguments in brackets"
-        if isinstance(value, type)
-        else (
+    if isinstance(value, type):
+        advice = "it is the class: write it with its arguments in brackets"
+    elif all(hasattr(value, name) for name in ("step", "state_dict", "optimizer")):
+        advice = f"it is a scheduler: write LRSchedulerCallback({kind.__name__}(…))"
+    else:
+        advice = (
             "it is not a tracker_torch.Callback: import the one of the same name from tracker_torch, "
             "or derive yours from tracker_torch.Callback"
         )
-    )
     raise UsageError(
         f"{kind.__module__}.{kind.__qualname__} cannot be called by a torch loop: {advice}."
     )

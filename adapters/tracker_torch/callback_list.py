@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 import tracker
-from tracker import Run, RunError, UsageError, numbers, policies
+from tracker import Run, RunError, StoreError, UsageError, numbers, policies
 from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
 from tracker_torch.loop.batch_logs import BatchLogs
-from tracker_torch.loop.learning_rate import logged
 from tracker_torch.loop.notices import Notices
 from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.position import Position
+from tracker_torch.loop.rates_used import RatesUsed
 from tracker_torch.loop.stop_request import StopRequest
-from tracker_torch.state import capture
+from tracker_torch.state import capture, settings
 from tracker_torch.state.serialization import named
 
 
@@ -52,10 +53,15 @@ class CallbackList:
         model, optimizer, scheduler, scaler: what is trained, each one thing, a mapping or a sequence.
         epoch, step: the 0-based epoch at hand, and how many training batches are done in all.
         first_epoch: where to begin; more than 0 when a run or a backup was resumed.
+        is_next_phase, phase_begin: whether an earlier training of this process recorded into the run, and
+            the epoch after its last: the numbering continues there.
         restored: whether the training came back from a backup or a checkpoint.
         lacking: the parts that this checkpoint did not hold.
+        settings: what the script says of optimizers and schedulers; in a training that came back, what it
+            said where that training began.
         position: where it is in its data.
-        rates: the learning rates of the epoch that has ended, under the names they are logged by.
+        rates: the learning rates that the epoch was trained with, under the names they are logged by.
+        rates_used: notes them at every step of an optimizer.
         main: whether this process writes files and talks (rank 0, or the only one).
         ownership: whose run it is.
         stop_request: whether training is to end; ``stop_training`` and ``stop`` ask it.
@@ -86,10 +92,19 @@ class CallbackList:
         self.params: dict[str, Any] = params
         self.main = distributed.rank() == 0
         self.first_epoch = self.epoch = self.step = 0
-        self.restored = False
+        self.restored = self.is_next_phase = False
+        self.phase_begin = 0
         self.lacking: frozenset[str] = frozenset()
+        self.settings: settings.Settings = {}
+        self._said: settings.Settings | None = None
+        self.waits_for_batches: list[str] = []
+        """What else has something to do in every batch, by name."""
+        self._progress_at_begin = self._progress_at_epoch = (0, 0)
+        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
+        self._begun: tuple[frozenset[str], Mapping[str, Any] | None] | None = None
         self.position = Position()
         self.rates: dict[str, float] = {}
+        self.rates_used = RatesUsed()
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
         self.stop_request = StopRequest()
@@ -147,6 +162,7 @@ class CallbackList:
     def close_left(self) -> None:
         """End the run as interrupted if it was started here."""
         self._live = False
+        self._release()
         self.ownership.end("interrupted", "training was left before it ended")
 
     @property
@@ -244,25 +260,73 @@ class CallbackList:
             callback.set_params(self.params)
             callback.set_model(self.model)
             callback.set_loop(self)
-        described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
-        self.run.capture(**described, distributed=distributed.describe())
+        self.note_settings()
         self.run.at_exit = ("interrupted", "the process ended before its training did")
+        last = None if self.restored else self.run.trained.last_epoch
+        self.is_next_phase, self.phase_begin = last is not None, 0 if last is None else last + 1
         # Epochs that another training of this process recorded are not added to.
-        self.run.rewind(self.run.first_epoch)
+        self.run.rewind(max(self.run.first_epoch, self.phase_begin))
         self.epoch = max(0, distributed.share(self.run.first_epoch) - 1)
         # A backup comes back before anybody looks at the state.
-        for callback in sorted(self.callbacks, key=lambda callback: not callback.restores):
-            callback.on_train_begin(logs)
+        for callback in self.callbacks:
+            if callback.restores:
+                callback.on_train_begin(logs)
+        if not self.restored:
+            self.step = distributed.share(self._steps_before())
+        for callback in self.callbacks:
+            if not callback.restores:
+                callback.on_train_begin(logs)
         self.first_epoch = distributed.share(self.run.first_epoch)
+        # What is trained with: not what the script said before a backup came back.
+        described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
+        # Rates that a schedule has moved are not other settings than those of the attempt before.
+        settings.overlay(described["optimizer"], self.settings["optimizer"])
+        self.run.capture(**described, distributed=distributed.describe())
+        self._warn_of_settings()
         self._warn_of_fresh_weights()
+        self.rates_used.watch(self.optimizer)
+        self._progress_at_begin = self._progress_at_epoch = self.progress
+        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._began = perf_counter()
         self._live = True
+        self.run.count_steps(_steps_of(self))
+
+    def note_settings(self) -> None:
+        """Note what the script says of optimizers and schedulers; once, before anything is restored."""
+        if self._said is None:
+            self._said = self.settings = settings.of_script(self)
+
+    def took_back(self, parts: Iterable[str], begun: Mapping[str, Any] | None) -> None:
+        """Note that these parts came back, with the settings that their training began with."""
+        self._begun = frozenset(parts), begun
+        if begun is not None and "optimizer" in self._begun[0]:
+            self.settings = dict(begun)
+
+    def _warn_of_settings(self) -> None:
+        """Warn where what came back is trained with, and not what the script says now."""
+        said, self._said = self._said, None
+        if self._begun is None or said is None:
+            return
+        (parts, begun), self._begun = self._begun, None
+        found = settings.differences({name: said[name] for name in parts & set(said)}, begun, self)
+        if found:
+            self.warn(
+                f"run {self.run.name} continues with what came back: {', '.join(found)}. To train with "
+                f"the script's, set it after that: in on_train_begin of a callback of your own, or in "
+                f"the first epoch."
+            )
 
     def _warn_of_fresh_weights(self) -> None:
         """Warn where a resumed run is about to be continued with the weights of a new model."""
         epochs = self.params.get("epochs")
         nothing_to_do = self.stop_training or (epochs is not None and epochs <= self.first_epoch)
-        if self.restored or self.first_epoch == 0 or nothing_to_do or not named(self.model):
+        if (
+            self.restored
+            or self.is_next_phase
+            or self.first_epoch == 0
+            or nothing_to_do
+            or not named(self.model)
+        ):
             return
         self.warn(
             f"Run {self.run.name} continues at epoch {self.first_epoch}, but nothing brought its weights "
@@ -272,9 +336,17 @@ class CallbackList:
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin an epoch: its time runs from here."""
+        self._begin_again_at(epoch)
         self.epoch, self._began = epoch, perf_counter()
         self.position.begin(epoch, self.step)
         self._call("on_epoch_begin", epoch, logs)
+        self.rates_used.begin()
+
+    def _begin_again_at(self, epoch: int) -> None:
+        """Take back the numbering where a loop of one's own repeats the epochs of an earlier phase."""
+        if self.is_next_phase and epoch < self.first_epoch:
+            self.run.rewind(epoch)
+            self.first_epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Record the epoch, then let each callback judge, save, write and back up, in this order."""
@@ -289,17 +361,26 @@ class CallbackList:
             BadValue: for a value that is not one number; nobody has had a turn then.
         """
         self._need_begun("on_epoch_end")
+        self._begin_again_at(epoch)
         self.epoch = epoch
         seconds = perf_counter() - self._began
         # What is not one number is refused before anybody has a turn.
         values = self._take_turns(epoch, numbers(logs or {}), before_recording=True)
         # All ranks judge rank 0's numbers, and so decide alike.
         values = distributed.share(numbers(values))
-        self.rates = logged(self.optimizer)
+        self.rates = self.rates_used.logged()
         if any(callback.logs_rates for callback in self.callbacks):
             values.update(self.rates)
         rate = next(iter(self.rates.values()), None)
-        self.run.log_epoch(epoch, values, seconds=seconds, learning_rate=rate)
+        self.run.log_epoch(
+            epoch,
+            values,
+            seconds=seconds,
+            learning_rate=rate,
+            step=self.step if self.counts_batches else None,
+            learning_rates=self.rates_used.by_group() or None,
+        )
+        self.run.trained.last_epoch = epoch
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:
@@ -308,7 +389,77 @@ class CallbackList:
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
+        self._warn_of_no_batches(epoch)
+        self._progress_at_epoch = self.progress
+        self.rates_used.begin()
         self.agree_to_stop(epoch)
+
+    def _release(self) -> None:
+        """Let go of the optimizers, and of the run's count of steps."""
+        self.rates_used.release()
+        if self.ownership.run is not None:
+            self.ownership.run.count_steps(None)
+
+    def _steps_before(self) -> int:
+        """Return how many batches the run had done; 0 where its database does not answer, which is logged."""
+        try:
+            return self.run.steps_done() if self.run.first_epoch else 0
+        except StoreError:
+            return 0
+
+    @property
+    def counts_batches(self) -> bool:
+        """Whether batches are reported: without them `step` says nothing."""
+        return self._had_batch or self.position.was_walked or self.step > 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far training is: batches that were counted, and steps of the optimizers."""
+        return self.step, self.rates_used.updates
+
+    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
+        """Whether anything may have been trained since `progress` was ``before``; True where nobody counts."""
+        if before is None:
+            return True
+        # Where batches are counted, one that was not finished is not new.
+        counted = 0 if self.step > self._progress_at_begin[0] else 1
+        now = self.progress[counted]
+        return before[counted] != now or now == self._progress_at_begin[counted]
+
+    def _warn_of_no_batches(self, epoch: int) -> None:
+        """Warn, once, where an epoch had no batch, and of what waits for batches that nobody reports."""
+        steps, updates = self._progress_at_epoch
+        if self.step > steps or (epoch == self.first_epoch and self.position.in_epoch):
+            return
+        trained_before = updates > self._progress_at_begin[1]
+        if self.position.was_walked:
+            self._warn_of_nothing(epoch, "the loader of batches() gave none")
+        elif trained_before and self.rates_used.updates == updates:
+            self._warn_of_nothing(epoch, "no optimizer made a step, as in earlier epochs")
+        if self._told_of_waiting or self._had_batch or self.position.was_walked:
+            return
+        if self.step > self._progress_at_begin[0]:
+            return
+        waiting = [
+            type(entry).__name__
+            for entry in self.callbacks
+            if entry is not self.fed
+            and (entry.listens("on_train_batch_end") or entry.listens("on_train_batch_begin"))
+        ]
+        for who in dict.fromkeys([*waiting, *self.waits_for_batches]):
+            self.warn(
+                f"{who} has something to do in every batch, but epoch {epoch} reported none: iterate over "
+                f"training.batches(loader); with a CallbackList call on_train_batch_end(batch, logs)."
+            )
+        self._told_of_waiting = True
+
+    def _warn_of_nothing(self, epoch: int, why: str) -> None:
+        if not self._told_of_no_batch:
+            self._told_of_no_batch = True
+            self.warn(
+                f"epoch {epoch} was recorded without training: {why}. A generator is used up after one "
+                f"epoch: make a new one for each, or pass a list or a DataLoader."
+            )
 
     def on_epoch_close(self, epoch: int) -> None:
         """Back up: nothing of this epoch is left to do."""
@@ -317,6 +468,7 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Begin a training batch."""
+        self._had_batch = True
         self._call("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -384,6 +536,7 @@ class CallbackList:
     def close(self, error: BaseException | None = None) -> None:
         """End the run if it was started here: failed or interrupted where there is an error."""
         self._live = False
+        self._release()
         if error is None:
             self.ownership.end()
         else:
@@ -422,3 +575,14 @@ class CallbackList:
         for callback in sorted(turns, key=lambda callback: callback.order):
             callback.on_epoch_end(epoch, values)
         return values
+
+
+def _steps_of(loop: CallbackList) -> Callable[[], int | None]:
+    """Return what a run asks for its default step; it does not keep the training from being dropped."""
+    weak = ref(loop)
+
+    def steps() -> int | None:
+        present = weak()
+        return present.step if present is not None and present.counts_batches else None
+
+    return steps

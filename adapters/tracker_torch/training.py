@@ -56,7 +56,8 @@ class Training:
     Args:
         model: a module, or a mapping or sequence of modules.
         optimizer: likewise.
-        epochs: how many there are in all, those of a resumed run's earlier attempts included.
+        epochs: how many there are in all, those of a resumed run's earlier attempts included; a second
+            training in one run has so many of its own, numbered after those of the first.
         experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
         callbacks: see `CallbackList`.
         run: the run to record into, instead of the active one.
@@ -124,6 +125,8 @@ class Training:
             resume=resume,
             strict=strict,
         )
+        if log_every:
+            self.callbacks.waits_for_batches.append("log_every")
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
@@ -169,11 +172,16 @@ class Training:
         self.callbacks.on_train_begin()
         self._stage = Stage.BETWEEN_EPOCHS
         first = self.callbacks.first_epoch
-        if first >= self._epochs > 0:
+        # The next phase of a run has so many epochs of its own.
+        self._epochs += self.callbacks.phase_begin
+        self._bar.epochs = self._epochs
+        if first >= self._epochs > self.callbacks.phase_begin:
             self.callbacks.warn(
                 f"run {self.run.name} has {first} epochs already, and epochs is {self._epochs}: "
                 f"nothing is left to train. Pass a higher number to continue."
             )
+            # The next training in this run comes after what this one would have trained.
+            self.run.trained.last_epoch = self._epochs - 1
         try:
             for epoch in range(first, self._epochs):
                 if self.stop_training:
@@ -268,6 +276,7 @@ class Training:
         for callback in loop.callbacks:
             # The schedulers of callbacks come back as well.
             callback.set_loop(loop)
+        loop.note_settings()
         parts = {part: getattr(loop, part) for part in PARTS}
         about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
@@ -277,6 +286,7 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
+        loop.took_back(set(PARTS) - loop.lacking, about.get("settings"))
         if about["epoch"] is not None:
             loop.step = about["next_step"]
             self.run.rewind(about["epoch"] + about["complete"])
@@ -295,6 +305,8 @@ class Training:
                     f"the loop was left {where} epoch {self.epoch} (0-based) of {self._epochs}"
                 )
             self._end()
+        elif self._stage is Stage.NEW and self._epochs:
+            self._note_no_epoch()
         self._stage = Stage.CLOSED
         self.callbacks.close(error)
 
@@ -307,6 +319,16 @@ class Training:
         self._batches.close_batch(done=False)
         self._stage = Stage.CLOSED
         self.callbacks.close_left()
+
+    def _note_no_epoch(self) -> None:
+        """Say that nothing was trained; the run did not end as a training does."""
+        run = self.run
+        self.callbacks.warn(
+            f"the training of run {run.name} ended without an epoch of its {self._epochs}: write "
+            f"`for epoch in training.epochs():` around what trains."
+        )
+        if self.callbacks.ownership.started:
+            run.note_stop(f"training ended before its first epoch (of {self._epochs})")
 
     def _end(self) -> None:
         self._stage = Stage.OVER

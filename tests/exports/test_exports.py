@@ -18,7 +18,7 @@ import tracker
 from tracker import exports, queries
 from tracker.errors import NotWritable
 from tracker.exports.cells import csv_cell, quote_formula
-from tracker.exports.csv import keras_rows, write_csv, write_keras_csv
+from tracker.exports.csv import history_rows, write_csv, write_history_csv
 from tracker.exports.json import write_json
 from tracker.exports.parquet import write_parquet
 from tracker.queries import Column, Listing
@@ -52,20 +52,20 @@ def test_one_run_is_written_as_keras_csv_logger_writes_that_fit(folder: Path) ->
         logger.on_train_end()
         record(fit, f"fit-{number}")
         with (folder / "ours.csv").open("w", newline="") as file:
-            write_keras_csv(tracker.history(f"fit-{number}"), file)
+            write_history_csv(tracker.history(f"fit-{number}"), file, padded=True)
         assert (folder / "ours.csv").read_bytes() == (folder / "keras.csv").read_bytes()
 
 
 def test_metrics_that_come_late_and_that_keras_drops_follow_the_others() -> None:
     record([{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "late": 3.0}])
-    assert list(keras_rows(tracker.history("a"))) == [
+    assert list(history_rows(tracker.history("a"), padded=True)) == [
         ["epoch", "loss", "val_loss", "late"], [0, 1.0, 2.0, "NA"], [1, 0.5, "NA", 3.0],
     ]  # fmt: skip
 
 
 def test_a_run_without_epochs_is_a_header() -> None:
     record([])
-    assert list(keras_rows(tracker.history("a"))) == [["epoch"]]
+    assert list(history_rows(tracker.history("a"), padded=True)) == [["epoch"]]
 
 
 def csv_of(what: str, **options: Any) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import tracker
 from tracker import queries
 from tracker.errors import WhereError
 from tracker.filters.dates import moment
+from tracker.filters.names import sort_keys
 from tracker.maintenance import edits
 from tracker.storage.database import Reader, locate, reading
 
@@ -123,11 +124,31 @@ def test_what_cannot_be_compared_is_refused_with_the_way_out(
     assert str(caught.value).endswith("^")
 
 
-def test_a_step_metric_is_told_from_a_metric_that_is_not_there() -> None:
+def test_a_step_metric_is_filtered_as_one_of_epochs_is() -> None:
+    for name, values in {"l": (3.0, 0.5), "h": (4.0, 2.0), "n": (math.nan,)}.items():
+        with tracker.start_run(name=name) as run:
+            for step, value in enumerate(values, start=7):
+                run.log({"batch_loss": value}, step=step)
+    with reading() as fresh:
+        assert left(fresh, "batch_loss < 1") == "l"
+        assert left(fresh, "max(batch_loss) >= 3") == "hl"
+        assert left(fresh, "last(batch_loss) is nan") == "n"
+        assert left(fresh, "batch_loss is null") == "n"
+        assert left(fresh, "best_step(batch_loss) = 8 and last_step(batch_loss) < 9") == "hl"
+        assert left(fresh, "min_epoch(batch_loss) is null") == "hln"
+        assert left(fresh, "max_step(batch_loss) = 7") == "hl"
+
+
+def test_a_filter_of_epochs_tells_a_step_metric_from_one_that_is_not_there() -> None:
     with tracker.start_run(name="steps") as run:
         run.log({"batch_loss": 1.0})
-    with reading() as fresh, pytest.raises(WhereError, match="step metric only"):
-        left(fresh, "batch_loss < 1")
+        run.log_epoch(0, {"loss": 1.0})
+    with reading() as fresh:
+        with pytest.raises(WhereError, match="batch_loss is a step metric: no epoch has it"):
+            queries.epochs(fresh, where="batch_loss < 1")
+        assert len(queries.epochs(fresh, where="run.batch_loss < 2").rows) == 1
+        assert "batch_loss" not in sort_keys(fresh, "epochs")
+        assert {"batch_loss", "loss"} <= set(sort_keys(fresh, "runs"))
 
 
 def test_a_database_without_runs_takes_any_name() -> None:

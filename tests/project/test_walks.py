@@ -11,7 +11,7 @@ from tests.helpers import ROOT, walks
 from tests.helpers.walks import WALKS, Walk
 
 BELOW = {
-    "a step metric": 13,
+    "a step metric": 14,
     "an epoch": 13,
     "a verdict": 14,
     "a checkpoint": 17,

@@ -154,7 +154,7 @@ run.log_epoch(1, {"loss": 2.0})
 spool.append([{"kind": "epoch"}])
 run.log_epoch(2, {"loss": 3.0})
 lines = spool.path.read_bytes().splitlines(keepends=True)
-lines[2] = lines[2].replace(b"loss", b"lost")
+lines[3] = lines[3].replace(b"loss", b"lost")  # the first line says whose records these are
 spool.path.write_bytes(b"".join(lines) + b"torn")
 os._exit(9)
 """

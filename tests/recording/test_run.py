@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import multiprocessing.reduction
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracker
-from tracker.errors import BadValue
+from tracker.errors import BadValue, UsageError
 
 EPOCHS = """
     SELECT epoch.epoch, name, value, value_kind FROM metric JOIN epoch ON epoch.id = epoch_id
@@ -286,3 +289,22 @@ def test_the_active_run_is_the_innermost_one() -> None:
 def test_metrics_of_an_epoch_without_names_are_refused(metrics: Any) -> None:
     with tracker.start_run() as run, pytest.raises(BadValue, match="pass a dict of names"):
         run.log_epoch(0, metrics)
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [pickle.dumps, copy.copy, copy.deepcopy, multiprocessing.reduction.ForkingPickler.dumps],
+)
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize(
+    "held", [lambda run: run, lambda run: [{"run": run}], lambda run: run.finish]
+)
+def test_a_run_that_is_pickled_or_copied_says_what_to_do(
+    duplicate: Any, recording: bool, held: Any
+) -> None:
+    with tracker.start_run(name="mine", recording=recording) as run:
+        if duplicate is copy.copy and held(run) is not run:
+            return
+        with pytest.raises(UsageError, match=rf"run mine cannot.*start_run\(parent='{run.id}'\)"):
+            duplicate(held(run))
+        run.log_epoch(0, {"loss": 1.0})

@@ -122,3 +122,22 @@ def test_a_working_directory_that_was_deleted_is_told(
     with pytest.raises(NotWritable, match="working directory"):
         locate()
     monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("named", [".", "project", Path("project"), "~/project"])
+def test_a_folder_that_holds_a_tracker_folder_stands_for_the_database_in_that(
+    named: str | Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    project = folder if named == "." else folder / "project"
+    (project / ".tracker").mkdir(parents=True)
+    found = locate(named)
+    assert found.path == project / ".tracker/tracker.db"
+    assert found.root == project
+
+
+def test_a_folders_own_database_comes_before_that_of_its_tracker_folder(folder: Path) -> None:
+    (folder / ".tracker").mkdir()
+    (folder / "tracker.db").touch()
+    assert locate(".").path == folder / "tracker.db"
+    assert locate(".tracker").path == folder / ".tracker/tracker.db"

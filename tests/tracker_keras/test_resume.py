@@ -273,6 +273,21 @@ def test_rows_of_others_stay_in_an_appended_file(attempt, model):
     assert epochs == ["epoch", "0", "5", "0", "1", "2", "3", "4", "5", "6"]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float16, lambda rate: 24, lambda rate: rate > 0])
+def test_own_rows_of_an_appended_file_are_written_once(kind, attempt, build):
+    """Whatever type the metrics are of that people put into the logs."""
+
+    class Rate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["lr"] = kind(0.01)
+
+    for fails_at in (2, None):
+        callbacks = [Rate(), CSVLogger("log.csv", append=True), BackupAndRestore("b")]
+        attempt(build(), callbacks, fails_at=fails_at, epochs=4)
+    epochs = [line.split(",")[0] for line in Path("log.csv").read_text().splitlines()]
+    assert epochs == ["epoch", "0", "1", "2", "3"]
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_the_last_of_two_that_set_the_rate_counts(swap, attempt, build, record):
     """A plateau's reduction is not undone by a schedule's earlier word, whatever stands first."""

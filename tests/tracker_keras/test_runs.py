@@ -17,6 +17,7 @@ import pytest
 import tracker
 import tracker_keras
 from tracker_keras import EarlyStopping, History, LambdaCallback, ModelCheckpoint, TrackerCallback
+from tracker_keras.session.base import Recorded
 
 ADAPTERS = Path(tracker_keras.__file__).parents[1]
 
@@ -46,7 +47,22 @@ def test_alone(name, fit, model, record):
 
 def test_every_class_is_tried_alone():
     """None is left out above."""
-    assert set(ALONE) == set(tracker_keras.__all__)
+    offered = {name: getattr(tracker_keras, name) for name in tracker_keras.__all__}
+    assert set(ALONE) == {name for name, kind in offered.items() if issubclass(kind, Recorded)}
+
+
+def test_every_name_of_keras_callbacks_is_offered():
+    """Ours where we have one, Keras' own else: `from keras.callbacks import …` is changed in one word."""
+    names = {name for name in dir(keras.callbacks) if name[0].isupper()}
+    assert names <= set(dir(tracker_keras))
+    for name in names - set(ALONE):
+        assert getattr(tracker_keras, name) is getattr(keras.callbacks, name)
+    for name in names & set(ALONE):
+        assert issubclass(getattr(tracker_keras, name), getattr(keras.callbacks, name))
+    with pytest.raises(ImportError):
+        from tracker_keras import Nonsense  # noqa: F401
+    with pytest.raises(AttributeError):
+        _ = tracker_keras.callback_list
 
 
 OURS = {
@@ -294,6 +310,35 @@ def test_copies(again, fit, model, record):
     fit(model, copies, epochs=1)
     assert [run["experiment"] for run in record.runs()] == ["copied", "copied"]
     assert record.ask("SELECT count(*) AS n FROM series")[0]["n"] > 0
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: copy.copy(copy.copy(one))])
+def test_a_copy_of_a_lambda_callback_records_its_own_training(again, fit, model, record):
+    """Its hooks are its own, not those of the one it was copied from."""
+    called = []
+    made = LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: None,
+        on_epoch_end=lambda epoch, logs: called.append(epoch),
+        on_train_begin=lambda logs: None,
+        on_train_end=lambda logs: None,
+    )
+    fit(model, [again(made)], epochs=2)
+    assert (record.run()["status"], record.run()["epochs"]) == ("finished", 2)
+    assert called == [0, 1]
+
+
+def test_a_loop_that_numbers_every_epoch_0(model, record):
+    """The last one is shown, the others are superseded."""
+    callbacks = keras.callbacks.CallbackList(
+        [EarlyStopping("loss", mode="min"), TrackerCallback()], model=model
+    )
+    callbacks.on_train_begin()
+    for loss in (3.0, 2.0, 1.0):
+        callbacks.on_epoch_begin(0)
+        callbacks.on_epoch_end(0, {"loss": loss})
+    callbacks.on_train_end()
+    assert [one["metrics"]["loss"] for one in record.epochs()] == [1.0]
+    assert record.ask("SELECT count(*) AS n FROM epoch WHERE superseded") == [{"n": 2}]
 
 
 def _copy(callback, again):

@@ -118,6 +118,8 @@ def prune(
 ) -> tuple[list[Checkpoint], dict[str, str]]:
     """Delete the files that may be deleted; returns those, and why each of the others was kept.
 
+    One whose file somebody has taken away is missing from then on.
+
     Args:
         checkpoints: those whose files are to be deleted.
         known: the run's available checkpoints, fresh from the database.
@@ -126,6 +128,7 @@ def prune(
     kept = protected(known)
     current = {one.id: one for one in known}
     deletable = []
+    missing = []
     refused: dict[str, str] = {}
     for one in checkpoints:
         if one.id not in current:
@@ -134,8 +137,12 @@ def prune(
             refused[one.id] = kept[one.id]
         elif (state := check(current[one.id])) != CheckpointState.AVAILABLE:
             refused[one.id] = f"its file is {state}"
+            if state == CheckpointState.MISSING:
+                missing.append(one.id)
         else:
             deletable.append(current[one.id])
+    if missing:
+        commit(checkpoint_state(missing, CheckpointState.MISSING))
     if deletable:
         commit(condemned(deletable))
     gone, undeletable = delete_files(deletable, commit)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.format import at_epoch, duration, local, parameter, visible
+from tracker.cli.format import at_epoch, brief, duration, local, parameter, visible
 from tracker.cli.render import print_table
 from tracker.cli.run_sentences import ending, pending_in, weights_held
 from tracker.cli.table import Table
@@ -52,13 +52,15 @@ _SPARE = (
 )  # fmt: skip
 _TIMES = ("started", "ended", "heartbeat", "created", "decided")
 _WIDEST_NAME = 24
+_MOST_FACTS = 200
+"""Params, tags or captured facts that are shown."""
 
 
 def print_details(details: Details) -> None:
     """Print a run for people."""
     _print_sentences(details)
     _print_pairs("run", _about(details))
-    _print_pairs("tags", {name: visible(value) for name, value in details.tags.items()})
+    _print_pairs("tags", {name: brief(visible(value)) for name, value in details.tags.items()})
     _print_pairs("params", {name: parameter(value) for name, value in details.params.items()})
     _print_section("metrics", _metrics(details))
     _print_section("attempts", _attempts(details))
@@ -102,8 +104,10 @@ def _print_pairs(title: str, facts: Mapping[str, str]) -> None:
     if facts:
         click.echo(f"\n{title}")
         widest = min(_WIDEST_NAME, max(len(visible(name)) for name in facts))
-        for name, value in facts.items():
-            click.echo(f"{visible(name):<{widest}}  {value}")
+        for name, value in list(facts.items())[:_MOST_FACTS]:
+            click.echo(f"{brief(visible(name)):<{widest}}  {value}")
+        if len(facts) > _MOST_FACTS:
+            click.echo(f"… and {len(facts) - _MOST_FACTS} more: --format json has everything")
 
 
 def _print_section(title: str, listing: Listing, *, spare: tuple[str, ...] = _SPARE) -> None:
@@ -155,15 +159,19 @@ def _metrics(details: Details) -> Listing:
     rows = [
         [
             name,
-            at_epoch(metric["best"], metric["best_epoch"]),
+            _placed(metric, "best"),
             None if metric["restored"] is None else f"{metric['restored']:.6g}",
-            at_epoch(metric["last"], metric["last_epoch"]),
-            at_epoch(metric["min"], metric["min_epoch"]),
-            at_epoch(metric["max"], metric["max_epoch"]),
+            _placed(metric, "last"),
+            _placed(metric, "min"),
+            _placed(metric, "max"),
         ]
         for name, metric in details.metrics.items()
     ]
     return Listing(_METRIC_COLUMNS, rows)
+
+
+def _placed(metric: Mapping[str, Any], name: str) -> str | None:
+    return at_epoch(metric[name], metric[f"{name}_epoch"], metric[f"{name}_step"])
 
 
 def _attempts(details: Details) -> Listing:
@@ -215,7 +223,7 @@ def _flat(facts: Mapping[str, Any], scope: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, dict):
             yield from _flat(value, f"{scope}{name}.")
         elif value is not None:
-            text = " ".join(map(str, value)) if name == "command" else parameter(value)
+            text = brief(" ".join(map(str, value))) if name == "command" else parameter(value)
             yield f"{scope}{name}", visible(text)
 
 

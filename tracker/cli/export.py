@@ -16,6 +16,7 @@ from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
 from tracker.exports import Stream
+from tracker.queries.epochs import is_of_keras
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading
 
@@ -46,9 +47,10 @@ def export(
 ) -> None:
     """Export what was recorded as CSV, JSON or Parquet.
 
-    Without RUN, all runs are exported, oldest first. The epochs of a single RUN as CSV are, cell for
-    cell, what Keras' CSVLogger writes. Other epochs begin with columns of their run: name, id,
-    experiment, status, tags and params. Step metrics, checkpoints and decisions begin with its name.
+    Without RUN, all runs are exported, oldest first. The epochs of a single RUN as CSV are what a
+    CSVLogger writes of them, with Keras' empty val_ columns only if Keras trained it. Other epochs begin
+    with columns of their run: name, id, experiment, status, tags and params. Step metrics, checkpoints
+    and decisions begin with its name.
 
     \b
     Example:
@@ -64,10 +66,10 @@ def export(
             # All runs come newest first.
             ids.reverse()
         if form == "csv" and what == "epochs" and len(names) == 1 and ids:
-            from tracker.exports.csv import write_keras_csv
+            from tracker.exports.csv import write_history_csv
 
-            history = queries.history(reader, ids[0])
-            _write_text(output, form, partial(write_keras_csv, history, raw=raw))
+            history, padded = queries.history(reader, ids[0]), is_of_keras(reader, ids[0])
+            _write_text(output, form, partial(write_history_csv, history, padded=padded, raw=raw))
             return
         stream = exports.stream_runs(reader, what, ids)
         with progress(f"Writing {output and output.name}", shown=output is not None) as track:

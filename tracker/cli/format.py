@@ -11,8 +11,12 @@ from typing import Any
 from tracker.queries import Column
 
 NOTHING = "-"
+LONGEST = 200
+"""Characters of a parameter or a text in a table that people see; what is longer is cut, and its length told."""
+
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NEVER_SHORTENED = ("reason", "path", "file", "error")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -43,9 +47,10 @@ def cell(value: Any, column: Column) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, str):
-        return shortened(visible(value), column.name)
+        text = visible(value)
+        return shortened(text if column.name in _NEVER_SHORTENED else brief(text), column.name)
     if isinstance(value, bool):
-        return "yes" if value else NOTHING
+        return _flag(value) if column.kind == "flag" else parameter(value)
     if column.kind == "time":
         return local(value)
     if column.name == "bytes":
@@ -57,16 +62,27 @@ def cell(value: Any, column: Column) -> str:
     return str(value) if isinstance(value, int) else parameter(value)
 
 
+def _flag(value: bool) -> str:
+    return "yes" if value else "no"
+
+
 def shortened(text: str, name: str) -> str:
     """Cut ids to 8 and hashes to 12 digits."""
     return text[: {"id": 8, "sha256": 12}.get(name)] or NOTHING
 
 
 def parameter(value: Any) -> str:
-    """Write a parameter: exact, lists and dicts as JSON."""
+    """Write a parameter: lists and dicts as JSON; exact, unless it is longer than people read."""
     if value is None or isinstance(value, (bool, list, dict)):
-        return visible(json.dumps(value, ensure_ascii=False))
-    return visible(str(value))
+        return visible(brief(json.dumps(value, ensure_ascii=False)))
+    return visible(brief(str(value)))
+
+
+def brief(text: str) -> str:
+    """Return the text, or its beginning and how long it is."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def local(microseconds: int) -> str:
@@ -91,11 +107,13 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours:02} h"
 
 
-def at_epoch(value: float | None, epoch: int | None) -> str | None:
-    """Write a value with its epoch: ``0.0912 @ 7``; None where there is neither."""
-    if value is None and epoch is None:
+def at_epoch(value: float | None, epoch: int | None, step: int | None = None) -> str | None:
+    """Write a value with its epoch, or its step: ``0.0912 @ 7``, ``0.31 @ step 120``; None where there is nothing."""
+    if value is None and epoch is None and step is None:
         return None
     shown = "-" if value is None else f"{value:.6g}"
+    if epoch is None and step is not None:
+        return f"{shown} @ step {step}"
     return f"{shown} @ {'-' if epoch is None else epoch}"
 
 

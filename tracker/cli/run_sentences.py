@@ -11,7 +11,7 @@ from tracker.queries.pending import PendingRecords
 def ending(details: Details) -> str:
     """Say in one sentence how, and why, the training ended."""
     run, status = details.run, details.run["status"]
-    trained = counted(run["epochs"], "epoch")
+    trained = _trained(details)
     reason = visible(str(run["reason"] or ""))
     error = visible(str(run["error"] or ""))
     if status == "running":
@@ -25,6 +25,14 @@ def ending(details: Details) -> str:
     if status == "lost":
         return f"Lost after {trained}: {reason}."
     return f"Finished after {trained}{f': {reason}' if reason else ''}."
+
+
+def _trained(details: Details) -> str:
+    """Say how far the training came, in epochs; without any, in steps."""
+    epochs = details.run["epochs"]
+    steps = [metric["last_step"] for metric in details.metrics.values()]
+    last = max((step for step in steps if step is not None), default=None)
+    return counted(epochs, "epoch") if epochs or last is None else f"step {last}"
 
 
 def _stop_reason(details: Details, reason: str) -> str:

@@ -24,6 +24,7 @@ from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.cli.table import Table
 from tracker.errors import BadValue, UnknownMetric, counted, nearest
 from tracker.queries import Listing
+from tracker.queries.latest_step import LatestStep, latest_step
 from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.queries.resolve import as_tree, family, named_or_newest
 from tracker.storage.database import Reader, reading
@@ -93,7 +94,7 @@ def list_(
 
 
 def _overview_table(listing: Listing) -> Table:
-    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``."""
+    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
     rows = list(listing.dicts())
     monitors = {row["monitor"] for row in rows} - {None}
     names = [name for name in _OVERVIEW if name != "monitor" or len(monitors) > 1]
@@ -109,7 +110,9 @@ def _overview_table(listing: Listing) -> Table:
 
 
 def _overview_cell(row: dict[str, Any], name: str) -> Any:
-    return at_epoch(row[name], row[f"{name}_epoch"]) if name in {"best", "last"} else row[name]
+    if name not in {"best", "last"}:
+        return row[name]
+    return at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
 
 
 def _explain_no_rows(reader: Reader, where: str | None) -> None:
@@ -126,9 +129,18 @@ def _explain_no_rows(reader: Reader, where: str | None) -> None:
 def _count_pending_records(reader: Reader) -> None:
     from tracker.queries.pending import pending_records
 
-    if records := sum(file.records for file in pending_records(reader)):
+    pending = pending_records(reader)
+    if lost := [file for file in pending if file.run is None]:
+        records = counted(sum(file.records for file in lost), "pending record")
+        names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
         click.echo(
-            f"Not shown: {counted(records, 'pending record')}. tracker runs show names the file; "
+            f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
+            f"tracker db doctor --fix restores what it can, and sets the rest aside.",
+            err=True,
+        )
+    if records_here := sum(file.records for file in pending if file.run is not None):
+        click.echo(
+            f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
             f"tracker db doctor --fix imports what dead processes left behind.",
             err=True,
         )
@@ -205,7 +217,7 @@ def compare(
 def watch(name: str | None, every: float, database: str | None) -> None:
     """Print the epochs of a run as they are recorded, until it ends.
 
-    Without RUN, the newest run is watched.
+    Without RUN, the newest run is watched. Of a run without epochs, the latest step is printed.
 
     \b
     Example:
@@ -219,11 +231,13 @@ def watch(name: str | None, every: float, database: str | None) -> None:
         raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
     run: str | None = None
     last: NewEpoch | None = None
+    last_step: LatestStep | None = None
     was_lost = False
     while True:
         with reading(database) as reader:
             run = run or named_or_newest(reader, name)
             fresh = new_epochs(reader, run, after=last)
+            step = latest_step(reader, run)
             (row,) = queries.overview(reader, ids=[run]).dicts()
             # Epochs may have been recorded between the two reads: a run must be lost twice in a row.
             is_lost = row["status"] == "lost"
@@ -232,6 +246,9 @@ def watch(name: str | None, every: float, database: str | None) -> None:
         for epoch in fresh:
             click.echo(_epoch_line(epoch))
             last = epoch
+        if last is None and step is not None and step != last_step:
+            click.echo(_step_line(step))
+            last_step = step
         if ended is not None:
             click.echo(ending(ended))
             return
@@ -243,6 +260,11 @@ def watch(name: str | None, every: float, database: str | None) -> None:
 def _epoch_line(epoch: NewEpoch) -> str:
     metrics = [f"{visible(name)} {value:.6g}" for name, value in epoch.metrics.items()]
     return "  ".join([f"epoch {epoch.epoch:>4}", f"{duration(epoch.seconds):>8}", *metrics])
+
+
+def _step_line(step: LatestStep) -> str:
+    metrics = [f"{visible(name)} {value:.6g}" for name, value in step.metrics.items()]
+    return "  ".join([f"step {step.step:>5}", *metrics])
 
 
 for _command in (tag, note, rename, delete, reap):

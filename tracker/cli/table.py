@@ -40,7 +40,8 @@ class Table:
     """The columns of a listing as text.
 
     Args:
-        listing: what is shown; columns without any value are left out, unless ``keep`` names them.
+        listing: what is shown; columns without any value, and flags that no row has, are left out, unless
+            ``keep`` names them.
         headings: other headings than the columns' names.
         keep: columns that stay without a value.
         spare: names of columns that a narrow terminal goes without, the first one first.
@@ -58,7 +59,8 @@ class Table:
         self.columns: list[TextColumn] = []
         for place, column in enumerate(listing.columns):
             cells = [cell(row[place], column) for row in listing.rows]
-            if column.name in keep or any(text != NOTHING for text in cells):
+            empty = {NOTHING, "no"} if column.kind == "flag" else {NOTHING}
+            if column.name in keep or not empty.issuperset(cells):
                 heading = (headings or {}).get(column.name, visible(column.name))
                 self.columns.append(_text_column(column, heading, cells))
 

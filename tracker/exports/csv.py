@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.stream import Stream
+from tracker.queries.listing import metric_titles
 
 
 def write_csv(
@@ -26,26 +27,32 @@ def write_csv(
             step()
 
 
-def keras_rows(history: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:
-    """Yield header and rows as Keras' CSVLogger writes them for that fit, cell for cell.
+def history_rows(history: Sequence[dict[str, Any]], *, padded: bool = False) -> Iterator[list[Any]]:
+    """Yield header and rows of a run's epochs as ``CSVLogger`` writes them: ``epoch``, then its metrics.
 
-    The header is "epoch" and the sorted names of the first epoch; if none begins with ``val_``, each is
-    repeated with ``val_`` in front (Keras 3.15). Names that come later, which Keras drops, follow.
-    What an epoch lacks is "NA".
+    The header has the sorted names of the first epoch, then those that come later; what an epoch lacks is
+    "NA". A metric called ``epoch`` has the column ``metrics.epoch``.
+
+    Args:
+        history: as `tracker.queries.history` returns it.
+        padded: if no name of the first epoch begins with ``val_``, repeat each with ``val_`` in front. Keras
+            3.15 does so, and drops names that come later.
     """
-    first = sorted(history[0]["metrics"]) if history else []
-    if first and not any(name.startswith("val_") for name in first):
-        first += [f"val_{name}" for name in first]
-    later = {name: None for epoch in history for name in epoch["metrics"] if name not in set(first)}
-    names = [*first, *later]
-    yield ["epoch", *names]
+    names = sorted(history[0]["metrics"]) if history else []
+    if padded and not any(name.startswith("val_") for name in names):
+        names += [f"val_{name}" for name in names]
+    names = list(dict.fromkeys([*names, *(name for epoch in history for name in epoch["metrics"])]))
+    titles = metric_titles(names, ["epoch"])
+    yield ["epoch", *(titles[name] for name in names)]
     for epoch in history:
         metrics = epoch["metrics"]
         yield [epoch["epoch"], *(metrics.get(name, "NA") for name in names)]
 
 
-def write_keras_csv(history: Sequence[dict[str, Any]], file: IO[str], *, raw: bool = False) -> None:
-    r"""Write the rows of `keras_rows`, with CSVLogger's line ends (``\r\n``)."""
+def write_history_csv(
+    history: Sequence[dict[str, Any]], file: IO[str], *, padded: bool = False, raw: bool = False
+) -> None:
+    r"""Write the rows of `history_rows`, with CSVLogger's line ends (``\r\n``)."""
     writer = csv.writer(file, dialect="excel")
-    for number, row in enumerate(keras_rows(history)):
+    for number, row in enumerate(history_rows(history, padded=padded)):
         writer.writerow([name if raw or number else quote_formula(str(name)) for name in row])

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, false, func, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import WhereError
+from tracker.errors import BadValue, WhereError
 from tracker.filters import (
     All,
     Comparison,
@@ -183,3 +183,9 @@ class _Compiler:
                 self._text, tree.field.at, f"{tree.field.name} is a {place.kind}: like is for text."
             )
         return place.holds(lambda column: column.ilike(pattern))
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that is not a number of rows."""
+    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
+        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")

@@ -16,6 +16,7 @@ from tracker.filters.targets import (
     Place,
     column_place,
     column_places,
+    fact_place,
     metric_place,
     param_place,
     summary_place,
@@ -25,18 +26,21 @@ from tracker.models import (
     CHECKPOINT,
     DECISION,
     EPOCH,
+    FACT,
+    OF_STEPS,
     PARAM,
     POLICY,
     RUN,
-    SERIES,
     SUMMARY,
     TAG,
 )
-from tracker.policies.modes import direction
+from tracker.storage.directions import Directions
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
 # Columns of the listing of runs that are another metric's in each run: see `Fields.unknown`.
-_MONITOR_COLUMNS = ("monitor", "best", "best_epoch", "restored_epoch", "last", "last_epoch")
+_MONITOR_COLUMNS = (
+    "monitor", "best", "best_epoch", "best_step", "restored_epoch", "last", "last_epoch", "last_step",
+)  # fmt: skip
 Columns = Mapping[str, Place]
 
 
@@ -50,7 +54,8 @@ class Fields:
     """The names that a filter of runs may use.
 
     A bare name is a column, else a metric at its best (`tracker.policies.modes`); ``min(x)``,
-    ``max(x)``, ``last(x)``, ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit.
+    ``max(x)``, ``last(x)``, ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit; a metric that
+    no epoch has is one of steps, with ``min_step(x)`` …
     """
 
     def __init__(self, connection: Connection, status: Expression) -> None:
@@ -58,6 +63,7 @@ class Fields:
         self._key: Expression = RUN.c.id
         self.columns: Columns = _run_columns(status)
         self._run_columns = self.columns
+        self._directions = Directions(connection)
 
     def find(self, field: Field) -> Place | None:
         """Return the place of a field; None for a name that nothing here has."""
@@ -65,13 +71,19 @@ class Fields:
             return param_place(self._key, field.name) if self._has(PARAM, field.name) else None
         if field.scope == "tags":
             return tag_place(self._key, field.name) if self._has(TAG, field.name) else None
+        if field.scope == "captured":
+            return self._fact(field.name)
         if field.function is not None:
             return self._summary(field.name, field.function)
         if field.scope == "run":
             return self._run_columns.get(field.name) or self._summary(field.name, "best")
         if field.scope is None and field.name in self.columns:
             return self.columns[field.name]
-        return self._metric(field.name)
+        found = self._metric(field.name)
+        return self._fact(field.name) if found is None and field.scope is None else found
+
+    def _fact(self, name: str) -> Place | None:
+        return fact_place(self._key, name) if self._has(FACT, name) else None
 
     def _metric(self, name: str) -> Place | None:
         return self._summary(name, "best")
@@ -79,26 +91,21 @@ class Fields:
     def _summary(self, name: str, function: str) -> Place | None:
         if not self._has(SUMMARY, name):
             return None
-        return run_metric(self._key, name, function)
+        return run_metric(self._key, name, function, self._directions.of(name).mode)
 
-    def _has(self, table: TableClause, name: str) -> bool:
+    def _has(self, table: TableClause, name: str, *tests: Expression) -> bool:
         """Return whether the name is known; without any run, every name is."""
-        rows = self._connection.execute(select(table.c.name).where(table.c.name == name).limit(1))
-        if rows.first() is not None:
+        named = select(table.c.name).where(table.c.name == name, *tests)
+        if self._connection.execute(named.limit(1)).first() is not None:
             return True
         return self._connection.execute(select(RUN.c.id).limit(1)).first() is None
 
     def unknown(self, field: Field) -> str:
         """Return the message for a name that nothing here has: which field may be meant."""
-        scopes = {"params": PARAM, "tags": TAG}
+        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
         if field.scope in scopes:
             names = self._names(scopes[field.scope])
             return f"No run has {field.scope}.{field.name}: {nearest(field.name, names)}"
-        if self._has(SERIES, field.name):
-            return (
-                f"{field.name} is a step metric only, and filters know the metrics of epochs: "
-                f"{nearest(field.name, self._names(SUMMARY))}"
-            )
         if field.name in _MONITOR_COLUMNS:
             metric = next(iter(self._names(SUMMARY)), "val_loss")
             return (
@@ -115,15 +122,18 @@ class Fields:
 
     def names(self) -> list[str]:
         """Return all known names: metrics, columns, params and tags."""
-        return [*self._names(SUMMARY), *self.columns, *self._labels()]
+        return [*self._metric_names(), *self.columns, *self._labels()]
+
+    def _metric_names(self) -> list[str]:
+        return self._names(SUMMARY)
 
     def _labels(self) -> list[str]:
-        scopes = {"params": PARAM, "tags": TAG}
+        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
         return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
 
-    def _names(self, table: TableClause) -> list[str]:
-        statement = select(table.c.name).distinct().order_by(table.c.name).limit(_MOST_NAMES)
-        return list(self._connection.execute(statement).scalars())
+    def _names(self, table: TableClause, *tests: Expression) -> list[str]:
+        statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
+        return list(self._connection.execute(statement.limit(_MOST_NAMES)).scalars())
 
 
 class EpochFields(Fields):
@@ -137,22 +147,38 @@ class EpochFields(Fields):
             columns.superseded,
         )  # fmt: skip
 
+    def unknown(self, field: Field) -> str:
+        """Tell a metric of steps from a name that nothing has."""
+        is_bare = field.function is None and field.scope in {None, "metrics"}
+        if is_bare and self._has(SUMMARY, field.name):
+            return (
+                f"{field.name} is a step metric: no epoch has it. Of metrics of epochs, "
+                f"{nearest(field.name, self._metric_names())}"
+            )
+        return super().unknown(field)
+
+    def _metric_names(self) -> list[str]:
+        return self._names(SUMMARY, ~OF_STEPS)
+
     def _metric(self, name: str) -> Place | None:
-        if not self._has(SUMMARY, name):
+        if not self._has(SUMMARY, name, ~OF_STEPS):
             return None
-        return metric_place(EPOCH.c.id, name, falling=direction(name) == "max")
+        return metric_place(EPOCH.c.id, name, falling=self._directions.of(name).mode == "max")
 
 
 class CheckpointFields(Fields):
     """The names that a filter of checkpoints may use."""
 
-    def __init__(self, connection: Connection, status: Expression) -> None:
+    def __init__(
+        self, connection: Connection, status: Expression, state: Expression = CHECKPOINT.c.state
+    ) -> None:
         super().__init__(connection, status)
         columns = CHECKPOINT.c
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
         )  # fmt: skip
+        self.columns = {**self.columns, "state": Place(TEXT, state, certain=True)}
 
 
 class DecisionFields(Fields):
@@ -168,19 +194,22 @@ class DecisionFields(Fields):
         )  # fmt: skip
 
 
-def run_metric(key: Expression, name: str, function: str) -> Place:
-    """Return the place of a metric of a run: best, min, max, last, or the epoch of one of them."""
-    way = direction(name)
+def run_metric(key: Expression, name: str, function: str, mode: str | None) -> Place:
+    """Return the place of a metric of a run: best, min, max, last, or the epoch or step of one of them.
+
+    ``mode`` says which way is better; a metric without a best is asked for its last value. The usual
+    order puts the better first, and for ``max(x)`` the highest.
+    """
     columns = SUMMARY.c
+    which, _, place = function.partition("_")
+    which = (mode or "last") if which == "best" else which
     column = {
-        "best": columns.max if way == "max" else columns.min,
-        "best_epoch": columns.max_epoch if way == "max" else columns.min_epoch,
-        "min": columns.min, "min_epoch": columns.min_epoch,
-        "max": columns.max, "max_epoch": columns.max_epoch,
-        "last": columns.last, "last_epoch": columns.last_epoch,
-    }[function]  # fmt: skip
-    is_epoch = column in {columns.min_epoch, columns.max_epoch, columns.last_epoch}
-    return summary_place(key, name, column, falling=way == "max" and not is_epoch)
+        "min": columns.min, "min_epoch": columns.min_epoch, "min_step": columns.min_step,
+        "max": columns.max, "max_epoch": columns.max_epoch, "max_step": columns.max_step,
+        "last": columns.last, "last_epoch": columns.last_epoch, "last_step": columns.last_step,
+    }[f"{which}_{place}" if place else which]  # fmt: skip
+    falling = mode == "max" if which == "last" else which == "max"
+    return summary_place(key, name, column, falling=falling and not place)
 
 
 def _run_columns(status: ColumnElement[str]) -> Columns:

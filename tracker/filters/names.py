@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from tracker.filters.fields import CheckpointFields, DecisionFields, EpochFields, Fields
-from tracker.models import POLICY, RUN, SUMMARY
+from tracker.models import OF_STEPS, POLICY, RUN, SUMMARY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
-_FIELDS = {"epochs": EpochFields, "checkpoints": CheckpointFields, "decisions": DecisionFields}
+_FIELDS: dict[str, type[Fields]] = {
+    "epochs": EpochFields,
+    "checkpoints": CheckpointFields,
+    "decisions": DecisionFields,
+}
 
 
 def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     """Return the names of the runs' metrics of epochs, sorted."""
     if reader.empty:
         return []
-    statement = select(SUMMARY.c.name).distinct()
+    statement = select(SUMMARY.c.name).where(~OF_STEPS).distinct()
     rows = in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)
     return sorted({row.name for row in rows})
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, TableClause, and_, case, exists, false, func, or_, select
+from sqlalchemy import Column, Table, and_, case, exists, false, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.models import METRIC, PARAM, RUN, SUMMARY, TAG, ColumnKind, column_kind
+from tracker.models import FACT, METRIC, PARAM, RUN, SUMMARY, TAG, ColumnKind, column_kind
 
 Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]
@@ -139,7 +139,7 @@ def summary_place(
 class LabelPlace(Place):
     """A tag or a parameter of a run. A parameter is compared as the number, text or flag that it is asked for."""
 
-    table: TableClause = TAG
+    table: Table = TAG
     key: Expression | None = None
     name: str = ""
 
@@ -156,11 +156,18 @@ class LabelPlace(Place):
             lambda value: value.kind != "none" if self.kind == PARAMETER else value.is_not(None)
         )
 
+    def is_nan(self) -> ColumnElement[bool]:
+        """Look for the parameter that is NaN."""
+        if self.kind != PARAMETER:
+            return super().is_nan()
+        return self.holds(lambda row: (row.kind == "float") & (row.text == "nan"))
+
     def order(self, descending: bool) -> list[Expression]:
         """Sort numbers before text."""
         if self.kind != PARAMETER:
             return super().order(descending)
-        text = _scalar(PARAM.c.text, PARAM.c.run_id == self.key, PARAM.c.name == self.name)
+        columns = self.table.c
+        text = _scalar(columns.text, columns.run_id == self.key, columns.name == self.name)
         return [
             *super().order(descending),
             case((text.is_(None), 1), else_=0),
@@ -176,8 +183,17 @@ def tag_place(key: Expression, name: str) -> LabelPlace:
 
 def param_place(key: Expression, name: str) -> LabelPlace:
     """Return the place of a parameter of the run ``key``; as a bare value it is its number."""
-    value = _scalar(PARAM.c.number, PARAM.c.run_id == key, PARAM.c.name == name)
-    return LabelPlace(PARAMETER, value, table=PARAM, key=key, name=name)
+    return _typed_place(PARAM, key, name)
+
+
+def fact_place(key: Expression, name: str) -> LabelPlace:
+    """Return the place of a captured fact of the run ``key``; it is compared as a parameter is."""
+    return _typed_place(FACT, key, name)
+
+
+def _typed_place(table: Table, key: Expression, name: str) -> LabelPlace:
+    value = _scalar(table.c.number, table.c.run_id == key, table.c.name == name)
+    return LabelPlace(PARAMETER, value, nan=false(), table=table, key=key, name=name)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from tracker.errors import WhereError
 
 FUNCTIONS = (
     "best", "min", "max", "last", "best_epoch", "min_epoch", "max_epoch", "last_epoch",
+    "best_step", "min_step", "max_step", "last_step",
 )  # fmt: skip
-SCOPES = ("params", "tags", "metrics", "run")
+SCOPES = ("params", "tags", "captured", "metrics", "run")
 
 
 @dataclass(frozen=True)

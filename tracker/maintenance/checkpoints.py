@@ -54,7 +54,7 @@ def verify(
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
-        rows = checkpoints(reader, ids, states=WITH_FILE).dicts()
+        rows = checkpoints(reader, ids, states=WITH_FILE, as_recorded=True).dicts()
         verified = []
         for row in rows:
             verified.append(Verified(row, registry.check(_recorded(row))))

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
-from tracker.models import EPOCH, METRIC, RUN, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
 from tracker.queries.pending import pending_records
 from tracker.queries.points import points, runs_with_points
@@ -27,7 +27,8 @@ from tracker.queries.status import dead_runs
 from tracker.recording.recovery import recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
-from tracker.storage.prepare import writing
+from tracker.storage.prepare import prepare, writing
+from tracker.storage.step_summaries import runs_with_wrong_step_summaries
 from tracker.storage.summaries import summarize
 
 _MOST_PROBLEMS = 20
@@ -82,10 +83,13 @@ def examine(location: Location) -> list[Finding]:
     damage = structure(location)
     if damage is not None:
         return [Finding(Subject.STRUCTURE, damage)]
-    findings = [Finding(Subject.STRUCTURE)]
     with reading(location) as reader:
-        if not reader.empty:
-            findings += [
+        if reader.empty:
+            absent = Finding(Subject.STRUCTURE, note="there is no database yet")
+            findings = [absent, _pending_records(reader)]
+        else:
+            findings = [
+                Finding(Subject.STRUCTURE),
                 _runs(reader),
                 _pending_records(reader),
                 _checkpoints(reader),
@@ -99,10 +103,12 @@ def examine(location: Location) -> list[Finding]:
 
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
+    with reading(location) as reader:
+        if reader.empty and not pending_records(reader):
+            return
+    prepare(location)
     recover(location)
     with reading(location) as reader:
-        if reader.empty:
-            return
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
     for folder in folders:
@@ -130,7 +136,7 @@ def structure(location: Location) -> str | None:
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries differ from what their effective epochs say."""
+    """Return the runs whose summaries differ from what their effective epochs, and points, say."""
     effective = (
         select(
             EPOCH.c.run_id,
@@ -144,12 +150,17 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
         .group_by(EPOCH.c.run_id, METRIC.c.name)
     )
     columns = SUMMARY.c
-    summaries = select(columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch)
+    summaries = select(
+        columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch
+    ).where(~OF_STEPS)
     expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
     stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
-    return sorted(
-        {key[0] for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key)}
-    )
+    of_epochs = {
+        run
+        for run, name in expected.keys() | stored.keys()
+        if expected.get((run, name)) != stored.get((run, name))
+    }
+    return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
 
 
 def _key(row: Any) -> tuple[str, str]:
@@ -169,7 +180,14 @@ def _runs(reader: Reader) -> Finding:
 
 def _pending_records(reader: Reader) -> Finding:
     """A process that still records imports its own; those that others left are for us to import."""
-    pending = [file for file in pending_records(reader) if file.run is not None]
+    found = pending_records(reader)
+    pending = [file for file in found if file.run is not None or file.name is not None]
+    if not pending and found:
+        records = counted(sum(file.records for file in found), "record")
+        note = (
+            f"{records} without the name of a run; tracker db doctor --fix sets aside what is old"
+        )
+        return Finding(Subject.PENDING_RECORDS, note=note)
     if not pending:
         return Finding(Subject.PENDING_RECORDS)
     folder = pending[0].path.parent
@@ -195,7 +213,7 @@ def _checkpoints(reader: Reader) -> Finding:
 
 
 def _files(reader: Reader) -> Finding:
-    available = checkpoints(reader, states=[CheckpointState.AVAILABLE]).dicts()
+    available = checkpoints(reader, states=[CheckpointState.AVAILABLE], as_recorded=True).dicts()
     wrong = tuple(row["path"] for row in available if not _has_size(row["file"], row["bytes"]))
     if not wrong:
         return Finding(Subject.FILES)
@@ -233,7 +251,7 @@ def _summaries(reader: Reader) -> Finding:
     if not wrong:
         return Finding(Subject.SUMMARIES)
     differ = "1 run differs from its" if len(wrong) == 1 else f"{len(wrong)} runs differ from their"
-    return Finding(Subject.SUMMARIES, f"{differ} epochs", wrong)
+    return Finding(Subject.SUMMARIES, f"{differ} epochs and points", wrong)
 
 
 def _step_metrics(reader: Reader) -> Finding:

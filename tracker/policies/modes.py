@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tracker.errors import BadValue
+from tracker.policies.metric_names import Better, better_by_name
+from tracker.states import DirectionSource
 from tracker.values import from_json
 
 TRACKER = "tracker-1"
@@ -120,23 +123,40 @@ def _silent(segment: str) -> bool:
     return segment.lower().rstrip("0123456789") in _SILENT_WORDS | {""}
 
 
-def direction(name: str, mode: str | None = None) -> str:
-    """Return ``mode`` where it is "min" or "max"; else "max" for names of accuracies and scores, and "min".
+@dataclass(frozen=True)
+class Direction:
+    """Which way is better for a metric, for lists and sorting.
 
-    The rule for names is that of ``mode="auto"`` under ``tracker-1`` (`tracker.policies.modes.direction_of`);
-    a name that does not tell counts as a loss.
+    Attributes:
+        mode: "min" or "max"; None where the metric has no best: a time, a rate, a counter.
+        source: who says so.
     """
-    if mode in ("min", "max"):
-        return mode
-    return _by_name(name)
+
+    mode: str | None
+    source: DirectionSource
 
 
 @lru_cache(maxsize=1024)
-def _by_name(name: str) -> str:
+def direction_by_name(name: str) -> Direction:
+    """Return what a metric's name says; a name that says nothing is guessed to be a loss.
+
+    Names that ``mode="auto"`` understands (`direction_of`) mean the same here; `metric_names` knows
+    many more.
+    """
     try:
-        return direction_of(name, "auto", TRACKER)
+        return Direction(direction_of(name, "auto", TRACKER), DirectionSource.NAME)
     except BadValue:
-        return "min"
+        better = better_by_name(name)
+    if better is None:
+        return Direction("min", DirectionSource.GUESS)
+    return Direction(None if better is Better.NEITHER else better.value, DirectionSource.NAME)
+
+
+def direction(name: str, mode: str | None = None) -> str:
+    """Return ``mode`` where it is "min" or "max"; else what the name says, "min" where it says nothing."""
+    if mode in ("min", "max"):
+        return mode
+    return direction_by_name(name).mode or "min"
 
 
 @lru_cache(maxsize=256)

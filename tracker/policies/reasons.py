@@ -48,6 +48,11 @@ def not_improved(
     return f"{monitor} {verb} not beat {_named(named, best_epoch)}{by}{note}"
 
 
+def best_of_earlier_training() -> str:
+    """Word a comparison with a best value that the callback brought along."""
+    return "the best value of an earlier training run of this callback"
+
+
 def waits(wait: int, patience: int) -> str:
     """Word a count of checks: ``3 of 3 waits``."""
     if patience <= 0:
@@ -89,7 +94,7 @@ def held_by_first_epoch() -> str:
 
 def missing(monitor: str, names: Iterable[str] = ()) -> str:
     """Word an epoch without the metric; ``names`` are the metrics that it has."""
-    present = ", ".join(names)
+    present = ", ".join(name for name in names if name != monitor)
     return f"there is no {monitor} at this epoch{f', only {present}' if present else ''}"
 
 
@@ -128,6 +133,11 @@ def every_save() -> str:
 def saved_unjudged(monitor: str, names: Iterable[str] = ()) -> str:
     """Word Keras' rule that a missing metric is saved rather than skipped."""
     return f"{missing(monitor, names)}, and Keras then saves"
+
+
+def saved_array(monitor: str) -> str:
+    """Word Keras' rule that a metric which is an array is not judged, and saved."""
+    return f"{monitor} is an array, which Keras does not judge: it then saves"
 
 
 def restored(monitor: str, best: float | None, best_epoch: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -13,6 +14,7 @@ from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
 from tracker.queries.listing import Column, Listing, columns
+from tracker.queries.missing_files import missing_files, state_now
 from tracker.queries.resolve import find_run, labels
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
@@ -32,6 +34,7 @@ def checkpoints(
     ids: Sequence[str] | None = None,
     *,
     states: Collection[str] | None = None,
+    as_recorded: bool = False,
     where: str | None = None,
     order_by: Order = None,
     limit: int | None = None,
@@ -39,22 +42,26 @@ def checkpoints(
     """Return checkpoints with `COLUMNS`, oldest first, run by run; only those in one of ``states``, if given.
 
     ``alias`` says which one is "best" (by its monitor) and "last" among those of a run that are available;
-    ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute.
+    ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute. A file
+    that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
     """
     selection = Selection(ids, where, order_by, limit)
     if reader.empty:
         selection.check()
         return Listing(COLUMNS)
+    missing = set() if as_recorded else missing_files(reader, ids)
+    state = state_now(missing)
     statement = (
-        select(CHECKPOINT, POLICY.c.kind.label("policy"))
+        select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
         .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
     if states is not None:
-        statement = statement.where(CHECKPOINT.c.state.in_(states))
-    rows = selected_rows(reader, statement, CHECKPOINT, CheckpointFields, selection, *OLDEST_FIRST)
+        statement = statement.where(state.in_(states))
+    fields = partial(CheckpointFields, state=state)
+    rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
-    called, alias = labels(reader.connection, runs), aliases(reader.connection, runs)
+    called, alias = labels(reader.connection, runs), aliases(reader.connection, runs, missing)
     location = reader.location
     return Listing.from_dicts(
         COLUMNS,
@@ -62,6 +69,7 @@ def checkpoints(
             {
                 **row._mapping,
                 "run": called[row.run_id],
+                "state": row.state_now,
                 "alias": alias.get(row.id),
                 "value": join(row.value, row.value_kind),
                 "file": str(location.absolute(row.path)),
@@ -131,10 +139,17 @@ def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None
     return next(checkpoint for checkpoint in of_run if checkpoint["id"] == row.id)
 
 
-def aliases(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
-    """Return which checkpoints are the best and the last of their run: id → "best", "last" or both."""
+def aliases(
+    connection: Connection, runs: Sequence[str], missing: Collection[str] = ()
+) -> dict[str, str]:
+    """Return which checkpoints are the best and the last of their run: id → "best", "last" or both.
+
+    Those in ``missing`` are not available, whatever was recorded.
+    """
     of_run: dict[str, list[Saved]] = {}
     for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
+        if row.id in missing:
+            continue
         value = join(row.value, row.value_kind)
         saved = Saved(row.id, row.monitor, value, mode_in(row.config))
         of_run.setdefault(row.run_id, []).append(saved)

@@ -8,19 +8,23 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tracker.models import EPOCH, METRIC, PARAM, SUMMARY
+from tracker.models import EPOCH, FACT, METRIC, PARAM, SUMMARY
 from tracker.queries.listing import Column, Listing
 from tracker.queries.monitored import best_and_last
 from tracker.queries.resolve import labels
 from tracker.queries.runs import overview
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import join, param_decode
 
 
 @dataclass(frozen=True)
 class MetricOfRun:
-    """One metric of one run; ``restored`` is its value at the epoch whose weights were restored."""
+    """One metric of one run; ``restored`` is its value at the epoch whose weights were restored.
+
+    A metric that no epoch has, has steps instead.
+    """
 
     best: float | None
     best_epoch: int | None
@@ -28,6 +32,9 @@ class MetricOfRun:
     restored_epoch: int | None
     last: float | None
     last_epoch: int | None
+    best_step: int | None = None
+    restored_step: None = None
+    last_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class RunComparison:
 
     Attributes:
         runs: its label → its row of `tracker.queries.runs.COLUMNS` as a dict.
-        params: those that differ: name → a value per run, None where it has none.
+        params: parameters (``params.x``) and captured facts (``captured.x``) that differ: name → a value per
+            run, None where it has none.
         same: those that are equal in all runs: name → value.
         metrics: name → one per run, None where it has none.
     """
@@ -51,25 +59,33 @@ def compare(reader: Reader, ids: Sequence[str]) -> RunComparison:
     """Compare runs."""
     rows = {row["id"]: row for row in overview(reader, ids=ids).dicts()}
     called = labels(reader.connection, ids)
-    differing, same = _params(reader, ids)
+    differing, same = _settings(reader, ids)
     restored = {run: rows[run]["restored_epoch"] for run in ids}
     return RunComparison(
         {called[run]: rows[run] for run in ids}, differing, same, metrics_of(reader, ids, restored)
     )
 
 
-def _params(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+def _settings(reader: Reader, ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Return params and captured facts by name: those that differ, and those that are the same."""
     places = {run: place for place, run in enumerate(ids)}
-    values: dict[str, list[Any]] = {}
-    kinds: dict[str, list[Any]] = {}
-    for param in in_chunks(reader.connection, select(PARAM), PARAM.c.run_id, ids):
-        place = places[param.run_id]
-        values.setdefault(param.name, [None] * len(ids))[place] = param_decode(
-            param.kind, param.text
-        )
-        kinds.setdefault(param.name, [None] * len(ids))[place] = (param.kind, param.text)
-    differing = {name: values[name] for name in values if len(set(kinds[name])) > 1}
-    return differing, {name: values[name][0] for name in values if name not in differing}
+    cells: dict[str, list[tuple[str, str] | None]] = {}
+    for scope, table in (("params", PARAM), ("captured", FACT)):
+        for row in in_chunks(reader.connection, select(table), table.c.run_id, ids):
+            if scope == "captured" and row.name.startswith(_BY_ACCIDENT):
+                continue
+            name = f"{scope}.{row.name}"
+            cells.setdefault(name, [None] * len(ids))[places[row.run_id]] = row.kind, row.text
+    values = {
+        name: [None if cell is None else param_decode(*cell) for cell in row]
+        for name, row in cells.items()
+    }
+    differing = {name: values[name] for name, row in cells.items() if len(set(row)) > 1}
+    return differing, {name: row[0] for name, row in values.items() if name not in differing}
+
+
+_BY_ACCIDENT = ("command", "folder", "checkpoint_folders", "machine.memory")
+"""Captured facts that differ without making a difference."""
 
 
 def metrics_of(
@@ -78,12 +94,13 @@ def metrics_of(
     """Return every metric of runs: name → one per run; ``restored`` has the epoch that each run restored."""
     places = {run: place for place, run in enumerate(ids)}
     at_restored = _at(reader, restored)
+    directions = Directions(reader.connection, ids)
     found: dict[str, list[MetricOfRun | None]] = {}
     for summary in in_chunks(reader.connection, select(SUMMARY), SUMMARY.c.run_id, ids):
-        monitor, run = best_and_last(summary), summary.run_id
+        monitor, run = best_and_last(summary, directions), summary.run_id
         found.setdefault(summary.name, [None] * len(ids))[places[run]] = MetricOfRun(
             monitor.best, monitor.best_epoch, at_restored.get((run, summary.name)), restored[run],
-            monitor.last, monitor.last_epoch,
+            monitor.last, monitor.last_epoch, best_step=monitor.best_step, last_step=monitor.last_step,
         )  # fmt: skip
     return found
 
@@ -103,7 +120,7 @@ def _at(reader: Reader, epochs: dict[str, int | None]) -> dict[tuple[str, str], 
     }
 
 
-Together = Callable[[float | None, int | None], Any]
+Together = Callable[[float | None, int | None, int | None], Any]
 
 
 def listing(
@@ -118,16 +135,16 @@ def listing(
         found: what was compared.
         metrics: which metrics.
         everything: also the params that are the same in all runs.
-        together: makes one cell of a value and its epoch; without it these are two rows.
+        together: makes one cell of a value, its epoch and its step; without it these are rows of their own.
     """
     rows: list[Sequence[Any]] = []
     runs = list(found.runs.values())
     for name in ("id", "experiment", "status", "epochs", "seconds", "monitor"):
         rows.append([name, *(run[name] for run in runs)])
     for name, values in found.params.items():
-        rows.append([f"params.{name}", *values])
+        rows.append([name, *values])
     if everything:
-        rows += [[f"params.{name}", *([value] * len(runs))] for name, value in found.same.items()]
+        rows += [[name, *([value] * len(runs))] for name, value in found.same.items()]
     for name in metrics:
         for which in ("best", "restored", "last"):
             rows += _metric_rows(name, which, found.metrics[name], together)
@@ -138,13 +155,19 @@ def listing(
 def _metric_rows(
     name: str, which: str, values: list[MetricOfRun | None], together: Together | None
 ) -> list[Sequence[Any]]:
-    pairs = [
-        (None, None) if one is None else (getattr(one, which), getattr(one, f"{which}_epoch"))
-        for one in values
+    cells = [
+        (None, None, None)
+        if metric is None
+        else tuple(getattr(metric, f"{which}{part}") for part in ("", "_epoch", "_step"))
+        for metric in values
     ]
     if together is not None:
-        return [[f"{name} {which}", *(together(value, epoch) for value, epoch in pairs)]]
-    return [
-        [f"{name} {which}", *(value for value, _ in pairs)],
-        [f"{name} {which}_epoch", *(epoch for _, epoch in pairs)],
+        return [[f"{name} {which}", *(together(*cell) for cell in cells)]]
+    of_values, of_epochs, of_steps = zip(*cells, strict=True)
+    rows: list[Sequence[Any]] = [
+        [f"{name} {which}", *of_values],
+        [f"{name} {which}_epoch", *of_epochs],
     ]
+    if any(step is not None for step in of_steps):
+        rows.append([f"{name} {which}_step", *of_steps])
+    return rows

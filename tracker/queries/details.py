@@ -28,7 +28,8 @@ class Details:
     Attributes:
         run: its row of `tracker.queries.runs.COLUMNS`.
         params, tags: by name.
-        metrics: name → last, last_epoch, min, min_epoch, max, max_epoch, best, best_epoch, restored.
+        metrics: name → last, min, max and best, each with its epoch (``last_epoch`` …) or, of a metric that no
+            epoch has, its step (``last_step`` …), and restored.
         attempts: one dict each, ``captured`` read from JSON, ``status`` as it is now, ``seconds`` up to the
             end, else to the last that was heard of it.
         policies: of the newest attempt that has some: policy, monitor, rules, config, and of the arguments
@@ -66,7 +67,8 @@ def details(reader: Reader, run: str) -> Details:
     row = next(overview(reader, ids=[run]).dicts())
     rows = _Rows(reader, run)
     metrics = _metrics(reader, rows, run, row["restored_epoch"])
-    last = max((metric["last_epoch"] for metric in metrics.values()), default=None)
+    of_epochs = (metric["last_epoch"] for metric in metrics.values())
+    last = max((epoch for epoch in of_epochs if epoch is not None), default=None)
     restored = row["restored_epoch"]
     stops = list(decisions(reader, [run], verdict="stopped").dicts())
     return Details(
@@ -117,12 +119,16 @@ def _metrics(
         found[summary.name] = {
             "last": metric.last,
             "last_epoch": metric.last_epoch,
+            "last_step": metric.last_step,
             "min": summary.min,
             "min_epoch": summary.min_epoch,
+            "min_step": summary.min_step,
             "max": summary.max,
             "max_epoch": summary.max_epoch,
+            "max_step": summary.max_step,
             "best": metric.best,
             "best_epoch": metric.best_epoch,
+            "best_step": metric.best_step,
             "restored": metric.restored,
         }
     return found

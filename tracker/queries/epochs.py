@@ -10,13 +10,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
-from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
+from tracker.models import ATTEMPT, EPOCH, METRIC, OF_STEPS, RUN, SERIES, SUMMARY
 from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.values import brief, join, name_text
+from tracker.values import brief, from_json, join, name_text
 
 COLUMNS = columns(
     Column("run", "text"), EPOCH.c.epoch, EPOCH.c.attempt, EPOCH.c.seconds, EPOCH.c.learning_rate
@@ -90,6 +90,12 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
     ]
 
 
+def is_of_keras(reader: Reader, run: str) -> bool:
+    """Return whether the callbacks of ``tracker_keras`` recorded a run: they capture what Keras it was."""
+    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run)
+    return any("keras" in (from_json(text) or {}) for text in reader.connection.scalars(captured))
+
+
 def metric_of_runs(
     reader: Reader, ids: Sequence[str] | None, metric: str
 ) -> tuple[dict[str, str], dict[str, dict[int, float]]]:
@@ -126,7 +132,7 @@ def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
         who = f"The run {labels(reader.connection, ids)[ids[0]]} has no metric {brief(metric)}"
     else:
         who += f" has a metric {brief(metric)}"
-    names = _known(reader, SUMMARY, ids)
+    names = _known(reader, SUMMARY, ids, ~OF_STEPS)
     if metric in _known(reader, SERIES, ids):
         return (
             f"{brief(metric)} is a step metric: read it with tracker.metrics(…, names=[{brief(metric)}]). "
@@ -135,8 +141,10 @@ def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
     return f"{who}: {nearest(metric, names, most=20)}"
 
 
-def _known(reader: Reader, table: Any, ids: Sequence[str] | None) -> list[str]:
-    statement = select(table.c.name).distinct().order_by(table.c.name)
+def _known(
+    reader: Reader, table: Any, ids: Sequence[str] | None, *tests: ColumnElement[bool]
+) -> list[str]:
+    statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
     rows = in_chunks(reader.connection, statement, table.c.run_id, ids)
     return list(dict.fromkeys(row.name for row in rows))
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, func, literal, select
 
-from tracker.models import DECISION, POLICY, SUMMARY
-from tracker.policies.modes import direction, mode_in
+from tracker.models import DECISION, OF_STEPS, POLICY, SUMMARY
+from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
 from tracker.storage.chunks import in_chunks
+from tracker.storage.directions import Directions
 from tracker.values import join
 
-USUAL = ("val_loss", "loss")
-"""The metrics of a run that monitored nothing."""
+_USUAL = "val_loss"
+"""The metric of a run that monitored nothing, where it has that."""
 
 _JUDGE = "EarlyStopping"
 _FEW_NAMES = 100
 
 
 class BestAndLast(NamedTuple):
-    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights."""
+    """The monitored metric of a run; ``restored_epoch`` is None when it holds the last epoch's weights.
+
+    The epochs are None for a metric that no epoch has, the steps for every other.
+    """
 
     monitor: str | None = None
     best: float | None = None
@@ -29,60 +34,107 @@ class BestAndLast(NamedTuple):
     last: float | None = None
     last_epoch: int | None = None
     restored_epoch: int | None = None
+    best_step: int | None = None
+    last_step: int | None = None
 
 
 NOTHING_RECORDED = BestAndLast()
 
 
 class _Monitor(NamedTuple):
-    """A metric and its mode: "min", "max", "auto", or None where a callback did not say."""
+    """A metric, and its mode where the callback that monitors it has one."""
 
     name: str
     mode: str | None
 
 
 def monitored(
-    connection: Connection, ids: Sequence[str], keys: Sequence[str] | None
+    connection: Connection,
+    ids: Sequence[str],
+    keys: Sequence[str] | None,
+    directions: Directions,
 ) -> dict[str, BestAndLast]:
-    """Return the monitored metric by run, of runs that have one.
+    """Return the monitored metric by run, of runs that have one: one of epochs, where there are any.
 
     Args:
         connection: a read transaction.
         ids: the runs.
         keys: their ids again, or None when they are all there are.
+        directions: made for ``keys``.
     """
-    monitors = _monitors(connection, keys)
-    names = sorted({*USUAL, *(monitor.name for monitor in monitors.values())})
+    declared = {run: _Monitor(*monitor) for run, monitor in directions.monitors.items()}
+    monitors = _monitors(connection, keys) | declared
+    names = sorted({_USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
-    for run, summaries in _summaries(connection, keys, names).items():
+    for run, summaries in _summaries(connection, keys, names, ~OF_STEPS).items():
         monitor = monitors.get(run)
-        if monitor is None or monitor.name not in summaries:
-            found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
-        else:
-            found[run] = best_and_last(summaries[monitor.name], monitor.mode)
+        if monitor is not None and monitor.name in summaries:
+            found[run] = best_and_last(summaries[monitor.name], directions, monitor.mode)
+        elif _USUAL in summaries:
+            found[run] = best_and_last(summaries[_USUAL], directions)
     others = [run for run in ids if run not in found]
     for run, summaries in _summaries(connection, others, None).items():
-        found[run] = best_and_last(summaries[wanted_first(summaries)[0]])
+        found[run] = _headline(summaries, monitors.get(run), directions)
     return _with_restored(connection, keys, found)
 
 
-def wanted_first(names: Iterable[str]) -> list[str]:
-    """Sort metric names: val_loss, others of validation, loss, the rest."""
-    return sorted(
-        names, key=lambda name: (name != "val_loss", name[:4] != "val_", name != "loss", name)
-    )
+_VALIDATION = re.compile(
+    r"^(val|valid|validation|eval|evaluation|test|dev)(?=[_/.\- ])|[_/.\- ](val|valid|eval|test)$"
+)
 
 
-def best_and_last(summary: Any, mode: str | None = None) -> BestAndLast:
-    """Return a row of `SUMMARY` as best and last; ``mode`` "min" or "max" says which is best, else the name."""
+def wanted_first(names: Iterable[str], directions: Directions) -> list[str]:
+    """Sort metric names: a validation loss, others of validation, loss, the rest; those without a best last."""
+
+    def rank(name: str) -> tuple[bool, bool, bool, str]:
+        validation = bool(_VALIDATION.search(name.lower()))
+        loss = "loss" in name.lower()
+        has_best = directions.of(name).mode is not None
+        return not has_best, not validation, not loss, name
+
+    return sorted(names, key=rank)
+
+
+def _headline(
+    summaries: Mapping[str, Any], monitor: _Monitor | None, directions: Directions
+) -> BestAndLast:
+    """Return the metric that stands for a run: the monitored one, else the one that is wanted first.
+
+    It is one of epochs, where the run has any.
+    """
+    of_epochs = {name: row for name, row in summaries.items() if row.last_epoch is not None}
+    candidates = of_epochs or summaries
+    if monitor is not None and monitor.name in candidates:
+        return best_and_last(candidates[monitor.name], directions, monitor.mode)
+    return best_and_last(candidates[wanted_first(candidates, directions)[0]], directions)
+
+
+def best_and_last(summary: Any, directions: Directions, mode: str | None = None) -> BestAndLast:
+    """Return a row of `SUMMARY` as best and last.
+
+    Args:
+        summary: the row.
+        directions: say which way is better.
+        mode: "min" or "max" of the callback that decided by this metric, which comes first.
+    """
     kind, last = summary.last_kind, summary.last
     if kind != "finite":
         last = join(last, kind)
-    if direction(summary.name, mode) == "min":
-        best, best_epoch = summary.min, summary.min_epoch
-    else:
-        best, best_epoch = summary.max, summary.max_epoch
-    return BestAndLast(summary.name, best, best_epoch, last, summary.last_epoch)
+    if mode not in ("min", "max"):
+        mode = directions.of(summary.name, summary.run_id).mode
+    best, best_epoch, best_step = {
+        "min": (summary.min, summary.min_epoch, summary.min_step),
+        "max": (summary.max, summary.max_epoch, summary.max_step),
+    }.get(mode or "", (None, None, None))
+    return BestAndLast(
+        summary.name,
+        best,
+        best_epoch,
+        last,
+        summary.last_epoch,
+        best_step=best_step,
+        last_step=summary.last_step,
+    )
 
 
 def _monitors(connection: Connection, keys: Sequence[str] | None) -> dict[str, _Monitor]:
@@ -123,10 +175,13 @@ def _acted(connection: Connection, judges: Mapping[str, Sequence[Any]]) -> dict[
 
 
 def _summaries(
-    connection: Connection, keys: Sequence[str] | None, names: Sequence[str] | None
+    connection: Connection,
+    keys: Sequence[str] | None,
+    names: Sequence[str] | None,
+    *tests: ColumnElement[bool],
 ) -> dict[str, dict[str, Any]]:
     """Return the rows of `SUMMARY` by run and metric; of these metrics, or of all."""
-    statement = select(SUMMARY)
+    statement = select(SUMMARY).where(*tests)
     if names is not None and len(names) < _FEW_NAMES:
         # Of the two indices the runs' is the one to use: an expression keeps SQLite off the names'.
         name = SUMMARY.c.name if keys is None else func.coalesce(SUMMARY.c.name, "")

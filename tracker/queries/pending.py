@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, select
 from tracker.models import ATTEMPT
 from tracker.process import is_live
 from tracker.storage import spool
-from tracker.storage.database import Reader
+from tracker.storage.chunks import in_chunks
+from tracker.storage.database import Location, Reader
+from tracker.storage.entries import OriginEntry
 
 
 @dataclass(frozen=True)
@@ -23,29 +26,48 @@ class PendingRecords:
         records: how many of them can be read.
         run: the id of the run that they belong to; None where this database does not have the attempt.
         alive: whether its process still records the run; then it imports them itself.
+        name: what a run is called that this database does not have.
     """
 
     path: Path
     records: int
     run: str | None
     alive: bool
+    name: str | None = None
 
 
 def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecords]:
     """Return what is pending, the oldest file first; with ``run``, an id, of that run only."""
     files = {path.stem: path for path in spool.spool_files(reader.location)}
-    if not files or reader.empty:
-        return []
-    rows = reader.connection.execute(select(ATTEMPT).where(ATTEMPT.c.id.in_(list(files))))
-    attempts = {row.id: row for row in rows}
+    attempts = {} if reader.empty else _attempts(reader.connection, list(files))
     pending = []
     for attempt, path in files.items():
-        row = attempts.get(attempt)
-        if run is None or (row is not None and row.run_id == run):
-            live = row is not None and is_spooling(reader.connection, row)
-            owner = None if row is None else row.run_id
-            pending.append(PendingRecords(path, len(spool.read_file(path)), owner, live))
+        entries, row = spool.read_file(path), attempts.get(attempt)
+        records = sum(entry["kind"] != "origin" for entry in entries)
+        if row is None:
+            origin = spool.origin_of(entries)
+            if run is None and (lost := _of_lost_run(reader.location, path, records, origin)):
+                pending.append(lost)
+        elif run in {None, row.run_id}:
+            alive = is_spooling(reader.connection, row)
+            pending.append(PendingRecords(path, records, row.run_id, alive))
     return pending
+
+
+def _attempts(connection: Connection, ids: list[str]) -> dict[str, Any]:
+    return {row.id: row for row in in_chunks(connection, select(ATTEMPT), ATTEMPT.c.id, ids)}
+
+
+def _of_lost_run(
+    location: Location, path: Path, records: int, origin: OriginEntry | None
+) -> PendingRecords | None:
+    """Return the pending records of a run that this database has lost; None for those of another database."""
+    if origin is None:
+        return PendingRecords(path, records, None, alive=False) if records else None
+    if origin["database"] != location.label():
+        return None
+    alive = is_live(SimpleNamespace(**origin["attempt"]))
+    return PendingRecords(path, records, None, alive, origin["run"]["name"])
 
 
 def is_spooling(connection: Connection, attempt: Any) -> bool:

@@ -10,11 +10,11 @@ from sqlalchemy import Select, select
 
 from tracker import values
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
-from tracker.models import BLOCK, CLOCK, RUN, SERIES, SUMMARY
-from tracker.queries.blocks import applying, cuts_of, live_blocks
+from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SUMMARY
 from tracker.queries.resolve import labels
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
 
 if TYPE_CHECKING:
     from tracker.series.assemble import Columns
@@ -142,7 +142,7 @@ def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | No
 
 def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, known: list[str]) -> str:
     shown = values.brief(name)
-    statement = select(SUMMARY.c.name).where(SUMMARY.c.name == name)
+    statement = select(SUMMARY.c.name).where(SUMMARY.c.name == name, ~OF_STEPS)
     if any(True for _ in in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)):
         return (
             f"{shown} is a metric of epochs: read it with tracker.epochs(…) or "

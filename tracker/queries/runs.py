@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, Table, and_, func, select
 
-from tracker.filters.compile import Condition, condition, ordering
+from tracker.filters.compile import Condition, check_limit, condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
-from tracker.models import PARAM, RUN, SUMMARY, TAG
+from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
 from tracker.queries.listing import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
-from tracker.queries.selection import Order, Selection, check_limit
+from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import param_decode
 
 COLUMNS = columns(
     RUN.c.id, RUN.c.name, RUN.c.experiment, RUN.c.status, RUN.c.started, RUN.c.seconds, RUN.c.epochs,
     Column("monitor", "text"), Column("best", "number"), Column("best_epoch", "optional"),
-    Column("restored_epoch", "optional"), Column("last", "number"), Column("last_epoch", "optional"),
+    Column("best_step", "optional"), Column("restored_epoch", "optional"), Column("last", "number"),
+    Column("last_epoch", "optional"), Column("last_step", "optional"),
     RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note, Column("parent", "text"),
 )  # fmt: skip
 
@@ -65,17 +67,25 @@ def overview(
         ids: only these runs.
         with_total: also how many runs there are without the limit.
     """
-    selection = Selection(ids, where, order_by, limit)
+    return _overview(reader, Selection(ids, where, order_by, limit), with_total)[0]
+
+
+def _overview(
+    reader: Reader, selection: Selection, with_total: bool = False
+) -> tuple[Listing, Directions | None]:
+    """Return the listing, and which way is better for the metrics of its runs; None without a database."""
     if reader.empty:
         selection.check()
-        return Listing(COLUMNS)
+        return Listing(COLUMNS), None
     selected = _select(reader.connection, selection, with_total)
-    monitors = monitored(reader.connection, [run.id for run in selected.rows], selected.keys)
+    directions = Directions(reader.connection, selected.keys)
+    ids = [run.id for run in selected.rows]
+    monitors = monitored(reader.connection, ids, selected.keys, directions)
     rows = (
         _row(run, selected.dead.get(run.id), monitors.get(run.id, NOTHING_RECORDED))
         for run in selected.rows
     )
-    return Listing(COLUMNS, Listing.from_dicts(COLUMNS, rows).rows, selected.total)
+    return Listing(COLUMNS, Listing.from_dicts(COLUMNS, rows).rows, selected.total), directions
 
 
 def runs(
@@ -85,20 +95,40 @@ def runs(
     limit: int | None = None,
     ids: Sequence[str] | None = None,
 ) -> Listing:
-    """Return `overview` with more columns: ``tags.x``, ``params.x``, and each metric at its best; sorted."""
-    listing = overview(reader, where, order_by, limit, ids)
-    if reader.empty:
+    """Return `overview` with more columns, sorted.
+
+    ``tags.x``, ``params.x``, each metric at its best, and ``captured.x`` but for machine and packages.
+    """
+    selection = Selection(ids, where, order_by, limit)
+    listing, directions = _overview(reader, selection)
+    if directions is None:
         return listing
-    connection = reader.connection
-    keys = None if _is_all(Selection(ids, where, order_by, limit)) else listing.cells("id")
+    keys = None if _is_all(selection) else listing.cells("id")
     wide = _Widener(listing)
-    for tag in in_chunks(connection, select(TAG), TAG.c.run_id, keys):
+
+    def rows_of(table: Table, *tests: Condition) -> Iterator[Any]:
+        return in_chunks(reader.connection, select(table).where(*tests), table.c.run_id, keys)
+
+    for tag in rows_of(TAG):
         wide.put("tags.", tag.run_id, tag.name, tag.value)
-    for param in in_chunks(connection, select(PARAM), PARAM.c.run_id, keys):
+    for param in rows_of(PARAM):
         wide.put("params.", param.run_id, param.name, param_decode(param.kind, param.text))
-    for summary in in_chunks(connection, select(SUMMARY), SUMMARY.c.run_id, keys):
-        wide.put("", summary.run_id, summary.name, best_and_last(summary).best)
+    for summary in rows_of(SUMMARY):
+        value = _shown_value(best_and_last(summary, directions), directions)
+        wide.put("", summary.run_id, summary.name, value)
+    for fact in rows_of(FACT, *(FACT.c.name.not_like(f"{name}%") for name in _NOT_COLUMNS)):
+        wide.put("captured.", fact.run_id, fact.name, param_decode(fact.kind, fact.text))
     return wide.listing()
+
+
+_NOT_COLUMNS = ("machine.", "packages.", "command", "folder", "checkpoint_folders")
+"""Captured facts that tell runs of one experiment apart only by accident; filters know them all the same."""
+
+
+def _shown_value(metric: BestAndLast, directions: Directions) -> float | None:
+    """Return a metric at its best; the last value of one that has no best, such as a time."""
+    has_best = directions.of(metric.monitor or "").mode is not None
+    return metric.best if has_best else metric.last
 
 
 def run_ids(
@@ -189,7 +219,9 @@ class _Widener:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._scopes: dict[str, dict[str, dict[str, Any]]] = {"tags.": {}, "params.": {}, "": {}}
+        self._scopes: dict[str, dict[str, dict[str, Any]]] = {
+            scope: {} for scope in ("tags.", "params.", "", "captured.")
+        }
 
     def put(self, scope: str, run: str, name: str, value: Any) -> None:
         """Set a cell of the run's row, of column ``scope`` + ``name``."""
@@ -201,11 +233,18 @@ class _Widener:
     def listing(self) -> Listing:
         """Return the wide listing."""
         tags, params, metrics = self._scopes["tags."], self._scopes["params."], self._scopes[""]
-        titles = metric_titles(metrics, self._listing.names)
+        facts = self._scopes["captured."]
+        labels = [
+            *(f"tags.{name}" for name in tags),
+            *(f"params.{name}" for name in params),
+            *(f"captured.{name}" for name in facts),
+        ]
+        titles = metric_titles(metrics, (*self._listing.names, *labels))
         heads: list[tuple[str, dict[str, Any], Kind | None]] = [
             *((f"tags.{name}", tags[name], "text") for name in sorted(tags)),
             *((f"params.{name}", params[name], None) for name in sorted(params)),
             *((titles[name], metrics[name], "number") for name in sorted(metrics)),
+            *((f"captured.{name}", facts[name], None) for name in sorted(facts)),
         ]
         if not heads:
             return self._listing

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, TableClause
+from sqlalchemy import Connection, Select, TableClause
 
-from tracker.errors import BadValue
 from tracker.filters import parse, parse_order
-from tracker.filters.compile import condition, ordering
+from tracker.filters.compile import check_limit, condition, ordering
 from tracker.filters.fields import Fields
+from tracker.filters.targets import Expression
 from tracker.models import RUN
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import CHUNK, in_chunks
@@ -42,17 +42,11 @@ class Selection(NamedTuple):
             parse_order(self.order_by)
 
 
-def check_limit(limit: int | None) -> None:
-    """Refuse a limit that is not a number of rows."""
-    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
-        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
-
-
 def selected_rows(
     reader: Reader,
     statement: Select[Any],
     table: TableClause,
-    fields: type[Fields],
+    fields: Callable[[Connection, Expression], Fields],
     selection: Selection,
     *order: Any,
 ) -> list[Any]:

@@ -11,10 +11,11 @@ from sqlalchemy import func, select
 
 from tracker.errors import nearest
 from tracker.filters import SortKey, parse_order, wrong
+from tracker.filters.compile import check_limit
 from tracker.models import EPOCH, RUN
 from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.runs import overview
-from tracker.queries.selection import Order, check_limit
+from tracker.queries.selection import Order
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from tracker.errors import UsageError
@@ -37,6 +37,7 @@ def claim_run(
     parent: Run | str | None = None,
     strict: bool = False,
     recording: bool | None = None,
+    start: Callable[..., Run] | None = None,
 ) -> Claim[Run]:
     """Give a training its run, and keep other trainings out of it until `Claim.release`.
 
@@ -51,13 +52,15 @@ def claim_run(
         run: the run to record into.
         experiment, name, params, tags, database, resume, parent, strict: as for `tracker.start_run`; a run
             that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
+        start: what starts a run where none is active, called with ``recording``; by default it is
+            `tracker.start_run`, with the arguments above.
         recording: False for a training that records nothing, on another rank: it joins silent runs only.
 
     Raises:
         UsageError: another training records into ``run``, or ``resume`` names another run than the one
             to join. Nothing has been written then.
     """
-    start: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "experiment": experiment, "name": name, "params": params, "tags": tags,
         "database": database, "resume": resume, "strict": strict,
     }  # fmt: skip
@@ -69,16 +72,19 @@ def claim_run(
                 f"End the first (leave its `with`, or call close()), or leave out run= for a run of "
                 f"its own."
             )
-        return _joined(run, owner, who, start)
+        return _joined(run, owner, who, arguments)
     enclosing = active_run()
     may_join = enclosing is not None and not (recording is False and enclosing.recording)
     if enclosing is not None and may_join and holder(enclosing) is None:
-        return _joined(enclosing, owner, who, start)
+        return _joined(enclosing, owner, who, arguments)
     if enclosing is not None and may_join:
         if parent is None and not (database is not None and _is_elsewhere(enclosing, database)):
             parent = enclosing
         recording = recording if enclosing.recording else False
-    made = start_run(**start, parent=parent, recording=recording)
+    if enclosing is None and start is not None:
+        made = start(recording=recording)
+    else:
+        made = start_run(**arguments, parent=parent, recording=recording)
     return claim(made, owner, started=True)
 
 

@@ -26,7 +26,7 @@ from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal
 from tracker.storage.database import PATIENCE, Database, Questions, Reader
-from tracker.storage.entries import AttemptEntry, Entry, SeriesEntry
+from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
 from tracker.storage.spool import Spool, set_aside, spool_path
 
@@ -67,7 +67,10 @@ def _busy() -> DatabaseBusy:
 
 
 class Recorder:
-    """Writes for one attempt of one run, from any thread of the process that made it."""
+    """Writes for one attempt of one run, from any thread of the process that made it.
+
+    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them.
+    """
 
     recording = True
 
@@ -80,15 +83,19 @@ class Recorder:
         *,
         next_step: int,
         strict: bool,
+        origin: Callable[[str, int], OriginEntry],
     ) -> None:
         self.location = location
         self.run_id = run_id
         self.attempt_id = attempt_id
+        self._attempt = attempt
+        self._origin = origin
+        self._file = location.file_id()
         self.strict = strict
         self.wake = threading.Event()
         self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self.wake.set)
         self.log: LogCall = self._streamed.log
-        self.spool = Spool(spool_path(location, attempt_id))
+        self.spool = Spool(spool_path(location, attempt_id), self._own_origin)
         self.spooled = 0
         self._database = Database(location)
         self._questions = Questions(location)
@@ -99,6 +106,9 @@ class Recorder:
         self._earlier_counts = _Counts()
         self._counts = _Counts()
         self._thread = self._started()
+
+    def _own_origin(self) -> OriginEntry:
+        return self._origin(self.attempt_id, self._attempt)
 
     def _started(self) -> threading.Thread | None:
         thread = threading.Thread(target=self._work, name="tracker-writer", daemon=True)
@@ -195,10 +205,16 @@ class Recorder:
         return self._streamed.pending()
 
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
-        """Write all but what the database refuses, which must not hold up the rest for ever."""
+        """Write all but what the database refuses, which must not hold up the rest for ever.
+
+        Another file in the database's place (an older backup, or one that was made anew) may not have the
+        run: there it is made again. One that somebody deleted from the same file stays deleted.
+        """
         with self._database.transaction() as connection:
             pending = self.spool.read()
-            refused = journal.apply_each(connection, [*pending, *new])
+            known = self.location.file_id() == self._file
+            first = [] if known else [self._own_origin()]
+            refused = journal.apply_each(connection, [*first, *pending, *new])
         if refused:
             kept = set_aside(self.spool.path, [entry for entry, _ in refused])
             log.warning(
@@ -272,7 +288,7 @@ class Recorder:
         counts = self._counted()
         last_beat = self._beat(counts)
         self._earlier_counts = counts.plus(self._earlier_counts)
-        earlier, self.attempt_id = self.attempt_id, new_id()
+        earlier, self.attempt_id, self._attempt = self.attempt_id, new_id(), number
         self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
 
     def close(self, *entries: Entry) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, values
 from tracker.checkpointing.recovery import reconcile
-from tracker.clock import shown
+from tracker.clock import now, shown
 from tracker.errors import RunBusy
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
-from tracker.process import is_live, lost_reason, me
+from tracker.process import SILENT_SECONDS, is_live, lost_reason, me
 from tracker.queries.pending import is_spooling
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
@@ -24,7 +25,7 @@ from tracker.storage.database import Database
 from tracker.storage.entries import Entry
 from tracker.storage.journal import apply, apply_each, is_refusal
 from tracker.storage.location import Location
-from tracker.storage.spool import damaged_lines, read_file, set_aside, spool_files
+from tracker.storage.spool import damaged_lines, origin_of, read_file, set_aside, spool_files
 
 log = logging.getLogger("tracker")
 
@@ -99,10 +100,13 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
     """Apply the spools of processes that are gone; returns the files that were applied whole."""
     done = []
     for path in spool_files(location):
-        attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
-        if attempt is None or _is_writing(connection, attempt):
-            continue
         size, entries = path.stat().st_size, read_file(path)
+        attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
+        if attempt is None:
+            if not _is_ours_to_restore(connection, location, path, entries):
+                continue
+        elif _is_writing(connection, attempt):
+            continue
         try:
             with connection.begin_nested():
                 apply(connection, entries)
@@ -117,6 +121,51 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
     return done
 
 
+def _is_ours_to_restore(
+    connection: Connection, location: Location, path: Path, entries: list[Entry]
+) -> bool:
+    """Say whether a spool without an attempt here makes a run of its own; one that cannot is set aside.
+
+    Its database was deleted, or replaced by an older one, while the run was recorded.
+    """
+    origin = origin_of(entries)
+    if origin is None:
+        _set_aside_nameless(location, path, entries)
+        return False
+    attempt = SimpleNamespace(**origin["attempt"])
+    if origin["database"] != location.label() or _is_writing(connection, attempt):
+        return False
+    same_number = (ATTEMPT.c.run_id == attempt.run_id, ATTEMPT.c.number == attempt.number)
+    if connection.execute(select(ATTEMPT.c.id).where(*same_number)).first() is not None:
+        _set_aside(path, f"attempt {attempt.number} of its run was recorded again")
+        return False
+    log.warning(
+        "local-tracker: the database did not have the run %s: it is restored from its pending records (%s).",
+        origin["run"]["name"], path,
+    )  # fmt: skip
+    return True
+
+
+def _set_aside_nameless(location: Location, path: Path, entries: list[Entry]) -> None:
+    """Set a spool of release 0.1.0 aside whose run is not here: nothing says what the run was called.
+
+    Not while its process may write, nor where another database lies beside this one that may have the run.
+    """
+    folder = location.data_folder()
+    others = [other for other in folder.glob("*.db") if other != location.path]
+    is_old = now() / 1e6 - path.stat().st_mtime > SILENT_SECONDS
+    if entries and is_old and not others and location.path is not None:
+        _set_aside(path, "the database does not have their run")
+
+
+def _set_aside(path: Path, why: str) -> None:
+    kept = path.with_suffix(".orphaned")
+    log.warning(
+        "local-tracker: pending records cannot be imported (%s); they are kept in %s.", why, kept
+    )
+    path.replace(kept)
+
+
 def _is_writing(connection: Connection, attempt: Any) -> bool:
     """Say whether a process may still append to its spool; our own does so only for its active runs."""
     mine = me()
@@ -126,7 +175,7 @@ def _is_writing(connection: Connection, attempt: Any) -> bool:
         mine.pid_namespace,
     ):
         return active.is_active(attempt.run_id)
-    return is_spooling(connection, attempt)
+    return is_live(attempt) or is_spooling(connection, attempt)
 
 
 def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:

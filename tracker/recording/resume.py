@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
 
 from tracker import values
-from tracker.models import CLOCK, DECISION, EPOCH, METRIC, POLICY
+from tracker.models import ATTEMPT, CLOCK, DECISION, EPOCH, METRIC, PARAM, POLICY
 from tracker.queries.callbacks import by_callback
 from tracker.storage.database import Reader
 from tracker.storage.decision_state import state_of
+from tracker.values import brief
+
+log = logging.getLogger("tracker")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,83 @@ def earlier_policy(
     newest_first = groups[place][::-1]
     config = values.from_json(newest_first[0].config)
     return EarlierPolicy(tuple(row.id for row in newest_first), config)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a resumed attempt has otherwise than the one before: name → (then, now)."""
+
+    params: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    captured: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def report(self, run: str, reported: set[str] | None = None) -> None:
+        """Log each change once; ``reported`` holds the names that have been."""
+        seen = set() if reported is None else reported
+        named = {f"params.{name}": pair for name, pair in self.params.items()} | self.captured
+        new = {name: pair for name, pair in named.items() if name not in seen}
+        seen.update(new)
+        told = [f"{name}={brief(now)} (it had {brief(then)})" for name, (then, now) in new.items()]
+        if told:
+            more = f" and {len(told) - _MOST_CHANGES} more" if len(told) > _MOST_CHANGES else ""
+            log.warning(
+                "local-tracker: run %s resumes with %s%s.",
+                run, ", ".join(told[:_MOST_CHANGES]), more,
+            )  # fmt: skip
+
+
+_MOST_CHANGES = 8
+_WATCHED = (
+    "python",
+    "packages.",
+    "git.commit",
+    "git.modified",
+    "fit.",
+    "optimizer",
+    "model.",
+    "scheduler",
+    "loop.",
+    "data.",
+)
+"""What of the captured facts matters for going on as before; a folder or a machine does not."""
+
+
+def changes(
+    reader: Reader,
+    run_id: str,
+    attempt: int,
+    params: Mapping[str, Any],
+    captured: Mapping[str, Any],
+) -> Changes:
+    """Compare what an attempt is given with what the attempt before had; what is new is not a change."""
+    then = {
+        row.name: values.param_decode(row.kind, row.text)
+        for row in reader.connection.execute(select(PARAM).where(PARAM.c.run_id == run_id))
+    }
+    now = {
+        name: values.param_decode(*values.param_encode(value)[:2])
+        for name, value in values.leaves(params)
+    }
+    before = _captured_before(reader, run_id, attempt)
+    facts = {name: value for name, value in values.leaves(captured) if name.startswith(_WATCHED)}
+    return Changes(_differing(then, now), _differing(before, facts))
+
+
+def _captured_before(reader: Reader, run_id: str, attempt: int) -> dict[str, Any]:
+    rows = reader.connection.execute(
+        select(ATTEMPT.c.captured)
+        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.number < attempt)
+        .order_by(ATTEMPT.c.number.desc())
+        .limit(1)
+    ).all()
+    return dict(values.leaves(values.from_json(rows[0].captured) or {})) if rows else {}
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {
+        name: (then[name], value)
+        for name, value in now.items()
+        if name in then and repr(then[name]) != repr(value)
+    }
 
 
 def saved_state(reader: Reader, policies: tuple[str, ...], before: int) -> dict[str, Any] | None:
@@ -89,6 +171,22 @@ def recorded_epoch(reader: Reader, run_id: str, epoch: int) -> dict[str, float] 
         return None
     metrics = {row.name: values.join(row.value, row.value_kind) for row in rows}
     return {name: value for name, value in metrics.items() if value is not None}
+
+
+def steps_done(reader: Reader, run_id: str, before: int) -> int:
+    """Return how many batches were done at the end of the last effective epoch below ``before`` that says so."""
+    last = reader.connection.execute(
+        select(EPOCH.c.step)
+        .where(
+            EPOCH.c.run_id == run_id,
+            EPOCH.c.superseded.is_(False),
+            EPOCH.c.epoch < before,
+            EPOCH.c.step.is_not(None),
+        )
+        .order_by(EPOCH.c.epoch.desc())
+        .limit(1)
+    ).scalar()
+    return 0 if last is None else int(last)
 
 
 def next_epoch(reader: Reader, run_id: str) -> int:

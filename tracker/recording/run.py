@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 from tracker import values
 from tracker.checkpointing.registry import Checkpoint
-from tracker.errors import BadValue, RunClosed
+from tracker.errors import BadValue, RunClosed, StoreError, UsageError
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -21,7 +21,7 @@ from tracker.recording.policy import Policy, add_policy
 from tracker.recording.trained import Trained
 from tracker.recording.writer import LogCall, Writer
 from tracker.redact import redact_data
-from tracker.states import RunStatus
+from tracker.states import DirectionSource, RunStatus
 from tracker.storage import entries
 
 ENDINGS = (
@@ -76,6 +76,13 @@ class Run:
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
         self._numbers = _numbers()
+        self._reported: set[str] = set()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            f"The run {self.name} cannot be pickled or copied: one process records it. Start a run in the other "
+            f"process, with tracker.start_run(parent={self.id!r}), and leave this one out of what is pickled."
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
@@ -113,6 +120,25 @@ class Run:
         """
         return self.writer.log
 
+    def count_steps(self, steps: Callable[[], int | None] | None) -> None:
+        """Have `log` take its default step from the training that records here.
+
+        Args:
+            steps: returns how many training batches are done, or None where nobody counts them; None
+                for the last step + 1 again.
+        """
+        if self.finished:
+            return
+        record = self.writer.log
+        if steps is None:
+            self.log = record
+            return
+
+        def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
+            self.writer.log(metrics, steps() if step is None else step)
+
+        self.log = log
+
     def _refuse_log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Take the place of `log` when the run has ended."""
         self.check_open()
@@ -124,6 +150,8 @@ class Run:
         *,
         seconds: float | None = None,
         learning_rate: float | None = None,
+        step: int | None = None,
+        learning_rates: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Record an epoch; durable when this returns. A second call for the same epoch adds to it.
 
@@ -132,9 +160,12 @@ class Run:
             metrics: names and one number each.
             seconds: how long the epoch took; since the previous one (or the start) by default.
             learning_rate: the one that the epoch was trained with, when known.
+            step: how many training batches the run had done at its end, those of earlier attempts included.
+            learning_rates: of each parameter group, by name, the first and the last one of the epoch.
 
         Raises:
-            BadValue: if epoch is not a non-negative integer, a metric not one number, or metrics not a dict.
+            BadValue: if epoch or step is not a non-negative integer, a metric not one number, metrics not a
+                dict, or learning_rates not a dict of pairs of numbers.
         """
         self.check_open()
         number = epoch_number(epoch)
@@ -147,13 +178,23 @@ class Run:
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
+        steps_done = None if step is None else values.whole(step, "step", least=0)
+        rates = None if learning_rates is None else _rates(learning_rates)
         started, took = self._epochs.take(number, seconds)
-        self.writer.record(entries.epoch(self.id, self.attempt, number, started, took, rate, plain))
+        self.writer.record(
+            entries.epoch(
+                self.id, self.attempt, number, started, took, rate, plain,
+                step=steps_done, learning_rates=rates,
+            )
+        )  # fmt: skip
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self.check_open()
-        self.writer.record(entries.params(self.id, params))
+        entry = entries.params(self.id, params, self.attempt)
+        if self.attempt > 1:
+            self._report_changes(params=params)
+        self.writer.record(entry)
 
     def set_tags(self, tags: Mapping[str, Any] | Iterable[str]) -> None:
         """Record labels: names with values, or names alone; `BadValue` for anything else."""
@@ -163,7 +204,10 @@ class Run:
     def capture(self, **sections: Any) -> None:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self.check_open()
-        self._captured.update(redact_data(values.plain(sections)))
+        plain = redact_data(values.plain(sections))
+        if self.attempt > 1:
+            self._report_changes(captured=plain)
+        self._captured.update(plain)
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
@@ -219,6 +263,45 @@ class Run:
         self._policies.append(policy)
         return policy
 
+    def _report_changes(
+        self, params: Mapping[str, Any] | None = None, captured: Mapping[str, Any] | None = None
+    ) -> None:
+        """Log what differs from the attempt before, once."""
+        try:
+            changes = self.writer.query(
+                lambda reader: resume.changes(
+                    reader, self.id, self.attempt, params or {}, captured or {}
+                ),
+                resume.Changes(),
+            )
+        except StoreError:
+            # It is logged already that the database does not answer; training goes on.
+            return
+        changes.report(self.name, self._reported)
+
+    def define_metric(self, name: str, mode: str | None = None, *, monitor: bool = False) -> None:
+        """Say which way is better for a metric: lists, filters, sorting and replays go by it.
+
+        Args:
+            name: the metric.
+            mode: "min" or "max"; "none" for a metric that has no best, such as a temperature. None
+                leaves that to the callbacks and the name.
+            monitor: whether it is the metric that the run is judged by.
+
+        Raises:
+            BadValue: if mode is something else.
+        """
+        self.check_open()
+        if mode not in (None, "min", "max", "none"):
+            raise BadValue(f"mode is {mode!r}: possible are 'min', 'max', and 'none' for no best.")
+        source = DirectionSource.NAME if mode is None else DirectionSource.DECLARED
+        self.writer.record(
+            entries.definition(
+                self.id, values.name_text(name), None if mode == "none" else mode, source,
+                monitor=monitor,
+            )
+        )  # fmt: skip
+
     def history(self) -> dict[str, list[float]]:
         """Return the effective epochs before `first_epoch`: metric → a value per epoch (NaN where it has none).
 
@@ -239,6 +322,16 @@ class Run:
         """Return the numbers of the effective epochs before `first_epoch`. Raises as `history` does."""
         return self.writer.query(
             lambda reader: resume.history(reader, self.id, self.first_epoch)[0], []
+        )
+
+    def steps_done(self) -> int:
+        """Return how many training batches the run had done before `first_epoch`; 0 where nobody said.
+
+        It is what `log_epoch` was told with the last effective epoch; a resumed training continues counting
+        there. Raises as `history` does.
+        """
+        return self.writer.query(
+            lambda reader: resume.steps_done(reader, self.id, self.first_epoch), 0
         )
 
     def rewind(self, epoch: int) -> None:
@@ -344,6 +437,24 @@ class Run:
             self.finish()
         else:
             self.fail(error)
+
+
+def _rates(given: Mapping[str, tuple[float, float]]) -> str:
+    """Return the learning rates of parameter groups as JSON: by group, the first and the last."""
+    try:
+        pairs = [(name, (first, last)) for name, (first, last) in given.items()]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise values.no_mapping(
+            given, "learning_rates", "a dict of groups and their first and last learning rate"
+        ) from error
+    return values.to_json(
+        {
+            values.name_text(name): [
+                values.number(rate, f"learning_rates of {name}") for rate in pair
+            ]
+            for name, pair in pairs
+        }
+    )
 
 
 def _numbers() -> dict[str, count[int]]:

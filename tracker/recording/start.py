@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from tracker.recording.recorder import Recorder
 from tracker.recording.recovery import recover, refuse_busy
 from tracker.recording.run import Run
 from tracker.states import RunStatus
-from tracker.storage import entries, journal
+from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.prepare import prepare
 
@@ -44,6 +44,8 @@ def start_run(
     parent: Run | str | None = None,
     strict: bool = False,
     recording: bool | None = None,
+    monitor: str | None = None,
+    mode: str | None = None,
 ) -> Run:
     """Start recording a training; a context manager, which ends the run with an honest status.
 
@@ -59,6 +61,9 @@ def start_run(
         strict: raise what cannot be recorded, instead of keeping it for later.
         recording: False for a run that records nothing, and so silences the callbacks that join it;
             by default `tracker.enabled` decides.
+        monitor: the metric that the run is judged by, in lists and comparisons; by default the one that
+            its callbacks monitor, else a validation loss.
+        mode: which way is better for it, see `Run.define_metric`.
 
     Raises:
         BadValue: for params without names, an empty name, or what else cannot be taken.
@@ -69,6 +74,8 @@ def start_run(
     name = None if name is None else values.clean_text(str(name))
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
+    if mode is not None and monitor is None:
+        raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
     if not (enabled() if recording is None else recording):
         run = _silent_run(experiment, name, strict)
         # What is refused is refused on every rank.
@@ -78,6 +85,8 @@ def start_run(
         request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
         run = _recorded_run(locate(database), request, strict)
     active.enter(run)
+    if monitor is not None:
+        run.define_metric(monitor, mode, monitor=True)
     return run
 
 
@@ -135,6 +144,7 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
         opened.attempt,
         next_step=opened.next_step,
         strict=strict,
+        origin=_origin(location, opened, values.to_json(captured)),
     )
     return Run(
         id=opened.run_id,
@@ -148,6 +158,21 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
     )
 
 
+def _origin(
+    location: Location, opened: _Opened, captured: str
+) -> Callable[[str, int], entries.OriginEntry]:
+    """Return what makes the run in a database that has lost it."""
+    started, run = now(), (opened.run_id, opened.name, opened.experiment)
+
+    def origin(attempt_id: str, number: int) -> entries.OriginEntry:
+        identity = process.me().as_dict()
+        return entries.origin(
+            location.label(), run, attempt_id, number, started, identity, captured
+        )
+
+    return origin
+
+
 def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _Opened:
     database = Database(location, patience=10)
     try:
@@ -156,8 +181,13 @@ def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _O
             row = _run_to_resume(reader, request)
             opened = _create(reader, request) if row is None else _resume(reader, row)
             _add_attempt(connection, opened, values.to_json(captured))
+            if row is not None:
+                changes = earlier.changes(
+                    reader, opened.run_id, opened.attempt, request.params, captured
+                )
+                changes.report(opened.name)
             given = (
-                entries.params(opened.run_id, request.params),
+                entries.params(opened.run_id, request.params, opened.attempt),
                 entries.tags(opened.run_id, request.tags),
             )
             journal.apply(connection, given)
@@ -280,3 +310,4 @@ def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None
             **process.me().as_dict(),
         )
     )
+    facts.store(connection, opened.attempt_id)

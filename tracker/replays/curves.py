@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import and_, select
 
 from tracker import values
-from tracker.models import EPOCH, METRIC, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, SUMMARY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
@@ -56,9 +56,9 @@ def curves(reader: Reader, runs: Sequence[str], metric: str) -> dict[str, Curve]
 
 
 def metrics_of(reader: Reader, runs: Sequence[str]) -> dict[str, set[str]]:
-    """Return the names of the metrics that each run has."""
+    """Return the names of the metrics of epochs that each run has."""
     names: dict[str, set[str]] = {run: set() for run in runs}
-    statement = select(SUMMARY.c.run_id, SUMMARY.c.name)
+    statement = select(SUMMARY.c.run_id, SUMMARY.c.name).where(~OF_STEPS)
     for row in in_chunks(reader.connection, statement, SUMMARY.c.run_id, runs):
         names[row.run_id].add(row.name)
     return names

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,13 +14,81 @@ import numpy as np
 import numpy.typing as npt
 
 from tracker.series.batch import Batch, Column
-from tracker.series.codec import BLOCK_CALLS, encode_clock, encode_values
-
-BLOCK_POINTS = 1 << 17
-FEWEST_CALLS = 512  # fewer compress worse and read slower
+from tracker.series.codec import BLOCK_CALLS, decode_values, encode_clock, encode_values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """What a series amounts to; of equal values the first counts, and a NaN is only ever the last.
+
+    ``last`` is the value that was logged last, whatever its step; ``min`` and ``max`` are None where every
+    value is NaN.
+    """
+
+    last: float
+    last_step: int
+    min: float | None
+    min_step: int | None
+    max: float | None
+    max_step: int | None
+
+    def followed_by(self, later: SeriesSummary) -> SeriesSummary:
+        """Return the summary of this part of a series and the one after it."""
+        lower = higher = self
+        if later.min is not None and (self.min is None or later.min < self.min):
+            lower = later
+        if later.max is not None and (self.max is None or later.max > self.max):
+            higher = later
+        return SeriesSummary(
+            later.last, later.last_step, lower.min, lower.min_step, higher.max, higher.max_step
+        )
+
+
+def summary_of(values: Floats, steps: Ints) -> SeriesSummary:
+    """Return the summary of at least one value, in the order in which they were logged."""
+    low, high = int(values.argmin()), int(values.argmax())
+    last, last_step = float(values[-1]), int(steps[-1])
+    if not math.isnan(values[low]):
+        return SeriesSummary(
+            last, last_step,
+            float(values[low]), int(steps[low]), float(values[high]), int(steps[high]),
+        )  # fmt: skip
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        return SeriesSummary(last, last_step, None, None, None, None)
+    low, high = int(known[values[known].argmin()]), int(known[values[known].argmax()])
+    return SeriesSummary(
+        last, last_step,
+        float(values[low]), int(steps[low]), float(values[high]), int(steps[high]),
+    )  # fmt: skip
+
+
+def summary_of_block(payload: bytes, steps: Ints, cut: int | None = None) -> SeriesSummary | None:
+    """Return the summary of a stored block; None where nothing of it is left below the step ``cut``.
+
+    Args:
+        payload: the block's values.
+        steps: those of its clock.
+        cut: the step from which on its values are superseded; None for nowhere.
+
+    Raises:
+        ValueError: for a payload that is damaged, of a newer version, or of other calls than the clock's.
+    """
+    rows, values = decode_values(payload)
+    if (len(values) - 1 if rows is None else int(rows.max(initial=0))) >= len(steps):
+        raise ValueError(f"A block of {len(values)} values has steps for {len(steps)} calls.")
+    own = steps[: len(values)] if rows is None else steps[rows]
+    if cut is not None:
+        below = own < cut
+        values, own = values[below], own[below]
+    return summary_of(values, own) if len(values) else None
+
+
+BLOCK_POINTS = 1 << 17
+FEWEST_CALLS = 512  # fewer compress worse and read slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +100,7 @@ class SeriesBlock:
     first_step: int
     last_step: int
     payload: bytes
+    summary: SeriesSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +130,17 @@ class _OpenSeries:
     points: int = 0
     dense: bool = True  # each piece so far was for every one of its calls
     changed: bool = True
+    summary: SeriesSummary | None = None
 
-    def plus(self, rows: Ints | range, values: Floats) -> _OpenSeries:
+    def plus(self, rows: Ints | range, values: Floats, steps: Ints) -> _OpenSeries:
+        """Return the series with the values of some more calls, and at least one."""
+        piece = summary_of(values, steps)
         return _OpenSeries(
             [*self.values, values],
             [*self.rows, rows],
             self.points + len(values),
             self.dense and isinstance(rows, range),
+            summary=piece if self.summary is None else self.summary.followed_by(piece),
         )
 
     def whole(self) -> tuple[Ints | None, Floats]:
@@ -100,7 +174,9 @@ class _OpenBlock:
             cut, values = _cut(column, start, stop)
             if len(values):
                 rows = every if cut is None else cut + (self.calls - start)
-                series[column.name] = series.get(column.name, _OpenSeries()).plus(rows, values)
+                own_steps = batch.steps[start:stop] if cut is None else batch.steps[cut]
+                before = series.get(column.name, _OpenSeries())
+                series[column.name] = before.plus(rows, values, own_steps)
                 points += len(values)
         steps = [*self.steps, batch.steps[start:stop]]
         times = [*self.times, batch.times[start:stop]]
@@ -137,7 +213,8 @@ def _encoded(name: str, series: _OpenSeries, steps: Ints, span: tuple[int, int])
     if len(values) != len(steps):
         own = steps[: len(values)] if rows is None else steps[rows]
         span = int(own.min()), int(own.max())
-    return SeriesBlock(name, len(values), *span, encode_values(values, rows))
+    assert series.summary is not None
+    return SeriesBlock(name, len(values), *span, encode_values(values, rows), series.summary)
 
 
 class SeriesWriter:

@@ -41,22 +41,25 @@ __all__ = ["Database", "Location", "Reader", "locate", "reading"]
 
 
 @contextmanager
-def in_use(location: Location) -> Iterator[None]:
-    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own."""
+def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what drivers raise into `StoreError`s that name the database; other errors are the caller's own.
+
+    ``to_read``: nothing would be written.
+    """
     try:
         yield
     except (Timeout, DBAPIError) as error:
-        raise in_use_error(error, location) from error
+        raise in_use_error(error, location, to_read=to_read) from error
 
 
 @contextmanager
-def translated(location: Location) -> Iterator[None]:
-    """Turn what opening a database raises into `StoreError`s that name it."""
+def translated(location: Location, *, to_read: bool = False) -> Iterator[None]:
+    """Turn what opening a database raises into `StoreError`s that name it; ``to_read``: nothing would be written."""
     try:
-        with in_use(location):
+        with in_use(location, to_read=to_read):
             yield
     except (OSError, ModuleNotFoundError) as error:
-        meaning = opening_error(error, location)
+        meaning = opening_error(error, location, to_read=to_read)
         if meaning is None:
             raise
         raise meaning from error
@@ -115,8 +118,8 @@ class Database:
         Raises:
             StoreError: when the database cannot be reached or read.
         """
-        with in_use(self.location), ExitStack() as opened:
-            with translated(self.location):
+        with in_use(self.location, to_read=True), ExitStack() as opened:
+            with translated(self.location, to_read=True):
                 self._check_file()
                 connection = self._connected()
                 opened.enter_context(self._dropped_on_errors())
@@ -213,15 +216,15 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
         NotATrackerDatabase, DatabaseTooNew, DatabaseTooOld: see `tracker.errors`.
     """
     location = database if isinstance(database, Location) else locate(database)
-    with translated(location):
+    with translated(location, to_read=True):
         exists = location.exists()
         if exists:
             schema.check_file(location)
     if not exists:
         yield Reader(location, None)
         return
-    with in_use(location), ExitStack() as opened:
-        with translated(location):
+    with in_use(location, to_read=True), ExitStack() as opened:
+        with translated(location, to_read=True):
             connection = opened.enter_context(_open_to_read(location))
             opened.enter_context(connection.begin())
             state = schema.state(connection, location)
@@ -254,7 +257,7 @@ def peek(location: Location) -> str:
     Raises:
         NotATrackerDatabase, DatabaseTooNew: for what must not be touched.
     """
-    with translated(location):
+    with translated(location, to_read=True):
         if not location.exists():
             return "absent"
         schema.check_file(location)

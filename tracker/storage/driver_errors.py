@@ -12,7 +12,7 @@ from filelock import Timeout
 from sqlalchemy.exc import DBAPIError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
-from tracker.storage.location import Location
+from tracker.storage.location import Location, unreadable
 
 _BUSY = frozenset(
     {
@@ -30,6 +30,9 @@ _NOT_WRITABLE = frozenset(
         "42501",  # insufficient_privilege
     }
 )
+_REFUSED = frozenset({sqlite3.SQLITE_CANTOPEN, "42501"})
+"""Those of them that reading meets as well."""
+
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
@@ -54,14 +57,25 @@ def is_not_writable(error: BaseException) -> bool:
     return code_of(error) in _NOT_WRITABLE
 
 
-def in_use_error(error: Timeout | DBAPIError, location: Location) -> StoreError:
-    """Return what a lock file or a driver has raised as an error that names the database."""
-    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location)
+def in_use_error(
+    error: Timeout | DBAPIError, location: Location, *, to_read: bool = False
+) -> StoreError:
+    """Return what a lock file or a driver has raised as an error that names the database.
+
+    ``to_read``: nothing would have been written.
+    """
+    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
 
-def opening_error(error: OSError | ModuleNotFoundError, location: Location) -> StoreError | None:
+def opening_error(
+    error: OSError | ModuleNotFoundError, location: Location, *, to_read: bool = False
+) -> StoreError | None:
     """Return what opening a database has raised as an error that names it; None for somebody else's."""
+    if isinstance(error, PermissionError) and to_read:
+        return unreadable(location, error)
     if isinstance(error, PermissionError):
+        if to_read:
+            return unreadable(location, error)
         return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
     if isinstance(error, OSError):
         return StoreError(f"The database {location} cannot be used: {error}.")
@@ -76,10 +90,12 @@ def _busy(location: Location) -> DatabaseBusy:
     )
 
 
-def _meaning(error: DBAPIError, location: Location) -> StoreError:
+def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError:
     code, text = code_of(error), str(error.orig).strip()
     if code in _BUSY:
         return _busy(location)
+    if code in _REFUSED and to_read:
+        return StoreError(f"The database {location} cannot be read: {text}.")
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
     if code in _DAMAGED:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 from tracker import values
 from tracker.clock import now
 from tracker.redact import redact
-from tracker.states import CheckpointState, RunStatus
+from tracker.states import CheckpointState, DirectionSource, RunStatus
 
 if TYPE_CHECKING:
     # Loads NumPy, which a listing does without.
@@ -38,6 +38,8 @@ class EpochEntry(TypedDict):
     seconds: float
     learning_rate: float | None
     metrics: Sequence[MetricValue]
+    step: NotRequired[int | None]
+    learning_rates: NotRequired[str | None]
 
 
 class DecisionRow(TypedDict):
@@ -126,6 +128,7 @@ class ParamsEntry(TypedDict):
     """Hyperparameters; a later value of the same name replaces an earlier one."""
 
     kind: Literal["params"]
+    attempt: NotRequired[int]
     rows: list[ParamRow]
 
 
@@ -162,6 +165,23 @@ class PolicyEntry(TypedDict):
 
     kind: Literal["policy"]
     row: PolicyRow
+
+
+class DefinitionRow(TypedDict):
+    """The columns of `tracker.models.MetricDefinition`."""
+
+    run_id: str
+    name: str
+    mode: str | None
+    source: str
+    monitor: bool
+
+
+class DefinitionEntry(TypedDict):
+    """Which way is better for a metric; what a user says replaces what a callback was given."""
+
+    kind: Literal["definition"]
+    row: DefinitionRow
 
 
 class AttemptEntry(TypedDict):
@@ -209,14 +229,26 @@ class ClockRow(TypedDict):
     payload: bytes
 
 
+class StepSummary(TypedDict):
+    """The fields of `tracker.series.blocks.SeriesSummary`."""
+
+    last: float
+    last_step: int
+    min: float | None
+    min_step: int | None
+    max: float | None
+    max_step: int | None
+
+
 class BlockValues(TypedDict):
-    """The values of one series in a block of calls."""
+    """The values of one series in a block of calls; release 0.1.0 kept no summary of them."""
 
     name: str
     points: int
     first_step: int
     last_step: int
     payload: bytes
+    summary: NotRequired[StepSummary]
 
 
 class SeriesEntry(TypedDict):
@@ -227,6 +259,47 @@ class SeriesEntry(TypedDict):
     attempt: int
     clock: ClockRow
     blocks: list[BlockValues]
+
+
+class OriginRun(TypedDict):
+    """The columns of `tracker.models.Run` that a run begins with."""
+
+    id: str
+    name: str
+    experiment: str
+    status: str
+    started: int
+    seconds: float
+    epochs: int
+
+
+class OriginAttempt(TypedDict):
+    """The columns of `tracker.models.Attempt` that an attempt begins with."""
+
+    id: str
+    run_id: str
+    number: int
+    status: str
+    started: int
+    heartbeat: int
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    process_started: float
+    captured: str
+
+
+class OriginEntry(TypedDict):
+    """Whose records follow: the first entry of a spool, for a database that has lost the run or never had it.
+
+    ``database`` tells the database apart from others that share the folder (`Location.label`).
+    """
+
+    kind: Literal["origin"]
+    database: str
+    run: OriginRun
+    attempt: OriginAttempt
 
 
 class FollowEntry(TypedDict):
@@ -248,10 +321,12 @@ Entry = (
     | ParamsEntry
     | TagsEntry
     | PolicyEntry
+    | DefinitionEntry
     | AttemptEntry
     | EndEntry
     | SeriesEntry
     | FollowEntry
+    | OriginEntry
 )
 
 
@@ -263,8 +338,14 @@ def epoch(
     seconds: float,
     learning_rate: float | None,
     metrics: Sequence[MetricValue],
+    *,
+    step: int | None = None,
+    learning_rates: str | None = None,
 ) -> EpochEntry:
-    """Return the entry of an epoch; a learning rate that is not finite is left out."""
+    """Return the entry of an epoch; a learning rate that is not finite is left out.
+
+    ``learning_rates`` is JSON, by parameter group; ``step`` is how many batches were done at its end.
+    """
     known = learning_rate is not None and math.isfinite(learning_rate)
     return {
         "kind": "epoch",
@@ -275,6 +356,8 @@ def epoch(
         "seconds": seconds,
         "learning_rate": learning_rate if known else None,
         "metrics": metrics,
+        "step": step,
+        "learning_rates": learning_rates,
     }
 
 
@@ -295,24 +378,30 @@ def checkpoint_state(
     return {"kind": "checkpoint_state", "ids": ids, "state": state, "pending": pending}
 
 
-def params(run_id: str, given: Mapping[str, Any]) -> ParamsEntry:
-    """Return the entry of hyperparameters.
+def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEntry:
+    """Return the entry of hyperparameters, which nested mappings have by path: ``opt.lr``.
+
+    Args:
+        run_id: the run.
+        given: names and values.
+        attempt: the attempt that they hold from; what an earlier one had is kept with that.
 
     Raises:
         BadValue: if they are not a mapping, or a value cannot be kept.
     """
     try:
-        pairs = given.items()
-    except (AttributeError, TypeError) as error:
+        pairs = dict(given.items())
+    except (AttributeError, TypeError, ValueError) as error:
         raise values.no_mapping(given, "params", "a dict of names and values") from error
-    return {"kind": "params", "rows": [_param(run_id, name, value) for name, value in pairs]}
+    rows = {name: _param(run_id, name, value) for name, value in values.leaves(pairs)}
+    return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}
 
 
-def _param(run_id: str, name: Any, value: Any) -> ParamRow:
+def _param(run_id: str, name: str, value: Any) -> ParamRow:
     kind, text, number = values.param_encode(value)
     return {
         "run_id": run_id,
-        "name": values.name_text(name),
+        "name": name,
         "kind": kind,
         "text": text,
         "number": number,
@@ -342,6 +431,16 @@ def _tag(run_id: str, name: Any, value: Any) -> TagRow:
 def policy(row: PolicyRow) -> PolicyEntry:
     """Return the entry of a callback's configuration."""
     return {"kind": "policy", "row": row}
+
+
+def definition(
+    run_id: str, name: str, mode: str | None, source: DirectionSource, *, monitor: bool = False
+) -> DefinitionEntry:
+    """Return the entry that says which way is better for a metric."""
+    return {
+        "kind": "definition",
+        "row": {"run_id": run_id, "name": name, "mode": mode, "source": source, "monitor": monitor},
+    }
 
 
 def attempt(attempt_id: str, **columns: Any) -> AttemptEntry:
@@ -424,9 +523,66 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
                 "first_step": column.first_step,
                 "last_step": column.last_step,
                 "payload": column.payload,
+                "summary": {
+                    "last": column.summary.last,
+                    "last_step": column.summary.last_step,
+                    "min": column.summary.min,
+                    "min_step": column.summary.min_step,
+                    "max": column.summary.max,
+                    "max_step": column.summary.max_step,
+                },
             }
             for column in block.series
         ],
+    }
+
+
+def origin(
+    database: str,
+    run: tuple[str, str, str],
+    attempt_id: str,
+    number: int,
+    started: int,
+    process: Mapping[str, Any],
+    captured: str,
+) -> OriginEntry:
+    """Return the entry that makes a run and its attempt where the database does not have them.
+
+    Args:
+        database: its label.
+        run: id, name and experiment.
+        attempt_id, number: the attempt.
+        started: when it began.
+        process: the columns of an attempt that identify its process.
+        captured: what was captured, as JSON.
+    """
+    run_id, name, experiment = run
+    return {
+        "kind": "origin",
+        "database": database,
+        "run": {
+            "id": run_id,
+            "name": name,
+            "experiment": experiment,
+            "status": RunStatus.RUNNING,
+            "started": started,
+            "seconds": 0.0,
+            "epochs": 0,
+        },
+        "attempt": {
+            "id": attempt_id,
+            "run_id": run_id,
+            "number": number,
+            "status": RunStatus.RUNNING,
+            "started": started,
+            "heartbeat": now(),
+            "host": process["host"],
+            "boot_id": process["boot_id"],
+            "pid_namespace": process["pid_namespace"],
+            "pid": process["pid"],
+            "process_started": process["process_started"],
+            "captured": captured,
+        },
     }
 
 

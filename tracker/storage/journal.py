@@ -6,10 +6,10 @@ doubles whatever was committed before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Update, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from tracker.models import (
@@ -19,16 +19,21 @@ from tracker.models import (
     CLOCK,
     DECISION,
     EPOCH,
+    FORMER_PARAM,
     METRIC,
+    METRIC_DEFINITION,
     PARAM,
     POLICY,
     RUN,
     SERIES,
     TAG,
 )
-from tracker.states import CheckpointState, RunStatus
+from tracker.policies.modes import mode_in
+from tracker.series.blocks import SeriesSummary, summary_of_block
+from tracker.series.codec import decode_clock
+from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
-from tracker.storage import summaries
+from tracker.storage import facts, step_summaries, summaries
 from tracker.storage.chunks import in_parts
 from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
@@ -106,6 +111,8 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         "started": entry["started"],
         "seconds": entry["seconds"],
         "learning_rate": entry["learning_rate"],
+        "step": entry.get("step"),
+        "learning_rates": entry.get("learning_rates"),
     }
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
@@ -113,9 +120,8 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
     else:
         epoch_id = known.id
-        if values["learning_rate"] is None:
-            del values["learning_rate"]
-        connection.execute(_change_epoch(epoch_id, values))
+        said = {name: value for name, value in values.items() if value is not None}
+        connection.execute(_change_epoch(epoch_id, said))
         earlier = _recorded_metrics(connection, epoch_id)
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
@@ -129,7 +135,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
     if superseding or changed:
-        summaries.summarize(connection, run)
+        summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
 
@@ -169,8 +175,8 @@ def supersede(connection: Connection, run: str, attempt: int, epoch: int) -> boo
 def _decision(connection: Connection, entry: kinds.DecisionEntry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
-    if entry.get("claims", True):
-        supersede(connection, *place)
+    if entry.get("claims", True) and supersede(connection, *place):
+        summaries.summarize_epochs(connection, row["run_id"])
     superseded = _is_overtaken(connection, *place)
     upsert(
         connection,
@@ -199,7 +205,24 @@ def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry)
 
 
 def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
+    if entry.get("attempt", 1) > 1 and entry["rows"]:
+        _keep_former_params(connection, entry["rows"], entry.get("attempt", 1) - 1)
     upsert(connection, PARAM, entry["rows"], ("run_id", "name"), ("kind", "text", "number"))
+
+
+def _keep_former_params(
+    connection: Connection, rows: Sequence[kinds.ParamRow], attempt: int
+) -> None:
+    """Keep the values that these parameters had up to an attempt, where they change now."""
+    new = {row["name"]: (row["kind"], row["text"]) for row in rows}
+    statement = select(PARAM).where(PARAM.c.run_id == rows[0]["run_id"])
+    former = [
+        {**param._mapping, "attempt": attempt}
+        for some in in_parts(list(new))
+        for param in connection.execute(statement.where(PARAM.c.name.in_(some)))
+        if (param.kind, param.text) != new[param.name]
+    ]
+    upsert(connection, FORMER_PARAM, former, ("run_id", "attempt", "name"), ())
 
 
 def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
@@ -207,12 +230,38 @@ def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
 
 
 def _policy(connection: Connection, entry: kinds.PolicyEntry) -> None:
-    upsert(connection, POLICY, [entry["row"]], ("id",), ("config",))
+    row = entry["row"]
+    upsert(connection, POLICY, [row], ("id",), ("config",))
+    mode = mode_in(row["config"])
+    if row["monitor"] is not None and mode in ("min", "max"):
+        define = kinds.definition(row["run_id"], row["monitor"], mode, DirectionSource.CALLBACK)
+        _definition(connection, define)
+
+
+def _definition(connection: Connection, entry: kinds.DefinitionEntry) -> None:
+    upsert(connection, METRIC_DEFINITION, [entry["row"]], ("run_id", "name"), _stronger)
+
+
+def _stronger(new: Mapping[str, Any]) -> dict[str, Any]:
+    """Let what a user declares replace what a callback was given, and either what only a name says."""
+    old = METRIC_DEFINITION.c
+    declared = new["source"] == DirectionSource.DECLARED
+    weaker = (old.source == DirectionSource.NAME) | (
+        (old.source == DirectionSource.CALLBACK) & (new["source"] == DirectionSource.CALLBACK)
+    )
+    wins = or_(declared, weaker)
+    return {
+        "mode": case((wins, new["mode"]), else_=old.mode),
+        "source": case((wins, new["source"]), else_=old.source),
+        "monitor": or_(old.monitor, new["monitor"]),
+    }
 
 
 def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
     """Change columns of an attempt: what was captured, heartbeat, counts."""
     connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**entry["values"]))
+    if "captured" in entry["values"]:
+        facts.store(connection, entry["id"])
 
 
 def _end(connection: Connection, entry: kinds.EndEntry) -> None:
@@ -239,24 +288,51 @@ def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
     """Upsert one block of calls: its clock and the values of each series."""
     run, attempt = entry["run"], entry["attempt"]
     upsert(connection, CLOCK, [entry["clock"]], ("run_id", "attempt", "number"), _CLOCK_CHANGES)
+    number = entry["clock"]["number"]
     names = [block["name"] for block in entry["blocks"]]
     ids = _series_ids(connection, run, names)
     rows = [
         {
-            **block,
+            **{name: block[name] for name in _BLOCK_CHANGES},
             "series_id": ids[block["name"]],
             "attempt": attempt,
-            "number": entry["clock"]["number"],
+            "number": number,
         }
         for block in entry["blocks"]
     ]
-    for row in rows:
-        del row["name"]
+    if step_summaries.is_out_of_order(connection, run, attempt, number):
+        stale = set(names)
+    else:
+        first_steps = {ids[block["name"]]: block["first_step"] for block in entry["blocks"]}
+        cut = step_summaries.superseding(connection, attempt, first_steps)
+        stale = {name for name in names if ids[name] in cut}
     upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
+    newest = [block for block in entry["blocks"] if block["name"] not in stale]
+    step_summaries.extend(connection, run, _summaries_of(entry["clock"], newest))
+    if stale:
+        step_summaries.rebuild(connection, run, stale)
 
 
-_BLOCK_CHANGES = ("points", "first_step", "last_step", "payload")
+_BLOCK_CHANGES: tuple[Literal["points", "first_step", "last_step", "payload"], ...] = (
+    "points", "first_step", "last_step", "payload",
+)  # fmt: skip
 _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
+
+
+def _summaries_of(
+    clock: kinds.ClockRow, blocks: Iterable[kinds.BlockValues]
+) -> dict[str, SeriesSummary]:
+    """Return what the blocks say of their series; of an entry of release 0.1.0, it is computed."""
+    found: dict[str, SeriesSummary] = {}
+    for block in blocks:
+        if "summary" in block:
+            found[block["name"]] = SeriesSummary(**block["summary"])
+            continue
+        steps, _ = decode_clock(clock["payload"])
+        summary = summary_of_block(block["payload"], steps)
+        if summary is not None:
+            found[block["name"]] = summary
+    return found
 
 
 def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str, int]:
@@ -272,7 +348,10 @@ def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str,
 def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
     """End an attempt and begin the next one, in the same process."""
     earlier = ATTEMPT.c.id == entry["earlier"]
-    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().one()
+    row = connection.execute(select(ATTEMPT).where(earlier)).mappings().first()
+    if row is None:
+        # The database has lost it; the next one is made by its origin.
+        return
     fresh = {
         "id": entry["id"],
         "number": entry["number"],
@@ -297,6 +376,13 @@ def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
     connection.execute(update(ATTEMPT).where(earlier).values(**ended))
 
 
+def _origin(connection: Connection, entry: kinds.OriginEntry) -> None:
+    """Make a run and its attempt where the database does not have them."""
+    upsert(connection, RUN, [entry["run"]], ("id",), ())
+    counts = {"spooled": 0, "dropped": 0, "waited": 0.0}
+    upsert(connection, ATTEMPT, [{**entry["attempt"], **counts}], ("id",), ())
+
+
 _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "epoch": _epoch,
     "decision": _decision,
@@ -305,8 +391,10 @@ _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "params": _params,
     "tags": _tags,
     "policy": _policy,
+    "definition": _definition,
     "attempt": _attempt,
     "end": _end,
     "series": _series,
     "follow": _follow,
+    "origin": _origin,
 }

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from tracker.errors import BadValue, NotWritable
+from tracker.errors import BadValue, NotWritable, StoreError
 from tracker.redact import redact
 
 FOLDER = ".tracker"
@@ -30,6 +30,18 @@ class Location:
         """Name it without passwords, which a URL may hold in its query too."""
         return str(self.path) if self.path else redact(self.url.render_as_string())
 
+    def label(self) -> str:
+        """Return what tells it apart from other databases that share its data folder; without passwords."""
+        return self.path.name if self.path else str(self)
+
+    def file_id(self) -> tuple[int, int] | None:
+        """Return what tells the database's file from another one in its place; None for a server, or no file."""
+        try:
+            status = None if self.path is None else self.path.stat()
+        except OSError:
+            return None
+        return None if status is None else (status.st_dev, status.st_ino)
+
     def exists(self) -> bool:
         """Say whether there is a database file that is not empty; always True for a server."""
         if self.path is None:
@@ -38,6 +50,8 @@ class Location:
             return self.path.stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError as error:
+            raise unreadable(self, error) from error
 
     def relative(self, path: Path) -> str:
         """Return ``path`` as it is stored: POSIX, relative to ``root`` when below it."""
@@ -73,6 +87,11 @@ class Location:
             raise NotWritable(_unwritable(self.path, None))
 
 
+def unreadable(location: Location, error: OSError) -> StoreError:
+    """Return the error for a database that this user may not read."""
+    return StoreError(f"The database {location} cannot be read: {error.strerror}.")
+
+
 def _hide_from_git(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -94,7 +113,8 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
     """Find the database: the argument, ``TRACKER_DATABASE_URL``, the nearest ``.tracker/`` upward, else ``./.tracker``.
 
     Args:
-        database: an SQLAlchemy URL (``sqlite:///…``, ``postgresql://…``), a path, or None.
+        database: an SQLAlchemy URL (``sqlite:///…``, ``postgresql://…``), the path of a file, a folder or
+            one that holds ``.tracker/``, or None.
 
     Raises:
         BadValue: for a URL that cannot be read, or of a kind of database that is not supported.
@@ -114,7 +134,7 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
         )
     try:
         path = Path(text).expanduser()
-        return _at(path / FILE if path.is_dir() else path)
+        return _at(_in_folder(path) if _is_folder(path) else path)
     except (RuntimeError, OSError) as error:  # ~nobody/…, a name too long
         raise BadValue(f"database is {text[:200]!r}, which cannot be a path: {error}.") from error
 
@@ -148,6 +168,20 @@ def _nearest(start: Path) -> Path:
         if (folder / FOLDER).is_dir():
             return folder / FOLDER / FILE
     return start / FOLDER / FILE
+
+
+def _is_folder(path: Path) -> bool:
+    """Say whether a path is that of a folder; what this user may not look at is said where it is opened."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the database of a folder: its own, or that of the ``.tracker/`` in it where it has none itself."""
+    own, nested = folder / FILE, folder / FOLDER
+    return nested / FILE if nested.is_dir() and not own.exists() else own
 
 
 def _at(path: Path) -> Location:

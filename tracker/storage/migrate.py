@@ -29,6 +29,7 @@ _ADVISORY_LOCK = 7236254117
 """Any number, the same in every release."""
 
 _PATIENCE = 60.0
+_WITHOUT_STEP_SUMMARIES = ("0001", "0002")
 
 
 def scripts() -> Path:
@@ -59,6 +60,8 @@ def upgrade(location: Location) -> Path | None:
     """
     from alembic import command
 
+    from tracker.storage import step_summaries
+
     peek(location)
     location.create_folder()
     with translated(location), Lock(location).held(_PATIENCE):
@@ -70,6 +73,8 @@ def upgrade(location: Location) -> Path | None:
                 return None
             saved = backup(location) if state != "absent" else None
             command.upgrade(config(connection), "head")
+            if state in _WITHOUT_STEP_SUMMARIES:
+                step_summaries.rebuild_all(connection)
             _check_foreign_keys(connection, location)
         return saved
 

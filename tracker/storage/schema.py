@@ -13,9 +13,9 @@ from typing import Literal
 from sqlalchemy import Connection, inspect
 
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
-from tracker.storage.location import Location
+from tracker.storage.location import Location, unreadable
 
-HISTORY = ("0001", "0002")
+HISTORY = ("0001", "0002", "0003")
 """Every schema this release can upgrade from, oldest first; the last one is its own."""
 
 HEAD = HISTORY[-1]
@@ -36,8 +36,11 @@ def check_file(location: Location) -> None:
         return
     if location.path.is_dir():
         raise NotATrackerDatabase(f"{location} is a folder: name a file.")
-    with location.path.open("rb") as file:
-        head = file.read(100)
+    try:
+        with location.path.open("rb") as file:
+            head = file.read(100)
+    except PermissionError as error:
+        raise unreadable(location, error) from error
     if head and not head.startswith(_MAGIC):
         raise NotATrackerDatabase(
             f"{location} is {_looks_like(head)}, not a tracker database. It was left unchanged; "

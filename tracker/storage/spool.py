@@ -11,13 +11,13 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from tracker.files import private_folder, sync_folder
-from tracker.storage.entries import Entry
+from tracker.storage.entries import Entry, OriginEntry
 from tracker.storage.location import Location
 from tracker.values import plain
 
@@ -25,10 +25,16 @@ FOLDER = "spool"
 
 
 class Spool:
-    """The pending entries of one attempt; safe to use from several threads, and from a signal handler."""
+    """The pending entries of one attempt; safe to use from several threads, and from a signal handler.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        origin: returns the entry that says whose records follow; a new file begins with it.
+    """
+
+    def __init__(self, path: Path, origin: Callable[[], Entry] | None = None) -> None:
         self.path = path
+        self._origin = origin
         self.count = 0
         self.unwritten: list[Entry] = []
         """Entries that not even the spool could take (a full disk): kept in memory, tried again."""
@@ -61,6 +67,8 @@ class Spool:
         descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
             end = os.fstat(descriptor).st_size
+            if end == 0 and self._origin is not None:
+                data = _line(self._origin()).encode() + data
             try:
                 _write_all(descriptor, data)
             except OSError:
@@ -141,6 +149,11 @@ def spool_path(location: Location, attempt_id: str) -> Path:
 def read_file(path: Path) -> list[Entry]:
     """Return the entries of a spool file; lines that are torn or damaged are left out."""
     return [entry for entry in map(_parse, _lines(path)) if entry is not None]
+
+
+def origin_of(entries: Iterable[Entry]) -> OriginEntry | None:
+    """Return the entry that says whose records these are; None where a file has none."""
+    return next((entry for entry in entries if entry["kind"] == "origin"), None)
 
 
 def damaged_lines(path: Path) -> int:

@@ -1,13 +1,19 @@
-"""Per run and metric: last, lowest and highest, kept in the epoch's own transaction."""
+"""Per run and metric of epochs: last, lowest and highest, kept in the epoch's own transaction.
+
+Metrics that no epoch has are summarized in `tracker.storage.step_summaries`; an epoch's summary takes
+the place of one of steps.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select
+from sqlalchemy import Connection, and_, case, delete, func, insert, null, or_, select
 
-from tracker.models import EPOCH, METRIC, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, SUMMARY
+from tracker.storage import step_summaries
+from tracker.storage.chunks import in_parts
 from tracker.storage.upsert import upsert
 
 
@@ -31,25 +37,49 @@ def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, An
 
 
 def _better(new: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the SQL that keeps what is lower or higher; NULL (a NaN) never wins."""
+    """Give the SQL that keeps what is lower or higher; NULL (a NaN) never wins, a summary of steps always loses."""
     old = SUMMARY.c
     lower = and_(new["min"].is_not(None), func.coalesce(new["min"] < old.min, True))
     higher = and_(new["max"].is_not(None), func.coalesce(new["max"] > old.max, True))
-    later = new["last_epoch"] >= old.last_epoch
+    later = or_(OF_STEPS, new["last_epoch"] >= old.last_epoch)
     return {
-        "min": case((lower, new["min"]), else_=old.min),
-        "min_epoch": case((lower, new["min_epoch"]), else_=old.min_epoch),
-        "max": case((higher, new["max"]), else_=old.max),
-        "max_epoch": case((higher, new["max_epoch"]), else_=old.max_epoch),
+        "min": case((or_(OF_STEPS, lower), new["min"]), else_=old.min),
+        "min_epoch": case((or_(OF_STEPS, lower), new["min_epoch"]), else_=old.min_epoch),
+        "max": case((or_(OF_STEPS, higher), new["max"]), else_=old.max),
+        "max_epoch": case((or_(OF_STEPS, higher), new["max_epoch"]), else_=old.max_epoch),
         "last": case((later, new["last"]), else_=old.last),
         "last_kind": case((later, new["last_kind"]), else_=old.last_kind),
         "last_epoch": case((later, new["last_epoch"]), else_=old.last_epoch),
+        "min_step": null(),
+        "max_step": null(),
+        "last_step": null(),
     }
 
 
 def summarize(connection: Connection, run: str) -> None:
-    """Rebuild a run's summaries from its effective epochs."""
-    connection.execute(delete(SUMMARY).where(SUMMARY.c.run_id == run))
+    """Rebuild a run's summaries from its effective epochs, and from its blocks for what no epoch has."""
+    summarize_epochs(connection, run)
+    step_summaries.rebuild(connection, run)
+
+
+def summarize_epochs(connection: Connection, run: str) -> None:
+    """Rebuild the summaries of a run's metrics of epochs; what is left without epochs is summarized by its steps."""
+    of_epochs = SUMMARY.c.run_id == run, ~OF_STEPS
+    earlier = set(connection.scalars(select(SUMMARY.c.name).where(*of_epochs)))
+    summaries = _of_epochs(connection, run)
+    connection.execute(delete(SUMMARY).where(*of_epochs))
+    for names in in_parts(list(summaries)):
+        connection.execute(
+            delete(SUMMARY).where(SUMMARY.c.run_id == run, SUMMARY.c.name.in_(names))
+        )
+    if summaries:
+        connection.execute(insert(SUMMARY), list(summaries.values()))
+    if without := earlier - summaries.keys():
+        step_summaries.rebuild(connection, run, without)
+
+
+def _of_epochs(connection: Connection, run: str) -> dict[str, dict[str, Any]]:
+    """Return the summaries that the effective epochs make, by name."""
     rows = connection.execute(
         select(EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
         .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
@@ -75,5 +105,4 @@ def summarize(connection: Connection, run: str) -> None:
             summary.update(min=value, min_epoch=epoch)
         if value is not None and (summary["max"] is None or value > summary["max"]):
             summary.update(max=value, max_epoch=epoch)
-    if summaries:
-        connection.execute(insert(SUMMARY), list(summaries.values()))
+    return summaries

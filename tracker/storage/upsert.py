@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, TableClause
+from sqlalchemy import ColumnElement, Connection, TableClause
 
 Update = Sequence[str] | Callable[[Mapping[str, Any]], dict[str, Any]]
+Condition = ColumnElement[bool]
 
 
 def upsert(
@@ -17,18 +18,25 @@ def upsert(
     rows: Sequence[Mapping[str, Any]],
     key: tuple[str, ...],
     change: Update,
+    *,
+    only: Condition | None = None,
 ) -> None:
-    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone)."""
+    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone).
+
+    A row for which ``only`` does not hold is left alone, too.
+    """
     if not rows:
         return
     if not callable(change):
         change = tuple(change)
-    statement = _statement(connection.dialect.name, table, key, change)
+    statement = _statement(connection.dialect.name, table, key, change, only)
     connection.execute(statement, [dict(row) for row in rows])
 
 
 @lru_cache(maxsize=64)
-def _statement(dialect: str, table: TableClause, key: tuple[str, ...], change: Any) -> Any:
+def _statement(
+    dialect: str, table: TableClause, key: tuple[str, ...], change: Any, only: Condition | None
+) -> Any:
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:
@@ -36,9 +44,9 @@ def _statement(dialect: str, table: TableClause, key: tuple[str, ...], change: A
     statement = insert(table)
     new = statement.excluded
     if callable(change):
-        return statement.on_conflict_do_update(index_elements=key, set_=change(new))
+        return statement.on_conflict_do_update(index_elements=key, set_=change(new), where=only)
     if not change:
         return statement.on_conflict_do_nothing(index_elements=key)
     return statement.on_conflict_do_update(
-        index_elements=key, set_={name: new[name] for name in change}
+        index_elements=key, set_={name: new[name] for name in change}, where=only
     )

@@ -24,10 +24,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     Arguments, attributes and file names are those of ``keras.callbacks.BackupAndRestore``. Keras
     writes weights and epoch in place, one after the other; here both are new files with a hash that
     ties them together, so that a kill or a power loss leaves the old pair or the new one, and a
-    damaged file is noticed. An epoch is backed up once the last of our callbacks has judged it, so
-    that the order of the list does not matter. The best weights that ``EarlyStopping(restore_best_weights=True)``
-    holds in memory are backed up as well. With ``delete_checkpoint`` the folder goes when the run
-    has its final status: inside ``with tracker.start_run()`` at the end of that block.
+    damaged file is noticed. The weights of an epoch are those at this callback's place in the list, as
+    in Keras; they become the backup once the last of our callbacks has judged the epoch, and what those
+    set (counts, learning rate) is in the run, so that their order does not matter. The best weights that
+    ``EarlyStopping(restore_best_weights=True)`` holds in memory are backed up as well. With
+    ``delete_checkpoint`` the folder goes when the run has its final status: inside
+    ``with tracker.start_run()`` at the end of that block.
     """
 
     _tracker_at_epoch_end = False
@@ -120,38 +122,41 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         if not self._tracker_local:
             super()._save_model()
             return
-        folder = Path(self.backup_dir)
-        needed: set[str] = set()
-        if self._tracker_session is not None:
-            done = self._current_epoch - 1 if self._tracker_at_epoch_end else None
-            needed = best_weights.keep(folder, self._tracker_session, self._tracker_kept, done)
-        if self.double_checkpoint:
-            _copy(self._weights_path, self._prev_weights_path)
-            _copy(self._training_metadata_path, self._prev_training_metadata_path)
         saved = tracker.save_file(
             self._tracker_next_weights_path,
             lambda path: self.model.save_weights(filepath=str(path), overwrite=True),
         )
-        metadata = json.dumps(
-            {
-                "epoch": self._current_epoch,
-                "batch": self._last_batch_seen,
-                "sha256": saved.sha256,
-            }
+        metadata = {
+            "epoch": self._current_epoch,
+            "batch": self._last_batch_seen,
+            "sha256": saved.sha256,
+        }
+        session = self._tracker_session
+        if session is None or not self._tracker_at_epoch_end:
+            self._tracker_publish(metadata, None)
+            return
+        done = self._current_epoch - 1
+        # A kill before the last of our callbacks has judged the epoch repeats it.
+        session.epochs.when_complete(lambda: self._tracker_publish(metadata, done))
+
+    def _tracker_publish(self, metadata: dict[str, Any], done: int | None) -> None:
+        """Make the weights that were written last the backup; ``done``: the epoch that they end."""
+        folder = Path(self.backup_dir)
+        needed: set[str] = set()
+        if self._tracker_session is not None:
+            needed = best_weights.keep(folder, self._tracker_session, self._tracker_kept, done)
+        if self.double_checkpoint:
+            _copy(self._weights_path, self._prev_weights_path)
+            _copy(self._training_metadata_path, self._prev_training_metadata_path)
+        tracker.save_file(
+            self._tracker_next_metadata_path, lambda path: path.write_text(json.dumps(metadata))
         )
-        tracker.save_file(self._tracker_next_metadata_path, lambda path: path.write_text(metadata))
         _move(self._tracker_next_weights_path, self._weights_path)
         _move(self._tracker_next_metadata_path, self._training_metadata_path)
         best_weights.sweep(folder, needed)
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
-        if self._tracker_session is None:
-            self._tracker_back_up(epoch, logs)
-        else:
-            # What a resume continues from has passed all of our callbacks, wherever this one stands.
-            self._tracker_session.epochs.when_complete(lambda: self._tracker_back_up(epoch, logs))
-
-    def _tracker_back_up(self, epoch: int, logs: Logs) -> None:
+        # Another callback may exchange the weights until the next epoch begins: they are taken here.
         self._tracker_at_epoch_end = True
         try:
             super()._tracker_judge(epoch, logs)

@@ -48,7 +48,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         best, best_epoch, stopped = number(self.best), self.best_epoch, self.stopped_epoch
         with self.tracker_comparison() as comparison:
             super()._tracker_judge(epoch, logs)
-        value = number((logs or {}).get(self.monitor))
+        value = self.tracker_value(comparison, logs)
         if comparison.improved is None:
             verdict, reason = "skipped", self._tracker_why_skipped(epoch, logs)
         elif comparison.improved:
@@ -135,8 +135,6 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         return bool(self.stopped_epoch)
 
     def _tracker_earlier_weights(self, best_epoch: int, epoch: int) -> Any:
-        if best_epoch == epoch - 1:
-            return self.model.get_weights()
         session = self._tracker_session
         weights = None if session is None else find_weights(session, self, best_epoch)
         if weights is None:

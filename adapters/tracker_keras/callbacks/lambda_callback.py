@@ -61,6 +61,14 @@ class LambdaCallback(Recorded, keras.callbacks.LambdaCallback):
                     self._tracker_both, name, self.__dict__[name]
                 )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another one, whose hooks are its own."""
+        self.__dict__.update(state)
+        for name in OURS:
+            hook = self.__dict__.get(name)
+            if isinstance(hook, functools.partial):
+                self.__dict__[name] = functools.partial(self._tracker_both, *hook.args)
+
     def _tracker_both(
         self, hook: str, given: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:

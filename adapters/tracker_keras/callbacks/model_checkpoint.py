@@ -14,7 +14,8 @@ import tracker
 from tracker.policies import TopK, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.monitor import Comparison, Monitoring
-from tracker_keras.session.values import number, numbers, steps_taken
+from tracker_keras.session.session import Session
+from tracker_keras.session.values import number, numbers
 
 
 class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
@@ -46,6 +47,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     )
     _tracker_saver: Saver | None = None
     _tracker_due: bool | None = None
+    _tracker_run_id: str | None = None
+    _tracker_best_is_earlier = False
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         self._tracker_due = None
         saver = Saver(
             super().model,
-            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, logs),
+            lambda path, save, whole: self._tracker_write(path, save, whole, epoch, batch, logs),
         )
         self._tracker_saver = saver
         try:
@@ -97,12 +100,15 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
                 super()._save_model(epoch, batch, logs)
         finally:
             self._tracker_saver = None
+        earlier = self._tracker_best_is_earlier
         if comparison.improved:
-            self._tracker_best_epoch = epoch
+            self._tracker_best_epoch, self._tracker_best_is_earlier = epoch, False
         if self._tracker_due is None:
             return
         step = self._tracker_batches(epoch, batch)
         reason = saver.refused or self._tracker_why(comparison, logs, best, best_epoch)
+        if earlier and comparison.improved is not None and saver.refused is None:
+            reason = f"{reason}, {reasons.best_of_earlier_training()}"
         verdict = "saved" if saver.path is not None else "skipped"
         cause = None if saver.refused is None else "better-file"
         self._tracker_decide(verdict, epoch, reason, logs, saver.path, step, cause)
@@ -116,13 +122,21 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if comparison.improved is None:
             if not self.save_best_only:
                 return reasons.every_save()
+            if (logs or {}).get(self.monitor) is not None:
+                return reasons.saved_array(self.monitor)
             return reasons.saved_unjudged(self.monitor, logs or {})
         if comparison.improved:
             return self.tracker_why_improved(value, best, best_epoch)
         return self.tracker_why_not_improved(value, best, best_epoch)
 
     def _tracker_write(
-        self, path: Path, save: Callable[[Path], object], whole: bool, epoch: int, logs: Logs
+        self,
+        path: Path,
+        save: Callable[[Path], object],
+        whole: bool,
+        epoch: int,
+        batch: int | None,
+        logs: Logs,
     ) -> str | None:
         """Save one file; returns why not, where a better one of an earlier attempt is in its place.
 
@@ -136,12 +150,13 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
                 save(path)
             return None
         value = metrics.get(self.monitor)
-        better = self._tracker_better_there(path, value) if self.save_best_only else None
+        judged = self._tracker_comparison is not None and self._tracker_comparison.improved
+        better = self._tracker_better_there(path, value) if judged else None
         if better is not None:
             return reasons.better_file_stays(self.monitor, value, better.value or 0.0, better.epoch)
         facts: dict[str, Any] = {
             "epoch": epoch,
-            "step": steps_taken(session.model),
+            "step": session.epochs.steps_after(batch),
             "metrics": metrics,
             "monitor": self.monitor if value is not None else None,
             "value": value,
@@ -214,11 +229,14 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         ranked = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
         reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
+        available = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
-        gone = {one.id for one in pruned} | {one.id for one in going if not one.path.exists()}
+        deleted = {one.id for one in pruned}
+        gone = {one.id for one in going if not one.path.exists()} - deleted
+        self._tracker_kept = [one for one in self._tracker_kept if one.id not in deleted | gone]
         for one in going:
-            if one.id in gone:  # or had gone before the kill, at this epoch which is repeated
-                self._tracker_kept = [other for other in self._tracker_kept if other.id != one.id]
+            # Pruned before a kill, at this epoch which is repeated; else somebody took it away.
+            if one.id in deleted or (one.id in gone and one.id not in available):
                 self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
     def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:
@@ -226,6 +244,14 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if steps is None:
             return None
         return int(epoch * steps + (steps if batch is None else batch + 1))
+
+    def tracker_join(self, session: Session) -> None:
+        """Take part in a recording; in another run than before the files and epochs of that one are not its own."""
+        super().tracker_join(session)
+        if self._tracker_run_id not in (None, session.run.id):
+            self._tracker_best_epoch, self._tracker_kept = None, []
+            self._tracker_best_is_earlier = self.best is not None
+        self._tracker_run_id = session.run.id
 
     def tracker_resume(self, epoch: int) -> None:
         """Continue with the best value, the count of batches and the files of the attempt before."""

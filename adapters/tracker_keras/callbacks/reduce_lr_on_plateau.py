@@ -42,7 +42,7 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         with self.tracker_comparison() as comparison:
             super()._tracker_judge(epoch, logs)
         after = learning_rate(self.model)
-        value = number((logs or {}).get(self.monitor))
+        value = self.tracker_value(comparison, logs)
         if comparison.improved is None:
             verdict, reason = "skipped", reasons.missing(self.monitor, logs or {})
         elif comparison.improved:

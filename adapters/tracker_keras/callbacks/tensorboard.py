@@ -10,7 +10,6 @@ import keras
 
 from tracker_keras.session.base import Recorded
 from tracker_keras.session.session import Session
-from tracker_keras.session.values import steps_taken
 
 
 class TensorBoard(Recorded, keras.callbacks.TensorBoard):
@@ -35,8 +34,9 @@ class TensorBoard(Recorded, keras.callbacks.TensorBoard):
         session.note_folder(folder)
 
     def tracker_resume(self, epoch: int) -> None:
-        """Continue counting batches where the optimizer is."""
-        self._global_train_batch = steps_taken(self.model) or 0
+        """Continue counting batches where the run was."""
+        session = self._tracker_session
+        self._global_train_batch = 0 if session is None else session.epochs.steps_before
         by_epoch = self.update_freq == "epoch"
         first = epoch if by_epoch else self._global_train_batch + 1
         _drop_from(self._train_dir, first, self._tracker_opened)

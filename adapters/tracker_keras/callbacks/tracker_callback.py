@@ -11,7 +11,7 @@ from tracker.policies import validation
 from tracker_keras.session.base import Logs, Recorded
 from tracker_keras.session.batch_points import BatchPoints
 from tracker_keras.session.session import Session
-from tracker_keras.session.values import numbers, steps_taken
+from tracker_keras.session.values import numbers
 
 
 class TrackerCallback(Recorded):
@@ -76,20 +76,28 @@ class TrackerCallback(Recorded):
         """Take part in a recording."""
         super().tracker_join(session)
         self._tracker_run = session.run
-        if self.log_every is not None:
+        self._tracker_points = None
+        streamed = any(getattr(one, "_tracker_points", None) for one in session.members)
+        if self.log_every is not None and not streamed:
             self._tracker_points = BatchPoints(
                 self.log_every, self._tracker_stride, self._tracker_stream
             )
 
     def tracker_resume(self, epoch: int) -> None:
-        """Continue counting steps where the optimizer is."""
-        if self._tracker_points is not None:
-            self._tracker_points.begin_at(steps_taken(self.model) or 0)
+        """Continue counting steps where the run was."""
+        self._tracker_count_on()
 
     def tracker_continue(self, epoch: int) -> None:
         """Continue counting where an earlier fit came to."""
-        if self._tracker_points is not None and self._tracker_run is not None:
-            self._tracker_points.begin_at(self._tracker_run.trained.steps.get(epoch, 0))
+        self._tracker_count_on()
+
+    def _tracker_count_on(self) -> None:
+        if self._tracker_points is not None and self._tracker_session is not None:
+            self._tracker_points.begin_at(self._tracker_session.epochs.steps_before)
+
+    def tracker_steps(self) -> int | None:
+        """Stream what came of the epoch, and return the count of steps."""
+        return None if self._tracker_points is None else self._tracker_points.end_epoch()
 
     def _tracker_hook(self) -> None:
         if self.log_every is not None:
@@ -117,13 +125,6 @@ class TrackerCallback(Recorded):
         if self._tracker_points is not None:
             self._tracker_points.begin_epoch()
         super().on_epoch_begin(epoch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Record the epoch, its batches first."""
-        points, session = self._tracker_points, self._tracker_session
-        if points is not None and session is not None:
-            session.run.trained.steps[epoch + 1] = points.end_epoch()
-        super().on_epoch_end(epoch, logs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run and the batch hook."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracker_keras.session.epochs import Probe
+from tracker_keras.session.epochs import Hook
 from tracker_keras.session.fit_hook import (
     Fit,
     beginning,
@@ -13,7 +14,7 @@ from tracker_keras.session.fit_hook import (
     gathering_loop,
     running_fit,
 )
-from tracker_keras.session.session import Member, Session
+from tracker_keras.session.session import Member, Session, record_unbegun
 
 Logs = dict[str, Any] | None
 
@@ -36,6 +37,17 @@ class Recorded(Member):
         if running_fit(model) is None:
             self._tracker_loop = gathering_loop(model)
             self._tracker_loop.start = self.tracker_start or self._tracker_loop.start
+
+    def tracker_open(self, fit: Fit) -> None:
+        """Start the recording of a training in which this callback takes part, unless it has."""
+        if fit.session is None:
+            with beginning(fit):
+                fit.session = Session(fit, _start_of(fit, self), self.params)
+            _tell_of_unused(fit)
+
+    def tracker_unbegun(self, fit: Fit, error: BaseException) -> None:
+        """Record a `fit` that raised before this callback could begin."""
+        record_unbegun(fit, _start_of(fit, self), self.params, error)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Join the active run, or start one for this training."""
@@ -91,7 +103,7 @@ class Recorded(Member):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run, its connection and our own hooks."""
         state = {
-            name: value for name, value in self.__dict__.items() if not isinstance(value, Probe)
+            name: value for name, value in self.__dict__.items() if not isinstance(value, Hook)
         }
         for name in ("_tracker_session", "_tracker_policy", "_tracker_loop"):
             state.pop(name, None)
@@ -105,14 +117,36 @@ def _session_for(callback: Recorded) -> Session:
         fit = callback._tracker_loop or Fit(callback._model)
         if fit.session is not None and not fit.session.is_awaiting(callback):
             fit.session = None
-    if fit.session is None:
-        with beginning(fit):
-            fit.session = Session(fit, _start_of(fit, callback), callback.params)
+    callback.tracker_open(fit)
     session: Session = fit.session
     return session
 
 
 def _start_of(fit: Fit, callback: Recorded) -> dict[str, Any]:
+    return next((start for start in _starts(fit, callback)), fit.start or {})
+
+
+def _starts(fit: Fit, *more: Recorded) -> Iterator[dict[str, Any]]:
+    """Give the arguments for a run that callbacks of a training have, in Keras' order."""
     listed = (one for one in fit.callbacks or () if isinstance(one, Recorded))
-    starts = (one.tracker_start for one in [*listed, callback])
-    return next((start for start in starts if start is not None), fit.start or {})
+    for one in dict.fromkeys([*listed, *more]):
+        if one.tracker_start is not None:
+            yield one.tracker_start
+
+
+def _tell_of_unused(fit: Fit) -> None:
+    """Warn of a second TrackerCallback whose arguments are not those that started the run."""
+    starts = list(_starts(fit))
+    unused = {
+        name: value
+        for start in starts[1:]
+        for name, value in start.items()
+        if value not in (None, False) and value != starts[0].get(name)
+    }
+    if unused:
+        names = ", ".join(unused)
+        warnings.warn(
+            f"There are several TrackerCallbacks in one training, and its run is the first one's: "
+            f"{names} of the others {'is' if len(unused) == 1 else 'are'} not used.",
+            stacklevel=2,
+        )

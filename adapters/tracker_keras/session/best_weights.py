@@ -48,7 +48,9 @@ def keep(folder: Path, session: Session, kept: dict[str, Weights], done: int | N
     needed = set()
     for place, one in enumerate(_stoppers(session)):
         weights, epoch = one.best_weights, one.best_epoch
-        if not one.restore_best_weights or weights is None or one.best is None or epoch == done:
+        if not one.restore_best_weights or weights is None or one.best is None:
+            continue
+        if epoch == done and not session.has_strangers:
             continue
         name = _name(place, epoch)
         needed.add(name)

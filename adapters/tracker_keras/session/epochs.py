@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+import warnings
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
 import tracker
-from tracker_keras.session.values import learning_rate, numbers, same
+from tracker_keras.session.values import arrays, learning_rate, numbers, same
 
 
 class Epochs:
@@ -18,12 +19,18 @@ class Epochs:
 
     Attributes:
         current: the epoch that runs, or ran last; None before the first.
+        steps_before: how many training batches the run had done when the epoch began.
+        steps: how many it has done at the last epoch's end; None where nobody said.
     """
 
     def __init__(self, run: tracker.Run, model: Any) -> None:
         self.run = run
         self.model = model
         self.current: int | None = None
+        self.steps_before = 0
+        self.steps: int | None = None
+        self._batches: BatchCount | None = None
+        self._arrays: set[str] = set()
         self._started: float | None = None
         self._rate: float | None = None
         self._probe: Probe | None = None
@@ -31,21 +38,41 @@ class Epochs:
         self._after_judging: list[Callable[[], object]] = []
 
     def begin(self, epoch: int) -> None:
-        """Start the clock."""
+        """Start the clock, and count batches from 0."""
+        if self.steps is not None:
+            self.steps_before = self.steps
+        if self._batches is not None:
+            self._batches.done = 0
         self.current, self._rate, self._started = epoch, None, time.perf_counter()
 
     def watch(self, callback: keras.callbacks.Callback) -> None:
         """Have the learning rate read at the first batch, through a callback that is free for it."""
         if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
             self._probe = Probe(self, callback)
+        if self._batches is None and "on_train_batch_end" not in callback.__dict__:
+            self._batches = BatchCount(callback)
+
+    def count_from(self, steps: int) -> None:
+        """Continue counting where the run came to before this training."""
+        self.steps_before, self.steps = steps, None
+
+    def steps_after(self, batch: int | None) -> int | None:
+        """Return the run's count of steps after a batch of this epoch; None: after the last epoch."""
+        return self.steps if batch is None else self.steps_before + batch + 1
 
     def first_batch(self) -> None:
         """Every ``on_epoch_begin`` has run: this is the rate that the epoch is trained with."""
         self._probe = None
         self._rate = learning_rate(self.model)
 
-    def end(self, epoch: int, logs: dict[str, Any] | None) -> bool:
-        """Record the epoch, unless it is; what later callbacks put into ``logs`` is for `amend`."""
+    def end(self, epoch: int, logs: dict[str, Any] | None, steps: Callable[[], int | None]) -> bool:
+        """Record the epoch, unless it is; what later callbacks put into ``logs`` is for `amend`.
+
+        Args:
+            epoch: its number.
+            logs: Keras'.
+            steps: returns the run's count of steps, where a callback keeps one.
+        """
         if self._written is not None and self._written[0] == epoch:
             return False
         metrics = numbers(logs)
@@ -53,15 +80,28 @@ class Epochs:
         rate = self._rate
         if rate is None:
             rate = metrics.get("learning_rate", learning_rate(self.model))
-        self.run.log_epoch(epoch, metrics, seconds=seconds, learning_rate=rate)
+        self.steps = steps()
+        if self.steps is None and self._batches is not None and self._batches.done:
+            self.steps = self.steps_before + self._batches.done
+        self.run.log_epoch(epoch, metrics, seconds=seconds, learning_rate=rate, step=self.steps)
         self.current, self._written = epoch, (epoch, logs, metrics, rate)
         return True
+
+    @property
+    def written(self) -> int | None:
+        """The epoch that was recorded last; None before the first, and before one that is repeated."""
+        return None if self._written is None else self._written[0]
+
+    def repeat(self) -> None:
+        """Record the epoch that comes although it has the number of the last one."""
+        self._written = None
 
     def amend(self) -> None:
         """Add to the recorded epoch what callbacks have put into its logs since."""
         if self._written is None or self.run.finished:
             return
         epoch, logs, metrics, rate = self._written
+        self._tell_of_arrays(logs)
         late = {
             name: value
             for name, value in numbers(logs).items()
@@ -70,6 +110,17 @@ class Epochs:
         if late:
             self.run.log_epoch(epoch, late, learning_rate=rate)
             metrics.update(late)
+
+    def _tell_of_arrays(self, logs: dict[str, Any] | None) -> None:
+        """Warn of metrics that cannot be recorded, each once."""
+        new = [name for name in arrays(logs) if name not in self._arrays]
+        self._arrays.update(new)
+        if new:
+            warnings.warn(
+                f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not recorded: a metric is one number "
+                f"per epoch, not an array. Reduce it first, for instance with .mean().",
+                stacklevel=2,
+            )
 
     def when_complete(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once all of our callbacks have judged this epoch."""
@@ -82,22 +133,42 @@ class Epochs:
             self._after_judging.pop(0)()
 
     def close(self) -> None:
-        """Take our batch hook away, if it has not been called."""
+        """Take our batch hooks away."""
         if self._probe is not None:
             self._probe.remove()
+        if self._batches is not None:
+            self._batches.remove()
 
 
-class Probe:
-    """A batch hook for one batch, set on an instance: the classes define none.
+class Hook:
+    """A batch hook that is set on an instance: the classes define none.
 
     Keras looks at the classes' batch hooks when `fit` begins, to see whether it may continue while
-    callbacks run; this one comes later, is called once per epoch, and takes itself away.
+    callbacks run; this one comes later, and is taken away again.
     """
 
-    def __init__(self, epochs: Epochs, callback: keras.callbacks.Callback) -> None:
-        self.epochs = weakref.ref(epochs)
+    name: ClassVar[str]
+
+    def __init__(self, callback: keras.callbacks.Callback) -> None:
         self.callback = weakref.ref(callback)
-        callback.on_train_batch_begin = self
+        setattr(callback, self.name, self)
+
+    def remove(self) -> keras.callbacks.Callback | None:
+        """Uncover the class's own hook."""
+        callback = self.callback()
+        if callback is not None and callback.__dict__.get(self.name) is self:
+            delattr(callback, self.name)
+        return callback
+
+
+class Probe(Hook):
+    """Reads the learning rate at an epoch's first batch, and takes itself away."""
+
+    name = "on_train_batch_begin"
+
+    def __init__(self, epochs: Epochs, callback: keras.callbacks.Callback) -> None:
+        super().__init__(callback)
+        self.epochs = weakref.ref(epochs)
 
     def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Read the learning rate, and hand the batch on to the class's own hook."""
@@ -107,9 +178,24 @@ class Probe:
         if callback is not None:
             callback.on_train_batch_begin(batch, logs=logs)
 
-    def remove(self) -> keras.callbacks.Callback | None:
-        """Uncover the class's own hook."""
+
+class BatchCount(Hook):
+    """Counts an epoch's batches: neither the optimizer's count nor Keras' plan is what was trained.
+
+    Attributes:
+        done: how many batches of the epoch are done.
+    """
+
+    name = "on_train_batch_end"
+
+    def __init__(self, callback: keras.callbacks.Callback) -> None:
+        super().__init__(callback)
+        self.done = 0
+
+    def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count the batch, and hand it on to the class's own hook."""
+        # Threads may overtake each other.
+        self.done = max(self.done, batch + 1)
         callback = self.callback()
-        if callback is not None and callback.__dict__.get("on_train_batch_begin") is self:
-            del callback.on_train_batch_begin
-        return callback
+        if callback is not None:
+            type(callback).on_train_batch_end(callback, batch, logs)

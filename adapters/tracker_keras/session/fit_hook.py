@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,8 @@ from weakref import ReferenceType
 
 import keras
 from keras.callbacks import CallbackList
+
+import tracker
 
 
 @dataclass(eq=False)
@@ -123,6 +125,8 @@ def _watched_fit(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
+            if running.callbacks is None:
+                _record_unbegun(running, error)
             _end(running, error)
             raise
         else:
@@ -142,6 +146,9 @@ def _watched_begin(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)  # a list within a list
         training = _training_with(self)
         with beginning(training):
+            # Before any callback may train something else.
+            if (recorded := _first_recorded(training)) is not None:
+                recorded.tracker_open(training)
             result = original(self, *args, **kwargs)
             if training.session is not None:
                 training.session.begin(training.callbacks or ())
@@ -159,11 +166,25 @@ def _training_with(callbacks: CallbackList) -> Fit:
     return fit
 
 
-def _members(callbacks: CallbackList) -> Iterator[Any]:
-    for one in callbacks.callbacks:
+def _members(callbacks: Any) -> Iterator[Any]:
+    for one in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
         yield one
         if isinstance(one, CallbackList):
             yield from _members(one)
+
+
+def _first_recorded(fit: Fit) -> Any:
+    """Return the first of our callbacks in a training; None without any."""
+    return next((one for one in fit.callbacks or () if hasattr(one, "tracker_open")), None)
+
+
+def _record_unbegun(fit: Fit, error: BaseException) -> None:
+    """Record that ``fit`` raised before its callbacks began: data or a model that Keras does not take."""
+    given = (fit.arguments or {}).get("callbacks")
+    fit.callbacks = list(_members(given))
+    if (recorded := _first_recorded(fit)) is not None:
+        with suppress(tracker.TrackerError):  # what `fit` raised is what matters
+            recorded.tracker_unbegun(fit, error)
 
 
 def _end(fit: Fit, error: BaseException | None) -> None:

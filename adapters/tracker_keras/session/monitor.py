@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from tracker.policies import reasons
-from tracker_keras.session.base import Recorded
+from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.values import number
 
 
 class Comparison:
@@ -17,13 +18,17 @@ class Comparison:
 
     Attributes:
         improved: None where it did not compare.
+        value: what was compared with the best value, which a subclass may compute.
     """
 
-    improved: bool | None = None
+    def __init__(self) -> None:
+        self.improved: bool | None = None
+        self.value: float | None = None
 
-    def note(self, answer: Any) -> None:
+    def note(self, value: Any, answer: Any) -> None:
         """Take an answer; the first one is about the best value, a second about a baseline."""
         if self.improved is None:
+            self.value = number(value)
             self.improved = bool(answer)
 
 
@@ -51,8 +56,14 @@ class Monitoring(Recorded):
     def _is_improvement(self, monitor_value: Any, reference_value: Any) -> Any:
         answer = super()._is_improvement(monitor_value, reference_value)
         if self._tracker_comparison is not None:
-            self._tracker_comparison.note(answer)
+            self._tracker_comparison.note(monitor_value, answer)
         return answer
+
+    def tracker_value(self, comparison: Comparison, logs: Logs) -> float | None:
+        """Return the value that was compared; where none was, the metric in ``logs``, if it is there."""
+        if comparison.improved is not None:
+            return comparison.value
+        return number((logs or {}).get(self.monitor))
 
     def tracker_config(self) -> dict[str, Any]:
         """Return the settings, with the direction that "auto" stands for, and min_delta's size."""

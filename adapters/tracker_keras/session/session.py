@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
+from keras.callbacks import CallbackList, History, ProgbarLogger
 
 import tracker
 from tracker.policies import reasons
@@ -60,6 +61,10 @@ class Member(keras.callbacks.Callback):
     def tracker_continue(self, epoch: int) -> None:
         """Begin at ``epoch`` in a run that an earlier training of this process has recorded into."""
 
+    def tracker_steps(self) -> int | None:
+        """Return how many steps the run has done, after what came of an epoch; None where it does not count."""
+        return None
+
     def tracker_has_stopped(self) -> bool:
         """Say whether it had already ended the training that is resumed."""
         return False
@@ -76,6 +81,7 @@ class Session:
         resuming: whether it continues what an earlier process has recorded.
         epochs: what records them.
         first_epoch: where this training starts, once that is known.
+        has_strangers: whether callbacks that are not ours act between epochs, and may show us other weights.
     """
 
     def __init__(
@@ -85,10 +91,13 @@ class Session:
         self.arguments: Mapping[str, Any] = fit.arguments or {}
         self.by_hand = fit.arguments is None
         self.first_epoch: int | None = None
+        self.has_strangers = False
         self._members: list[weakref.ref[Member]] = []
         self._left = 0
         self._turns = 0
+        self._judged: set[int] = set()
         self._stopped = False
+        self._heeds_stops = True
         self._ended = False
         self._folders: list[str] = []
         self._initial_epochs: list[Any] = []
@@ -149,6 +158,7 @@ class Session:
 
     def begin(self, callbacks: Sequence[Any]) -> None:
         """After the ``on_train_begin`` of all ``callbacks``: decide where `fit` starts."""
+        self.has_strangers = any(map(_is_stranger, callbacks))
         if self.by_hand:
             return
         restores = any(isinstance(one, keras.callbacks.BackupAndRestore) for one in callbacks)
@@ -164,9 +174,11 @@ class Session:
         self._set_initial_epoch(epoch)
         if epoch > 0 and steps_taken(self.model) == 0:
             warnings.warn(
-                f"Run {self.run.name} continues at epoch {epoch}, but the model has not been trained: "
-                f"its optimizer has taken no step. Load a checkpoint before fit, or add "
-                f"BackupAndRestore to the callbacks.",
+                f"Run {self.run.name} continues at epoch {epoch}, but the model's optimizer has taken no "
+                f"step. If its weights are new, load a checkpoint before fit, or add BackupAndRestore to "
+                f"the callbacks. If they were loaded, the optimizer's state was not: build the optimizer "
+                f"before load_weights (model.optimizer.build(model.trainable_variables)), or load the "
+                f"whole model.",
                 stacklevel=2,
             )
 
@@ -185,10 +197,21 @@ class Session:
         self._make_room(epoch)
         if self.run.trained.last_epoch is None and epoch != self.run.first_epoch:
             self.run.rewind(epoch)
+        self.epochs.count_from(self._steps_before(epoch))
         if self.resuming:
             self._restore_rate()
             for one in self.members:
                 one.tracker_resume(epoch)
+
+    def _steps_before(self, epoch: int) -> int:
+        """Return how many training batches the run had done before an epoch."""
+        earlier = {at: steps for at, steps in self.run.trained.steps.items() if at <= epoch}
+        if earlier:
+            return earlier[max(earlier)]
+        if self.run.attempt == 1:
+            return 0
+        # A run that was recorded without a count has the optimizer's.
+        return self.run.steps_done() or (steps_taken(self.model) or 0 if self.resuming else 0)
 
     def _make_room(self, epoch: int) -> None:
         """Let a second `fit` of one run supersede the epochs it repeats, rather than add to them."""
@@ -213,6 +236,7 @@ class Session:
             self.epochs.complete()
             if self.epochs.current is None:
                 self._begin_at(epoch)
+            self._take_back_stop()
             self.epochs.begin(epoch)
         self.epochs.watch(callback)
 
@@ -236,14 +260,31 @@ class Session:
     @contextmanager
     def epoch_end(self, epoch: int, logs: dict[str, Any] | None, callback: Any) -> Iterator[None]:
         """Around a callback's ``on_epoch_end``: the first one records the epoch, the last completes it."""
-        if self.is_open and self.epochs.end(epoch, logs):
+        if self.is_open and self._repeats(epoch, callback):
+            self.epochs.complete()
+            self.run.rewind(epoch)
+            self.epochs.repeat()
+            self._judged.clear()
+        self._judged.add(id(callback))
+        if self.is_open and self.epochs.end(epoch, logs, self._counted):
+            self._judged = {id(callback)}
             self.run.trained.last_epoch = epoch
+            if self.epochs.steps is not None:
+                self.run.trained.steps[epoch + 1] = self.epochs.steps
             if self._unbuilt and getattr(self.model, "built", False):
                 self._unbuilt = False
                 self.run.capture(**size(self.model))
         yield
         if self.members and self.members[-1] is callback:
             self.epochs.complete()
+
+    def _repeats(self, epoch: int, callback: object) -> bool:
+        """Say whether a loop by hand trains an epoch again: it may number all of them 0."""
+        return self.by_hand and epoch == self.epochs.written and id(callback) in self._judged
+
+    def _counted(self) -> int | None:
+        counts = (one.tracker_steps() for one in self.members)
+        return next((steps for steps in counts if steps is not None), None)
 
     def decide(
         self,
@@ -265,6 +306,13 @@ class Session:
         self._stopped = True
         self.run.note_stop(reason)
 
+    def _take_back_stop(self) -> None:
+        """Forget a stop after which training continues."""
+        # Keras never lowers the flag: a loop by hand that passes over it does so to its end.
+        self._heeds_stops = not (self.by_hand and getattr(self.model, "stop_training", False))
+        self._stopped = False
+        self.run.note_stop(None)
+
     # How it ends
 
     def leave(self) -> None:
@@ -280,7 +328,7 @@ class Session:
         try:
             if error is None:
                 self.epochs.complete()
-                self._note_unexplained_stop()
+                self._judge_stop()
             else:
                 self.epochs.amend()
         except BaseException as raised:
@@ -294,8 +342,12 @@ class Session:
                 self.run.finish()
             self._claim.release()
 
-    def _note_unexplained_stop(self) -> None:
-        if not self._stopped and getattr(self.model, "stop_training", False):
+    def _judge_stop(self) -> None:
+        """Note a stop of which nobody said why, and forget one that another callback has undone."""
+        stopped = bool(getattr(self.model, "stop_training", self._stopped))
+        if self._stopped and not stopped and self.epochs.current is not None and not self.by_hand:
+            self._take_back_stop()
+        elif stopped and not self._stopped and self._heeds_stops:
             by = "a callback that is not recorded"
             self.run.note_stop(reasons.stop_was_set(by, self.epochs.current))
 
@@ -322,6 +374,39 @@ class Session:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
             one.tracker_leave()
+
+
+def _is_stranger(callback: Any) -> bool:
+    if isinstance(callback, (Member, CallbackList, History, ProgbarLogger)):
+        return False
+    own = "on_epoch_end" in callback.__dict__
+    return own or type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
+
+
+class _Unbegun:
+    """Owns the run of a `fit` that raised before it began."""
+
+    def is_left(self) -> bool:
+        """Say no: it ends where it is made."""
+        return False
+
+    def close_left(self) -> None:
+        """Leave it to `record_unbegun`."""
+
+
+def record_unbegun(
+    fit: Fit, start: Mapping[str, Any], params: Mapping[str, Any] | None, error: BaseException
+) -> None:
+    """Record a `fit` that raised before its callbacks began; an enclosing run is left as it is."""
+    owner = _Unbegun()
+    claim = tracker.claim_run(owner, "TrackerCallback", **start)
+    if claim.started:
+        claim.run.capture(**facts(fit.model, params, fit.arguments or {}))
+        if claim.run.attempt > 1:
+            claim.run.withdraw(error)
+        else:
+            claim.run.fail(error)
+    claim.release()
 
 
 def _end_dropped(claim: tracker.Claim[tracker.Run]) -> None:

@@ -6,21 +6,42 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
+import tracker
+
 
 def number(value: Any) -> float | None:
     """Return a scalar, or an array or tensor of one element, as a float; None for anything else."""
-    if value is None or isinstance(value, (str, bytes)):
-        return None
     try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None if value is None else tracker.numbers({"value": _held(value)})["value"]
+    except tracker.BadValue:
         return None
 
 
 def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Return the entries of ``logs`` that are one number each; Keras lets callbacks add anything."""
-    found = {str(name): number(value) for name, value in (logs or {}).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    return tracker.numbers(
+        {str(name): _held(value) for name, value in (logs or {}).items() if is_number(value)}
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is one number: a scalar, or an array or tensor of one element."""
+    try:
+        tracker.ready_number(_held(value), "value")
+    except tracker.BadValue:
+        return False
+    return True
+
+
+def arrays(logs: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the entries that are arrays or lists of several numbers, or of none."""
+    return [
+        str(name)
+        for name, value in (logs or {}).items()
+        if (hasattr(value, "shape") or isinstance(value, (list, tuple))) and not is_number(value)
+    ]
 
 
 def same(a: float | None, b: float | None) -> bool:
@@ -37,10 +58,7 @@ def optimizer_rate(optimizer: Any) -> float | None:
     """Return an optimizer's learning rate now; None where it has none or several optimizers."""
     if optimizer is None or hasattr(optimizer, "optimizers"):
         return None
-    try:
-        return float(optimizer.learning_rate)
-    except (AttributeError, TypeError, ValueError):
-        return None
+    return number(_held(getattr(optimizer, "learning_rate", None)))
 
 
 def set_learning_rate(model: Any, rate: float | None) -> None:
@@ -56,10 +74,10 @@ def set_learning_rate(model: Any, rate: float | None) -> None:
 
 def steps_taken(model: Any) -> int | None:
     """Return how many steps the optimizer has taken; None where it does not say."""
-    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
-    if iterations is None:
-        return None
-    try:
-        return int(iterations)
-    except (TypeError, ValueError):
-        return None
+    iterations = number(_held(getattr(getattr(model, "optimizer", None), "iterations", None)))
+    return None if iterations is None else int(iterations)
+
+
+def _held(variable: Any) -> Any:
+    """Return what a Keras variable holds; anything else as it is."""
+    return variable.value if isinstance(variable, keras.Variable) else variable

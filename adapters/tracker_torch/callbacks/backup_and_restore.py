@@ -52,10 +52,10 @@ class BackupAndRestore(Callback):
     ) -> None:
         if not str(backup_dir):
             raise BadValue("backup_dir is empty: pass a folder for this training alone.")
-        self.backup_dir = Path(backup_dir)
+        self.backup_dir = Path(backup_dir).expanduser()
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self.trigger = Trigger(save_freq)
-        self.batch_hooks = self.trigger.by_step
+        self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"
@@ -73,7 +73,10 @@ class BackupAndRestore(Callback):
         try:
             if distributed.share(self.path.is_file() or self.previous.is_file()):
                 self._restore(self._read())
-            elif not self.loop.restored and distributed.share(self.run.first_epoch) > 0:
+            elif (
+                not (self.loop.restored or self.loop.is_next_phase)
+                and distributed.share(self.run.first_epoch) > 0
+            ):
                 self._begin_again()
         except TrackerError as error:
             # Nothing was trained: the run stays what it was.
@@ -123,7 +126,9 @@ class BackupAndRestore(Callback):
             cut_off += elsewhere
         for path in cut_off:
             path.unlink(missing_ok=True)
-        if self.ended.is_file() and self.ended.read_text() != self.run.id:
+        if (self.ended.is_file() and self.ended.read_text() != self.run.id) or (
+            self.ended.is_file() and self.loop.is_next_phase
+        ):
             self._delete()
         self.ended.unlink(missing_ok=True)
 
@@ -143,6 +148,7 @@ class BackupAndRestore(Callback):
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
+        loop.note_settings()
         for part in serialization.PARTS:
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
@@ -151,13 +157,16 @@ class BackupAndRestore(Callback):
                 f"To continue that run pass resume={payload['run']!r}; to begin anew, delete the folder."
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
+        loop.phase_begin = payload.get("phase_begin", 0)
+        loop.took_back(serialization.PARTS, payload.get("settings"))
         batch = payload["batch"]
         # A loop of one's own cannot pass over batches.
         begins_again = batch is not None and payload["position"]["began"] is None
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
-        loop.position.load(payload["position"], batch)
+        positions = payload.get("positions") or [payload["position"]]
+        loop.position.load(positions[min(distributed.rank(), len(positions) - 1)], batch)
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
         if begins_again:
             saved.pop("BaseLogger", None)
@@ -195,7 +204,9 @@ class BackupAndRestore(Callback):
             "rng": distributed.gather(serialization.rng_state()),
             "batch": batch,
             "run": self.run.id,
-            "position": self.loop.position.as_dict(),
+            "positions": (positions := distributed.gather(self.loop.position.as_dict())),
+            "position": positions[0],
+            "phase_begin": self.loop.phase_begin,
             "callbacks": self._remembered(),
         }
         if not self.loop.main:

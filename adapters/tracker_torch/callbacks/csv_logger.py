@@ -26,7 +26,7 @@ class CSVLogger(Callback):
     order = 2
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
-        self.filename = Path(filename)
+        self.filename = Path(filename).expanduser()
         self.sep = separator
         self.append = append
         self._log = CSVLog(self.filename, separator)

@@ -31,7 +31,7 @@ class History(Callback):
         self.epoch = []
         if carried:
             self.epoch, self.history = list(carried["epoch"]), dict(carried["history"])
-        elif distributed.share(self.run.first_epoch):
+        elif not self.loop.is_next_phase and distributed.share(self.run.first_epoch):
             self.epoch, self.history = distributed.share(
                 (self.run.epochs_done(), self.run.history())
             )

@@ -12,7 +12,7 @@ from tracker_torch.callback import Callback, Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.state import checkpoint_file, serialization
-from tracker_torch.state.path_template import FileName
+from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
 
 
@@ -88,10 +88,11 @@ class ModelCheckpoint(Callback):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.keep = save_freq, rank.keep
         self.save_last, self.save_on_exception = save_last, save_on_exception
-        self.batch_hooks = self.trigger.by_step
+        self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.state = self.rule.initial()
         self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
-        self._saved_step: int | None = None
+        self._saved: tuple[int, int] | None = None
+        self._named = self._warned = False
 
     @property
     def needs_model(self) -> bool:
@@ -122,7 +123,8 @@ class ModelCheckpoint(Callback):
         saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
         self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
         self.kept.load(saved)
-        self._saved_step = None
+        self._saved = None
+        self._named, self._warned = self.loop.epoch > 0 or self.run.first_epoch > 0, False
         if self.loop.main:
             self.kept.prune(self.run, self._pruned)
 
@@ -137,8 +139,8 @@ class ModelCheckpoint(Callback):
             self._consider(epoch, logs or {}, None)
 
     def on_exception(self, error: BaseException) -> None:
-        """Leave the state behind, unless this step was saved already."""
-        unsaved = self._saved_step != self.loop.step and not self.run.finished
+        """Leave the state behind, unless nothing was trained since the last save."""
+        unsaved = self.loop.has_trained_since(self._saved) and not self.run.finished
         if self.save_on_exception and unsaved and self.loop.main:
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
@@ -147,7 +149,7 @@ class ModelCheckpoint(Callback):
                 reason=reason,
                 epoch=self.loop.epoch,
                 path=path,
-                state=self._saved(),
+                state=self._memory(),
                 cause="exception",
             )
 
@@ -156,7 +158,17 @@ class ModelCheckpoint(Callback):
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value, logs)
-        path = self._path(epoch, batch, logs) if verdict.save else None
+        path = None
+        if verdict.save:
+            try:
+                path = self._path(epoch, batch, logs)
+            except MissingMetric as error:
+                # Once there was a name, an epoch without that metric is not a mistake in it.
+                if not self._named:
+                    raise
+                verdict = replace(verdict, verdict="skipped", reason=str(error))
+                after = self.state
+                self._warn_of_no_name(str(error))
         if path is not None and (refusal := self.kept.refuses(path, value, epoch)):
             verdict, path = replace(verdict, verdict="skipped", reason=refusal), None
         self._tell(epoch, path, verdict)
@@ -175,15 +187,22 @@ class ModelCheckpoint(Callback):
             verdict.verdict,
             **verdict.as_decision(),
             path=saved,
-            state=self._saved(),
+            state=self._memory(),
             cause=None if trouble is None else "not-written",
         )
         self._keep_last(saved, batch)
         self.kept.prune(self.run, self._pruned)
 
+    def _warn_of_no_name(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self.loop.warn(f"{why} Epochs without it are not saved; this is not repeated.")
+
     def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
-        return self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
+        path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
+        self._named = True
+        return path
 
     def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
         """Save; return where, or what was in the way."""
@@ -202,7 +221,7 @@ class ModelCheckpoint(Callback):
             step=self.loop.step,
             **facts,
         )
-        self._saved_step = self.loop.step
+        self._saved = self.loop.progress
         return path
 
     def _dump(self, file: Path, batch: int | None) -> None:
@@ -225,14 +244,14 @@ class ModelCheckpoint(Callback):
                 self.loop.forgive(error, self, f"the link {path} could not be made")
 
     def _pruned(self, path: Path, **facts: Any) -> None:
-        self.decide("pruned", **facts, path=path, state=self._saved())
+        self.decide("pruned", **facts, path=path, state=self._memory())
 
-    def _saved(self) -> dict[str, Any]:
+    def _memory(self) -> dict[str, Any]:
         return self.state.as_dict() | self.kept.as_dict()
 
     def get_state(self) -> dict[str, Any]:
         """Return the best and the files."""
-        return {"state": self._saved()}
+        return {"state": self._memory()}
 
     def _tell(self, epoch: int, path: Path | None, verdict: policies.Verdict) -> None:
         if not self.verbose:

@@ -48,7 +48,7 @@ class TensorBoard(Callback):
         *,
         example: Any = None,
     ) -> None:
-        self.log_dir = Path(log_dir)
+        self.log_dir = Path(log_dir).expanduser()
         self.trigger = Trigger(1 if update_freq == "batch" else update_freq, name="update_freq")
         self.histograms = Trigger("epoch", histogram_freq, epochs_name="histogram_freq")
         self.write_images, self.write_steps_per_second = write_images, write_steps_per_second

@@ -53,6 +53,9 @@ class Batches:
         self._open: int | None = None
         self._broken_off = False
         self._logged_before_break: dict[str, Any] | None = None
+        # The epoch whose walk is under way, and whether one within it has come to its end.
+        self._walking: int | None = None
+        self._inner_ended = self._told = False
 
     @property
     def step(self) -> int:
@@ -60,9 +63,13 @@ class Batches:
         return self._hooks.step + self._broken_off
 
     def train(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """Yield the batches of ``loader``; each is a step."""
-        self.close_batch()
+        """Yield the batches of ``loader``; each is a step, but for a walk within another."""
         hooks = self._hooks
+        if self._open is not None and not self._broken_off and self._walking == hooks.epoch:
+            yield from self._within(loader)
+            return
+        self.close_batch()
+        self._walking = hooks.epoch
         begins = hooks.hears("on_train_batch_begin")
         heard = self._every or hooks.hears("on_train_batch_end")
         walk = hooks.position.walk(loader, hooks.warn)
@@ -74,6 +81,7 @@ class Batches:
                 if heard:
                     self.logged = {}
                 self._open = number
+                self._inner_ended = False
                 yield batch
                 if heard:
                     self.close_batch()
@@ -86,10 +94,26 @@ class Batches:
                     if flags.get("stop_training") and not several():
                         return
         except GeneratorExit:
+            # A `zip` whose second loader is shorter has taken one from the first for nothing.
+            if self._inner_ended:
+                self._open = None
             # By `break` or by an error, nobody can tell here: see `close_batch`.
             self._broken_off = self._open is not None
             self._logged_before_break, self.logged = self.logged, None
             raise
+
+    def _within(self, loader: Iterable[Any]) -> Iterator[Any]:
+        """Yield the batches of a loader that is walked over together with another: those are no steps of their own."""
+        if not self._told:
+            self._told = True
+            self._hooks.warn(
+                "two batches() at once: the steps are the batches of the first, and a backup in the middle "
+                "of an epoch knows the place in that one only. Walk over both in one: "
+                "training.batches(zip(first, second))."
+            )
+        self._hooks.position.meet(loader)
+        yield from loader
+        self._inner_ended = True
 
     def test(self, loader: Iterable[Any]) -> Iterator[Any]:
         """Yield the batches of ``loader``, which are not steps; what is logged in them belongs to no training batch."""

@@ -44,9 +44,6 @@ def set_all_rates(optimizers: Any, rates: Mapping[str, Sequence[float]] | None) 
                 group["lr"] = rate
 
 
-def logged(optimizers: Any) -> dict[str, float]:
-    """Return each optimizer's first rate under Keras' names: ``learning_rate``, or with ``_<name>``."""
-    return {
-        f"learning_rate_{name}" if name else "learning_rate": float(optimizer.param_groups[0]["lr"])
-        for name, optimizer in named(optimizers).items()
-    }
+def logged_name(optimizer: str) -> str:
+    """Return the name that an optimizer's rate is logged by, Keras' one: ``learning_rate``, or with ``_<name>``."""
+    return f"learning_rate_{optimizer}" if optimizer else "learning_rate"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tracker import Run
@@ -36,7 +36,10 @@ class Loop(Protocol):
     first_epoch: int
     main: bool
     restored: bool
+    is_next_phase: bool
+    phase_begin: int
     lacking: frozenset[str]
+    settings: dict[str, Any]
     position: Position
     rates: dict[str, float]
     stop_training: bool
@@ -54,8 +57,21 @@ class Loop(Protocol):
         """Whether training has begun, has not ended, and is still driven by somebody."""
 
     @property
+    def progress(self) -> tuple[int, int]:
+        """How far training is: batches that were counted, and steps of the optimizers."""
+
+    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
+        """Whether anything may have been trained since `progress` was ``before``."""
+
+    @property
     def has_its_rates(self) -> bool:
         """Whether the learning rates came back with the optimizer."""
+
+    def note_settings(self) -> None:
+        """Note what the script says of optimizers and schedulers, before anything is restored."""
+
+    def took_back(self, parts: Iterable[str], settings: Mapping[str, Any] | None) -> None:
+        """Note that these parts came back, with the settings that their training began with."""
 
     def stop(self, reason: str) -> None:
         """End training, for a reason that is kept with the run."""

@@ -49,6 +49,11 @@ class Ownership:
         return self._held
 
     @property
+    def started(self) -> bool:
+        """Whether the run was started for this training."""
+        return self._claim is not None and self._claim.started
+
+    @property
     def has_ended(self) -> bool:
         """Whether the run has ended."""
         return self._claim is not None and self._claim.run.finished
@@ -74,11 +79,8 @@ class Ownership:
             started = self._claim.started
             self._claim = self._claim_run(run=self._claim.run)
             self._claim.started = started
-        elif self._start is not None and self._given is None and tracker.active_run() is None:
-            self._claim = self._claim_run(run=self._start(recording=self._recording))
-            self._claim.started = True
         else:
-            self._claim = self._claim_run(run=self._given, **self._arguments)
+            self._claim = self._claim_run(run=self._given, start=self._start, **self._arguments)
         self._held = True
         return self._claim.notes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,11 @@ class _Resumed:
     done: int
     finished: list[int]
     length: int | None
+    epoch_began: dict[str, Any] | None = None
+    """The generators at the beginning of the epoch, and as each finished walk began and ended."""
+    walks: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    middle: dict[str, Any] | None = None
+    """The generators where the backup was taken."""
 
 
 class Position:
@@ -30,28 +35,34 @@ class Position:
     sampler, batch sampler or the sampler within that) continues where that one was; others draw from
     torch's global generator, which a backup keeps anyway. After a backup in the middle of an epoch,
     the batches that were done are read and passed over, with the generators as they were when that
-    epoch began. An epoch may walk over several loaders, one after the other.
+    epoch began: what its body draws before the first batch, such as a permutation, is the same
+    again. An epoch may walk over several loaders, one after the other.
 
     Attributes:
         watch_batches: whether there are backups in the middle of epochs.
         in_epoch: whether such a backup was restored.
+        was_walked: whether the epoch at hand has walked over a loader.
     """
 
     def __init__(self) -> None:
         self._generators: list[torch.Generator] = []
         self._saved_states: list[Any] = []
         self._began: dict[str, Any] | None = None
+        self._epoch_began: dict[str, Any] | None = None
+        self._walks: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._taken: list[int] = []
         self._length: int | None = None
         self._resumed: _Resumed | None = None
         self._start: tuple[int, int] | None = None
-        self.watch_batches = self.in_epoch = False
+        self.watch_batches = self.in_epoch = self.was_walked = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the generators' states, now and when the walk began, the epoch's first step and walks."""
         return {
             "generators": self._states(),
             "began": self._began,
+            "epoch_began": self._epoch_began,
+            "walks": list(self._walks),
             "start": self._start,
             "taken": list(self._taken),
             "length": self._length,
@@ -60,8 +71,16 @@ class Position:
     def begin(self, epoch: int, step: int) -> None:
         """Note how many steps were done when an epoch began; one that continues in the middle keeps its own."""
         self._taken = []
-        if self._resumed is None:
+        self.was_walked = False
+        resumed = self._resumed
+        if resumed is None:
             self._start = (epoch, step)
+        if resumed is not None and resumed.epoch_began is not None:
+            resumed.middle = self._now()
+            self._set(**resumed.epoch_began)
+            self._epoch_began, self._walks = resumed.epoch_began, []
+        elif self.watch_batches:
+            self._epoch_began, self._walks = self._now(), []
 
     def first_step(self, epoch: int) -> int | None:
         """Return how many steps were done when ``epoch`` began; None where its beginning is not known."""
@@ -72,7 +91,10 @@ class Position:
         self._saved_states, self.in_epoch = list(saved["generators"]), batch is not None
         if batch is not None and saved["began"] is not None:
             finished = list(saved.get("taken", ())[:-1])
-            self._resumed = _Resumed(saved["began"], batch, finished, saved.get("length"))
+            self._resumed = _Resumed(
+                saved["began"], batch, finished, saved.get("length"), saved.get("epoch_began"),
+                [(begin, end) for begin, end in saved.get("walks", ())],
+            )  # fmt: skip
             self._start = saved.get("start")
 
     def walk(self, loader: Any, warn: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
@@ -82,7 +104,8 @@ class Position:
             loader: what to walk over.
             warn: told where it is not the loader of the backup, whose data then begins again.
         """
-        self._meet(loader)
+        self.was_walked = True
+        self.meet(loader)
         if self._resumed is not None and self._resumed.finished:
             return self._pass_over(loader, self._resumed.finished.pop(0))
         resumed, self._resumed = self._resumed, None
@@ -99,23 +122,32 @@ class Position:
             return self._counted(self._go_on(loader, resumed), resumed.done)
         if not self.watch_batches:
             return enumerate(loader)
-        self._began = {"rng": serialization.rng_state(), "generators": self._states()}
+        self._began = self._now()
         self._length = known
         return self._counted(enumerate(loader), 0)
 
     def _go_on(self, loader: Any, resumed: _Resumed) -> Iterator[tuple[int, Any]]:
-        now, states = serialization.rng_state(), self._states()
-        self._set(resumed.began["rng"], resumed.began["generators"])
+        # The loader's own are where the backup left them.
+        now = {**(resumed.middle or self._now()), "generators": self._states()}
+        self._set(**resumed.began)
         batches = enumerate(loader)
         _drop(batches, resumed.done)
-        self._set(now, states)
+        self._set(**now)
         return batches
 
     def _pass_over(self, loader: Any, taken: int) -> Iterator[tuple[int, Any]]:
         """Read what a finished walk took; the generators stay where they are."""
-        now, states = serialization.rng_state(), self._states()
+        now, resumed = self._now(), self._resumed
+        number = len(self._taken)
+        known = resumed is not None and number < len(resumed.walks)
+        if resumed is not None and known:
+            self._set(**resumed.walks[number][0])
         _drop(iter(loader), taken)
-        self._set(now, states)
+        if resumed is not None and known:
+            self._set(resumed.walks[number][1]["rng"], now["generators"])
+            self._walks.append(resumed.walks[number])
+        else:
+            self._set(**now)
         self._taken.append(taken)
         return iter(())
 
@@ -123,11 +155,14 @@ class Position:
         """Note how many batches this walk has taken, after the ``done`` that it passed over."""
         taken, walk = self._taken, len(self._taken)
         taken.append(done)
+        began = self._began
         for number, batch in batches:
             taken[walk] = number + 1
             yield number, batch
+        if began is not None:
+            self._walks.append((began, self._now()))
 
-    def _meet(self, loader: Any) -> None:
+    def meet(self, loader: Any) -> None:
         """Note the loader's own generators, and give each the state it had when it was backed up."""
         batches = getattr(loader, "batch_sampler", None)
         samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
@@ -140,12 +175,15 @@ class Position:
                 if self._saved_states:
                     generator.set_state(self._saved_states.pop(0))
 
+    def _now(self) -> dict[str, Any]:
+        return {"rng": serialization.rng_state(), "generators": self._states()}
+
     def _states(self) -> list[Any]:
         return [generator.get_state() for generator in self._generators]
 
-    def _set(self, rng: Mapping[str, Any], states: list[Any]) -> None:
+    def _set(self, rng: Mapping[str, Any], generators: list[Any]) -> None:
         serialization.set_rng_state(rng)
-        for generator, saved in zip(self._generators, states, strict=False):
+        for generator, saved in zip(self._generators, generators, strict=False):
             generator.set_state(saved)
 
 

@@ -61,13 +61,14 @@ def _optimizer(optimizer: Any) -> dict[str, Any]:
     return {
         "class": _class(optimizer),
         "groups": [
-            {"parameters": len(group["params"]), **_settings(group)}
+            {"parameters": len(group["params"]), **group_settings(group)}
             for group in optimizer.param_groups
         ],
     }
 
 
-def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+def group_settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a group of parameters that are numbers, text, or lists of them."""
     settings: dict[str, Any] = {}
     for name, value in group.items():
         if isinstance(value, torch.Tensor) and value.numel() == 1:

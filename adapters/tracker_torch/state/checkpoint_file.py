@@ -38,6 +38,12 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> No
         )
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from error
+    # What the format, or its library, has no place for: extra states, sparse and complex tensors, views.
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise OSError(
+            f"{path} could not be written: a .safetensors file does not take all of this model's state "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). A .pt file does"
+        ) from error
 
 
 def load_checkpoint(
@@ -128,7 +134,7 @@ def _payload(path: Path) -> dict[str, Any]:
 
 def _verified(source: str | Path | Checkpoint) -> Path:
     if not isinstance(source, Checkpoint):
-        return Path(source)
+        return Path(source).expanduser()
     path = Path(source.path)
     # Who moved the file may have put a link in its place.
     present = inspect_file(path.resolve())

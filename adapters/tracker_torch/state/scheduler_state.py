@@ -38,6 +38,17 @@ def settings(state: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def all_settings(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of nested schedulers as well: ``0.gamma``, ``1.T_max``."""
+    found = settings(state)
+    inner = state.get("_schedulers")
+    if isinstance(inner, (list, tuple)):
+        for number, nested in enumerate(inner):
+            if isinstance(nested, Mapping):
+                found |= {f"{number}.{name}": item for name, item in all_settings(nested).items()}
+    return found
+
+
 def moved(before: Any, now: Any) -> Any:
     """Return what of the state ``now`` is not as ``before``, nested states of schedulers included."""
     if isinstance(before, dict) and isinstance(now, dict):

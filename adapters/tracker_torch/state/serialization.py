@@ -178,7 +178,13 @@ def set_rng_state(states: Mapping[str, Any]) -> None:
 def collect(loop: Any) -> dict[str, Any]:
     """Return what a training continues from: models, optimizers, scheduler, scaler, RNG, epoch, step."""
     payload = {part: state_of(getattr(loop, part)) for part in PARTS}
-    return {FORMAT: VERSION, **payload, "rng": rng_state(), **place(loop)}
+    return {
+        FORMAT: VERSION,
+        **payload,
+        "rng": rng_state(),
+        **place(loop),
+        "settings": loop.settings,
+    }
 
 
 def place(loop: Any, **more: Any) -> dict[str, Any]:

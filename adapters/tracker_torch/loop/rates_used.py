@@ -1,0 +1,104 @@
+"""The learning rates that an epoch was trained with, whoever changes them and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tracker_torch.loop.learning_rate import logged_name
+from tracker_torch.state.serialization import named
+
+_Rates = list[Any]
+"""One for each parameter group; some are tensors."""
+
+
+class RatesUsed:
+    """Notes the rates of every optimizer step: the first and the last of an epoch.
+
+    A rate that is read when the epoch ends may be the next epoch's: many loops step their scheduler
+    before they log. In an epoch without an optimizer step the rates are those that it began with.
+
+    Attributes:
+        updates: how many steps the optimizers have made while they were watched.
+    """
+
+    def __init__(self) -> None:
+        self.updates = 0
+        self._optimizers: dict[str, Any] = {}
+        self._at_begin: dict[str, _Rates] = {}
+        self._first: dict[str, _Rates] = {}
+        self._last: dict[str, _Rates] = {}
+        self._hooks: list[Any] = []
+
+    def watch(self, optimizers: Any) -> None:
+        """Note every step of these optimizers from now on, until `release`."""
+        self.release()
+        self._optimizers = dict(named(optimizers))
+        for name, optimizer in self._optimizers.items():
+            if hasattr(optimizer, "register_step_pre_hook"):
+                self._hooks.append(optimizer.register_step_pre_hook(self._note_of(name)))
+        self.begin()
+
+    def release(self) -> None:
+        """Watch no longer."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self._first, self._last = {}, {}
+        self._at_begin = {
+            name: [_copied(group["lr"]) for group in optimizer.param_groups]
+            for name, optimizer in self._optimizers.items()
+        }
+
+    def first(self) -> dict[str, list[float]]:
+        """Return the rates of the epoch's first step, by optimizer and group; one alone has the name ``""``."""
+        return self._read(self._first)
+
+    def last(self) -> dict[str, list[float]]:
+        """Return those of its last step."""
+        return self._read(self._last)
+
+    def by_group(self) -> dict[str, tuple[float, float]]:
+        """Return the first and the last rate of each group, by its name or number."""
+        first, last = self.first(), self.last()
+        found = {}
+        for name, optimizer in self._optimizers.items():
+            groups = zip(optimizer.param_groups, first[name], last[name], strict=False)
+            for number, (group, begin, end) in enumerate(groups):
+                label = str(group.get("name", number))
+                found[f"{name}.{label}" if name else label] = begin, end
+        return found
+
+    def logged(self) -> dict[str, float]:
+        """Return each optimizer's first group's, by the name it is logged by."""
+        return {logged_name(name): rates[0] for name, rates in self.last().items() if rates}
+
+    def _read(self, noted: Mapping[str, _Rates]) -> dict[str, list[float]]:
+        return {
+            name: [float(rate) for rate in noted.get(name, self._at_begin.get(name, ()))]
+            for name in self._optimizers
+        }
+
+    def _note_of(self, name: str) -> Any:
+        def note(optimizer: Any, args: Any, kwargs: Any) -> None:
+            # A compiled step would be compiled again for every new rate.
+            if torch.compiler.is_compiling():
+                return
+            self.updates += 1
+            rates = self._last[name] = [_copied(group["lr"]) for group in optimizer.param_groups]
+            if name not in self._first:
+                self._first[name] = rates
+
+        return note
+
+
+def _copied(rate: Any) -> Any:
+    """Return a rate that stays what it is: one in a tensor is changed in place."""
+    if rate.__class__ is float or not isinstance(rate, torch.Tensor):
+        return rate
+    return rate.detach().clone()

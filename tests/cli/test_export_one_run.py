@@ -1,0 +1,51 @@
+"""``tracker export RUN --csv``: each name once, and nothing that nobody logged."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import pytest
+
+import tracker
+
+
+def record(fit: list[dict[str, float]]) -> None:
+    with tracker.start_run(name="a") as run:
+        for epoch, metrics in enumerate(fit):
+            run.log_epoch(epoch, metrics)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "header"),
+    [
+        ({"loss": 1, "acc": 0, "epoch": 7}, ["epoch", "acc", "metrics.epoch", "loss"]),
+        ({"epoch": 7}, ["epoch", "metrics.epoch"]),
+        ({"val_loss": 1, "loss": 0, "Epoch": 7}, ["epoch", "Epoch", "loss", "val_loss"]),
+        ({"loss": 1}, ["epoch", "loss"]),
+    ],
+)
+def test_names_stand_once_in_the_header_and_nobody_logged_is_not_there(
+    metrics: dict[str, float], header: list[str], cli: Any
+) -> None:
+    record([metrics, {}])
+    names, first, second = csv.reader(cli("export", "a").stdout.splitlines())
+    assert names == header
+    assert "7.0" in first or "epoch" not in str(metrics).lower()
+    assert second == ["1", *["NA"] * (len(header) - 1)]
+
+
+def test_only_a_run_that_keras_trained_has_its_empty_columns(cli: Any) -> None:
+    record([{"loss": 1.0, "epoch": 3.0}])
+    with tracker.start_run(name="fit") as run:
+        run.capture(keras={"version": "3.15.1", "backend": "torch"}, fit={"epochs": 1})
+        run.log_epoch(0, {"loss": 1.0, "epoch": 3.0})
+    with tracker.start_run(name="torch") as run:
+        run.capture(torch={"version": "2.13"}, fit={"keras": 1})
+        run.log_epoch(0, {"loss": 1.0})
+    heads = {name: cli("export", name).stdout.splitlines()[0] for name in ("a", "fit", "torch")}
+    assert heads == {
+        "a": "epoch,metrics.epoch,loss",
+        "fit": "epoch,metrics.epoch,loss,val_epoch,val_loss",
+        "torch": "epoch,loss",
+    }

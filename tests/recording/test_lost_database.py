@@ -1,0 +1,209 @@
+"""The database is deleted, or replaced by an older one, while a run is recorded: nothing pending is stuck."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import tracker
+from tracker.storage.spool import read_file
+
+TRAINING = """
+import os, sys, tracker
+run = tracker.start_run("digits", "held", params={"lr": 0.1})
+run.log_epoch(0, {"loss": 1.0})
+print("ready", flush=True)
+for line in sys.stdin:
+    if line == "end\\n":
+        run.finish()
+        print("ended", flush=True)
+        break
+    epoch = int(line)
+    run.log({"grad": epoch / 2}, step=epoch)
+    run.log_epoch(epoch, {"loss": 1.0 / epoch})
+    print("recorded", flush=True)
+os._exit(9)
+"""
+
+
+def cli(*words: str) -> Any:
+    from tracker.cli import program
+
+    return CliRunner().invoke(program, list(words), catch_exceptions=False)
+
+
+class Training:
+    """A process that records a run, and does what it is told."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        assert process.stdout.readline() == "ready\n"
+
+    def tell(self, *lines: str) -> None:
+        for line in lines:
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+            self._process.stdout.readline()
+
+    def die(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture
+def training(script: Any, folder: Path) -> Training:
+    tracker.start_run(name="before").finish()
+    shutil.copytree(".tracker", "older")
+    return Training(script(TRAINING, stdin=-1))
+
+
+def put_back_the_older_one() -> None:
+    for name in ("tracker.db-wal", "tracker.db-shm"):
+        Path(".tracker", name).unlink(missing_ok=True)
+    Path(".tracker/tracker.db").unlink(missing_ok=True)
+    with (
+        closing(sqlite3.connect("older/tracker.db")) as source,
+        closing(sqlite3.connect(".tracker/new.db")) as copy,
+    ):
+        source.backup(copy)
+    Path(".tracker/new.db").rename(".tracker/tracker.db")
+
+
+def epochs_of(run: str) -> list[tuple[int, float]]:
+    frame = tracker.epochs(run)
+    return list(zip(frame["epoch"], frame["loss"], strict=True))
+
+
+def test_a_deleted_database_is_told_and_the_run_restored(training: Training) -> None:
+    shutil.rmtree(".tracker")
+    training.tell("1", "2", "end")
+    training.die()
+    listed = cli("runs", "list")
+    assert "No runs in" in listed.stderr
+    assert "pending records of runs that this database has lost (held)" in listed.stderr
+    doctor = cli("db", "doctor")
+    assert doctor.exit_code == 1
+    assert "there is no database yet" in doctor.stdout
+    assert "records in 1 file" in doctor.stdout
+    assert cli("db", "doctor", "--fix").exit_code == 0
+    assert cli("db", "doctor").exit_code == 0
+    row = tracker.runs().iloc[0]
+    assert (row["name"], row["experiment"], row["status"]) == ("held", "digits", "finished")
+    assert epochs_of("held") == [(1, 1.0), (2, 0.5)]
+    assert tracker.metrics("held")["value"].tolist() == [0.5, 1.0]
+    assert row["grad"] == 0.5
+    assert cli("runs", "list").stderr == ""
+
+
+def test_an_older_backup_gets_the_run_when_the_next_one_starts(training: Training) -> None:
+    shutil.rmtree(".tracker")
+    training.tell("1")
+    training.die()
+    put_back_the_older_one()
+    tracker.start_run(name="next").finish()
+    assert set(tracker.runs()["name"]) == {"before", "held", "next"}
+    assert tracker.runs("name = 'held'")["status"].tolist() == ["lost"]
+    assert epochs_of("held") == [(1, 1.0)]
+    assert cli("db", "doctor").exit_code == 0
+
+
+def test_a_living_process_goes_on_in_the_database_that_took_the_place(training: Training) -> None:
+    put_back_the_older_one()
+    training.tell("1", "2")
+    assert set(tracker.runs()["name"]) == {"before", "held"}
+    assert epochs_of("held") == [(1, 1.0), (2, 0.5)]
+    training.tell("end")
+    training.die()
+    assert tracker.runs("name = 'held'")["status"].tolist() == ["finished"]
+    assert list(Path(".tracker/spool").glob("*")) == [] or not Path(".tracker/spool").exists()
+
+
+def test_a_living_process_imports_its_own_records(training: Training) -> None:
+    shutil.rmtree(".tracker")
+    training.tell("1")
+    assert "imports it itself" in cli("db", "doctor").stdout
+    tracker.start_run(
+        name="next"
+    ).finish()  # makes a database, and leaves the living one's records alone
+    training.tell("2", "end")
+    training.die()
+    assert epochs_of("held") == [(1, 1.0), (2, 0.5)]
+    assert set(tracker.runs()["name"]) == {"next", "held"}
+    assert cli("runs", "list").stderr == ""
+
+
+def test_records_of_another_database_in_the_folder_are_left_to_it(
+    script: Any, folder: Path
+) -> None:
+    code = TRAINING.replace('params={"lr": 0.1}', 'database="a.db"')
+    training = Training(script(code, stdin=-1))
+    (folder / "a.db").rename(folder / "kept")
+    training.tell("1")
+    training.die()
+    (folder / "kept").rename(folder / "a.db")
+    (pending,) = (folder / "spool").glob("*.jsonl")
+    tracker.start_run(name="b", database="b.db").finish()
+    assert cli("db", "doctor", "--fix", "--database", "b.db").exit_code == 0
+    assert "lost" not in cli("runs", "list", "--database", "b.db").stderr
+    assert pending.exists()
+    tracker.start_run(name="a", database="a.db").finish()
+    assert tracker.epochs("held", database="a.db")["epoch"].tolist() == [0, 1]
+    assert not pending.exists()
+
+
+def nameless(folder: Path, age: float) -> Path:
+    """Leave a spool as release 0.1.0 wrote it, of a run that is nowhere."""
+    from tests.helpers import ROOT
+
+    tracker.start_run(name="only").finish()
+    target = folder / ".tracker/spool/feedfacefeed.jsonl"
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(ROOT / "tests/storage/spools/0.1.0.jsonl", target)
+    then = time.time() - age
+    os.utime(target, (then, then))
+    return target
+
+
+def test_records_that_say_no_run_are_set_aside(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = nameless(folder, age=3600)
+    before = read_file(path)
+    assert "of runs that this database has lost" in cli("runs", "list").stderr
+    assert "without the name of a run" in cli("db", "doctor").stdout
+    assert cli("db", "doctor", "--fix").exit_code == 0
+    kept = path.with_suffix(".orphaned")
+    assert read_file(kept) == before
+    assert str(kept) in caplog.text
+    assert cli("runs", "list").stderr == ""
+
+
+def test_records_that_may_still_come_are_not_set_aside(folder: Path) -> None:
+    path = nameless(folder, age=0)
+    tracker.start_run(name="next").finish()
+    assert path.exists()
+
+
+def test_an_attempt_that_was_recorded_again_is_set_aside(training: Training, folder: Path) -> None:
+    training.tell("1")
+    shutil.rmtree(".tracker")
+    training.tell("2")
+    training.die()
+    (path,) = (folder / ".tracker/spool").glob("*.jsonl")
+    origin = read_file(path)[0]
+    put_back_the_older_one()
+    with closing(sqlite3.connect(".tracker/tracker.db")) as connection:
+        connection.execute("UPDATE run SET id = ?", (origin["run"]["id"],))  # type: ignore[typeddict-item, index]
+        connection.execute("UPDATE attempt SET run_id = ?", (origin["run"]["id"],))  # type: ignore[typeddict-item, index]
+        connection.commit()
+    tracker.start_run(name="next").finish()
+    assert not path.exists()
+    assert path.with_suffix(".orphaned").exists()
+    assert tracker.epochs("before").empty

@@ -1,0 +1,95 @@
+"""A run that was stopped says so; one that went on after a stop ends as if there had been none."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+import tracker
+from tracker_keras import EarlyStopping, LambdaCallback, TerminateOnNaN, TrackerCallback
+
+
+class Undo(keras.callbacks.Callback):
+    """Lets training continue, whatever the callbacks before it decided."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = False
+
+
+def never_better():
+    return EarlyStopping("val_loss", mode="max", patience=1)
+
+
+def stopping(kind):
+    """A callback of each kind that stops training after epoch 1, or in it."""
+    return {
+        "EarlyStopping": never_better,
+        "LambdaCallback": lambda: LambdaCallback(
+            on_epoch_end=lambda epoch, logs: setattr(Stops.model, "stop_training", epoch == 1)
+        ),
+        "unrecorded": Stop,
+    }[kind]()
+
+
+class Stop(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+
+
+class Stops:
+    model = None
+
+
+KINDS = ["EarlyStopping", "LambdaCallback", "unrecorded"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_fit_that_runs_to_its_end(kind, fit, model, record):
+    """Its first fit was stopped, the run was not."""
+    Stops.model = model
+    with tracker.start_run("tl"):
+        assert len(fit(model, [TrackerCallback(), stopping(kind)], epochs=6).epoch) == 2
+        fit(model, [TrackerCallback()], initial_epoch=2, epochs=4)
+    assert (record.run()["status"], record.run()["epochs"]) == ("finished", 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_fit_that_is_stopped(kind, fit, model, record):
+    """The reason is that of the stop which ended the run."""
+    Stops.model = model
+    with tracker.start_run("tl"):
+        fit(model, [TrackerCallback(), never_better()], epochs=6)
+        fit(model, [TrackerCallback()], initial_epoch=2, epochs=3)
+        second = EarlyStopping("loss", mode="max", patience=2)
+        fit(model, [TrackerCallback(), second], initial_epoch=3, epochs=9)
+    assert record.run()["status"] == "stopped_early"
+    assert record.run()["reason"] == record.decisions()[-1]["reason"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stop_that_another_callback_undoes(kind, fit, model, record):
+    """Until the last epoch."""
+    Stops.model = model
+    fit(model, [TrackerCallback(), stopping(kind), Undo()], epochs=4)
+    assert (record.run()["status"], record.run()["epochs"]) == ("finished", 4)
+
+
+def test_a_loop_by_hand_that_does_not_heed_a_stop(model, record):
+    """It trained all of its epochs."""
+    callbacks = keras.callbacks.CallbackList([EarlyStopping("loss", mode="min", patience=1)])
+    callbacks.set_model(model)
+    callbacks.on_train_begin()
+    for epoch, loss in enumerate([1.0, 2.0, 0.5]):
+        callbacks.on_epoch_begin(epoch)
+        callbacks.on_epoch_end(epoch, {"loss": loss})
+    callbacks.on_train_end()
+    assert record.verdicts() == ["improved", "stopped", "improved"]
+    assert record.run()["status"] == "finished"
+
+
+def test_a_stop_at_a_batch_is_still_one(fit, build, record):
+    """No epoch begins after it."""
+    model = build(loss=lambda y, p: keras.ops.sum(p) * float("nan"))
+    fit(model, [TerminateOnNaN()], epochs=3)
+    assert record.run()["status"] == "stopped_early"
+    assert "loss" in record.run()["reason"]

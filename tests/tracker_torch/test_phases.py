@@ -1,0 +1,83 @@
+"""A second training in one run is its next phase: it continues the numbering, and nothing else."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from torch import nn, optim
+
+import tracker
+from tests.helpers.torch_problems import ask
+from tracker_torch import BackupAndRestore, CallbackList, EarlyStopping, Training
+
+
+class Killed(Exception):
+    """Stands for a crash."""
+
+
+def phase(epochs: int, *callbacks: Any, crash: int | None = None, groups: int = 1) -> Training:
+    model = nn.Linear(1, 1)
+    parts = [{"params": [p]} for p in list(model.parameters())[:groups]]
+    training = Training(model, optim.SGD(parts, 0.1), epochs, callbacks=callbacks)
+    with training:
+        for epoch in training.epochs():
+            if epoch == crash:
+                raise Killed
+            for _ in training.batches(range(2)):
+                pass
+            training.log_epoch(loss=float(epoch))
+    return training
+
+
+def recorded() -> list[Any]:
+    return ask("SELECT epoch, attempt, step FROM epoch WHERE NOT superseded ORDER BY epoch")
+
+
+def test_freeze_then_fine_tune() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with tracker.start_run(name="r"):
+            first = phase(3, EarlyStopping("loss", patience=0, mode="min"))
+            second = phase(3, EarlyStopping("loss", patience=9), groups=2)
+    assert first.history.epoch == [0, 1] and second.history.epoch == [2, 3, 4]
+    assert recorded() == [(epoch, 1, 2 * epoch + 2) for epoch in range(5)]
+    assert ask("SELECT epochs FROM run") == [(5,)]
+
+
+@pytest.mark.parametrize("folders", [("a", "b"), ("a", "a")])
+def test_phases_with_backups(folders: tuple[str, str]) -> None:
+    with tracker.start_run(name="r"):
+        for number, folder in enumerate(folders, 1):
+            phase(2, BackupAndRestore(folder), groups=number)
+    assert [epoch for epoch, *_ in recorded()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("crash", [1, 2, 3, 4])
+def test_a_kill_in_either_phase_and_a_resume(crash: int) -> None:
+    for attempt in (1, 2):
+        at = crash if attempt == 1 else None
+        try:
+            with tracker.start_run(name="r", resume="r" if attempt > 1 else None):
+                phase(2, BackupAndRestore("a"), crash=at)
+                phase(3, BackupAndRestore("b"), crash=at, groups=2)
+        except Killed:
+            assert attempt == 1
+    assert [(epoch, step) for epoch, _, step in recorded()] == [
+        (epoch, 2 * epoch + 2) for epoch in range(5)
+    ]
+
+
+def test_hooks_by_hand_continue_and_may_repeat() -> None:
+    with tracker.start_run(name="r"):
+        for begin_again in (False, False, True):
+            loop = CallbackList([], nn.Linear(1, 1))
+            loop.on_train_begin()
+            first = 0 if begin_again else loop.first_epoch
+            for epoch in range(first, first + 2):
+                loop.on_epoch_end(epoch, {"loss": 1.0})
+            loop.on_train_end()
+    assert ask("SELECT epoch, attempt, superseded FROM epoch ORDER BY id") == [
+        (0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 1, 1), (0, 2, 0), (1, 2, 0),
+    ]  # fmt: skip

@@ -1,0 +1,152 @@
+"""The learning rate of an epoch is the one that it was trained with, whoever changes it and when."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from tests.helpers.torch_problems import ask
+from tracker_torch import CallbackList, LRSchedulerCallback, ReduceLROnPlateau, Training
+
+
+def made(rate: Any = 0.1, **options: Any) -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(2, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=rate, **options)
+
+
+def train_on_a_batch(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(4, 2)).mean().backward()
+    optimizer.step()
+
+
+def recorded() -> list[float]:
+    return [rate for (rate,) in ask("SELECT learning_rate FROM epoch ORDER BY epoch")]
+
+
+def test_a_scheduler_that_is_stepped_before_log_epoch() -> None:
+    model, optimizer = made()
+    scheduler = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    with Training(model, optimizer, 3, scheduler=scheduler) as training:
+        for _ in training.epochs():
+            train_on_a_batch(model, optimizer)
+            scheduler.step()
+            training.log_epoch()
+    assert recorded() == [0.1, 0.05, 0.025]
+
+
+def test_torchs_plateau_with_the_metric_of_the_epoch() -> None:
+    model, optimizer = made()
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+    with Training(model, optimizer, 3, scheduler=scheduler) as training:
+        for _ in training.epochs():
+            train_on_a_batch(model, optimizer)
+            scheduler.step(1.0)
+            training.log_epoch(val_loss=1.0)
+    assert recorded() == [0.1, 0.1, 0.05]
+
+
+@pytest.mark.parametrize("with_begin", [True, False])
+def test_hooks_that_are_called_by_hand(with_begin: bool) -> None:
+    model, optimizer = made()
+    scheduler = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    loop = CallbackList([], model, optimizer, scheduler=scheduler)
+    loop.on_train_begin()
+    for epoch in range(3):
+        if with_begin:
+            loop.on_epoch_begin(epoch)
+        train_on_a_batch(model, optimizer)
+        scheduler.step()
+        loop.on_epoch_end(epoch, {"loss": 1.0})
+    loop.on_train_end()
+    assert recorded() == [0.1, 0.05, 0.025]
+
+
+def test_a_rate_that_the_body_of_the_loop_sets() -> None:
+    model, optimizer = made()
+    with Training(model, optimizer, 2) as training:
+        for epoch in training.epochs():
+            optimizer.param_groups[0]["lr"] = 1.0 / (epoch + 1)
+            train_on_a_batch(model, optimizer)
+            optimizer.param_groups[0]["lr"] = 7.0
+            training.log_epoch()
+    assert recorded() == [1.0, 0.5]
+
+
+def test_a_scheduler_that_is_stepped_in_every_batch_gives_the_rate_of_the_last_batch() -> None:
+    for who in ("loop", "callback"):
+        model, optimizer = made()
+        scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+        callbacks = [LRSchedulerCallback(scheduler, "batch")] if who == "callback" else []
+        with Training(model, optimizer, 2, callbacks=callbacks, name=who) as training:
+            for _ in training.epochs():
+                for _ in training.batches(range(2)):
+                    train_on_a_batch(model, optimizer)
+                    if who == "loop":
+                        scheduler.step()
+        assert training.run.name == who
+    assert sorted(recorded()) == pytest.approx([0.0125, 0.0125, 0.05, 0.05])
+
+
+def test_a_rate_in_a_tensor_which_is_changed_in_place() -> None:
+    model, optimizer = made(torch.tensor(0.5))
+    with Training(model, optimizer, 2) as training:
+        for _ in training.epochs():
+            train_on_a_batch(model, optimizer)
+            optimizer.param_groups[0]["lr"].mul_(0.5)
+            training.log_epoch()
+    assert recorded() == [0.5, 0.25]
+
+
+def test_a_scaler_and_a_closure_and_several_optimizers() -> None:
+    model, sgd = made()
+    other = nn.Linear(2, 1)
+    lbfgs = torch.optim.LBFGS(other.parameters(), lr=0.25)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def closure() -> Any:
+        lbfgs.zero_grad()
+        loss = other(torch.ones(4, 2)).square().mean()
+        loss.backward()
+        return loss
+
+    callbacks = [ReduceLROnPlateau("loss", patience=5)]
+    optimizers = {"a": sgd, "b": lbfgs}
+    with Training(
+        {"a": model, "b": other}, optimizers, 1, scaler=scaler, callbacks=callbacks
+    ) as training:
+        for _ in training.epochs():
+            scaler.scale(model(torch.ones(4, 2)).mean()).backward()
+            scaler.step(sgd)
+            scaler.update()
+            lbfgs.step(closure)
+            for optimizer in optimizers.values():
+                optimizer.param_groups[0]["lr"] = 9.0
+            training.log_epoch(loss=1.0)
+    history = training.history.history
+    assert history["learning_rate_a"] == [0.1] and history["learning_rate_b"] == [0.25]
+
+
+def test_an_epoch_without_a_step_has_the_rate_it_began_with() -> None:
+    model, optimizer = made()
+    with Training(model, optimizer, 2) as training:
+        for epoch in training.epochs():
+            if epoch == 0:
+                train_on_a_batch(model, optimizer)
+            optimizer.param_groups[0]["lr"] /= 2
+            training.log_epoch()
+    assert recorded() == [0.1, 0.05]
+
+
+def test_the_optimizer_is_no_longer_watched_after_training_and_can_be_copied_during_it() -> None:
+    model, optimizer = made()
+    with Training(model, optimizer, 1) as training:
+        for _ in training.epochs():
+            copy.deepcopy(optimizer)
+            train_on_a_batch(model, optimizer)
+    assert not optimizer._optimizer_step_pre_hooks
