@@ -12,13 +12,13 @@ import click
 
 from tracker.cli.format import at_epoch, brief, duration, local, parameter, visible
 from tracker.cli.render import print_table
-from tracker.cli.run_sentences import ending, pending_in, weights_held
 from tracker.cli.table import Table
 from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
+from tracker.queries.run_sentences import ending, pending_in, weights_held
 
 _METRIC_COLUMNS = (
     Column("metric", "text"),

@@ -223,8 +223,8 @@ def watch(name: str | None, every: float, database: str | None) -> None:
     Example:
       tracker runs watch digits-3
     """
-    from tracker.cli.run_sentences import ending
     from tracker.queries.details import details
+    from tracker.queries.run_sentences import ending
 
     # NaN is neither.
     if not 0 < every <= _DAY:

@@ -1,8 +1,8 @@
-"""What ``tracker runs show`` and ``watch`` say of a run in sentences: how it ended, which weights it holds."""
+"""What a run amounts to in sentences: how it ended, and why; which weights it holds; what is pending."""
 
 from __future__ import annotations
 
-from tracker.cli.format import local, visible
+from tracker.display import local, visible
 from tracker.errors import counted
 from tracker.queries.details import Details
 from tracker.queries.pending import PendingRecords
