@@ -192,7 +192,7 @@ def _first(
     limit: int | None,
     offset: int = 0,
 ) -> list[Any]:
-    """Return the first rows after ``offset``; for a metric's best from the summaries' index where that has enough of them."""
+    """Return the rows after ``offset``; by a metric's best from the summaries' index where that has enough of them."""
     place, descending = keys[0] if keys else (None, False)
     if limit is not None and isinstance(place, SummaryPlace):
         value = place.summarized

@@ -27,7 +27,7 @@ class Running(uvicorn.Server):
         app, site = application(location, read_only=read_only)
         door = Door(app, keys, names=names, read_only=read_only, frames=frames)
         config = uvicorn.Config(
-            door,  # type: ignore[arg-type]
+            door,
             log_level="warning",
             access_log=False,
             server_header=False,
