@@ -96,10 +96,9 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/sparklines", summary="The monitored metric of each run, in few points")
     def list_sparklines(runs: str) -> Response:
-        """By id: the metric's name, epochs and values; of a run without epochs nothing."""
+        """By id: the metric's name, epochs and values; of a run without epochs, or that is gone, nothing."""
         with site.reading() as reader:
-            ids = queries.find_runs(reader, names_in(runs)[:MOST_SPARKS])
-            return answer(_sparklines(reader, ids))
+            return answer(_sparklines(reader, names_in(runs)[:MOST_SPARKS]))
 
     @router.get("/waste", summary="What came after the best epoch", response_model=Rows)
     def list_waste(where: Where = None, sort: Sort = None, limit: Limit = 100) -> Response:

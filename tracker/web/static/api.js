@@ -180,31 +180,54 @@ export function useLive(act, runs = null) {
 }
 
 /**
+ * Ask at once, and whenever what comes back is called. A question under way is not asked beside itself but once more
+ * after its answer, so that a slow server is never asked faster than it answers.
+ * @param {(signal: AbortSignal) => Promise<void>} ask @param {any[]} inputs what the question depends on
+ */
+export function useAsking(ask, inputs) {
+  const latest = useRef(ask);
+  latest.current = ask;
+  const now = useRef(/** @type {{control: AbortController, again: boolean} | null} */ (null));
+  const again = useCallback(() => {
+    if (now.current) {
+      now.current.again = true;
+      return;
+    }
+    const own = (now.current = { control: new AbortController(), again: false });
+    latest.current(own.control.signal).finally(() => {
+      if (now.current !== own) return;
+      now.current = null;
+      if (own.again) again();
+    });
+  }, []);
+  useEffect(() => {
+    again();
+    return () => {
+      now.current?.control.abort();
+      now.current = null;
+    };
+  }, inputs);
+  return again;
+}
+
+/**
  * Ask, and ask again when runs change; what was there stays until the answer comes.
  * @param {string | null} url null for nothing to ask
  * @param {string[] | null | false} runs ask again when these change; null for any, false for never
  */
 export function useData(url, runs = null) {
   const [found, set] = useState(/** @type {any} */ ({ url: null, data: null, error: null, busy: true }));
-  const running = useRef(/** @type {AbortController | null} */ (null));
-  const load = useCallback(() => {
-    running.current?.abort();
+  const load = useAsking(async (signal) => {
     if (url === null) return;
-    const control = new AbortController();
-    running.current = control;
     set((/** @type {any} */ was) => ({ ...was, busy: true }));
-    get(url, control.signal).then(
-      (data) => set({ url, data, error: null, busy: false }),
-      (error) => {
-        if (error.name === "AbortError") return;
-        set((/** @type {any} */ was) => ({ ...was, error, busy: false }));
-      },
-    );
+    try {
+      const data = await get(url, signal);
+      set({ url, data, error: null, busy: false });
+    } catch (error) {
+      if (signal.aborted) return;
+      set((/** @type {any} */ was) => ({ ...was, error, busy: false }));
+    }
   }, [url]);
-  useEffect(() => {
-    load();
-    return () => running.current?.abort();
-  }, [load]);
   useLive(() => runs !== false && load(), runs || null);
   return { ...found, reload: load };
 }

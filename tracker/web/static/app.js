@@ -50,7 +50,7 @@ function Page() {
     "/": () => document.getElementById("filter")?.focus(),
     g: () => void (leading.current = Date.now()),
     r: after("/"), w: after("/waste"), t: turnTheme,
-  }, []);
+  });
   useEffect(() => {
     // These letters mean something else of their own.
     const second = (/** @type {KeyboardEvent} */ event) => {

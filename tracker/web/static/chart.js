@@ -11,6 +11,8 @@ import { Picture } from "./picture.js";
  */
 
 const HEIGHT = 260;
+/** Between two epochs there is none. */
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
 
 /** Split off what a line cannot show. @param {ArrayLike<any>} x @param {ArrayLike<any>} y */
 export function plain(x, y) {
@@ -58,7 +60,8 @@ export function Chart(props) {
   const plot = useRef(/** @type {any} */ (null));
   const latest = useRef(props);
   latest.current = props;
-  const [log, setLog] = useState(Boolean(props.logY));
+  const [chosen, setLog] = useState(/** @type {boolean | null} */ (null));
+  const log = chosen ?? Boolean(props.logY);
   const [own, setOwn] = useState(false);
   const [off, turn] = useState(/** @type {Set<string>} */ (new Set()));
   const [theme, repaint] = useState(0);
@@ -189,7 +192,7 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
       y: { distr: log ? 3 : 1 },
     },
     axes: [
-      { ...axis, size: 36, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
+      { ...axis, size: 36, incrs: ["epoch", "step"].includes(xLabel) ? WHOLE : undefined, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
       { ...axis, size: 58, values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick, 4))) },
     ],
     series: [{}, ...lines.map((line) => ({

@@ -1,5 +1,5 @@
 // The keyboard: single letters while nobody types, and a list of them.
-import { html, useEffect } from "./vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useRef } from "./vendor/htm-preact-standalone.module.js";
 import { Dialog } from "./parts.js";
 
 /** @param {EventTarget | null} target */
@@ -8,12 +8,14 @@ function isTyping(target) {
   return Boolean(element?.closest?.("input:not([type=checkbox]), textarea, select, dialog"));
 }
 
-/** @param {Record<string, () => void>} keys @param {any[]} inputs */
-export function useKeys(keys, inputs) {
+/** @param {Record<string, () => void>} keys */
+export function useKeys(keys) {
+  const latest = useRef(keys);
+  latest.current = keys;
   useEffect(() => {
     const pressed = (/** @type {KeyboardEvent} */ event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
-      const act = keys[event.key];
+      const act = latest.current[event.key];
       if (!act) return;
       const own = /** @type {HTMLElement} */ (event.target).closest?.("a, button, summary, [role=link], input");
       if (own && (event.key === "Enter" || event.key === " ")) return;
@@ -22,7 +24,7 @@ export function useKeys(keys, inputs) {
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, inputs);
+  }, []);
 }
 
 const KEYS = [

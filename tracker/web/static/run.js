@@ -152,7 +152,7 @@ function Attempts({ attempts, superseded }) {
 /** @param {any} facts @param {string} [above] @returns {[string, any][]} */
 export function flat(facts, above = "") {
   return Object.entries(facts ?? {}).flatMap(([name, value]) =>
-    value !== null && typeof value === "object" && !Array.isArray(value) ? flat(value, `${above}${name}.`) : value === null ? [] : [[`${above}${name}`, Array.isArray(value) ? value.join(" ") : shown(value, 12)]]);
+    value !== null && typeof value === "object" && !Array.isArray(value) ? flat(value, `${above}${name}.`) : value === null ? [] : [[`${above}${name}`, Array.isArray(value) ? value.map((one) => shown(one, 12)).join(" ") : shown(value, 12)]]);
 }
 
 /** @param {{attempts: any[]}} props */

@@ -26,28 +26,32 @@ export function RunsTable({ fixed = null }) {
   const ids = rows.map((row) => row.id);
   const sparks = useData(ids.length ? address("/sparklines", { runs: ids.join(",") }) : null, ids);
   const [chosen, choose] = useState(/** @type {Set<string>} */ (new Set()));
-  const [at, move] = useState(0);
+  const [at, setAt] = useState(0);
+  // Beside the state: keys may follow each other faster than the page is drawn.
+  const cursor = useRef(0);
+  const move = (/** @type {number} */ place) => setAt((cursor.current = place));
   const [dialog, show] = useState(/** @type {any} */ (null));
   const table = useRef(/** @type {any} */ (null));
   const columns = useMemo(() => columnsOf(data, query.get("cols"), rows), [data, query.get("cols")]);
 
-  const toggle = (/** @type {string} */ id) => {
-    const next = new Set(chosen);
+  const toggle = (/** @type {string} */ id) => choose((was) => {
+    const next = new Set(was);
     if (!next.delete(id)) next.add(id);
-    choose(next);
-  };
+    return next;
+  });
   useEffect(() => {
     table.current?.querySelector(`tr[data-at="${at}"]`)?.scrollIntoView({ block: "nearest" });
   }, [at]);
   useKeys({
-    j: () => move(Math.min(rows.length - 1, at + 1)),
-    k: () => move(Math.max(0, at - 1)),
-    Enter: () => rows[at] && go(runPath(rows[at].id)),
-    " ": () => rows[at] && toggle(rows[at].id),
-    e: () => rows[at] && show({ kind: "edit", id: rows[at].id }),
+    j: () => move(Math.min(rows.length - 1, cursor.current + 1)),
+    k: () => move(Math.max(0, cursor.current - 1)),
+    Enter: () => here() && go(runPath(here().id)),
+    " ": () => here() && toggle(here().id),
+    e: () => here() && show({ kind: "edit", id: here().id }),
     c: () => chosen.size > 1 && compare(),
     Escape: () => choose(new Set()),
-  }, [rows, at, chosen]);
+  });
+  const here = () => rows[cursor.current];
   const compare = () => go(`/compare?runs=${[...chosen].join(",")}`);
   const sortBy = (/** @type {string} */ name) => {
     const field = name === "best" ? rows.find((row) => row.monitor)?.monitor ?? "" : name;
@@ -58,7 +62,7 @@ export function RunsTable({ fixed = null }) {
   const counts = new Map(objects(groups.data).map((row) => [String(row.value), row]));
   const total = data?.total ?? null;
   let before = /** @type {any} */ (undefined);
-  return html`<section class="runs" aria-label="Runs">
+  return html`<section class="runs">
     <div class="bar">
       <${FilterBox} value=${where} error=${error} onChange=${(/** @type {string} */ text) => text !== where && refine({ where: text, offset: null })} />
       <label class="pick">group <select value=${group} onChange=${(/** @type {any} */ event) => refine({ group: event.target.value, offset: null })}>
@@ -67,7 +71,7 @@ export function RunsTable({ fixed = null }) {
       <span class="count" aria-live="polite">${total === null ? "" : counted(total, "run")}${busy ? " …" : ""}</span>
     </div>
     ${data && !rows.length && html`<${Empty} filtered=${Boolean(filter)} />`}
-    ${rows.length > 0 && html`<div class="scroll table" tabindex="0" role="region" aria-label="Runs" ref=${table}><table class="main-table">
+    ${rows.length > 0 && html`<div class="scroll table" tabindex="0" role="region" aria-label="Table of runs" ref=${table}><table class="main-table">
       <thead><tr><th class="tick"><input type="checkbox" aria-label="Select all on this page" checked=${ids.every((id) => chosen.has(id))}
         onChange=${(/** @type {any} */ event) => choose(event.target.checked ? new Set([...chosen, ...ids]) : new Set())} /></th>
         ${columns.map((column) => html`<th scope="col" class=${isNumeric(column) ? "num" : ""} aria-sort=${sorted(sort, column.name, rows)}>

@@ -1,6 +1,6 @@
 // A step metric: every zoom asks the server for what its pixels can show, always chosen from all points.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
-import { series, useLive } from "./api.js";
+import { html, useState } from "./vendor/htm-preact-standalone.module.js";
+import { series, useAsking, useLive } from "./api.js";
 import { Chart } from "./chart.js";
 import { colour, counted, dash } from "./format.js";
 
@@ -28,17 +28,18 @@ export function StepChart({ runs, name, sync }) {
   const [found, set] = useState(/** @type {any[] | null} */ (null));
   const [error, refuse] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
-  const control = useRef(/** @type {AbortController | null} */ (null));
   const ids = runs.map((run) => run.id).join(",");
-  const ask = () => {
-    control.current?.abort();
-    const own = (control.current = new AbortController());
+  const ask = useAsking(async (signal) => {
     work(true);
-    load(runs, name, { x, range, ema, signal: own.signal }).then(
-      (answers) => { set(answers); refuse(null); work(false); },
-      (problem) => { if (problem.name !== "AbortError") { refuse(problem); work(false); } });
-  };
-  useEffect(() => { ask(); return () => control.current?.abort(); }, [ids, name, x, range, ema]);
+    try {
+      set(await load(runs, name, { x, range, ema, signal }));
+      refuse(null);
+    } catch (problem) {
+      if (signal.aborted) return;
+      refuse(problem);
+    }
+    work(false);
+  }, [ids, name, x, range, ema]);
   useLive(ask, runs.map((run) => run.id));
   const answers = found ?? [];
   const many = answers.length > 1;
