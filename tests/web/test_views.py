@@ -325,8 +325,9 @@ def test_markup_in_names_is_shown_as_text(tab: Tab, folder: Path) -> None:
         run.log_checkpoint(file, epoch=0)
     tracker.start_run("other", "other", params={SCRIPT: 1}).finish()
     tab.page.send("PATCH", f"/runs/{run.id}", {"note": SCRIPT})
-    for path in ("/", f"/runs/{run.id}", f"/compare?runs={run.id},other", "/waste", "/checkpoints", "/experiments",
-                 f"/experiments?name={quote(SCRIPT)}", f"/?where={quote(SCRIPT)}", f"/replay?runs={run.id}"):  # fmt: skip
+    named, compared = f"/experiments?name={quote(SCRIPT)}", f"/compare?runs={run.id},other"
+    alone = ("/", "/waste", "/checkpoints", "/experiments", f"/?where={quote(SCRIPT)}")
+    for path in (*alone, f"/runs/{run.id}", f"/replay?runs={run.id}", named, compared):
         tab.open(path)
         tab.shown.wait_for_load_state("load")
         expect(tab.find("main")).to_contain_text(re.compile("img src|other|waste", re.IGNORECASE))
@@ -362,25 +363,35 @@ AXE = (ROOT / "tests" / "web" / "vendor" / "axe.min.js").read_text(encoding="utf
 RULES = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-def test_every_view_is_accessible_and_fits(
-    browser: Browser, served: Page, theme: Any, width: int
-) -> None:
+SIZES: list[tuple[Any, int, bool]] = [
+    ("light", 1280, True), ("dark", 1280, False), ("light", 400, False), ("dark", 400, True),
+]  # fmt: skip
+"""Theme, width, and whether axe looks: each theme and each width once."""
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_is_accessible_and_fits(browser: Browser, served: Page, name: str) -> None:
     expect = expecting()
-    size = {"width": width, "height": 900}
     # axe is put into the page by the test, which the page's own policy forbids.
-    with opened(browser, served, viewport=size, color_scheme=theme, bypass_csp=True) as tab:
+    with opened(browser, served, bypass_csp=True) as tab:
         tab.shown.add_init_script(AXE)
-        for name, path in VIEWS.items():
-            tab.open(path)
-            expect(tab.find("main table, main .card").first).to_be_visible()
-            tab.shown.wait_for_timeout(250)
+        tab.open(VIEWS[name])
+        expect(tab.find("main table, main .card").first).to_be_visible()
+        for theme, width, looked_at in SIZES:
+            tab.shown.emulate_media(color_scheme=theme)
+            tab.shown.set_viewport_size({"width": width, "height": 900})
+            tab.shown.wait_for_timeout(150)
             tab.picture(f"{name}-{theme}-{width}")
-            assert tab.shown.evaluate("document.documentElement.scrollWidth") <= width, name
-            found = tab.shown.evaluate(RULES)["violations"]
-            told = [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found]
-            assert told == [], name
+            assert tab.shown.evaluate("document.documentElement.scrollWidth") <= width, (
+                theme,
+                width,
+            )
+            if looked_at:
+                found = tab.shown.evaluate(RULES)["violations"]
+                told = [
+                    (one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found
+                ]
+                assert told == [], (theme, width)
 
 
 def test_paper_gets_the_content_only(view: Tab) -> None:

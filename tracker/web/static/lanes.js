@@ -13,7 +13,7 @@ export const LEGEND = "✓ improved · waited ■ stopped ↺ restored ● saved
 
 /** @typedef {{x: number, sign: string, kind: string, words: string, part?: number}} Mark */
 
-/** Lanes of decisions and files. @param {any} decisions @param {any} checkpoints @param {(name: string, epoch: number | null) => any} [placed] */
+/** Lanes of decisions and files. @param {any} decisions @param {any} checkpoints */
 export function lanesOf(decisions, checkpoints) {
   /** @type {Map<string, Mark[]>} */
   const lanes = new Map();

@@ -28,10 +28,10 @@ export function Sparkline({ curve, best }) {
 
 const W = 640, H = 320, L = 64, T = 16, R = 20, B = 46;
 
-/** Dots: a param against a metric. @param {{title: string, points: {x: number, y: number | null, label: string, onOpen?: () => void, big?: boolean}[], xLabel: string, yLabel: string, logX?: boolean, join?: boolean, tools?: any}} props */
+/** Dots: a param against a metric. @param {{title: string, points: {x: number, y: number | null, label: string, onOpen?: () => void, big?: boolean, mark?: string}[], xLabel: string, yLabel: string, logX?: boolean, join?: boolean, tools?: any}} props */
 export function Scatter({ title, points, xLabel, yLabel, logX = false, join = false, tools = null }) {
   const [log, setLog] = useState(logX);
-  const usable = points.filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y) && (!log || point.x > 0));
+  const usable = points.flatMap((point) => (Number.isFinite(point.x) && point.y !== null && Number.isFinite(point.y) && (!log || point.x > 0) ? [{ ...point, y: point.y }] : []));
   const place = useMemo(() => {
     const wide = (/** @type {number} */ value) => (log ? Math.log10(value) : value);
     const xs = usable.map((point) => wide(point.x)), ys = usable.map((point) => point.y);
@@ -57,7 +57,7 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
       ${usable.map((point) => html`<g class="dot ${point.big ? "big" : ""}" tabindex=${point.onOpen ? 0 : undefined} role=${point.onOpen ? "link" : "img"} aria-label="${point.label}: ${xLabel} ${shown(point.x)}, ${yLabel} ${shown(point.y)}" onClick=${point.onOpen}
         onKeyDown=${(/** @type {any} */ event) => event.key === "Enter" && point.onOpen?.()}>
         <title>${point.label}: ${xLabel} ${shown(point.x)}, ${yLabel} ${shown(point.y)}</title>
-        <circle cx=${place.x(point.x)} cy=${place.y(point.y)} r=${point.big ? 7 : 5} />${(join || point.big) && html`<text class="tick" x=${place.x(point.x) + 8} y=${place.y(point.y) - 6}>${point.label}</text>`}</g>`)}
+        <circle cx=${place.x(point.x)} cy=${place.y(point.y)} r=${point.big ? 7 : 5} />${point.mark && html`<text class="tick" x=${place.x(point.x)} y=${place.y(point.y) - 12} text-anchor="middle">${point.mark}</text>`}</g>`)}
     </svg>`}</figure>`;
 }
 

@@ -83,7 +83,8 @@ function Knee({ table, patience }) {
   // Patiences that come to the same share a dot.
   const points = [...places.values()].map((group) => {
     const tried = group.map((row) => row.patience), knee = group.some((row) => row.knee);
-    return { x: 100 * group[0].saved, y: number(group[0].given_up), big: knee || tried.includes(patience), label: `patience ${tried.length > 1 ? `${tried[0]}–${tried[tried.length - 1]}` : tried[0]}${knee ? ", knee" : ""}` };
+    const mark = `${tried.length > 1 ? `${tried[0]}–${tried[tried.length - 1]}` : tried[0]}${knee ? " knee" : ""}`;
+    return { x: 100 * group[0].saved, y: number(group[0].given_up), big: knee || tried.includes(patience), mark, label: `patience ${mark}` };
   });
-  return html`<${Scatter} title="what each patience saves and costs" xLabel="epochs saved, %" yLabel="metric given up, mean" join points=${points} />`;
+  return html`<${Scatter} title="What each patience saves and costs" xLabel="epochs saved, %" yLabel="metric given up, mean" join points=${points} />`;
 }
