@@ -21,6 +21,7 @@ ORDER = (
         "csv_log",
         "states",
         "display",
+        "cards",
     ),
     ("models",),
     ("policies", "series"),

@@ -41,7 +41,11 @@ def test_each_vendored_file_is_listed(folder: Path) -> None:
         for entry in json.loads((folder / "vendor.json").read_text())
         for name in entry["license_files"]
     }
-    assert {path.name for path in folder.iterdir()} == {*listed, "vendor.json", *(path.name for path in folder.glob("*.d.ts"))}
+    assert {path.name for path in folder.iterdir()} == {
+        *listed,
+        "vendor.json",
+        *(path.name for path in folder.glob("*.d.ts")),
+    }
 
 
 def test_our_own_scripts_stay_below_three_thousand_lines() -> None:

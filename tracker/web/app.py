@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from tracker import __version__
 from tracker.errors import TrackerError
 from tracker.storage.database import Location
 from tracker.web import edit_routes, listing_routes, replay_routes, run_routes, static_files
@@ -24,7 +23,7 @@ def application(location: Location, *, read_only: bool = False) -> tuple[FastAPI
     site = Site(location, read_only)
     app = FastAPI(
         title="local-tracker",
-        version=__version__,
+        version="1",
         description=_ABOUT,
         openapi_url=f"{API}/openapi.json",
         docs_url=None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from tracker import __version__, queries
+from tracker import queries
 from tracker.filters.names import sort_keys
 from tracker.filters.parser import WORDS
 from tracker.filters.tree import FUNCTIONS
@@ -58,7 +59,7 @@ def routes(site: Site) -> APIRouter:
             counts = {} if reader.empty else totals(reader)
             return answer(
                 {
-                    "version": __version__,
+                    "version": _release(),
                     "database": str(site.location),
                     "read_only": site.read_only,
                     "totals": counts,
@@ -112,6 +113,14 @@ def routes(site: Site) -> APIRouter:
         return table(listing, experiments=rows_of(grouped))
 
     return router
+
+
+def _release() -> str | None:
+    """Return the release that is installed; None in a checkout that is not."""
+    try:
+        return metadata.version("local-tracker")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _first(listing: Listing, limit: int) -> Listing:
