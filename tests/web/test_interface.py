@@ -208,3 +208,25 @@ def test_a_port_that_is_taken_is_said(folder: Path, cli: Any) -> None:
     with serving() as page:
         refused = cli("ui", "--no-open", "--port", page.server.port)
         assert refused.exit_code == 1 and "--port" in refused.stderr
+
+
+def test_an_overview_of_many_points_loses_no_peak_and_no_odd_value(page: Page) -> None:
+    total = 250_000
+    values = np.sin(np.arange(total) / 900)
+    values[[7, 123_456, 249_990]] = 50.0, -60.0, 70.0
+    values[200_123] = math.nan
+    with tracker.start_run("digits", "a") as run:
+        for step, value in enumerate(values.tolist()):
+            run.log({"x": value}, step=step)
+    for x_of in ("step", "time"):
+        heads, x, y, odd = series(page, "a", name="x", x=x_of, points=1000)
+        assert int(heads["x-total"]) == total and len(x) <= 1000 and x == sorted(x)
+        assert {50.0, -60.0, 70.0} <= set(y) and (len(odd), math.isnan(odd[0])) == (1, True)
+    # Within the range that is drawn from sketches: its ends are cut exactly.
+    start, stop = 1000, 248_999
+    heads, x, y, _ = series(page, "a", name="x", points=1000, **{"from": start, "to": stop})
+    assert int(heads["x-total"]) == stop - start + 1
+    assert (x[0], x[-1]) == (start, stop) and -60.0 in y and 50.0 not in y and 70.0 not in y
+    few = {"from": 123_450, "to": 123_460}
+    heads, x, y, _ = series(page, "a", name="x", **few)
+    assert x == list(range(123_450, 123_461)) and y == values[123_450:123_461].tolist()

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,43 +29,107 @@ MOST_MARKERS = 500
 _MOST_BYTES = 320_000_000
 """What is kept decoded: 20 million points."""
 _SMALLEST = 1e-250
+_SKETCHED = 34
+"""Points of a sketch: the first, the last, and two of each sixteenth."""
+_SKETCHED_FROM = 200_000
+"""From so many points on a range is drawn from sketches of its blocks."""
+_OVERHEAD = 500
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What an overview needs of one block: its lowest and highest values, and every odd one.
+
+    Attributes:
+        x, y: the first and last point, and the lowest and highest of each sixteenth.
+        odd_x, odd: where a value is NaN or infinite, and which.
+        total: how many points the block has.
+        low, high: the range of its x.
+    """
+
+    x: Floats
+    y: Floats
+    odd_x: Floats
+    odd: Floats
+    total: int
+    low: float
+    high: float
+
+
+def sketch_of(block: Decoded, times: bool) -> Sketch:
+    """Return the sketch of a block with at least one point."""
+    x, y = _joined([block], times)
+    total, ends = len(x), (float(x[0]), float(x[-1]))
+    finite = np.isfinite(y)
+    odd_x, odd = x[~finite], y[~finite]
+    if len(odd):
+        x, y = x[finite], y[finite]
+    places = thin(y, _SKETCHED)
+    return Sketch(x[places], y[places], odd_x, odd, total, *ends)
+
+
+Key = tuple[StoredPart, bool]
 
 
 class Blocks:
-    """Decoded blocks, as long as there is room; the ones that nobody asked for longest go first."""
+    """Decoded blocks and sketches, as long as there is room; those that nobody asked for longest go first."""
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
-        self._most, self._bytes = most, 0
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[StoredPart, bool], Decoded] = OrderedDict()
+        self._decoded: _Recent[Decoded] = _Recent(most)
+        self._sketches: _Recent[Sketch] = _Recent(most)
 
     def read(
         self, reader: Reader, run: str, parts: Sequence[StoredPart], *, times: bool
     ) -> list[Decoded]:
         """Return the points of blocks, in their order; reads only those that are not kept."""
-        with self._lock:
-            found = {part: self._known.get((part, times)) for part in parts}
-            for part, decoded in found.items():
-                if decoded is not None:
-                    self._known.move_to_end((part, times))
+        found = {part: self._decoded.get((part, times)) for part in parts}
         missing = [part for part, decoded in found.items() if decoded is None]
         for part, decoded in read_parts(reader, run, missing, times=times):
             found[part] = decoded
-            self._keep((part, times), decoded)
-        return [decoded for part in parts if (decoded := found[part]) is not None]
+            self._decoded.put((part, times), decoded, decoded.x.nbytes + decoded.values.nbytes)
+        return [block for part in parts if (block := found[part]) is not None]
 
-    def _keep(self, key: tuple[StoredPart, bool], decoded: Decoded) -> None:
+    def sketches(
+        self, reader: Reader, run: str, parts: Sequence[StoredPart], *, times: bool
+    ) -> list[tuple[StoredPart, Sketch]]:
+        """Return the sketch of each block that has points; reads only blocks without one."""
+        found = {part: self._sketches.get((part, times)) for part in parts}
+        missing = [part for part, sketch in found.items() if sketch is None]
+        for part, decoded in read_parts(reader, run, missing, times=times):
+            if len(decoded.x):
+                sketch = found[part] = sketch_of(decoded, times)
+                size = 2 * (sketch.x.nbytes + sketch.odd_x.nbytes) + _OVERHEAD
+                self._sketches.put((part, times), sketch, size)
+        return [(part, one) for part in parts if (one := found[part]) is not None]
+
+
+T = TypeVar("T")
+
+
+class _Recent(Generic[T]):
+    """Keeps what was asked for most recently, up to so many bytes; from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Key, tuple[T, int]] = OrderedDict()
+
+    def get(self, key: Key) -> T | None:
         with self._lock:
-            if key not in self._known:
-                self._bytes += _size(decoded)
-            self._known[key] = decoded
+            entry = self._known.get(key)
+            if entry is None:
+                return None
+            self._known.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: Key, value: T, size: int) -> None:
+        with self._lock:
+            _, before = self._known.pop(key, (None, 0))
+            self._known[key] = value, size
+            self._bytes += size - before
             while self._bytes > self._most and len(self._known) > 1:
-                _, gone = self._known.popitem(last=False)
-                self._bytes -= _size(gone)
-
-
-def _size(decoded: Decoded) -> int:
-    return int(decoded.x.nbytes + decoded.values.nbytes)
+                _, (_, gone) = self._known.popitem(last=False)
+                self._bytes -= gone
 
 
 @dataclass(frozen=True)
@@ -126,19 +191,64 @@ def curve(
         raise BadValue(f"ema is {ema:g}: it must be at least 0 and less than 1.")
     parts = parts_of(reader, run, name)
     ends = _ends(parts)
+    if not ema and sum(part.points for part in parts) > _SKETCHED_FROM:
+        wanted = parts if times else _between(parts, start, stop)
+        sketches = blocks.sketches(reader, run, wanted, times=times)
+        if times and sketches:
+            lows, highs = [one.low for _, one in sketches], [one.high for _, one in sketches]
+            ends = min(lows), max(highs)
+        inside = [pair for pair in sketches if _touches(pair[1], start, stop)]
+        if sum(sketch.total for _, sketch in inside) > _SKETCHED_FROM:
+            return _overview(reader, blocks, run, inside, times, (start, stop), points, ends)
+        parts = [part for part, _ in inside]
     # An average needs what came before; times are known only once they are decoded.
     wanted = parts if times or ema else _between(parts, start, stop)
-    decoded = blocks.read(reader, run, wanted, times=times)
-    x, y = _joined(decoded, times)
-    if times:
-        ends = (float(x[0]), float(x[-1])) if len(x) else (None, None)
+    x, y = _joined(blocks.read(reader, run, wanted, times=times), times)
+    if times and ends == (None, None) and len(x):
+        ends = float(x[0]), float(x[-1])
     if ema:
         y = smoothed(y, ema)
-    if start is not None or stop is not None:
-        low = 0 if start is None else int(np.searchsorted(x, start, "left"))
-        high = len(x) if stop is None else int(np.searchsorted(x, stop, "right"))
-        x, y = x[low:high], y[low:high]
-    return _thinned(x, y, points, ends)
+    x, y = _cut(x, y, start, stop)
+    finite = np.isfinite(y)
+    return _thinned(x[finite], y[finite], x[~finite], y[~finite], len(x), points, ends)
+
+
+def _overview(
+    reader: Reader,
+    blocks: Blocks,
+    run: str,
+    inside: Sequence[tuple[StoredPart, Sketch]],
+    times: bool,
+    between: tuple[float | None, float | None],
+    points: int,
+    ends: tuple[float | None, float | None],
+) -> Curve:
+    """Return many points from the sketches of their blocks; blocks at the edges of the range are read whole."""
+    columns: list[tuple[Floats, Floats, Floats, Floats, int]] = []
+    for part, sketch in inside:
+        if _is_within(sketch, *between):
+            columns.append((sketch.x, sketch.y, sketch.odd_x, sketch.odd, sketch.total))
+            continue
+        x, y = _cut(*_joined(blocks.read(reader, run, [part], times=times), times), *between)
+        finite = np.isfinite(y)
+        columns.append((x[finite], y[finite], x[~finite], y[~finite], len(x)))
+    x, y, odd_x, odd = (np.concatenate([column[at] for column in columns]) for at in range(4))
+    x, y = _by_x(x, y)
+    return _thinned(x, y, *_by_x(odd_x, odd), sum(column[4] for column in columns), points, ends)
+
+
+def _touches(sketch: Sketch, start: float | None, stop: float | None) -> bool:
+    return (stop is None or sketch.low <= stop) and (start is None or sketch.high >= start)
+
+
+def _is_within(sketch: Sketch, start: float | None, stop: float | None) -> bool:
+    return (start is None or sketch.low >= start) and (stop is None or sketch.high <= stop)
+
+
+def _cut(x: Floats, y: Floats, start: float | None, stop: float | None) -> tuple[Floats, Floats]:
+    low = 0 if start is None else int(np.searchsorted(x, start, "left"))
+    high = len(x) if stop is None else int(np.searchsorted(x, stop, "right"))
+    return x[low:high], y[low:high]
 
 
 def _ends(parts: Sequence[StoredPart]) -> tuple[float | None, float | None]:
@@ -162,10 +272,14 @@ def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
         return np.empty(0), np.empty(0)
     x = np.concatenate([block.x for block in decoded])
     y = np.concatenate([block.values for block in decoded])
+    return _by_x(x / 1e6 if times else x.astype(np.float64), y)
+
+
+def _by_x(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
-        x, y = x[order], y[order]
-    return (x / 1e6 if times else x.astype(np.float64)), y
+        return x[order], y[order]
+    return x, y
 
 
 def smoothed(values: Floats, weight: float) -> Floats:
@@ -194,14 +308,17 @@ def smoothed(values: Floats, weight: float) -> Floats:
     return averaged
 
 
-def _thinned(x: Floats, y: Floats, points: int, ends: tuple[float | None, float | None]) -> Curve:
-    total = len(x)
-    odd = np.flatnonzero(~np.isfinite(y))
-    odd_x, odd_y = x[odd], y[odd]
-    if len(odd):
-        finite = np.isfinite(y)
-        x, y = x[finite], y[finite]
-        odd = np.unique(np.linspace(0, len(odd_x) - 1, min(len(odd_x), MOST_MARKERS)).astype(int))
-        odd_x, odd_y = odd_x[odd], odd_y[odd]
+def _thinned(
+    x: Floats,
+    y: Floats,
+    odd_x: Floats,
+    odd: Floats,
+    total: int,
+    points: int,
+    ends: tuple[float | None, float | None],
+) -> Curve:
+    if len(odd) > MOST_MARKERS:
+        some = np.linspace(0, len(odd) - 1, MOST_MARKERS).astype(int)
+        odd_x, odd = odd_x[some], odd[some]
     places = thin(y, points)
-    return Curve(x[places], y[places], odd_x, odd_y, total, *ends)
+    return Curve(x[places], y[places], odd_x, odd, total, *ends)
