@@ -111,6 +111,8 @@ class Model:
     ) -> None:
         done = run.steps_at.get(first, len(run.steps))
         for ordinal, epoch in enumerate(range(first, last)):
+            if ordinal == 0:
+                _supersede(run, first)
             run.steps_at[epoch] = done
             run.steps = {step for step in run.steps if step <= done}
             run.steps |= {done + 1, done + 2}
@@ -168,6 +170,11 @@ def _ending(run: Paper) -> Iterator[None]:
         run.status = _status(error)
         raise
     run.status = run.ends
+
+
+def _supersede(run: Paper, first: int) -> None:
+    """A training that goes back to an epoch leaves nothing of that one and later ones."""
+    run.epochs = {epoch: value for epoch, value in run.epochs.items() if epoch < first}
 
 
 def _status(error: Raised) -> str:
