@@ -102,7 +102,7 @@ def test_a_tensor_that_cannot_be_read_is_named_when_it_is_read():
     assert ready_number(gone, "loss") is None
     assert isinstance(snapshot(gone, "loss"), Deferred)
     check(gone, "loss")
-    with pytest.raises(BadValue, match="^loss is tensor"):
+    with pytest.raises(BadValue, match=r"^loss is tensor"):
         numbers({"acc": 1.0, "loss": gone})
 
 

@@ -11,6 +11,7 @@ from tracker.recording.active import Claim, Owner, claim, close_left_trainings, 
 from tracker.recording.run import Run
 from tracker.recording.start import start_run
 from tracker.redact import redact
+from tracker.storage import entries
 from tracker.storage.database import locate
 from tracker.values import clean_text
 
@@ -119,6 +120,7 @@ def join_run(
 
     Raises:
         UsageError: for ``resume`` of another run: what would have continued there must not go into this one.
+        BadValue: for params or tags that cannot be kept. Nothing has been written then.
     """
     if resume is not None and not _continues(run, resume):
         raise UsageError(
@@ -134,10 +136,13 @@ def join_run(
         late["database"] = os.fspath(database)
     if strict and not run.strict:
         late["strict"] = strict
+    # Both are checked before one is written: a refused join has written nothing.
+    run.check_open()
+    tags_entry = entries.tags(run.id, tags) if tags else None
     if params:
         run.log_params(params)
-    if tags:
-        run.set_tags(tags)
+    if tags_entry is not None:
+        run.writer.record(tags_entry)
     return [
         f"{who}({key}={redact(repr(value))}) is not used: run {run.name} is active already. "
         f"Give {key} to the tracker.start_run that started it, or leave it out."
