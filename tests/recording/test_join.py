@@ -162,7 +162,7 @@ def test_a_training_that_was_left_is_closed_by_the_next_one(sql: Any, caplog: An
     assert sql("SELECT name, status FROM run ORDER BY started") == [
         ("first", "interrupted"), ("second", "finished"),
     ]  # fmt: skip
-    assert "run first was left before it ended" in caplog.text
+    assert "recorded in first was left before it ended" in caplog.text
 
 
 def test_a_training_that_was_dropped_is_closed_by_the_next_one(sql: Any) -> None:

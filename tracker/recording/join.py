@@ -1,4 +1,4 @@
-"""Whose run it is: a training gets the run of its context, or a run of its own."""
+"""Whose run it is: a training loop gets the run of its context, or a run of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def claim_run(
     recording: bool | None = None,
     start: Callable[..., Run] | None = None,
 ) -> Claim[Run]:
-    """Give a training its run, and keep other trainings out of it until `Claim.release`.
+    """Give a training loop its run, and keep other loops out of it until `Claim.release`.
 
     That is ``run``, where it is given; else the innermost run of this context that no other training
     records into; else a run of its own, a child of the enclosing one. Trainings of this context that
@@ -55,7 +55,7 @@ def claim_run(
             that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
         start: what starts a run where none is active, called with ``recording``; by default it is
             `tracker.start_run`, with the arguments above.
-        recording: False for a training that records nothing, on another rank: it joins silent runs only.
+        recording: False for a training loop that records nothing, on another rank: it joins silent runs only.
 
     Raises:
         UsageError: another training records into ``run``, or ``resume`` names another run than the one

@@ -47,7 +47,7 @@ def start_run(
     monitor: str | None = None,
     mode: str | None = None,
 ) -> Run:
-    """Start recording a training; a context manager, which ends the run with an honest status.
+    """Start recording a training run; a context manager, which ends the run with an honest status.
 
     Args:
         experiment: what groups runs; "default" by default.

@@ -204,7 +204,7 @@ class Reader:
     def connection(self) -> Connection:
         """The connection; a StoreError where there is no database."""
         if self._connection is None:
-            raise StoreError(f"There is no database at {self.location} yet: record a run first.")
+            raise StoreError(f"No database at {self.location} yet: record a run first.")
         return self._connection
 
 
