@@ -145,7 +145,7 @@ class Database:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             self._abandon()
-            raise StoreError(f"The database file {self.location} has gone.") from None
+            raise StoreError(f"The database file {self.location} no longer exists.") from None
         if (status.st_dev, status.st_ino) != self._file:
             self._abandon()
             self._file = (status.st_dev, status.st_ino)
