@@ -21,7 +21,7 @@ def runs(folder: object) -> None:
         params = {
             "text": TEXT + name,
             "list": [place, *LIST],
-            "nested": NESTED | {"own": place},
+            "nested": [NESTED | {"own": place}],
             "flag": bool(place),
         }
         tags = {"long": TEXT, "t" * 5000: "name"}

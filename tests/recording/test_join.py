@@ -14,6 +14,11 @@ import pytest
 import tracker
 
 
+class Nameless:
+    def __str__(self) -> str:
+        raise ValueError("nameless")
+
+
 class Training:
     """A training as an adapter makes one."""
 
@@ -66,6 +71,17 @@ def test_a_training_that_is_refused_has_written_nothing(sql: Any) -> None:
     assert sql("SELECT name, text FROM param") == [("lr", "0.1")]
     assert sql("SELECT count(*) FROM tag") == [(0,)]
     assert sql("SELECT count(*) FROM run") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "refused", [{"tags": 3}, {"tags": [Nameless()]}, {"params": 3, "tags": ["a"]}]
+)
+def test_params_or_tags_that_are_refused_leave_nothing_behind(
+    refused: dict[str, Any], sql: Any
+) -> None:
+    with tracker.start_run(), pytest.raises(tracker.BadValue):
+        Training(**({"params": {"lr": 0.1}} | refused))
+    assert sql("SELECT name FROM param UNION SELECT name FROM tag") == []
 
 
 @pytest.mark.parametrize("around", [False, True])
@@ -146,7 +162,7 @@ def test_a_training_that_was_left_is_closed_by_the_next_one(sql: Any, caplog: An
     assert sql("SELECT name, status FROM run ORDER BY started") == [
         ("first", "interrupted"), ("second", "finished"),
     ]  # fmt: skip
-    assert "run first was left before it ended" in caplog.text
+    assert "recorded in first was left before it ended" in caplog.text
 
 
 def test_a_training_that_was_dropped_is_closed_by_the_next_one(sql: Any) -> None:

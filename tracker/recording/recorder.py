@@ -1,6 +1,6 @@
 """The writer of one attempt: recorded entries at once, step metrics once a second, a heartbeat, the spool.
 
-Nothing here raises into a training: what the database cannot take goes to the spool and is applied
+Nothing here raises into a training loop: what the database cannot take goes to the spool and is applied
 later, in order. With ``strict`` the error comes out instead.
 """
 
@@ -164,7 +164,7 @@ class Recorder:
                     "in memory, and is lost if the process ends before there is room on the disk"
                 )
             log.warning(
-                "local-tracker: %s The training goes on; what is recorded waits %s.",
+                "local-tracker: %s Training continues; what is recorded waits %s.",
                 error or _busy(),
                 where,
             )

@@ -275,7 +275,7 @@ class Run:
                 resume.Changes(),
             )
         except StoreError:
-            # It is logged already that the database does not answer; training goes on.
+            # It is logged already that the database does not answer; training continues.
             return
         changes.report(self.name, self._reported)
 

@@ -47,7 +47,7 @@ def start_run(
     monitor: str | None = None,
     mode: str | None = None,
 ) -> Run:
-    """Start recording a training; a context manager, which ends the run with an honest status.
+    """Start recording a training run; a context manager, which ends the run with an honest status.
 
     Args:
         experiment: what groups runs; "default" by default.
@@ -261,7 +261,7 @@ def _named_run(reader: Reader, text: str) -> Any:
         run_id = find_run(reader, text)
     except UnknownRun as error:
         raise NothingToResume(
-            f'{error} To go on where that is possible, and start a run otherwise: resume="auto".'
+            f'{error} To resume where possible and start a run otherwise: resume="auto".'
         ) from error
     return reader.connection.execute(select(RUN).where(RUN.c.id == run_id)).one()
 

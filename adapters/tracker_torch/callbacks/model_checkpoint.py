@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from tracker import BadValue, policies
-from tracker_torch.callback import Callback, Logs
+from tracker_torch.callback import Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
+from tracker_torch.monitored import MonitoredCallback
 from tracker_torch.state import checkpoint_file, serialization
 from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(MonitoredCallback[policies.BestState]):
     """Save after epochs or steps: everything a training continues from, or the weights.
 
     A ``.pt`` file holds the ``state_dict`` of model, optimizer, scheduler and scaler, the state of
@@ -98,16 +99,6 @@ class ModelCheckpoint(Callback):
     def needs_model(self) -> bool:
         """Always: weights are what it saves."""
         return True
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.state.best
-
-    @property
-    def best_epoch(self) -> int | None:
-        """Its 0-based epoch."""
-        return self.state.best_epoch
 
     @property
     def files(self) -> list[File]:
