@@ -13,14 +13,14 @@ from tracker_torch.loop import distributed
 from tracker_torch.loop.loop import Remembering
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
-from tracker_torch.state import serialization
+from tracker_torch.state import gradients, serialization
 
 
 class BackupAndRestore(Callback):
     """Keep everything that a training consists of in one file, and begin with it where there is one.
 
-    That is: models, optimizers, scheduler, scaler, the random generators of every rank, epoch,
-    step, and what the other callbacks remember (best weights included). A resumed training
+    That is: models, their gradients, optimizers, scheduler, scaler, the random generators of every
+    rank, epoch, step, and what the other callbacks remember (best weights included). A resumed training
     continues bit for bit where the hardware computes reproducibly. The epoch to continue at is that of
     the backup: what the run recorded beyond it is trained again, and superseded.
 
@@ -165,8 +165,18 @@ class BackupAndRestore(Callback):
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
+        accumulated = payload.get("gradients", ())
         positions = payload.get("positions") or [payload["position"]]
-        loop.position.load(positions[min(distributed.rank(), len(positions) - 1)], batch)
+        # What the body does before its batches, such as zero_grad(), must not reach them.
+        loop.position.load(
+            positions[min(distributed.rank(), len(positions) - 1)],
+            batch,
+            lambda: gradients.restore(loop.model, accumulated),
+        )
+        if batch is None:
+            gradients.restore(loop.model, accumulated)
+        elif not begins_again:
+            loop.rates_used.load(payload.get("rates", {}))
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
         if begins_again:
             saved.pop("BaseLogger", None)
@@ -207,6 +217,8 @@ class BackupAndRestore(Callback):
             "positions": (positions := distributed.gather(self.loop.position.as_dict())),
             "position": positions[0],
             "phase_begin": self.loop.phase_begin,
+            "rates": self.loop.rates_used.as_dict(),
+            "gradients": gradients.of_ranks(self.loop.model),
             "callbacks": self._remembered(),
         }
         if not self.loop.main:
