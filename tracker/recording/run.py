@@ -57,6 +57,7 @@ class Run:
         writer: Writer | None = None,
         captured: dict[str, Any] | None = None,
         ending: entries.Ending | None = None,
+        recording_asked: bool = False,
     ) -> None:
         self.id = id
         self.name = name
@@ -69,6 +70,7 @@ class Run:
         self.writer: Writer = NullRecorder() if writer is None else writer
         self._stop_reason: str | None = None
         self._ending = ending
+        self._recording_asked = recording_asked
         self._withdrawn = False
         self._epochs = EpochClock()
         self._captured = dict(captured or {})
@@ -406,12 +408,26 @@ class Run:
         """Count decisions and policies of this attempt."""
         return next(self._numbers[what])
 
+    def discard(self) -> bool:
+        """Take the run back where this process turns out to be one that records nothing; say whether.
+
+        It is one of several ranks, and began the run before that was known. What it has recorded stays, as
+        does a run that was started with ``recording=True``.
+        """
+        if self._recording_asked or not self.writer.discard():
+            return False
+        self._be_silent()
+        return True
+
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
+        self._be_silent()
+        self._after = []
+
+    def _be_silent(self) -> None:
         self.writer = NullRecorder(strict=self.writer.strict)
         self._keeper = CheckpointKeeper(self)
-        self._after = []
         self.log = self.writer.log
 
     def check_open(self) -> None:

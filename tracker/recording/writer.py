@@ -69,6 +69,9 @@ class Writer(Protocol):
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end."""
 
+    def discard(self) -> bool:
+        """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
+
     def forget(self) -> None:
         """Let go of everything after a fork: it belongs to the parent."""
 
