@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -90,10 +91,28 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
     ]
 
 
-def is_of_keras(reader: Reader, run: str) -> bool:
-    """Return whether the callbacks of ``tracker_keras`` recorded a run: they capture what Keras it was."""
-    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run)
-    return any("keras" in (from_json(text) or {}) for text in reader.connection.scalars(captured))
+@dataclass(frozen=True)
+class CsvStyle:
+    """What an export as CSV keeps of how a run was logged.
+
+    Attributes:
+        of_keras: whether the callbacks of ``tracker_keras`` recorded it: they capture what Keras it was.
+        types: metric → "int", "bool", "float32" or "float16", where it was logged as something else than a float.
+    """
+
+    of_keras: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+
+
+def csv_style(reader: Reader, run: str) -> CsvStyle:
+    """Return how a run was logged, by what its attempts captured."""
+    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run).order_by(ATTEMPT.c.number)
+    of_keras, types = False, dict[str, str]()
+    for text in reader.connection.scalars(captured):
+        found = from_json(text) or {}
+        of_keras = of_keras or "keras" in found
+        types |= found.get("metric_types") or {}
+    return CsvStyle(of_keras, types)
 
 
 def metric_of_runs(

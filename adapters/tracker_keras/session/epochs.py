@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import keras
 
 import tracker
-from tracker_keras.session.values import arrays, learning_rate, numbers, same
+from tracker_keras.session.values import arrays, learning_rate, numbers, same, types
 
 
 class Epochs:
@@ -31,6 +31,7 @@ class Epochs:
         self.steps: int | None = None
         self._batches: BatchCount | None = None
         self._arrays: set[str] = set()
+        self._types: dict[str, str] = {}
         self._started: float | None = None
         self._rate: float | None = None
         self._probe: Probe | None = None
@@ -102,6 +103,7 @@ class Epochs:
             return
         epoch, logs, metrics, rate = self._written
         self._tell_of_arrays(logs)
+        self._note_types(logs)
         late = {
             name: value
             for name, value in numbers(logs).items()
@@ -110,6 +112,13 @@ class Epochs:
         if late:
             self.run.log_epoch(epoch, late, learning_rate=rate)
             metrics.update(late)
+
+    def _note_types(self, logs: dict[str, Any] | None) -> None:
+        """Keep how a CSVLogger writes what callbacks logged: the database holds floats only."""
+        found = types(logs)
+        if not found.items() <= self._types.items():
+            self._types.update(found)
+            self.run.capture(metric_types=dict(self._types))
 
     def _tell_of_arrays(self, logs: dict[str, Any] | None) -> None:
         """Warn of metrics that cannot be recorded, each once."""

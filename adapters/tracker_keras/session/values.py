@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy
 
 import tracker
 
@@ -42,6 +43,24 @@ def arrays(logs: Mapping[str, Any] | None) -> list[str]:
         for name, value in (logs or {}).items()
         if (hasattr(value, "shape") or isinstance(value, (list, tuple))) and not is_number(value)
     ]
+
+
+def types(logs: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the types of the numbers that are not plain floats, as far as text shows the difference."""
+    found = {str(name): _type(value) for name, value in (logs or {}).items()}
+    return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def _type(value: Any) -> str | None:
+    if isinstance(value, numpy.ndarray) and value.shape == ():
+        value = value[()]
+    if isinstance(value, (bool, numpy.bool_)):
+        return "bool"
+    if isinstance(value, (int, numpy.integer)):
+        return "int"
+    if isinstance(value, (numpy.float32, numpy.float16)):
+        return value.dtype.name
+    return None
 
 
 def same(a: float | None, b: float | None) -> bool:
