@@ -80,6 +80,19 @@ def optimizer_rate(optimizer: Any) -> float | None:
     return number(_held(getattr(optimizer, "learning_rate", None)))
 
 
+def rate_of_last_step(model: Any) -> float | None:
+    """Return the rate of the optimizer's last step where it follows a schedule; None where callbacks set it."""
+    optimizer = getattr(model, "optimizer", None)
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return None
+    batches = number(_held(getattr(optimizer, "_iterations", None)))
+    accumulated = int(getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+    if batches is None or batches < accumulated:
+        return None
+    return number(_held(schedule(int(batches) // accumulated * accumulated - 1)))
+
+
 def set_learning_rate(model: Any, rate: float | None) -> None:
     """Set the optimizer's learning rate, unless it is that already or follows a schedule."""
     now = learning_rate(model)
