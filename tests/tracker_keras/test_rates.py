@@ -105,6 +105,6 @@ def test_the_optimizers_own_count_is_captured_beside_the_runs_steps(fit, build, 
     again = keras.saving.load_model("base.keras")
     fit(again, [TrackerCallback(name="a", resume="auto"), BackupAndRestore("b")], epochs=2)
     attempts = record.ask("SELECT captured FROM attempt ORDER BY number")
-    counts = [json.loads(one["captured"])["optimizer_iterations"] for one in attempts]
+    counts = [json.loads(one["captured"])["iterations"] for one in attempts]
     assert counts == [{"at_begin": 2, "at_end": 3}, {"at_begin": 3, "at_end": 4}]
     assert [one["step"] for one in record.epochs()] == [3, 6]

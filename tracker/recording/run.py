@@ -71,6 +71,7 @@ class Run:
         self._stop_reason: str | None = None
         self._ending = ending
         self._recording_asked = recording_asked
+        self._first_attempt = attempt
         self._withdrawn = False
         self._epochs = EpochClock()
         self._captured = dict(captured or {})
@@ -98,6 +99,11 @@ class Run:
     def strict(self) -> bool:
         """Whether what cannot be recorded is raised."""
         return self.writer.strict
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this attempt continues one of another process; a second training of this one does not."""
+        return self.attempt == self._first_attempt > 1
 
     @property
     def finished(self) -> bool:
@@ -194,7 +200,7 @@ class Run:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self.check_open()
         entry = entries.params(self.id, params, self.attempt)
-        if self.attempt > 1:
+        if self.is_resumed:
             self._report_changes(params=params)
         self.writer.record(entry)
 
@@ -207,7 +213,7 @@ class Run:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self.check_open()
         plain = redact_data(values.plain(sections))
-        if self.attempt > 1:
+        if self.is_resumed:
             self._report_changes(captured=plain)
         self._captured.update(plain)
         captured = values.to_json(self._captured)

@@ -84,6 +84,10 @@ class RecordedRun(Protocol):
     first_epoch: int
     writer: Writer
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this attempt continues one of another process."""
+
     def check_open(self) -> None:
         """Raise `RunClosed` when the run has finished."""
 

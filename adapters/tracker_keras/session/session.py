@@ -175,7 +175,7 @@ class Session:
         count = steps_taken(self.model)
         if count is not None and self.is_open:
             self._iterations[when] = count
-            self.run.capture(optimizer_iterations=dict(self._iterations))
+            self.run.capture(iterations=dict(self._iterations))
 
     def _continue_untold(self) -> None:
         """Let `fit` start behind the last recorded epoch, where nothing else says where to start."""
