@@ -13,7 +13,7 @@ from tracker_torch.loop import distributed
 from tracker_torch.loop.loop import Remembering
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
-from tracker_torch.state import gradients, serialization
+from tracker_torch.state import gradients, groups, serialization
 
 
 class BackupAndRestore(Callback):
@@ -59,6 +59,7 @@ class BackupAndRestore(Callback):
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"
+        self._frozen_at_begin: list[str] = []
 
     @property
     def needs_model(self) -> bool:
@@ -68,6 +69,7 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Bring back the training, and let the run continue at its epoch."""
         self.loop.position.watch_batches = self.trigger.by_step
+        self._frozen_at_begin = groups.frozen(self.loop.model)
         if self.loop.main:
             self._clear()
         try:
@@ -149,6 +151,8 @@ class BackupAndRestore(Callback):
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
         loop.note_settings()
+        groups.rebuild(loop.model, loop.optimizer, payload.get("groups", {}))
+        self._freeze_as(payload)
         for part in serialization.PARTS:
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
@@ -187,6 +191,18 @@ class BackupAndRestore(Callback):
         ranks = payload["rng"]
         serialization.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
 
+    def _freeze_as(self, payload: Mapping[str, Any]) -> None:
+        """Train the parameters that were trained at the backup, where the script begins as it did before."""
+        if "frozen" not in payload:
+            return
+        if self._frozen_at_begin == payload["frozen_at_begin"]:
+            groups.freeze(self.loop.model, payload["frozen"])
+        elif self._frozen_at_begin != payload["frozen"]:
+            self.loop.warn(
+                f"run {self.run.name} continues with other parameters frozen than at its backup, as the "
+                f"script says now: {', '.join(self._frozen_at_begin) or 'none'}."
+            )
+
     def _bring_back(self, part: str, saved: Any) -> None:
         try:
             serialization.load_state(getattr(self.loop, part), saved, part)
@@ -217,6 +233,9 @@ class BackupAndRestore(Callback):
             "positions": (positions := distributed.gather(self.loop.position.as_dict())),
             "position": positions[0],
             "phase_begin": self.loop.phase_begin,
+            "groups": groups.of_optimizers(self.loop.model, self.loop.optimizer),
+            "frozen": groups.frozen(self.loop.model),
+            "frozen_at_begin": self._frozen_at_begin,
             "rates": self.loop.rates_used.as_dict(),
             "gradients": gradients.of_ranks(self.loop.model),
             "callbacks": self._remembered(),
