@@ -10,7 +10,7 @@ PYTHONS ?= newest
 # and other processes do to a database (faults).
 CORE ?= .venv-core
 CORE_PINS ?=
-CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignore=tests/adapters --ignore=tests/faults --ignore=tests/project
+CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignore=tests/adapters --ignore=tests/programs --ignore=tests/faults --ignore=tests/project --ignore=tests/web
 
 .DEFAULT_GOAL := help
 .PHONY: help .venv demo test test-core test-lowest test-pythons check format lint types bench docs clean

@@ -187,10 +187,38 @@ def test_a_silent_run_around_it_silences_a_nested_training() -> None:
         assert not first.run.recording and not second.run.recording
 
 
-def test_another_rank_joins_no_run_that_records() -> None:
-    with tracker.start_run() as run:
+def test_another_rank_takes_back_the_run_that_it_began_before_that_was_known(sql: Any) -> None:
+    with tracker.start_run(params={"lr": 0.1}, monitor="val_loss") as run:
+        assert Training(recording=False).run is run and not run.recording
+        run.log_epoch(0, {"loss": 1.0})
+    assert sql("SELECT count(*) FROM run") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda run: run.log_epoch(0, {"loss": 1.0}),
+        lambda run: run.log({"loss": 1.0}),
+        lambda run: run.add_policy("EarlyStopping", monitor="loss"),
+        lambda run: tracker.start_run(parent=run).finish(),
+    ],
+)
+def test_another_rank_leaves_what_was_recorded_and_joins_no_run_that_records(
+    record: Any, sql: Any
+) -> None:
+    with tracker.start_run(name="kept") as run:
+        record(run)
         elsewhere = Training(recording=False)
         assert elsewhere.run is not run and not elsewhere.run.recording
+    assert sql("SELECT status FROM run WHERE name = 'kept'") == [("finished",)]
+
+
+def test_another_rank_leaves_a_run_that_was_to_record_and_one_that_is_resumed(sql: Any) -> None:
+    with tracker.start_run(name="asked", recording=True):
+        assert not Training(recording=False).run.recording
+    with tracker.start_run(resume="asked"):
+        assert not Training(recording=False).run.recording
+    assert sql("SELECT name, status FROM run") == [("asked", "finished")]
 
 
 def test_a_run_in_another_database_is_not_the_parent(sql: Any) -> None:

@@ -55,7 +55,8 @@ def claim_run(
             that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
         start: what starts a run where none is active, called with ``recording``; by default it is
             `tracker.start_run`, with the arguments above.
-        recording: False for a training loop that records nothing, on another rank: it joins silent runs only.
+        recording: False for a training loop that records nothing, on another rank: it joins silent runs only, and
+            makes the enclosing run one if nothing was recorded there.
 
     Raises:
         UsageError: another training records into ``run``, or ``resume`` names another run than the one
@@ -75,6 +76,8 @@ def claim_run(
             )
         return _joined(run, owner, who, arguments)
     enclosing = active_run()
+    if recording is False and enclosing is not None and holder(enclosing) is None:
+        enclosing.discard()
     may_join = enclosing is not None and not (recording is False and enclosing.recording)
     if enclosing is not None and may_join and holder(enclosing) is None:
         return _joined(enclosing, owner, who, arguments)

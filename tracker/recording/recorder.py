@@ -24,7 +24,7 @@ from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
 from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
-from tracker.storage import entries, journal
+from tracker.storage import entries, journal, run_rows
 from tracker.storage.database import PATIENCE, Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
@@ -303,12 +303,15 @@ class Recorder:
                     len(self.spool.unwritten),
                 )
 
-    def _close(self, entries: tuple[Entry, ...]) -> None:
+    def _end_thread(self) -> None:
         self._closing.set()
         self.wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
+
+    def _close(self, entries: tuple[Entry, ...]) -> None:
+        self._end_thread()
         # A last heartbeat is due.
         self._heard = -math.inf
         if not self._lock.acquire(timeout=_LAST_SECONDS):
@@ -333,6 +336,25 @@ class Recorder:
                 "local-tracker: %d step metrics were not recorded: the disk did not answer.", lost
             )
         self._keep((self._beat(self._counted()), *entries), _busy())
+
+    def discard(self) -> bool:
+        """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
+        self.flush()
+        if self._attempt > 1 or self._failing or self.spool.count:
+            return False
+        deleted: list[str] = []
+
+        def delete(connection: Connection, location: Location) -> None:
+            if run_rows.is_empty(connection, self.run_id):
+                deleted.extend(run_rows.delete(connection, self.run_id))
+
+        self.amend(delete)
+        if not deleted:
+            return False
+        self._end_thread()
+        self._questions.close()
+        self._database.close(_CLOSE_SECONDS)
+        return True
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""

@@ -83,7 +83,7 @@ def start_run(
         run.set_tags(tags or {})
     else:
         request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
-        run = _recorded_run(locate(database), request, strict)
+        run = _recorded_run(locate(database), request, strict, asked=recording is True)
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
@@ -132,7 +132,7 @@ def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
     )
 
 
-def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
+def _recorded_run(location: Location, request: _Request, strict: bool, *, asked: bool) -> Run:
     prepare(location)
     captured = capture()
     recover(location)
@@ -155,6 +155,7 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
         writer=recorder,
         captured=captured,
         ending=opened.ending,
+        recording_asked=asked,
     )
 
 
