@@ -11,12 +11,8 @@ from tracker import BadValue, policies
 from tracker_torch.callback import Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
-<<<<<<< HEAD
 from tracker_torch.monitored import MonitoredCallback
-from tracker_torch.state import checkpoint_file, serialization
-=======
 from tracker_torch.state import checkpoint_file, groups, serialization
->>>>>>> wt-rec
 from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
 
