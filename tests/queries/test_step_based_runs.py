@@ -7,16 +7,16 @@ import math
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker import queries
 from tracker.cli import program
 from tracker.storage.database import reading
 
 
 def cli(*words: str) -> str:
-    result = CliRunner().invoke(program, list(words), catch_exceptions=False)
+    result = runner().invoke(program, list(words), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
