@@ -35,7 +35,7 @@ PEERS = {
 }
 TITLES = {
     "tracker": "**this project**",
-    "sqlite_rows": "SQLite, a row a point",
+    "sqlite_rows": "SQLite, one row per point",
     "numpy_arrays": "NumPy arrays, saved at the end",
     "tensorboardx": "tensorboardX",
     "mlflow": "MLflow (SQLite)",
@@ -129,7 +129,7 @@ def report(results: list[Result], wide: dict[str, Found], extra: str) -> str:
         f"{page.machine()}. Four metrics a call, in single precision: loss and gradient norm with 1 % noise, "
         "accuracy of batches of 32, a cosine learning rate. Calls are timed one by one in a tight loop; "
         "“durable” ends when closing the run returned; bytes are those of the folder; reading is the best "
-        "of three into a pandas frame with a row a point; the writer's share is the processor time that a "
+        "of three into a pandas frame with one row per point; the writer's share is the processor time that a "
         "loop of 200 steps a second pays beyond its own, of one core.\n",
         page.table(_HEAD, [_row(result) for result in shown]),
         "\n### From 10⁴ to 10⁷ points in one run\n",

@@ -14,8 +14,9 @@ compares the two.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracker.lazy import loader
 
 if TYPE_CHECKING:
     from tracker import files as files
@@ -124,14 +125,7 @@ __all__ = sorted(_HOME_OF)
 
 # Type checkers do not see this: to them, a name that is not public is an error.
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME_OF:
-            raise AttributeError(f"module 'tracker' has no attribute {name!r}")
-        home = import_module(_HOME_OF[name])
-        is_module = home.__name__ == f"tracker.{name}"
-        value = globals()[name] = home if is_module else getattr(home, name)
-        return value
+    __getattr__ = loader(__name__, _HOME_OF)
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ TrackerError                    1  something failed
 ├── RunError                    1  the run cannot do that
 │   ├── RunClosed                  it has already finished
 │   ├── RunBusy                    another process is recording it
-│   └── NothingToResume            no such run to go on with
+│   └── NothingToResume            no such run to resume
 └── CheckpointError             1  a checkpoint file is missing, changed or incomplete
 """
 
@@ -71,7 +71,7 @@ class StoreError(TrackerError):
 
 
 class NotATrackerDatabase(StoreError):
-    """The file belongs to another program, or is no database."""
+    """The file belongs to another program, or is not a database."""
 
 
 class DatabaseTooNew(StoreError):
@@ -103,7 +103,7 @@ class RunBusy(RunError):
 
 
 class NothingToResume(RunError):
-    """No such run to go on with."""
+    """No such run to resume."""
 
 
 class CheckpointError(TrackerError):

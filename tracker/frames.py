@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tracker import queries
 from tracker.errors import BadValue
 from tracker.queries import Listing
+from tracker.queries.curves import curves
 from tracker.storage.database import Reader, reading
 from tracker.values import whole
 
@@ -148,9 +149,11 @@ def decisions(
 def compare(*runs: str | Run, metric: str = "val_loss", database: Database = None) -> pd.DataFrame:
     """Return one metric of several runs: the index is the epoch, the columns are named after the runs.
 
+    Of a metric that no epoch has, but that was logged by steps, the index is the step.
+
     Args:
         *runs: these; without any, all that have the metric, oldest first.
-        metric: a metric of epochs.
+        metric: its name.
         database: a path or URL.
 
     Raises:
@@ -159,10 +162,11 @@ def compare(*runs: str | Run, metric: str = "val_loss", database: Database = Non
     import pandas as pd
 
     with reading(database) as reader:
-        names, curves = queries.metric_of_runs(reader, _ids(reader, runs), metric)
-    epochs = sorted({epoch for curve in curves.values() for epoch in curve})
-    columns = {names[run]: [curve.get(epoch) for epoch in epochs] for run, curve in curves.items()}
-    return pd.DataFrame(columns, pd.Index(epochs, dtype="int64", name="epoch"), dtype="float64")
+        found = curves(reader, _ids(reader, runs), metric)
+    places = sorted({place for curve in found.values.values() for place in curve})
+    columns = {run: [curve.get(place) for place in places] for run, curve in found.values.items()}
+    index = pd.Index(places, dtype="int64", name=found.over)
+    return pd.DataFrame(columns, index, dtype="float64")
 
 
 def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]]:

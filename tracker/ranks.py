@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 MODE = "TRACKER_MODE"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
@@ -10,7 +11,14 @@ RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"
 
 
 def rank() -> int:
-    """Return this process's rank among those of one training, by the launcher's variables; 0 for a lone one."""
+    """Return this process's rank among those of one training; 0 for a lone one.
+
+    A process group of torch that is initialised says so itself, also without a launcher's variables, as
+    after `torch.multiprocessing.spawn`.
+    """
+    torch = sys.modules.get("torch.distributed")
+    if torch is not None and torch.is_available() and torch.is_initialized():
+        return int(torch.get_rank())
     for name in RANKS:
         text = os.environ.get(name, "")
         if text.isdecimal():

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 from keras.callbacks import Callback, CallbackList, ProgbarLogger, RemoteMonitor, SwapEMAWeights
 
+from local_tracker import checked as checked
 from tracker_keras.callbacks.backup_and_restore import BackupAndRestore
 from tracker_keras.callbacks.base_logger import BaseLogger
 from tracker_keras.callbacks.csv_logger import CSVLogger

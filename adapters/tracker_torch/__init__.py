@@ -12,6 +12,7 @@ with Training(model, optimizer, epochs=50, callbacks=[EarlyStopping(patience=3)]
 
 from __future__ import annotations
 
+from local_tracker import checked as checked
 from tracker_torch.callback import Callback
 from tracker_torch.callback_list import CallbackList
 from tracker_torch.callbacks.backup_and_restore import BackupAndRestore

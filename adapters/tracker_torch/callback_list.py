@@ -381,6 +381,9 @@ class CallbackList:
             learning_rates=self.rates_used.by_group() or None,
         )
         self.run.trained.last_epoch = epoch
+        if not self.stop_training:
+            # What stopped an earlier training of this run is not its end.
+            self.run.note_stop(None)
         recorded = set(values)
         self._take_turns(epoch, values, before_recording=False)
         if added := {name: values[name] for name in values if name not in recorded}:

@@ -1,4 +1,4 @@
-"""MLflow with its SQLite store: a row a point, in the database when the call returns."""
+"""MLflow with its SQLite store: one row per point, in the database when the call returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tuned SQLite table with a row a point: what a careful day of work gives."""
+"""A tuned SQLite table with one row per point: what a careful day of work gives."""
 
 from __future__ import annotations
 

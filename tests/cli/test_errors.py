@@ -45,7 +45,7 @@ WRONG = [
         2,
         "possible are sqlite and postgresql",
     ),
-    (["db", "backup", "--database", "none.db"], 2, "There is no database at"),
+    (["db", "backup", "--database", "none.db"], 2, "No database at"),
     (["runs", "list", "--database", "othr.db"], 2, "othr.db: did you mean other.db or"),
     (["db", "doctor", "--database", "no/x.db"], 2, "/no does not exist."),
     (["runs", "show", ""], 2, "'' names no run: give an id"),

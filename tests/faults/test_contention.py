@@ -50,7 +50,14 @@ def test_sixteen_first_starts_at_once_make_one_database(script: Any, oracle: Any
     code = """
 import sys, tracker.recording.start
 print("ready", flush=True); sys.stdin.readline()
-with tracker.start_run("first") as run:
+while True:
+    try:
+        run = tracker.start_run("first")
+        break
+    except tracker.DatabaseBusy:
+        # Sixteen on a machine with much else to do: a refused start has written nothing, and may be repeated.
+        pass
+with run:
     run.log_epoch(0, {"loss": 1.0})
 """
     starting = [script(code, stdin=subprocess.PIPE) for _ in range(16)]
@@ -60,8 +67,8 @@ with tracker.start_run("first") as run:
         one.stdin.write("go\n")
         one.stdin.flush()
     for one in starting:
-        one.communicate()
-        assert one.returncode == 0
+        _, errors = one.communicate()
+        assert one.returncode == 0, errors
     tracker.start_run("after").finish()
     oracle.check_database()
     names = "SELECT count(*), count(DISTINCT name), sum(epochs) FROM run WHERE experiment = 'first'"
@@ -84,7 +91,8 @@ def test_sixteen_threads_share_a_run(oracle: Any) -> None:
             thread.join()
     assert oracle.rows("SELECT count(*) FROM epoch") == [(160,)]
     assert oracle.rows("SELECT sum(calls) FROM clock") == [(160,)]
-    assert oracle.rows("SELECT min, max FROM summary") == [(0.0, 159.0)]
+    of_epochs = "SELECT min, max FROM summary WHERE name = 'loss'"
+    assert oracle.rows(of_epochs) == [(0.0, 159.0)]
 
 
 def test_a_locked_database_delays_no_call_for_long_and_loses_nothing(oracle: Any) -> None:

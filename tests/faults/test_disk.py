@@ -1,4 +1,4 @@
-"""The database goes away in the middle of a run: the training goes on, and nothing is written into the void."""
+"""The database goes away in the middle of a run: training continues, and nothing is written into the void."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_full_disk_costs_one_warning_and_no_epoch(script: Any, oracle: Any) ->
     tracker.start_run("after").finish()
     oracle.check_database()
     assert "Traceback" not in errors
-    assert errors.count("The training goes on") == 1
+    assert errors.count("Training continues") == 1
     epochs = [row[0] for row in oracle.rows("SELECT epoch FROM epoch ORDER BY epoch")]
     assert epochs == list(range(41))
 

@@ -7,19 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import WhereError
-from tracker.filters import (
-    All,
-    Comparison,
-    Either,
-    Field,
-    In,
-    Is,
-    Like,
-    Literal,
-    Not,
-    parse,
-    parse_order,
-)
+from tracker.filters.parser import parse, parse_order
+from tracker.filters.tree import All, Comparison, Either, Field, In, Is, Like, Literal, Not
 
 
 def names(tree: object) -> object:

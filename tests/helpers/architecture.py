@@ -20,6 +20,7 @@ ORDER = (
         "files",
         "csv_log",
         "states",
+        "lazy",
         "display",
         "cards",
     ),

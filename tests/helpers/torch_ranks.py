@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 
+import tracker
 from tests.helpers.torch_problems import Problem, step
 from tracker_torch import (
     BackupAndRestore,
@@ -45,6 +46,34 @@ def stop_on_rank_1(folder: str, rank: str, port: str, epochs: int, die: int) -> 
     Path(f"rank{rank}.json").write_text(json.dumps({"epochs": training.history.epoch}))
     Path(f"rank{rank}.txt").touch()
     dist.destroy_process_group()
+
+
+def spawned(folder: str, rank: str, port: str, group: str, die: int) -> None:
+    """Train as `torch.multiprocessing.spawn` starts a rank: without the variables of a launcher.
+
+    Args:
+        folder, rank, port, die: as for `main`.
+        group: whether the process group is initialised "before" the run starts, "in" it, "late" in it, after
+            a step metric was logged, or "never".
+    """
+    os.chdir(folder)
+    where = f"tcp://127.0.0.1:{port}"
+    if group == "before":
+        dist.init_process_group("gloo", where, rank=int(rank), world_size=2)
+    with tracker.start_run("spawned", params={"rank": rank}) as run:
+        if group == "late":
+            run.log({"warm_up": 1.0})
+        if group in ("in", "late"):
+            dist.init_process_group("gloo", where, rank=int(rank), world_size=2)
+        with Training(nn.Linear(1, 1), None, 2, progress=False) as training:
+            for _ in training.epochs():
+                training.log_epoch(loss=1.0)
+        run.log({"after": 1.0})
+        run.set_tags(["trained"])
+    Path(f"rank{rank}.json").write_text(json.dumps({"recording": training.run.recording}))
+    Path(f"rank{rank}.txt").touch()
+    if group != "never":
+        dist.destroy_process_group()
 
 
 def train(epochs: int, die: int) -> None:

@@ -177,7 +177,7 @@ def test_min_epochs():
     assert verdicts[-1].epoch == 5
     assert verdicts[-1].wait == 5
     assert verdicts[2].verdict == "waited"
-    assert verdicts[2].reason.endswith("2 of 2 waits; training goes on until 6 epochs are done")
+    assert verdicts[2].reason.endswith("2 of 2 waits; training continues until 6 epochs are done")
 
 
 def test_min_epochs_and_check_finite():

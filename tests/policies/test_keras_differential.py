@@ -99,7 +99,7 @@ def same(ours, theirs):
 
 @pytest.mark.parametrize("part", range(4))
 def test_early_stopping(keras, model, part):
-    """Wait, best, stop and verdict of every epoch are Keras', also where training goes on."""
+    """Wait, best, stop and verdict of every epoch are Keras', also where training continues."""
     for seed in range(part, SERIES, 4):
         rng = random.Random(seed)
         monitor, mode = monitor_and_mode(rng)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracker.policies import Best, EarlyStopping, ReduceLROnPlateau, reasons
@@ -46,6 +46,7 @@ def test_more_digits():
     )
 
 
+@example(0.0, -0.0)
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_show_apart(one, other):
     """Different values never look equal."""

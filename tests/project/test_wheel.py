@@ -86,7 +86,7 @@ def test_the_adapters_and_migrations_are_inside(python: Path, folder: Path) -> N
 def test_every_package_inside_says_that_it_is_typed(python: Path, folder: Path) -> None:
     code = (
         "import importlib.util as u, pathlib\n"
-        "for name in ('tracker', 'tracker_keras', 'tracker_torch'):\n"
+        "for name in ('tracker', 'local_tracker', 'tracker_keras', 'tracker_torch'):\n"
         "    assert pathlib.Path(u.find_spec(name).origin).with_name('py.typed').exists(), name\n"
     )
     call(python, "-c", code, folder=folder)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker import queries
 from tracker.cli import program
 from tracker.queries.checkpoints import find_checkpoint
@@ -37,9 +37,7 @@ def test_a_file_that_is_gone_is_missing(folder: Path, sql: Any) -> None:
     (folder / "m/1.pt").unlink()
     assert states() == {0: "available", 1: "missing", 2: "available"}
     assert tracker.checkpoints("a")["state"].tolist() == ["available", "missing", "available"]
-    shown = json.loads(
-        CliRunner().invoke(program, ["runs", "show", "a", "--format", "json"]).output
-    )
+    shown = json.loads(runner().invoke(program, ["runs", "show", "a", "--format", "json"]).output)
     assert [row["state"] for row in shown["checkpoints"]] == ["available", "missing", "available"]
     assert sql("SELECT DISTINCT state FROM checkpoint") == [("available",)]
 
@@ -76,7 +74,7 @@ def test_a_file_that_is_there_and_a_link_are_available(folder: Path) -> None:
 
 def test_verify_still_records_it(folder: Path, sql: Any) -> None:
     (folder / "m/1.pt").unlink()
-    result = CliRunner().invoke(program, ["checkpoints", "verify"])
+    result = runner().invoke(program, ["checkpoints", "verify"])
     assert "missing" in result.output
     assert sql("SELECT epoch, state FROM checkpoint ORDER BY epoch") == [
         (0, "available"), (1, "missing"), (2, "available"),
@@ -85,7 +83,7 @@ def test_verify_still_records_it(folder: Path, sql: Any) -> None:
 
 def test_the_doctor_still_reports_it(folder: Path) -> None:
     (folder / "m/1.pt").unlink()
-    result = CliRunner().invoke(program, ["db", "doctor"])
+    result = runner().invoke(program, ["db", "doctor"])
     assert "m/1.pt" in result.output
 
 

@@ -56,7 +56,7 @@ def test_a_name_means_the_newest_run_of_that_name_and_says_so(caplog: Any) -> No
     record("b@2")
     with reading() as reader:
         assert queries.find_run(reader, "a") == third
-        assert "3 runs are named a; the newest one is meant" in caplog.text
+        assert "3 runs are named a; the newest is used" in caplog.text
         assert "a@1 to a@2 or an id" in caplog.text
         caplog.clear()
         for text, run in (("a@1", first), ("a@2", second), ("a@3", third), (first, first)):
@@ -64,10 +64,15 @@ def test_a_name_means_the_newest_run_of_that_name_and_says_so(caplog: Any) -> No
         assert queries.find_run(reader, f"a@{second[:8]}") == second
         queries.find_run(reader, "b@2")
         assert caplog.text == ""
-        with pytest.raises(UnknownRun):
-            queries.find_run(reader, "a@4")
-        with pytest.raises(UnknownRun):
-            queries.find_run(reader, "a@0")
+
+
+def test_a_number_after_a_name_is_never_the_beginning_of_an_id() -> None:
+    starts = {record("a")[0] for _ in range(30)}
+    missing = ["a@0", *(f"a@{digit}" for digit in range(31, 100) if str(digit)[0] in starts)]
+    with reading() as reader:
+        for text in missing:
+            with pytest.raises(UnknownRun, match="the newest run named a is a@30"):
+                queries.find_run(reader, text)
 
 
 def test_a_prefix_of_several_ids_is_refused_with_the_candidates() -> None:

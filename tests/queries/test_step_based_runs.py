@@ -7,16 +7,16 @@ import math
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker import queries
 from tracker.cli import program
 from tracker.storage.database import reading
 
 
 def cli(*words: str) -> str:
-    result = CliRunner().invoke(program, list(words), catch_exceptions=False)
+    result = runner().invoke(program, list(words), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -164,3 +164,37 @@ def test_epochs_and_their_export_know_nothing_of_step_metrics() -> None:
     (row,) = json.loads(cli("export", "--json"))
     assert "batch" not in row
     assert "batch" not in tracker.epochs().columns
+
+
+def test_one_metric_of_several_runs_is_indexed_by_step() -> None:
+    frame = tracker.compare("high", "low", metric="loss")
+    assert frame.index.name == "step" and frame.index.tolist() == [100, 101, 102]
+    assert frame.to_dict("list") == {"high": [0.8, 0.5, 0.6], "low": [0.9, 0.31, 0.4]}
+    assert tracker.compare(metric="loss").columns.tolist() == ["low", "high"]
+    shown = cli("runs", "compare", "high", "low", "--metric", "loss")
+    assert "0.31 @ step 101" in shown and "acc" not in shown
+
+
+def test_of_a_step_that_was_logged_again_it_is_the_last_value_and_nothing_superseded() -> None:
+    with tracker.start_run(name="again") as run:
+        for step, loss in ((1, 5.0), (3, math.nan), (3, 4.0), (2, 7.0)):
+            run.log({"loss": loss}, step=step)
+    with tracker.start_run(resume="again") as run:
+        run.log({"loss": 1.5}, step=2)
+    frame = tracker.compare("again", "low", metric="loss")
+    assert frame.index.tolist() == [1, 2, 100, 101, 102]
+    assert frame["again"].tolist()[:2] == [5.0, 1.5] and frame["again"].isna().sum() == 3
+
+
+def test_a_metric_that_epochs_have_is_compared_by_them() -> None:
+    with tracker.start_run(name="both") as run:
+        run.log({"loss": 9.0}, step=7)
+        run.log_epoch(0, {"loss": 2.0})
+    frame = tracker.compare("both", "low", metric="loss")
+    assert frame.index.name == "epoch" and frame["both"].tolist() == [2.0]
+    assert frame["low"].isna().all()
+
+
+def test_a_metric_that_no_run_has_is_named_with_those_of_steps() -> None:
+    with pytest.raises(tracker.UnknownMetric, match="did you mean loss"):
+        tracker.compare("low", metric="los")

@@ -14,7 +14,9 @@ import pytest
 import tracker
 
 BEGIN = """
-import atexit, os, signal, sys, threading, time
+import atexit, os, signal, sys, threading, time, warnings
+# Python 3.12 and later say of any fork beside a thread that it may deadlock; what matters here is what else is said.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import tracker
 run = tracker.start_run("digits", name="x")
 run.log({"step_loss": 1.0})

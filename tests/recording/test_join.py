@@ -14,6 +14,11 @@ import pytest
 import tracker
 
 
+class Nameless:
+    def __str__(self) -> str:
+        raise ValueError("nameless")
+
+
 class Training:
     """A training as an adapter makes one."""
 
@@ -66,6 +71,17 @@ def test_a_training_that_is_refused_has_written_nothing(sql: Any) -> None:
     assert sql("SELECT name, text FROM param") == [("lr", "0.1")]
     assert sql("SELECT count(*) FROM tag") == [(0,)]
     assert sql("SELECT count(*) FROM run") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "refused", [{"tags": 3}, {"tags": [Nameless()]}, {"params": 3, "tags": ["a"]}]
+)
+def test_params_or_tags_that_are_refused_leave_nothing_behind(
+    refused: dict[str, Any], sql: Any
+) -> None:
+    with tracker.start_run(), pytest.raises(tracker.BadValue):
+        Training(**({"params": {"lr": 0.1}} | refused))
+    assert sql("SELECT name FROM param UNION SELECT name FROM tag") == []
 
 
 @pytest.mark.parametrize("around", [False, True])
@@ -146,7 +162,7 @@ def test_a_training_that_was_left_is_closed_by_the_next_one(sql: Any, caplog: An
     assert sql("SELECT name, status FROM run ORDER BY started") == [
         ("first", "interrupted"), ("second", "finished"),
     ]  # fmt: skip
-    assert "run first was left before it ended" in caplog.text
+    assert "recorded in first was left before it ended" in caplog.text
 
 
 def test_a_training_that_was_dropped_is_closed_by_the_next_one(sql: Any) -> None:
@@ -171,10 +187,38 @@ def test_a_silent_run_around_it_silences_a_nested_training() -> None:
         assert not first.run.recording and not second.run.recording
 
 
-def test_another_rank_joins_no_run_that_records() -> None:
-    with tracker.start_run() as run:
+def test_another_rank_takes_back_the_run_that_it_began_before_that_was_known(sql: Any) -> None:
+    with tracker.start_run(params={"lr": 0.1}, monitor="val_loss") as run:
+        assert Training(recording=False).run is run and not run.recording
+        run.log_epoch(0, {"loss": 1.0})
+    assert sql("SELECT count(*) FROM run") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda run: run.log_epoch(0, {"loss": 1.0}),
+        lambda run: run.log({"loss": 1.0}),
+        lambda run: run.add_policy("EarlyStopping", monitor="loss"),
+        lambda run: tracker.start_run(parent=run).finish(),
+    ],
+)
+def test_another_rank_leaves_what_was_recorded_and_joins_no_run_that_records(
+    record: Any, sql: Any
+) -> None:
+    with tracker.start_run(name="kept") as run:
+        record(run)
         elsewhere = Training(recording=False)
         assert elsewhere.run is not run and not elsewhere.run.recording
+    assert sql("SELECT status FROM run WHERE name = 'kept'") == [("finished",)]
+
+
+def test_another_rank_leaves_a_run_that_was_to_record_and_one_that_is_resumed(sql: Any) -> None:
+    with tracker.start_run(name="asked", recording=True):
+        assert not Training(recording=False).run.recording
+    with tracker.start_run(resume="asked"):
+        assert not Training(recording=False).run.recording
+    assert sql("SELECT name, status FROM run") == [("asked", "finished")]
 
 
 def test_a_run_in_another_database_is_not_the_parent(sql: Any) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import tracker
+from tests.helpers.cli import runner
 from tracker.storage.spool import read_file
 
 TRAINING = """
@@ -37,7 +37,7 @@ os._exit(9)
 def cli(*words: str) -> Any:
     from tracker.cli import program
 
-    return CliRunner().invoke(program, list(words), catch_exceptions=False)
+    return runner().invoke(program, list(words), catch_exceptions=False)
 
 
 class Training:

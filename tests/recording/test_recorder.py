@@ -101,12 +101,12 @@ def test_no_answer_is_not_taken_for_none(tmp_path: Path, caplog: pytest.LogCaptu
     run = tracker.start_run()
     made = run.save_checkpoint(tmp_path / "file", lambda path: path.write_text("1"))
     DATABASE.rename("away.db")
-    with pytest.raises(StoreError, match="has gone"):
+    with pytest.raises(StoreError, match="no longer exists"):
         run.recorded_epoch(0)
-    with pytest.raises(StoreError, match="has gone"):
+    with pytest.raises(StoreError, match="no longer exists"):
         run.history()
     assert run.checkpoints() == [made]
-    assert "has gone" in caplog.text
+    assert "no longer exists" in caplog.text
     Path("away.db").rename(DATABASE)
     assert run.checkpoints() == [made]
 
@@ -164,8 +164,8 @@ os._exit(9)
     assert sql("SELECT status, epochs FROM run WHERE name = 'dead'") == [("lost", 2)]
     left = sorted(path.suffix for path in Path(".tracker/spool").iterdir())
     assert left == [".damaged", ".refused"]
-    assert "2 waiting records were refused" in caplog.text
-    assert "1 waiting records cannot be read" in caplog.text
+    assert "2 pending records could not be imported" in caplog.text
+    assert "1 pending record cannot be read" in caplog.text
 
 
 def test_an_import_can_be_repeated_without_doubles(script: Any, sql: Any) -> None:

@@ -120,7 +120,7 @@ def test_a_failed_start_leaves_no_run(sql: Any) -> None:
 
 
 def test_the_names_there_are_end_a_sentence() -> None:
-    for there, words in ((None, "there are none. To go on"), ("xyz", "there are xyz. To go on")):
+    for there, words in ((None, "there are none. To resume"), ("xyz", "there are xyz. To resume")):
         if there:
             tracker.start_run(name=there).finish()
         with pytest.raises(NothingToResume, match=words):

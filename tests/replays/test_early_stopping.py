@@ -108,7 +108,6 @@ def test_a_patience_that_is_no_number_is_a_wrong_call() -> None:
 
 
 def test_the_curve_is_drawn(folder: Path) -> None:
-    pytest.importorskip("matplotlib")
     for number in range(3):
         record(f"run-{number}", [value + number / 10 for value in CURVE])
     ask("replay", "--patience", "1..6", "--curve", "--png", "curve.png")

@@ -68,7 +68,7 @@ def test_noise_and_smooth_curves_fit_their_budgets():
 @pytest.mark.parametrize("kept", [0, 1, 15, 16, 17, -1])
 def test_a_payload_cut_short_is_an_error(kept):
     """However many bytes are left, they are a ValueError, never wrong numbers."""
-    with pytest.raises(ValueError, match=r"damaged or cut short|No series block"):
+    with pytest.raises(ValueError, match=r"damaged or cut short|Not a series block"):
         decode_values(encode_values(np.arange(100.0))[:kept])
 
 
@@ -108,5 +108,5 @@ def test_clock_and_values_are_not_mistaken_for_each_other():
 
 def test_a_stranger_s_bytes_are_refused():
     """Bytes of another origin are told by how they begin."""
-    with pytest.raises(ValueError, match="No series block: it begins with b'PK"):
+    with pytest.raises(ValueError, match="Not a series block: it begins with b'PK"):
         decode_values(b"PK\x03\x04 and so on, for a while")

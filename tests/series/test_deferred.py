@@ -8,7 +8,15 @@ import pytest
 from tracker.errors import BadValue
 from tracker.series.batch import Calls, pack
 from tracker.series.buffer import Buffer
-from tracker.series.deferred import Deferred, fetch, numbers, read_torch, ready_number, snapshot
+from tracker.series.deferred import (
+    Deferred,
+    check,
+    fetch,
+    numbers,
+    read_torch,
+    ready_number,
+    snapshot,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -81,11 +89,21 @@ def test_numbers_are_read_together_and_keep_their_order():
         numbers({"acc": 1.0, "loss": torch.zeros(2)})
 
 
-@pytest.mark.parametrize("value", ["low", None, torch.zeros(2), torch.empty((), device="meta")])
+@pytest.mark.parametrize("value", ["low", None, torch.zeros(2), torch.empty(2, device="meta")])
 def test_what_has_no_number_is_never_ready(value):
-    """A tensor without storage included."""
+    """Known without asking the device."""
     with pytest.raises(BadValue, match="loss"):
         ready_number(value, "loss")
+
+
+def test_a_tensor_that_cannot_be_read_is_named_when_it_is_read():
+    """Not before: a tensor without storage stands for a device that is gone."""
+    gone = torch.empty((), device="meta")
+    assert ready_number(gone, "loss") is None
+    assert isinstance(snapshot(gone, "loss"), Deferred)
+    check(gone, "loss")
+    with pytest.raises(BadValue, match=r"^loss is tensor"):
+        numbers({"acc": 1.0, "loss": gone})
 
 
 def test_packing_reads_what_waits_and_counts_what_it_cannot():

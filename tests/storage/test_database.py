@@ -97,7 +97,7 @@ def test_a_file_that_was_unlinked_is_not_written_into(
         pass
     assert location.path is not None
     location.path.unlink()
-    with pytest.raises(StoreError, match="has gone"), database.transaction():
+    with pytest.raises(StoreError, match="no longer exists"), database.transaction():
         pass
 
 
@@ -123,7 +123,7 @@ def test_a_folder_that_was_removed_is_not_made_anew(database: Database, location
         pass
     assert location.path is not None
     shutil.rmtree(location.path.parent)
-    with pytest.raises(StoreError, match="has gone"), database.transaction():
+    with pytest.raises(StoreError, match="no longer exists"), database.transaction():
         pass
     database.close()
     assert not location.path.parent.exists()

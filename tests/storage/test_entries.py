@@ -64,6 +64,10 @@ def test_a_spool_that_a_released_version_left_is_applied(spool: Path, sql: Any) 
     ]
     assert sql(f"SELECT count(*) FROM checkpoint WHERE {of_run} AND state = 'pruned'") == [(3,)]
     assert sql(f"SELECT kind, monitor FROM policy WHERE {of_run}") == [("EarlyStopping", "loss")]
+    defined = any(entry["kind"] == "definition" for entry in read_file(spool))
+    assert sql(f"SELECT name, mode FROM metric_definition WHERE {of_run} AND source = 'user'") == (
+        [("loss", "min")] if defined else []
+    )
     assert sql(f"SELECT name, text FROM param WHERE {of_run}") == [("layers", "[1,2]")]
     assert sql(f"SELECT name, value FROM tag WHERE {of_run}") == [("owner", "me")]
     assert sql(f"SELECT attempt, calls, last_step FROM clock WHERE {of_run}") == [(1, 1, 7)]

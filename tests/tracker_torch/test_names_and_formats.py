@@ -31,6 +31,17 @@ def test_an_epoch_without_the_metric_of_the_name_is_skipped_with_one_warning(
     assert ask("SELECT status FROM run") == [("finished",)]
 
 
+@pytest.mark.parametrize("options", [{"monitor": None}, {"keep": 2}, {"save_last": True}, {}])
+def test_a_first_epoch_without_the_metric_is_skipped_with_a_warning_that_names_those_there_are(
+    feed: Any, options: dict[str, Any]
+) -> None:
+    with pytest.warns(UserWarning, match="asks for 'val_loss'.* there are epoch, step, run, loss"):
+        feed(SOMETIMES[1:], ModelCheckpoint("ck/{epoch}-{val_loss:.2f}.pt", **options))
+    assert {path.name for path in Path("ck").iterdir()} - {"last.pt"} == {"2-0.25.pt"}
+    assert [v for _, v in decisions("ModelCheckpoint")] == ["skipped", "saved", "skipped"]
+    assert ask("SELECT status FROM run") == [("finished",)]
+
+
 @pytest.mark.parametrize(
     "name",
     [

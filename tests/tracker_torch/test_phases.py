@@ -46,6 +46,37 @@ def test_freeze_then_fine_tune() -> None:
     assert ask("SELECT epochs FROM run") == [(5,)]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [(("stopped", "well"), "finished"), (("well", "stopped"), "stopped_early")],
+)
+def test_a_stop_is_the_end_of_the_last_phase_only(
+    ends: tuple[str, str], status: str, by_hand: bool
+) -> None:
+    with tracker.start_run(name="r") as run:
+        for end in ends:
+            patience = 0 if end == "stopped" else 9
+            stopper = EarlyStopping("loss", patience=patience, mode="min")
+            if by_hand:
+                loop(stopper)
+            else:
+                phase(3, stopper)
+    assert run.status == status
+
+
+def loop(*callbacks: Any) -> None:
+    """A loop that calls the hooks itself."""
+    model = nn.Linear(1, 1)
+    hooks = CallbackList(list(callbacks), model, optim.SGD(model.parameters(), 0.1))
+    hooks.on_train_begin()
+    for epoch in range(hooks.first_epoch, hooks.first_epoch + 3):
+        hooks.on_epoch_end(epoch, {"loss": float(epoch)})
+        if hooks.stop_training:
+            break
+    hooks.on_train_end()
+
+
 @pytest.mark.parametrize("folders", [("a", "b"), ("a", "a")])
 def test_phases_with_backups(folders: tuple[str, str]) -> None:
     with tracker.start_run(name="r"):

@@ -14,7 +14,7 @@ from tests.helpers.torch_processes import SPAWN
 
 
 def start(
-    folder: Path, epochs: int, die: int = -1, main: Callable[..., None] = torch_ranks.main
+    folder: Path, epochs: Any, die: int = -1, main: Callable[..., None] = torch_ranks.main
 ) -> list[Any]:
     """Run two ranks and return what each saw."""
     with socket.socket() as free:
@@ -70,3 +70,25 @@ def test_a_stop_on_another_rank_ends_all_and_is_kept_with_its_reason(folder: Pat
             "rank 1 stopped after epoch 1: the loop set stop_training at epoch 1",
         )
     ]
+
+
+@pytest.mark.usefixtures("started_processes_find_us")
+@pytest.mark.parametrize(
+    ("group", "runs"),
+    [
+        ("before", [("0", 2)]),
+        ("in", [("0", 2)]),
+        # What another rank has recorded is not thrown away.
+        ("late", [("0", 2), ("1", 0)]),
+        # Processes that know nothing of each other train a run each.
+        ("never", [("0", 2), ("1", 2)]),
+    ],
+)
+def test_a_rank_without_a_launcher_leaves_no_empty_run(
+    folder: Path, group: str, runs: list[Any]
+) -> None:
+    seen = start(folder, group, main=torch_ranks.spawned)
+    rows = ask("SELECT p.text, r.epochs FROM run r JOIN param p ON p.run_id = r.id ORDER BY p.text")
+    assert [(rank.strip('"'), epochs) for rank, epochs in rows] == runs
+    assert [rank["recording"] for rank in seen] == [True, group == "never"]
+    assert ask("SELECT DISTINCT status FROM run") == [("finished",)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -141,6 +142,50 @@ def test_an_epoch_without_a_step_has_the_rate_it_began_with() -> None:
             optimizer.param_groups[0]["lr"] /= 2
             training.log_epoch()
     assert recorded() == [0.1, 0.05]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_batch", "steps_per_epoch", "when", "expected"),
+    [
+        (0, 1, "before", [(1.0, 1.0), (0.5, 0.5)]),
+        (0, 1, "after", [(1.0, 1.0), (0.5, 0.5)]),
+        (0, 2, "after", [(1.0, 1.0), (0.25, 0.25)]),
+        (1, 0, "before", [(1.0, 0.25), (0.125, 0.03125)]),
+        (2, 0, "before", [(1.0, 0.0625), (0.015625, 0.0009765625)]),
+        (1, 1, "before", [(1.0, 0.25), (0.0625, 0.015625)]),
+        (1, 1, "after", [(1.0, 0.25), (0.0625, 0.015625)]),
+    ],
+)
+def test_every_group_has_its_first_and_last_rate_wherever_its_scheduler_is_stepped(
+    steps_per_batch: int, steps_per_epoch: int, when: str, expected: list[tuple[float, float]]
+) -> None:
+    """The schedule halves both rates with each of its steps; there are three batches in an epoch."""
+    body, head = nn.Linear(2, 2), nn.Linear(2, 1)
+    groups = [
+        {"params": body.parameters(), "lr": 0.5},
+        {"params": head.parameters(), "lr": 2.0, "name": "head"},
+    ]
+    model, optimizer = nn.Sequential(body, head), torch.optim.SGD(groups)
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    def step(times: int) -> None:
+        for _ in range(times):
+            scheduler.step()
+
+    with Training(model, optimizer, 2, scheduler=scheduler) as training:
+        for _ in training.epochs():
+            for _ in training.batches(range(3)):
+                train_on_a_batch(model, optimizer)
+                step(steps_per_batch)
+            if when == "before":
+                step(steps_per_epoch)
+            training.log_epoch()
+            if when == "after":
+                step(steps_per_epoch)
+    found = [json.loads(text) for (text,) in ask("SELECT learning_rates FROM epoch ORDER BY epoch")]
+    assert found == [
+        {"0": [first / 2, last / 2], "head": [2 * first, 2 * last]} for first, last in expected
+    ]
 
 
 def test_the_optimizer_is_no_longer_watched_after_training_and_can_be_copied_during_it() -> None:

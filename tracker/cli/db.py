@@ -113,7 +113,9 @@ def backup(output: Path | None, database: str | None) -> None:
         raise StoreError("Back up a server with its own tools, such as pg_dump.")
     with reading(location) as reader:
         if reader.empty:
-            raise StoreError(f"There is no database at {location} yet.")
+            raise StoreError(
+                f"No database at {location} yet: record a run first, or pass --database."
+            )
     saved = migrate.backup(location, output)
     click.echo(f"Backup: {visible(str(saved))}")
 

@@ -61,7 +61,7 @@ def print_details(details: Details) -> None:
     _print_sentences(details)
     _print_pairs("run", _about(details))
     _print_pairs("tags", {name: brief(visible(value)) for name, value in details.tags.items()})
-    _print_pairs("params", {name: parameter(value) for name, value in details.params.items()})
+    _print_pairs("params", _params(details))
     _print_section("metrics", _metrics(details))
     _print_section("attempts", _attempts(details))
     _print_section("policies", _policies(details), spare=())
@@ -114,6 +114,12 @@ def _print_section(title: str, listing: Listing, *, spare: tuple[str, ...] = _SP
     if listing.rows:
         click.echo(f"\n{title}")
         print_table(Table(listing, spare=spare))
+
+
+def _params(details: Details) -> dict[str, str]:
+    """Return the params, those first that are no leaf of a nested one: of many leaves the last are only counted."""
+    names = sorted(details.params, key=lambda name: "." in name)
+    return {name: parameter(details.params[name]) for name in names}
 
 
 def _about(details: Details) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
 from tracker.exports import Stream
-from tracker.queries.epochs import is_of_keras
+from tracker.queries.epochs import csv_style
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading
 
@@ -68,8 +68,11 @@ def export(
         if form == "csv" and what == "epochs" and len(names) == 1 and ids:
             from tracker.exports.csv import write_history_csv
 
-            history, padded = queries.history(reader, ids[0]), is_of_keras(reader, ids[0])
-            _write_text(output, form, partial(write_history_csv, history, padded=padded, raw=raw))
+            history, style = queries.history(reader, ids[0]), csv_style(reader, ids[0])
+            write = partial(
+                write_history_csv, history, padded=style.of_keras, types=style.types, raw=raw
+            )
+            _write_text(output, form, write)
             return
         stream = exports.stream_runs(reader, what, ids)
         with progress(f"Writing {output and output.name}", shown=output is not None) as track:

@@ -70,7 +70,7 @@ def _check_exists(
         if path.parent.is_dir():
             hint = nearest(path.name, sorted(file.name for file in path.parent.glob("*.db")))
         raise BadValue(
-            f"There is no database at {path}: {hint} One is created when a run starts, or by "
+            f"No database at {path}: {hint} One is created when a run starts, or by "
             f"tracker db upgrade."
         )
     return named

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
+
+import numpy
 
 from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.stream import Stream
@@ -27,7 +29,12 @@ def write_csv(
             step()
 
 
-def history_rows(history: Sequence[dict[str, Any]], *, padded: bool = False) -> Iterator[list[Any]]:
+def history_rows(
+    history: Sequence[dict[str, Any]],
+    *,
+    padded: bool = False,
+    types: Mapping[str, str] | None = None,
+) -> Iterator[list[Any]]:
     """Yield header and rows of a run's epochs as ``CSVLogger`` writes them: ``epoch``, then its metrics.
 
     The header has the sorted names of the first epoch, then those that come later; what an epoch lacks is
@@ -37,6 +44,7 @@ def history_rows(history: Sequence[dict[str, Any]], *, padded: bool = False) -> 
         history: as `tracker.queries.history` returns it.
         padded: if no name of the first epoch begins with ``val_``, repeat each with ``val_`` in front. Keras
             3.15 does so, and drops names that come later.
+        types: of metrics that were logged as something else than a float: "int", "bool", or a type of NumPy.
     """
     names = sorted(history[0]["metrics"]) if history else []
     if padded and not any(name.startswith("val_") for name in names):
@@ -46,13 +54,31 @@ def history_rows(history: Sequence[dict[str, Any]], *, padded: bool = False) -> 
     yield ["epoch", *(titles[name] for name in names)]
     for epoch in history:
         metrics = epoch["metrics"]
-        yield [epoch["epoch"], *(metrics.get(name, "NA") for name in names)]
+        kinds = types or {}
+        cells = (_as_logged(metrics.get(name, "NA"), kinds.get(name)) for name in names)
+        yield [epoch["epoch"], *cells]
+
+
+def _as_logged(value: Any, kind: str | None) -> Any:
+    """Return a recorded float in the type that it was logged in."""
+    if kind is None or not isinstance(value, float):
+        return value
+    if kind in ("float32", "float16"):
+        return str(getattr(numpy, kind)(value))
+    if not value.is_integer():
+        return value
+    return bool(value) if kind == "bool" else int(value)
 
 
 def write_history_csv(
-    history: Sequence[dict[str, Any]], file: IO[str], *, padded: bool = False, raw: bool = False
+    history: Sequence[dict[str, Any]],
+    file: IO[str],
+    *,
+    padded: bool = False,
+    types: Mapping[str, str] | None = None,
+    raw: bool = False,
 ) -> None:
     r"""Write the rows of `history_rows`, with CSVLogger's line ends (``\r\n``)."""
     writer = csv.writer(file, dialect="excel")
-    for number, row in enumerate(history_rows(history, padded=padded)):
+    for number, row in enumerate(history_rows(history, padded=padded, types=types)):
         writer.writerow([name if raw or number else quote_formula(str(name)) for name in row])

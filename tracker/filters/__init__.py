@@ -14,40 +14,5 @@
 
 A name with other characters than letters, digits and ``_ . / - @`` goes into double quotes;
 ``params.``, ``tags.``, ``metrics.`` and ``run.`` say where it is looked up. What a name means, and
-the bound SQL of a tree, is `tracker.filters.compile`' business.
+the bound SQL of a tree, is `tracker.filters.compile`'s business.
 """
-
-from __future__ import annotations
-
-from tracker.filters.parser import parse, parse_order
-from tracker.filters.tree import (
-    All,
-    Comparison,
-    Either,
-    Field,
-    In,
-    Is,
-    Like,
-    Literal,
-    Not,
-    SortKey,
-    Tree,
-    wrong,
-)
-
-__all__ = [
-    "All",
-    "Comparison",
-    "Either",
-    "Field",
-    "In",
-    "Is",
-    "Like",
-    "Literal",
-    "Not",
-    "SortKey",
-    "Tree",
-    "parse",
-    "parse_order",
-    "wrong",
-]

@@ -11,7 +11,11 @@ from sqlalchemy import and_, false, func, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import BadValue, WhereError
-from tracker.filters import (
+from tracker.filters.dates import FORMS, moment
+from tracker.filters.fields import Fields
+from tracker.filters.parser import parse, parse_order
+from tracker.filters.targets import FLAG, NUMBER, PARAMETER, TEXT, TIME, Place
+from tracker.filters.tree import (
     All,
     Comparison,
     Either,
@@ -22,13 +26,8 @@ from tracker.filters import (
     Literal,
     Not,
     Tree,
-    parse,
-    parse_order,
     wrong,
 )
-from tracker.filters.dates import FORMS, moment
-from tracker.filters.fields import Fields
-from tracker.filters.targets import FLAG, NUMBER, PARAMETER, TEXT, TIME, Place
 from tracker.values import clean_text
 
 Condition = ColumnElement[bool]

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, TableClause, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import alike, nearest
-from tracker.filters import Field
 from tracker.filters.targets import (
     TEXT,
     Expression,
@@ -22,6 +21,7 @@ from tracker.filters.targets import (
     summary_place,
     tag_place,
 )
+from tracker.filters.tree import Field
 from tracker.models import (
     CHECKPOINT,
     DECISION,

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy import delete as delete_from
 
 from tracker.checkpointing import registry
 from tracker.errors import BadValue, counted
 from tracker.maintenance.checkpoints import committing
-from tracker.models import ATTEMPT, CHECKPOINT, DECISION, POLICY, RUN, TAG
+from tracker.models import RUN, TAG
 from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
 from tracker.states import CheckpointState
-from tracker.storage import entries
+from tracker.storage import entries, run_rows
 from tracker.storage.database import Location
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
@@ -84,7 +84,7 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
     with writing(location) as connection:
         for run in runs:
             refuse_busy(connection, run, _advice(deleted.files))
-        attempts = [one for run in runs for one in _delete(connection, run)]
+        attempts = [one for run in runs for one in run_rows.delete(connection, run)]
     for attempt in attempts:
         spool_path(location, attempt).unlink(missing_ok=True)
     return deleted
@@ -113,14 +113,3 @@ def _deletable(
             elif state == CheckpointState.MODIFIED:
                 kept[checkpoint.path] = "it is not the file that was recorded"
     return deletable
-
-
-def _delete(connection: Connection, run: str) -> list[str]:
-    """Delete a run's rows; returns the ids of its attempts."""
-    attempts = list(connection.scalars(select(ATTEMPT.c.id).where(ATTEMPT.c.run_id == run)))
-    connection.execute(update(RUN).where(RUN.c.parent_id == run).values(parent_id=None))
-    # These refer to one another; the rest is deleted by cascade.
-    for table in (DECISION, CHECKPOINT, POLICY):
-        connection.execute(delete_from(table).where(table.c.run_id == run))
-    connection.execute(delete_from(RUN).where(RUN.c.id == run))
-    return attempts

@@ -10,13 +10,14 @@ takes a NaN for the best; ``keras-3.15`` does what Keras 3.15.1 does, its single
 torch does.)
 
 A name is loaded when it is first used: a listing needs one rule, and no NumPy. A new public name is a line
-in `_HOME_OF`, and the same import for type checkers, which cannot read that table.
+in `_HOME_OF`, and the same import for type checkers, which cannot read that table; a test compares the two.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracker.lazy import loader
 
 if TYPE_CHECKING:
     from tracker.policies import reasons as reasons
@@ -69,12 +70,4 @@ __all__ = list(_HOME_OF)
 
 # Type checkers do not see this: to them, a name that is not public is an error.
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = import_module(_HOME_OF[name])
-        value = globals()[name] = (
-            home if home.__name__.endswith(f".{name}") else getattr(home, name)
-        )
-        return value
+    __getattr__ = loader(__name__, _HOME_OF)

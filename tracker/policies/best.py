@@ -46,16 +46,12 @@ class Best(Monitored):
     save_best_only: bool = False
 
     def __post_init__(self) -> None:
-        validation.known_rules(self.rules)
-        if self.monitor is None:
-            if self.save_best_only or self.rules == KERAS:
-                raise BadValue(
-                    "monitor is None: which checkpoint is best can only be told by a metric. "
-                    "Pass its name, such as monitor='val_loss', or save_best_only=False."
-                )
-        else:
-            validation.metric_name(self.monitor)
-            _ = self.direction
+        self._check_monitor(optional=True)
+        if self.monitor is None and (self.save_best_only or self.rules == KERAS):
+            raise BadValue(
+                "monitor is None: which checkpoint is best can only be told by a metric. "
+                "Pass its name, such as monitor='val_loss', or save_best_only=False."
+            )
         if (threshold := self.initial_value_threshold) is not None:
             name, finite = "initial_value_threshold", self.rules != KERAS
             self._set(**{name: validation.real(threshold, name, finite=finite)})

@@ -46,9 +46,12 @@ def show(value: float, digits: int = _FEWEST) -> str:
 
 def show_apart(one: float, other: float) -> tuple[str, str]:
     """Show two values with four digits, or with as many as it takes to tell them apart."""
+    if one == other:
+        # 0.0 and -0.0 are one value.
+        return show(one), show(one)
     for digits in range(_FEWEST, _MOST + 1):
         shown = show(one, digits), show(other, digits)
-        if shown[0] != shown[1] or one == other:
+        if shown[0] != shown[1]:
             break
     return shown
 

@@ -74,8 +74,7 @@ class EarlyStopping(Monitored):
     min_epochs: int = 0
 
     def __post_init__(self) -> None:
-        validation.known_rules(self.rules)
-        validation.metric_name(self.monitor)
+        self._check_monitor()
         keras = self.rules == KERAS
         least = None if keras else 0
         self._set(
@@ -91,7 +90,6 @@ class EarlyStopping(Monitored):
                 self._set(**{name: validation.real(value, name, finite=not keras)})
         if keras:
             self._refuse_ours()
-        _ = self.direction
 
     def initial(self) -> EarlyStoppingState:
         """Return the state before the first epoch."""

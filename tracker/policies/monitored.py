@@ -6,7 +6,7 @@ import math
 from functools import cached_property
 from typing import Any
 
-from tracker.policies import reasons
+from tracker.policies import reasons, validation
 from tracker.policies.compare import beats
 from tracker.policies.modes import KERAS, TRACKER, direction_of
 from tracker.policies.verdict import Record, Verdict
@@ -33,6 +33,14 @@ class Monitored(Record):
     def direction(self) -> str:
         """``min`` or ``max``: `mode`, or what the metric's name says."""
         return direction_of(self.monitor or "", self.mode, self.rules)
+
+    def _check_monitor(self, *, optional: bool = False) -> None:
+        """Refuse rules that are unknown, a monitor that is not a name, and a direction that nobody can tell."""
+        validation.known_rules(self.rules)
+        if self.monitor is None and optional:
+            return
+        validation.metric_name(self.monitor)
+        _ = self.direction
 
     def _set(self, **values: Any) -> None:
         """Replace fields by their checked values; the dataclasses are frozen."""

@@ -56,8 +56,7 @@ class ReduceLROnPlateau(Monitored):
     rules: str = TRACKER
 
     def __post_init__(self) -> None:
-        validation.known_rules(self.rules)
-        validation.metric_name(self.monitor)
+        self._check_monitor()
         keras = self.rules == KERAS
         lowest = -math.inf if keras else 0.0
         least = None if keras else 0
@@ -68,7 +67,6 @@ class ReduceLROnPlateau(Monitored):
             cooldown=validation.count(self.cooldown, "cooldown", least=least),
             min_lr=validation.real(self.min_lr, "min_lr", least=lowest),
         )
-        _ = self.direction
 
     def initial(self) -> PlateauState:
         """Return the state before the first epoch."""

@@ -84,7 +84,7 @@ def diverged(monitor: str, value: float, threshold: float) -> str:
 
 def held_by_min_epochs(min_epochs: int) -> str:
     """Word why a stop that was due did not come."""
-    return f"training goes on until {min_epochs} epochs are done"
+    return f"training continues until {min_epochs} epochs are done"
 
 
 def held_by_first_epoch() -> str:

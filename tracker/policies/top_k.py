@@ -72,13 +72,10 @@ class TopK(Monitored):
     rules: str = TRACKER
 
     def __post_init__(self) -> None:
-        validation.known_rules(self.rules)
+        self._check_monitor(optional=True)
         if self.keep is not None:
             hint = "Count the files that stay, as in keep=3, or leave it out to keep all."
             self._set(keep=validation.count(self.keep, "keep", hint=hint))
-        if self.monitor is not None:
-            validation.metric_name(self.monitor)
-            _ = self.direction
 
     def best(self, files: Iterable[File[Id]]) -> Id | None:
         """Return the id of the best file, as `best_of`; None where no file has a value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.decisions import decisions
-from tracker.queries.epochs import epochs, history, metric_of_runs
+from tracker.queries.epochs import epochs, history
 from tracker.queries.listing import Column, Listing
 from tracker.queries.points import points
 from tracker.queries.resolve import find_run, find_runs, labels, names_like, newest_run
@@ -16,5 +16,5 @@ from tracker.queries.runs import overview, runs
 
 __all__ = [
     "Column", "Listing", "checkpoints", "decisions", "epochs", "find_run", "find_runs", "history",
-    "labels", "metric_of_runs", "names_like", "newest_run", "overview", "points", "runs",
+    "labels", "names_like", "newest_run", "overview", "points", "runs",
 ]  # fmt: skip

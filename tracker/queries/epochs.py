@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import UnknownMetric, nearest
 from tracker.filters.fields import EpochFields
-from tracker.models import ATTEMPT, EPOCH, METRIC, OF_STEPS, RUN, SERIES, SUMMARY
+from tracker.models import ATTEMPT, EPOCH, METRIC, RUN
 from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.values import brief, from_json, join, name_text
+from tracker.values import from_json, join
 
 COLUMNS = columns(
     Column("run", "text"), EPOCH.c.epoch, EPOCH.c.attempt, EPOCH.c.seconds, EPOCH.c.learning_rate
@@ -90,63 +90,28 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
     ]
 
 
-def is_of_keras(reader: Reader, run: str) -> bool:
-    """Return whether the callbacks of ``tracker_keras`` recorded a run: they capture what Keras it was."""
-    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run)
-    return any("keras" in (from_json(text) or {}) for text in reader.connection.scalars(captured))
+@dataclass(frozen=True)
+class CsvStyle:
+    """What an export as CSV keeps of how a run was logged.
 
-
-def metric_of_runs(
-    reader: Reader, ids: Sequence[str] | None, metric: str
-) -> tuple[dict[str, str], dict[str, dict[int, float]]]:
-    """Return one metric of each run: the runs' labels, and id → epoch → value.
-
-    Raises:
-        UnknownMetric: when none of the runs has it; names those that they have.
+    Attributes:
+        of_keras: whether the callbacks of ``tracker_keras`` recorded it: they capture what Keras it was.
+        types: metric → "int", "bool", "float32" or "float16", where it was logged as something else than a float.
     """
-    if reader.empty:
-        raise UnknownMetric(
-            f"No run has a metric {brief(metric)}: no database at {reader.location} yet."
-        )
-    metric = name_text(metric)
-    connection = reader.connection
-    statement = (
-        select(EPOCH.c.run_id, EPOCH.c.epoch, METRIC.c.value, METRIC.c.value_kind)
-        .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
-        .join(RUN, RUN.c.id == EPOCH.c.run_id)
-        .where(METRIC.c.name == metric, EPOCH.c.superseded.is_(False))
-        .order_by(RUN.c.started, RUN.c.id, EPOCH.c.epoch)
-    )
-    found: dict[str, dict[int, float]] = {run: {} for run in ids or ()}
-    for row in in_chunks(connection, statement, EPOCH.c.run_id, ids):
-        value = join(row.value, row.value_kind)
-        found.setdefault(row.run_id, {})[row.epoch] = value  # type: ignore[assignment]
-    if not any(found.values()):
-        raise UnknownMetric(_no_metric(reader, ids, metric))
-    return labels(connection, list(found)), found
+
+    of_keras: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
-def _no_metric(reader: Reader, ids: Sequence[str] | None, metric: str) -> str:
-    who = "No run" if ids is None else "None of these runs"
-    if ids is not None and len(ids) == 1:
-        who = f"The run {labels(reader.connection, ids)[ids[0]]} has no metric {brief(metric)}"
-    else:
-        who += f" has a metric {brief(metric)}"
-    names = _known(reader, SUMMARY, ids, ~OF_STEPS)
-    if metric in _known(reader, SERIES, ids):
-        return (
-            f"{brief(metric)} is a step metric: read it with tracker.metrics(…, names=[{brief(metric)}]). "
-            f"Of metrics of epochs: {nearest(metric, names)}"
-        )
-    return f"{who}: {nearest(metric, names, most=20)}"
-
-
-def _known(
-    reader: Reader, table: Any, ids: Sequence[str] | None, *tests: ColumnElement[bool]
-) -> list[str]:
-    statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
-    rows = in_chunks(reader.connection, statement, table.c.run_id, ids)
-    return list(dict.fromkeys(row.name for row in rows))
+def csv_style(reader: Reader, run: str) -> CsvStyle:
+    """Return how a run was logged, by what its attempts captured."""
+    captured = select(ATTEMPT.c.captured).where(ATTEMPT.c.run_id == run).order_by(ATTEMPT.c.number)
+    of_keras, types = False, dict[str, str]()
+    for text in reader.connection.scalars(captured):
+        found = from_json(text) or {}
+        of_keras = of_keras or "keras" in found
+        types |= found.get("metric_types") or {}
+    return CsvStyle(of_keras, types)
 
 
 def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from tracker.filters import parse_order, wrong
 from tracker.filters.compile import condition
 from tracker.filters.fields import Fields
+from tracker.filters.parser import parse_order
 from tracker.filters.targets import PARAMETER, LabelPlace
+from tracker.filters.tree import wrong
 from tracker.models import RUN
 from tracker.queries.listing import Column, Listing
 from tracker.queries.status import dead_runs, status_now

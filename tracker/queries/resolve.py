@@ -59,7 +59,7 @@ def find_run(reader: Reader, text: str) -> str:
             shown_runs = [f"{run.name}@{run.id[:SHORT]} ({shown(run.started)})" for run in found]
             more = f" and {len(found) - 10} more" if len(found) > 10 else ""
             raise AmbiguousRun(
-                f"{len(found)} runs are meant by {text!r}; name one of them: "
+                f"{text!r} matches {len(found)} runs; name one of them: "
                 f"{', '.join(shown_runs[:10])}{more}."
             )
     newest = select(RUN.c.name).order_by(RUN.c.started.desc()).limit(_MOST_NAMES)
@@ -72,7 +72,7 @@ def _report_others(name: str, runs: Sequence[Any]) -> None:
     if len(runs) > 1:
         others = f"{name}@1" if len(runs) == 2 else f"{name}@1 to {name}@{len(runs) - 1}"
         log.warning(
-            "local-tracker: %d runs are named %s; the newest one is meant (%s, %s). %s or an id names another.",
+            "local-tracker: %d runs are named %s; the newest is used (%s, %s). %s or an id names another.",
             len(runs), name, runs[0].id[:SHORT], shown(runs[0].started), others,
         )  # fmt: skip
 
@@ -85,9 +85,14 @@ def _nth_of_name(connection: Connection, text: str) -> str | None:
     if connection.execute(select(RUN.c.id).where(RUN.c.name == text)).first() is not None:
         return None
     of_name = select(RUN.c.id).where(RUN.c.name == name).order_by(RUN.c.started, RUN.c.id)
-    if int(number) == 0:
+    ids = connection.execute(of_name).scalars().all()
+    if not ids:
         return None
-    return connection.execute(of_name.offset(int(number) - 1).limit(1)).scalar()
+    # Never the beginning of an id: that would be another run than the one that is meant.
+    if not 1 <= int(number) <= len(ids):
+        last = f"{name}@{len(ids)}"
+        raise UnknownRun(f"There is no run {text!r}: the newest run named {name} is {last}.")
+    return str(ids[int(number) - 1])
 
 
 def find_runs(reader: Reader, texts: Iterable[str]) -> list[str]:

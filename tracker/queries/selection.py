@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, TableClause
 
-from tracker.filters import parse, parse_order
 from tracker.filters.compile import check_limit, condition, ordering
 from tracker.filters.fields import Fields
+from tracker.filters.parser import parse, parse_order
 from tracker.filters.targets import Expression
 from tracker.models import RUN
 from tracker.queries.status import dead_runs, status_now

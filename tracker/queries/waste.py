@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import func, select
 
 from tracker.errors import nearest
-from tracker.filters import SortKey, parse_order, wrong
 from tracker.filters.compile import check_limit
+from tracker.filters.parser import parse_order
+from tracker.filters.tree import SortKey, wrong
 from tracker.models import EPOCH, RUN
 from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.runs import overview

@@ -80,7 +80,7 @@ class Claim(Generic[R]):
 
     @property
     def is_live(self) -> bool:
-        """Whether a training still records into the run."""
+        """Whether a training run still records into the run."""
         return _claims.get(self.run) is self and not self.run.finished and not self.is_left
 
     @property
@@ -133,7 +133,7 @@ def leave(run: Recording) -> None:
 
 
 def claim(run: R, owner: Owner, *, started: bool = False) -> Claim[R]:
-    """Give a run to a training; whether it may have it is `holder`'s business."""
+    """Give a run to a training run's owner; whether it may have it is `holder`'s business."""
     made = Claim(run, ref(owner), started)
     _claims[run] = made  # type: ignore[assignment]  # a Claim is only read through this table
     return made
@@ -155,7 +155,7 @@ def close_left_trainings(*runs: Recording) -> None:
 
 def _close_left(held: Claim[Recording]) -> None:
     log.warning(
-        "local-tracker: a training of run %s was left before it ended; it is closed now.",
+        "local-tracker: the training run recorded in %s was left before it ended; it is closed now.",
         held.run.name,
     )
     owner = held.owner()
@@ -199,7 +199,7 @@ class _Exits:
         def hook(
             kind: type[BaseException], error: BaseException, traceback: TracebackType | None
         ) -> None:
-            if not hasattr(sys, "ps1"):  # at a prompt the process goes on
+            if not hasattr(sys, "ps1"):  # at a prompt the process continues
                 self.uncaught.append(error)
             excepthook(kind, error, traceback)
 

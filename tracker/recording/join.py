@@ -1,4 +1,4 @@
-"""Whose run it is: a training gets the run of its context, or a run of its own."""
+"""Whose run it is: a training loop gets the run of its context, or a run of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tracker.recording.active import Claim, Owner, claim, close_left_trainings, 
 from tracker.recording.run import Run
 from tracker.recording.start import start_run
 from tracker.redact import redact
+from tracker.storage import entries
 from tracker.storage.database import locate
 from tracker.values import clean_text
 
@@ -39,7 +40,7 @@ def claim_run(
     recording: bool | None = None,
     start: Callable[..., Run] | None = None,
 ) -> Claim[Run]:
-    """Give a training its run, and keep other trainings out of it until `Claim.release`.
+    """Give a training loop its run, and keep other loops out of it until `Claim.release`.
 
     That is ``run``, where it is given; else the innermost run of this context that no other training
     records into; else a run of its own, a child of the enclosing one. Trainings of this context that
@@ -54,7 +55,8 @@ def claim_run(
             that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
         start: what starts a run where none is active, called with ``recording``; by default it is
             `tracker.start_run`, with the arguments above.
-        recording: False for a training that records nothing, on another rank: it joins silent runs only.
+        recording: False for a training loop that records nothing, on another rank: it joins silent runs only, and
+            makes the enclosing run one if nothing was recorded there.
 
     Raises:
         UsageError: another training records into ``run``, or ``resume`` names another run than the one
@@ -74,6 +76,8 @@ def claim_run(
             )
         return _joined(run, owner, who, arguments)
     enclosing = active_run()
+    if recording is False and enclosing is not None and holder(enclosing) is None:
+        enclosing.discard()
     may_join = enclosing is not None and not (recording is False and enclosing.recording)
     if enclosing is not None and may_join and holder(enclosing) is None:
         return _joined(enclosing, owner, who, arguments)
@@ -119,6 +123,7 @@ def join_run(
 
     Raises:
         UsageError: for ``resume`` of another run: what would have continued there must not go into this one.
+        BadValue: for params or tags that cannot be kept. Nothing has been written then.
     """
     if resume is not None and not _continues(run, resume):
         raise UsageError(
@@ -134,10 +139,13 @@ def join_run(
         late["database"] = os.fspath(database)
     if strict and not run.strict:
         late["strict"] = strict
+    # Both are checked before one is written: a refused join has written nothing.
+    run.check_open()
+    tags_entry = entries.tags(run.id, tags) if tags else None
     if params:
         run.log_params(params)
-    if tags:
-        run.set_tags(tags)
+    if tags_entry is not None:
+        run.writer.record(tags_entry)
     return [
         f"{who}({key}={redact(repr(value))}) is not used: run {run.name} is active already. "
         f"Give {key} to the tracker.start_run that started it, or leave it out."

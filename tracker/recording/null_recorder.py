@@ -49,5 +49,9 @@ class NullRecorder:
     def close(self, *entries: Entry) -> None:
         """Do nothing: nothing is open."""
 
+    def discard(self) -> bool:
+        """Say that there is nothing to delete."""
+        return False
+
     def forget(self) -> None:
         """Do nothing: nothing is held."""

@@ -193,10 +193,11 @@ def add_policy(
     config: Mapping[str, Any] | None,
     rules: str | None,
 ) -> Policy:
-    """Register a policy with its run, and report arguments that changed since the attempt before."""
+    """Register a policy with its run, and report arguments that a resume changed."""
     policy = Policy(run, kind, monitor, config, rules)
     policy.configure()
-    for name, (then, new) in policy.changed.items():
+    # A second training of this process begins anew: nothing resumes, whatever its settings.
+    for name, (then, new) in policy.changed.items() if run.is_resumed else ():
         log.warning(
             "local-tracker: %s resumes with %s=%r; the attempt before had %r.",
             kind,

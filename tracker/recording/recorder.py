@@ -1,6 +1,6 @@
 """The writer of one attempt: recorded entries at once, step metrics once a second, a heartbeat, the spool.
 
-Nothing here raises into a training: what the database cannot take goes to the spool and is applied
+Nothing here raises into a training loop: what the database cannot take goes to the spool and is applied
 later, in order. With ``strict`` the error comes out instead.
 """
 
@@ -24,7 +24,7 @@ from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
 from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
-from tracker.storage import entries, journal
+from tracker.storage import entries, journal, run_rows
 from tracker.storage.database import PATIENCE, Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
@@ -164,7 +164,7 @@ class Recorder:
                     "in memory, and is lost if the process ends before there is room on the disk"
                 )
             log.warning(
-                "local-tracker: %s The training goes on; what is recorded waits %s.",
+                "local-tracker: %s Training continues; what is recorded waits %s.",
                 error or _busy(),
                 where,
             )
@@ -303,12 +303,15 @@ class Recorder:
                     len(self.spool.unwritten),
                 )
 
-    def _close(self, entries: tuple[Entry, ...]) -> None:
+    def _end_thread(self) -> None:
         self._closing.set()
         self.wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
+
+    def _close(self, entries: tuple[Entry, ...]) -> None:
+        self._end_thread()
         # A last heartbeat is due.
         self._heard = -math.inf
         if not self._lock.acquire(timeout=_LAST_SECONDS):
@@ -333,6 +336,25 @@ class Recorder:
                 "local-tracker: %d step metrics were not recorded: the disk did not answer.", lost
             )
         self._keep((self._beat(self._counted()), *entries), _busy())
+
+    def discard(self) -> bool:
+        """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
+        self.flush()
+        if self._attempt > 1 or self._failing or self.spool.count:
+            return False
+        deleted: list[str] = []
+
+        def delete(connection: Connection, location: Location) -> None:
+            if run_rows.is_empty(connection, self.run_id):
+                deleted.extend(run_rows.delete(connection, self.run_id))
+
+        self.amend(delete)
+        if not deleted:
+            return False
+        self._end_thread()
+        self._questions.close()
+        self._database.close(_CLOSE_SECONDS)
+        return True
 
     def forget(self) -> None:
         """After a fork: everything here belongs to the parent."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, func, select, update
 from tracker import files, values
 from tracker.checkpointing.recovery import reconcile
 from tracker.clock import now, shown
-from tracker.errors import RunBusy
+from tracker.errors import RunBusy, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import SILENT_SECONDS, is_live, lost_reason, me
 from tracker.queries.pending import is_spooling
@@ -140,7 +140,7 @@ def _is_ours_to_restore(
         _set_aside(path, f"attempt {attempt.number} of its run was recorded again")
         return False
     log.warning(
-        "local-tracker: the database did not have the run %s: it is restored from its pending records (%s).",
+        "local-tracker: run %s was not in the database: it is restored from its pending records (%s).",
         origin["run"]["name"], path,
     )  # fmt: skip
     return True
@@ -182,13 +182,13 @@ def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) ->
     if refused:
         kept = set_aside(path, [entry for entry, _ in refused])
         why = refused[0][1]
-        log.warning(
-            "local-tracker: %d waiting records were refused (%s): %s", len(refused), why, kept
-        )
+        records = counted(len(refused), "pending record")
+        log.warning("local-tracker: %s could not be imported (%s): %s", records, why, kept)
     if damaged:
         kept = path.with_suffix(".damaged")
         kept.write_bytes(path.read_bytes())
-        log.warning("local-tracker: %d waiting records cannot be read: %s", damaged, kept)
+        records = counted(damaged, "pending record")
+        log.warning("local-tracker: %s cannot be read: %s", records, kept)
 
 
 def temporary_folders(

@@ -58,6 +58,7 @@ class Run:
         writer: Writer | None = None,
         captured: dict[str, Any] | None = None,
         ending: entries.Ending | None = None,
+        recording_asked: bool = False,
     ) -> None:
         self.id = id
         self.name = name
@@ -70,6 +71,8 @@ class Run:
         self.writer: Writer = NullRecorder() if writer is None else writer
         self._stop_reason: str | None = None
         self._ending = ending
+        self._recording_asked = recording_asked
+        self._first_attempt = attempt
         self._withdrawn = False
         self._epochs = EpochClock()
         self._captured = dict(captured or {})
@@ -116,6 +119,11 @@ class Run:
     def strict(self) -> bool:
         """Whether what cannot be recorded is raised."""
         return self.writer.strict
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this attempt continues one of another process; a second training of this one does not."""
+        return self.attempt == self._first_attempt > 1
 
     @property
     def finished(self) -> bool:
@@ -212,7 +220,7 @@ class Run:
         """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
         self.check_open()
         entry = entries.params(self.id, params, self.attempt)
-        if self.attempt > 1:
+        if self.is_resumed:
             self._report_changes(params=params)
         self.writer.record(entry)
 
@@ -225,7 +233,7 @@ class Run:
         """Record facts about this attempt (model, optimizer, device …) beside what is captured at the start."""
         self.check_open()
         plain = redact_data(values.plain(sections))
-        if self.attempt > 1:
+        if self.is_resumed:
             self._report_changes(captured=plain)
         self._captured.update(plain)
         captured = values.to_json(self._captured)
@@ -295,7 +303,7 @@ class Run:
                 resume.Changes(),
             )
         except StoreError:
-            # It is logged already that the database does not answer; training goes on.
+            # It is logged already that the database does not answer; training continues.
             return
         changes.report(self.name, self._reported)
 
@@ -426,12 +434,26 @@ class Run:
         """Count decisions and policies of this attempt."""
         return next(self._numbers[what])
 
+    def discard(self) -> bool:
+        """Take the run back where this process turns out to be one that records nothing; say whether.
+
+        It is one of several ranks, and began the run before that was known. What it has recorded stays, as
+        does a run that was started with ``recording=True``.
+        """
+        if self._recording_asked or not self.writer.discard():
+            return False
+        self._be_silent()
+        return True
+
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
+        self._be_silent()
+        self._after = []
+
+    def _be_silent(self) -> None:
         self.writer = NullRecorder(strict=self.writer.strict)
         self._keeper = CheckpointKeeper(self)
-        self._after = []
         self.log = self.writer.log
 
     def check_open(self) -> None:

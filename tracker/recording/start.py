@@ -47,7 +47,7 @@ def start_run(
     monitor: str | None = None,
     mode: str | None = None,
 ) -> Run:
-    """Start recording a training; a context manager, which ends the run with an honest status.
+    """Start recording a training run; a context manager, which ends the run with an honest status.
 
     Args:
         experiment: what groups runs; "default" by default.
@@ -83,7 +83,7 @@ def start_run(
         run.set_tags(tags or {})
     else:
         request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
-        run = _recorded_run(locate(database), request, strict)
+        run = _recorded_run(locate(database), request, strict, asked=recording is True)
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
@@ -132,7 +132,7 @@ def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
     )
 
 
-def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
+def _recorded_run(location: Location, request: _Request, strict: bool, *, asked: bool) -> Run:
     prepare(location)
     captured = capture()
     recover(location)
@@ -155,6 +155,7 @@ def _recorded_run(location: Location, request: _Request, strict: bool) -> Run:
         writer=recorder,
         captured=captured,
         ending=opened.ending,
+        recording_asked=asked,
     )
 
 
@@ -261,7 +262,7 @@ def _named_run(reader: Reader, text: str) -> Any:
         run_id = find_run(reader, text)
     except UnknownRun as error:
         raise NothingToResume(
-            f'{error} To go on where that is possible, and start a run otherwise: resume="auto".'
+            f'{error} To resume where possible and start a run otherwise: resume="auto".'
         ) from error
     return reader.connection.execute(select(RUN).where(RUN.c.id == run_id)).one()
 

@@ -69,6 +69,9 @@ class Writer(Protocol):
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end."""
 
+    def discard(self) -> bool:
+        """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
+
     def forget(self) -> None:
         """Let go of everything after a fork: it belongs to the parent."""
 
@@ -80,6 +83,10 @@ class RecordedRun(Protocol):
     attempt: int
     first_epoch: int
     writer: Writer
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this attempt continues one of another process."""
 
     def check_open(self) -> None:
         """Raise `RunClosed` when the run has finished."""

@@ -130,7 +130,7 @@ def _unpack(section: bytes, raw: int, out: npt.NDArray[Any]) -> None:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"A section of a series block cannot be decompressed: {error}") from error
     if done.n_processed != len(out) or not done.finished:
-        raise ValueError(f"A section of a series block holds other than {len(out)} points.")
+        raise ValueError(f"A section of a series block does not hold {len(out)} points.")
 
 
 def _framed(flags: int, count: int, first: tuple[bytes, int], second: tuple[bytes, int]) -> bytes:
@@ -145,7 +145,9 @@ def _unframed(payload: bytes) -> tuple[int, int, bytes, bytes]:
     """Check a payload; return its flags, its number of points and its two sections."""
     start = _HEADER.size
     if len(payload) < start or payload[:2] != MAGIC:
-        raise ValueError(f"No series block: it begins with {bytes(payload[:4])!r}, not {MAGIC!r}.")
+        raise ValueError(
+            f"Not a series block: it begins with {bytes(payload[:4])!r}, not {MAGIC!r}."
+        )
     magic, version, flags, count, split, crc = _HEADER.unpack_from(payload)
     if version > VERSION:
         raise ValueError(

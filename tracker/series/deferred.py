@@ -40,6 +40,8 @@ class Deferred:
 def ready_number(value: Any, name: str) -> float | None:
     """Return ``value`` as a float; None where reading it would wait for its device.
 
+    Whether its device can be read is found out by whoever reads it: `numbers` names the value, `fetch` leaves it out.
+
     Raises:
         BadValue: as `number` does; the number of elements is known without waiting.
     """
@@ -59,7 +61,7 @@ def ready_number(value: Any, name: str) -> float | None:
 def _lies_on_a_device(value: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        return not (value.is_complex() or value.is_meta)
+        return not value.is_complex()
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(value, (tensorflow.Tensor, tensorflow.Variable)):
         on_cpu = "CPU" in (value.device or "CPU")
@@ -73,19 +75,13 @@ def snapshot(value: Any, name: str) -> float | Deferred:
     Raises:
         BadValue: as `number` does.
     """
-    ready = None if _fails_later(value) else ready_number(value, name)
+    ready = ready_number(value, name)
     return _copied(value) if ready is None else ready
 
 
 def check(value: Any, name: str) -> None:
     """Raise what `snapshot` raises; copies nothing and waits for no device."""
-    if not _fails_later(value):
-        ready_number(value, name)
-
-
-def _fails_later(value: Any) -> bool:
-    """Say whether only the flush will find that a tensor has no value: it is counted then, and nothing raised."""
-    return bool(getattr(value, "is_meta", False)) and element_count(value) == 1
+    ready_number(value, name)
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
@@ -97,18 +93,26 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
         BadValue: as `number` does.
     """
     read: dict[str, float] = {}
-    groups: dict[object, list[str]] = {}
+    groups: dict[object, dict[str, Any]] = {}
     for name, value in values.items():
         ready = ready_number(value, str(name))
         # A name keeps its place, though its value comes later.
         read[str(name)] = float("nan") if ready is None else ready
         if ready is None:
-            groups.setdefault((str(value.device), str(value.dtype)), []).append(name)
-    for names in groups.values():
-        together = [values[name] for name in names]
-        reader = stack_torch if hasattr(together[0], "detach") else read_tensorflow
-        read.update(zip(map(str, names), reader(together).tolist(), strict=True))
+            groups.setdefault((str(value.device), str(value.dtype)), {})[str(name)] = value
+    for group in groups.values():
+        read.update(zip(group, _read_at_once(group), strict=True))
     return read
+
+
+def _read_at_once(group: dict[str, Any]) -> list[float]:
+    """Read tensors of one framework, device and dtype; where that fails, raise for the first without a value."""
+    tensors = list(group.values())
+    reader = stack_torch if hasattr(tensors[0], "detach") else read_tensorflow
+    try:
+        return reader(tensors).tolist()  # type: ignore[no-any-return]
+    except Exception:  # whatever a driver raises
+        return [number(tensor, name) for name, tensor in group.items()]
 
 
 def _copied(tensor: Any) -> Deferred:

@@ -145,7 +145,7 @@ class Database:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             self._abandon()
-            raise StoreError(f"The database file {self.location} has gone.") from None
+            raise StoreError(f"The database file {self.location} no longer exists.") from None
         if (status.st_dev, status.st_ino) != self._file:
             self._abandon()
             self._file = (status.st_dev, status.st_ino)
@@ -204,7 +204,7 @@ class Reader:
     def connection(self) -> Connection:
         """The connection; a StoreError where there is no database."""
         if self._connection is None:
-            raise StoreError(f"There is no database at {self.location} yet: record a run first.")
+            raise StoreError(f"No database at {self.location} yet: record a run first.")
         return self._connection
 
 

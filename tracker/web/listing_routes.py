@@ -12,6 +12,7 @@ from tracker import queries
 from tracker.filters.names import sort_keys
 from tracker.filters.parser import WORDS
 from tracker.filters.tree import FUNCTIONS
+from tracker.queries.curves import curves
 from tracker.queries.groups import groups
 from tracker.queries.listing import Listing
 from tracker.queries.runs import COLUMNS
@@ -147,8 +148,12 @@ def _sparklines(reader: Reader, ids: list[str]) -> dict[str, Any]:
             by_metric.setdefault(row["monitor"], []).append(row["id"])
     found: dict[str, Any] = {}
     for metric, runs in by_metric.items():
-        _, curves = queries.metric_of_runs(reader, runs, metric)
-        for run, points in curves.items():
+        by_label, called = (
+            curves(reader, runs, metric).values,
+            queries.labels(reader.connection, runs),
+        )
+        for run in runs:
+            points = by_label[called[run]]
             epochs, values = list(points), np.array(list(points.values()), float)
             places = thin(values, _SPARK_POINTS)
             found[run] = {

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from tracker import queries
 from tracker.errors import BadValue
 from tracker.queries.compare import compare
+from tracker.queries.curves import curves
 from tracker.queries.details import Details, details
 from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.storage.database import Reader
@@ -118,20 +119,25 @@ def routes(site: Site) -> APIRouter:
             }
         )
 
-    @router.get("/curves", summary="One metric of several runs, epoch by epoch")
+    @router.get(
+        "/curves",
+        summary="One metric of several runs, epoch by epoch, or step by step where no epoch has it",
+    )
     def show_curves(runs: str, metric: str, x: Literal["epoch", "time"] = "epoch") -> Response:
-        """By id: x (epochs, or seconds of training) and y."""
+        """By id: x (epochs, seconds of training, or steps) and y."""
         with site.reading() as reader:
             ids = _several(reader, runs)
-            _, by_run = queries.metric_of_runs(reader, ids, metric)
-            clock = _seconds(reader, ids) if x == "time" else {}
+            found = curves(reader, ids, metric)
+            called = queries.labels(reader.connection, ids)
+            clock = _seconds(reader, ids) if x == "time" and found.over == "epoch" else {}
         return answer(
             {
                 run: {
                     "x": [clock[run][epoch] if clock else epoch for epoch in points],
                     "y": list(points.values()),
                 }
-                for run, points in by_run.items()
+                for run in ids
+                for points in (found.values[called[run]],)
             }
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 import weakref
@@ -11,7 +12,14 @@ from typing import Any, ClassVar
 import keras
 
 import tracker
-from tracker_keras.session.values import arrays, learning_rate, numbers, same
+from tracker_keras.session.values import (
+    arrays,
+    learning_rate,
+    numbers,
+    rate_of_last_step,
+    same,
+    types,
+)
 
 
 class Epochs:
@@ -31,8 +39,11 @@ class Epochs:
         self.steps: int | None = None
         self._batches: BatchCount | None = None
         self._arrays: set[str] = set()
+        self._types: dict[str, str] = {}
         self._started: float | None = None
         self._rate: float | None = None
+        self._last_rate: float | None = None
+        self._planned: int | None = None
         self._probe: Probe | None = None
         self._written: tuple[int, Any, dict[str, float], float | None] | None = None
         self._after_judging: list[Callable[[], object]] = []
@@ -42,15 +53,34 @@ class Epochs:
         if self.steps is not None:
             self.steps_before = self.steps
         if self._batches is not None:
+            self._planned = self._batches.done or self._planned
             self._batches.done = 0
-        self.current, self._rate, self._started = epoch, None, time.perf_counter()
+            self._batches.before_last = self._before_last()
+        if self._probe is not None:
+            self._probe.remove()
+            self._probe = None
+        self._rate = self._last_rate = None
+        self.current, self._started = epoch, time.perf_counter()
+
+    def _before_last(self) -> float:
+        """Return the last batch of the execution before the last one; infinity where nobody knows."""
+        if self._planned is None:
+            return math.inf
+        return self._planned - 1 - int(getattr(self.model, "steps_per_execution", 1) or 1)
 
     def watch(self, callback: keras.callbacks.Callback) -> None:
         """Have the learning rate read at the first batch, through a callback that is free for it."""
         if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
-            self._probe = Probe(self, callback)
+            self._probe = Probe(callback, self.first_batch)
         if self._batches is None and "on_train_batch_end" not in callback.__dict__:
-            self._batches = BatchCount(callback)
+            self._planned = (callback.params or {}).get("steps")
+            self._batches = BatchCount(callback, self._watch_last)
+            self._batches.before_last = self._before_last()
+
+    def _watch_last(self, callback: keras.callbacks.Callback) -> None:
+        """Have the rate read at the epoch's last batch as well."""
+        if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
+            self._probe = Probe(callback, self.last_batch)
 
     def count_from(self, steps: int) -> None:
         """Continue counting where the run came to before this training."""
@@ -64,6 +94,20 @@ class Epochs:
         """Every ``on_epoch_begin`` has run: this is the rate that the epoch is trained with."""
         self._probe = None
         self._rate = learning_rate(self.model)
+        if self._before_last() < 0:
+            self._last_rate = self._rate
+
+    def last_batch(self) -> None:
+        """The epoch's last batch begins."""
+        self._probe = None
+        self._last_rate = learning_rate(self.model)
+
+    def _rates(self) -> dict[str, tuple[float, float]] | None:
+        """Return the rates of the first and the last batch, as `tracker.Run.log_epoch` takes them."""
+        last = rate_of_last_step(self.model)
+        if last is None and self._batches is not None and self._batches.done == self._planned:
+            last = self._last_rate
+        return None if self._rate is None or last is None else {"0": (self._rate, last)}
 
     def end(self, epoch: int, logs: dict[str, Any] | None, steps: Callable[[], int | None]) -> bool:
         """Record the epoch, unless it is; what later callbacks put into ``logs`` is for `amend`.
@@ -83,7 +127,14 @@ class Epochs:
         self.steps = steps()
         if self.steps is None and self._batches is not None and self._batches.done:
             self.steps = self.steps_before + self._batches.done
-        self.run.log_epoch(epoch, metrics, seconds=seconds, learning_rate=rate, step=self.steps)
+        self.run.log_epoch(
+            epoch,
+            metrics,
+            seconds=seconds,
+            learning_rate=rate,
+            step=self.steps,
+            learning_rates=self._rates(),
+        )
         self.current, self._written = epoch, (epoch, logs, metrics, rate)
         return True
 
@@ -102,6 +153,7 @@ class Epochs:
             return
         epoch, logs, metrics, rate = self._written
         self._tell_of_arrays(logs)
+        self._note_types(logs)
         late = {
             name: value
             for name, value in numbers(logs).items()
@@ -110,6 +162,13 @@ class Epochs:
         if late:
             self.run.log_epoch(epoch, late, learning_rate=rate)
             metrics.update(late)
+
+    def _note_types(self, logs: dict[str, Any] | None) -> None:
+        """Keep how a CSVLogger writes what callbacks logged: the database holds floats only."""
+        found = types(logs)
+        if not found.items() <= self._types.items():
+            self._types.update(found)
+            self.run.capture(metric_types=dict(self._types))
 
     def _tell_of_arrays(self, logs: dict[str, Any] | None) -> None:
         """Warn of metrics that cannot be recorded, each once."""
@@ -162,19 +221,19 @@ class Hook:
 
 
 class Probe(Hook):
-    """Reads the learning rate at an epoch's first batch, and takes itself away."""
+    """Reads the learning rate at the batch that comes next, and takes itself away."""
 
     name = "on_train_batch_begin"
 
-    def __init__(self, epochs: Epochs, callback: keras.callbacks.Callback) -> None:
+    def __init__(self, callback: keras.callbacks.Callback, read: Callable[[], None]) -> None:
         super().__init__(callback)
-        self.epochs = weakref.ref(epochs)
+        self.read = weakref.WeakMethod(read)
 
     def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Read the learning rate, and hand the batch on to the class's own hook."""
-        callback, epochs = self.remove(), self.epochs()
-        if epochs is not None:
-            epochs.first_batch()
+        callback, read = self.remove(), self.read()
+        if read is not None:
+            read()
         if callback is not None:
             callback.on_train_batch_begin(batch, logs=logs)
 
@@ -184,18 +243,30 @@ class BatchCount(Hook):
 
     Attributes:
         done: how many batches of the epoch are done.
+        before_last: the batch after which the epoch's last execution comes.
     """
 
     name = "on_train_batch_end"
 
-    def __init__(self, callback: keras.callbacks.Callback) -> None:
+    def __init__(
+        self,
+        callback: keras.callbacks.Callback,
+        watch_last: Callable[[keras.callbacks.Callback], None],
+    ) -> None:
         super().__init__(callback)
+        self.watch_last = weakref.WeakMethod(watch_last)
         self.done = 0
+        self.before_last = math.inf
 
     def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count the batch, and hand it on to the class's own hook."""
         # Threads may overtake each other.
         self.done = max(self.done, batch + 1)
         callback = self.callback()
-        if callback is not None:
-            type(callback).on_train_batch_end(callback, batch, logs)
+        if callback is None:
+            return
+        if batch >= self.before_last:
+            self.before_last = math.inf
+            if watch := self.watch_last():
+                watch(callback)
+        type(callback).on_train_batch_end(callback, batch, logs)

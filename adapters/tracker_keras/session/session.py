@@ -100,6 +100,7 @@ class Session:
         self._heeds_stops = True
         self._ended = False
         self._folders: list[str] = []
+        self._iterations: dict[str, int] = {}
         self._initial_epochs: list[Any] = []
         self._claim = tracker.claim_run(self, "TrackerCallback", **start)
         for note in self._claim.notes:
@@ -159,6 +160,7 @@ class Session:
     def begin(self, callbacks: Sequence[Any]) -> None:
         """After the ``on_train_begin`` of all ``callbacks``: decide where `fit` starts."""
         self.has_strangers = any(map(_is_stranger, callbacks))
+        self._note_iterations("at_begin")
         if self.by_hand:
             return
         restores = any(isinstance(one, keras.callbacks.BackupAndRestore) for one in callbacks)
@@ -167,6 +169,13 @@ class Session:
         self._start_at(self._initial_epoch())
         if self.resuming and any(one.tracker_has_stopped() for one in self.members):
             self._set_initial_epoch((self.members[0].params or {}).get("epochs") or 0)
+
+    def _note_iterations(self, when: str) -> None:
+        """Capture the optimizer's own count, which is not the run's: see `Epochs.steps`."""
+        count = steps_taken(self.model)
+        if count is not None and self.is_open:
+            self._iterations[when] = count
+            self.run.capture(iterations=dict(self._iterations))
 
     def _continue_untold(self) -> None:
         """Let `fit` start behind the last recorded epoch, where nothing else says where to start."""
@@ -335,6 +344,7 @@ class Session:
             error = raised
             raise
         finally:
+            self._note_iterations("at_end")
             self._close()
             if self._claim.started and error is not None:
                 self.run.fail(error)

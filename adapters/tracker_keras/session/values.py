@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy
 
 import tracker
 
@@ -44,6 +45,24 @@ def arrays(logs: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
+def types(logs: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the types of the numbers that are not plain floats, as far as text shows the difference."""
+    found = {str(name): _type(value) for name, value in (logs or {}).items()}
+    return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def _type(value: Any) -> str | None:
+    if isinstance(value, numpy.ndarray) and value.shape == ():
+        value = value[()]
+    if isinstance(value, (bool, numpy.bool_)):
+        return "bool"
+    if isinstance(value, (int, numpy.integer)):
+        return "int"
+    if isinstance(value, (numpy.float32, numpy.float16)):
+        return value.dtype.name
+    return None
+
+
 def same(a: float | None, b: float | None) -> bool:
     """Say whether two values are equal, NaN being equal to NaN."""
     return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))
@@ -59,6 +78,19 @@ def optimizer_rate(optimizer: Any) -> float | None:
     if optimizer is None or hasattr(optimizer, "optimizers"):
         return None
     return number(_held(getattr(optimizer, "learning_rate", None)))
+
+
+def rate_of_last_step(model: Any) -> float | None:
+    """Return the rate of the optimizer's last step where it follows a schedule; None where callbacks set it."""
+    optimizer = getattr(model, "optimizer", None)
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return None
+    batches = number(_held(getattr(optimizer, "_iterations", None)))
+    accumulated = int(getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+    if batches is None or batches < accumulated:
+        return None
+    return number(_held(schedule(int(batches) // accumulated * accumulated - 1)))
 
 
 def set_learning_rate(model: Any, rate: float | None) -> None:

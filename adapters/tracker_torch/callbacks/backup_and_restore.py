@@ -13,14 +13,14 @@ from tracker_torch.loop import distributed
 from tracker_torch.loop.loop import Remembering
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
-from tracker_torch.state import serialization
+from tracker_torch.state import gradients, groups, serialization
 
 
 class BackupAndRestore(Callback):
     """Keep everything that a training consists of in one file, and begin with it where there is one.
 
-    That is: models, optimizers, scheduler, scaler, the random generators of every rank, epoch,
-    step, and what the other callbacks remember (best weights included). A resumed training
+    That is: models, their gradients, optimizers, scheduler, scaler, the random generators of every
+    rank, epoch, step, and what the other callbacks remember (best weights included). A resumed training
     continues bit for bit where the hardware computes reproducibly. The epoch to continue at is that of
     the backup: what the run recorded beyond it is trained again, and superseded.
 
@@ -59,6 +59,7 @@ class BackupAndRestore(Callback):
         self.path = self.backup_dir / "latest.pt"
         self.previous = self.backup_dir / "previous.pt"
         self.ended = self.backup_dir / "ended"
+        self._frozen_at_begin: list[str] = []
 
     @property
     def needs_model(self) -> bool:
@@ -68,6 +69,7 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Bring back the training, and let the run continue at its epoch."""
         self.loop.position.watch_batches = self.trigger.by_step
+        self._frozen_at_begin = groups.frozen(self.loop.model)
         if self.loop.main:
             self._clear()
         try:
@@ -149,6 +151,8 @@ class BackupAndRestore(Callback):
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
         loop.note_settings()
+        groups.rebuild(loop.model, loop.optimizer, payload.get("groups", {}))
+        self._freeze_as(payload)
         for part in serialization.PARTS:
             self._bring_back(part, payload[part])
         if loop.main and run.recording and payload["run"] != run.id:
@@ -165,8 +169,18 @@ class BackupAndRestore(Callback):
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
         run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
+        accumulated = payload.get("gradients", ())
         positions = payload.get("positions") or [payload["position"]]
-        loop.position.load(positions[min(distributed.rank(), len(positions) - 1)], batch)
+        # What the body does before its batches, such as zero_grad(), must not reach them.
+        loop.position.load(
+            positions[min(distributed.rank(), len(positions) - 1)],
+            batch,
+            lambda: gradients.restore(loop.model, accumulated),
+        )
+        if batch is None:
+            gradients.restore(loop.model, accumulated)
+        elif not begins_again:
+            loop.rates_used.load(payload.get("rates", {}))
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
         if begins_again:
             saved.pop("BaseLogger", None)
@@ -176,6 +190,18 @@ class BackupAndRestore(Callback):
                 callback.set_state(remembered)
         ranks = payload["rng"]
         serialization.set_rng_state(ranks[min(distributed.rank(), len(ranks) - 1)])
+
+    def _freeze_as(self, payload: Mapping[str, Any]) -> None:
+        """Train the parameters that were trained at the backup, where the script begins as it did before."""
+        if "frozen" not in payload:
+            return
+        if self._frozen_at_begin == payload["frozen_at_begin"]:
+            groups.freeze(self.loop.model, payload["frozen"])
+        elif self._frozen_at_begin != payload["frozen"]:
+            self.loop.warn(
+                f"run {self.run.name} continues with other parameters frozen than at its backup, as the "
+                f"script says now: {', '.join(self._frozen_at_begin) or 'none'}."
+            )
 
     def _bring_back(self, part: str, saved: Any) -> None:
         try:
@@ -207,6 +233,11 @@ class BackupAndRestore(Callback):
             "positions": (positions := distributed.gather(self.loop.position.as_dict())),
             "position": positions[0],
             "phase_begin": self.loop.phase_begin,
+            "groups": groups.of_optimizers(self.loop.model, self.loop.optimizer),
+            "frozen": groups.frozen(self.loop.model),
+            "frozen_at_begin": self._frozen_at_begin,
+            "rates": self.loop.rates_used.as_dict(),
+            "gradients": gradients.of_ranks(self.loop.model),
             "callbacks": self._remembered(),
         }
         if not self.loop.main:

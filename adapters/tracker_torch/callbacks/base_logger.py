@@ -143,8 +143,13 @@ class _Mean:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Return a float, or the tensor where reading it would wait for its device."""
-    ready = ready_number(value, name)
+    """Return a float, or the tensor where reading it would wait for its device.
+
+    Raises:
+        BadValue: as `tracker.number` does, for a tensor without storage as well: the sum of an epoch would have
+            no value, and nobody could say since when.
+    """
+    ready = number(value, name) if getattr(value, "is_meta", False) else ready_number(value, name)
     return value if ready is None else ready
 
 

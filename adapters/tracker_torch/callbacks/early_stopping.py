@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from tracker import CheckpointError, policies
-from tracker_torch.callback import Callback, Logs
+from tracker_torch.callback import Logs
 from tracker_torch.loop import distributed
+from tracker_torch.monitored import MonitoredCallback
 from tracker_torch.state.checkpoint_file import load_checkpoint
 from tracker_torch.state.serialization import restore_weights, weights_on_cpu
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(MonitoredCallback[policies.EarlyStoppingState]):
     """Stop when ``monitor`` has not improved for ``patience`` epochs.
 
     Args:
@@ -87,16 +88,6 @@ class EarlyStopping(Callback):
     def wait(self) -> int:
         """Epochs in a row without improvement."""
         return self.state.wait
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.state.best
-
-    @property
-    def best_epoch(self) -> int | None:
-        """Its 0-based epoch."""
-        return self.state.best_epoch
 
     @property
     def stopped_epoch(self) -> int | None:

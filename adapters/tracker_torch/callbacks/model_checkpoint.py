@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tracker import BadValue, policies
-from tracker_torch.callback import Callback, Logs
+from tracker_torch.callback import Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
-from tracker_torch.state import checkpoint_file, serialization
+from tracker_torch.monitored import MonitoredCallback
+from tracker_torch.state import checkpoint_file, groups, serialization
 from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(MonitoredCallback[policies.BestState]):
     """Save after epochs or steps: everything a training continues from, or the weights.
 
     A ``.pt`` file holds the ``state_dict`` of model, optimizer, scheduler and scaler, the state of
@@ -100,16 +101,6 @@ class ModelCheckpoint(Callback):
         return True
 
     @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.state.best
-
-    @property
-    def best_epoch(self) -> int | None:
-        """Its 0-based epoch."""
-        return self.state.best_epoch
-
-    @property
     def files(self) -> list[File]:
         """What is kept, oldest first."""
         return self.kept.files
@@ -124,7 +115,7 @@ class ModelCheckpoint(Callback):
         self.state = policies.BestState.from_dict(saved) if saved else self.rule.initial()
         self.kept.load(saved)
         self._saved = None
-        self._named, self._warned = self.loop.epoch > 0 or self.run.first_epoch > 0, False
+        self._named = self._warned = False
         if self.loop.main:
             self.kept.prune(self.run, self._pruned)
 
@@ -163,9 +154,6 @@ class ModelCheckpoint(Callback):
             try:
                 path = self._path(epoch, batch, logs)
             except MissingMetric as error:
-                # Once there was a name, an epoch without that metric is not a mistake in it.
-                if not self._named:
-                    raise
                 verdict = replace(verdict, verdict="skipped", reason=str(error))
                 after = self.state
                 self._warn_of_no_name(str(error))
@@ -196,7 +184,16 @@ class ModelCheckpoint(Callback):
     def _warn_of_no_name(self, why: str) -> None:
         if not self._warned:
             self._warned = True
-            self.loop.warn(f"{why} Epochs without it are not saved; this is not repeated.")
+            self.loop.warn(f"{why} What lacks it is not saved; this is not repeated.")
+
+    def report_missing(self, names: Iterable[str]) -> None:
+        """Warn at the end as well where no epoch had all that the name asks for."""
+        super().report_missing(names)
+        if self._warned and not self._named:
+            self.loop.warn(
+                f"ModelCheckpoint saved nothing as {self.name.template!r}: nothing that was logged has all "
+                f"that the name asks for."
+            )
 
     def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
         facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
@@ -229,7 +226,9 @@ class ModelCheckpoint(Callback):
         if self.save_weights_only or self.name.suffix == ".safetensors":
             checkpoint_file.write_weights(self.model, file, about)
         else:
-            serialization.write({**serialization.collect(self.loop), **about}, file)
+            parts = groups.of_optimizers(self.model, self.loop.optimizer)
+            payload = {**serialization.collect(self.loop), **about, "groups": parts}
+            serialization.write(payload, file)
 
     def _keep_last(self, saved: Path | None, batch: int | None) -> None:
         if not self.save_last:

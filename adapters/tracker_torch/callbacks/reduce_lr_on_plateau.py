@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tracker import policies
-from tracker_torch.callback import Callback, Logs
+from tracker_torch.callback import Logs
 from tracker_torch.loop.learning_rate import all_rates, set_all_rates
+from tracker_torch.monitored import MonitoredCallback
 from tracker_torch.state.serialization import named
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(MonitoredCallback[policies.PlateauState]):
     """Multiply the learning rate by ``factor`` after ``patience`` epochs without improvement.
 
     Every parameter group of every optimizer is lowered, each from its own rate. As in Keras the
@@ -66,16 +67,6 @@ class ReduceLROnPlateau(Callback):
     def wait(self) -> int:
         """Epochs in a row without improvement."""
         return self.state.wait
-
-    @property
-    def best(self) -> float | None:
-        """The best value so far."""
-        return self.state.best
-
-    @property
-    def best_epoch(self) -> int | None:
-        """Its 0-based epoch."""
-        return self.state.best_epoch
 
     @property
     def cooldown_counter(self) -> int:

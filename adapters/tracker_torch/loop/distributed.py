@@ -18,9 +18,7 @@ def several() -> bool:
 
 
 def rank() -> int:
-    """Return this process's rank: from the process group, else as `tracker.rank` has it."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank()
+    """Return this process's rank: from the process group, else from the launcher's variables."""
     return tracker.rank()
 
 

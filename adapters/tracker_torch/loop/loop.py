@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tracker import Run
 from tracker_torch.loop.position import Position
+from tracker_torch.loop.rates_used import RatesUsed
 
 
 class Remembering(Protocol):
@@ -42,6 +43,7 @@ class Loop(Protocol):
     settings: dict[str, Any]
     position: Position
     rates: dict[str, float]
+    rates_used: RatesUsed
     stop_training: bool
 
     @property

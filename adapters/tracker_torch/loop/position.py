@@ -26,6 +26,8 @@ class _Resumed:
     walks: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     middle: dict[str, Any] | None = None
     """The generators where the backup was taken."""
+    on_arrival: Callable[[], None] | None = None
+    """Called once the batches that were done are passed over."""
 
 
 class Position:
@@ -86,14 +88,25 @@ class Position:
         """Return how many steps were done when ``epoch`` began; None where its beginning is not known."""
         return self._start[1] if self._start is not None and self._start[0] == epoch else None
 
-    def load(self, saved: Mapping[str, Any], batch: int | None) -> None:
-        """Continue from there; ``batch``: how many of the epoch's batches are done, None for all."""
+    def load(
+        self,
+        saved: Mapping[str, Any],
+        batch: int | None,
+        on_arrival: Callable[[], None] | None = None,
+    ) -> None:
+        """Continue from there.
+
+        Args:
+            saved: what `as_dict` returned.
+            batch: how many of the epoch's batches are done, None for all.
+            on_arrival: called once these are passed over; never where the epoch's data begins again.
+        """
         self._saved_states, self.in_epoch = list(saved["generators"]), batch is not None
         if batch is not None and saved["began"] is not None:
             finished = list(saved.get("taken", ())[:-1])
             self._resumed = _Resumed(
                 saved["began"], batch, finished, saved.get("length"), saved.get("epoch_began"),
-                [(begin, end) for begin, end in saved.get("walks", ())],
+                [(begin, end) for begin, end in saved.get("walks", ())], on_arrival=on_arrival,
             )  # fmt: skip
             self._start = saved.get("start")
 
@@ -133,6 +146,8 @@ class Position:
         batches = enumerate(loader)
         _drop(batches, resumed.done)
         self._set(**now)
+        if resumed.on_arrival is not None:
+            resumed.on_arrival()
         return batches
 
     def _pass_over(self, loader: Any, taken: int) -> Iterator[tuple[int, Any]]:

@@ -31,6 +31,18 @@ class RatesUsed:
         self._first: dict[str, _Rates] = {}
         self._last: dict[str, _Rates] = {}
         self._hooks: list[Any] = []
+        self._resumed: dict[str, dict[str, list[float]]] = {}
+
+    def as_dict(self) -> dict[str, dict[str, list[float]]]:
+        """Return the rates of the epoch's first and last step so far, for `load`."""
+        return {
+            when: {name: [float(rate) for rate in rates] for name, rates in noted.items()}
+            for when, noted in (("first", self._first), ("last", self._last))
+        }
+
+    def load(self, saved: Mapping[str, Mapping[str, list[float]]]) -> None:
+        """Let the next epoch continue with what `as_dict` returned: it was resumed in its middle."""
+        self._resumed = {when: dict(noted) for when, noted in saved.items()}
 
     def watch(self, optimizers: Any) -> None:
         """Note every step of these optimizers from now on, until `release`."""
@@ -39,7 +51,7 @@ class RatesUsed:
         for name, optimizer in self._optimizers.items():
             if hasattr(optimizer, "register_step_pre_hook"):
                 self._hooks.append(optimizer.register_step_pre_hook(self._note_of(name)))
-        self.begin()
+        self._note_begin()
 
     def release(self) -> None:
         """Watch no longer."""
@@ -49,6 +61,11 @@ class RatesUsed:
 
     def begin(self) -> None:
         """Begin an epoch."""
+        self._note_begin()
+        resumed, self._resumed = self._resumed, {}
+        self._first, self._last = resumed.get("first", {}), resumed.get("last", {})
+
+    def _note_begin(self) -> None:
         self._first, self._last = {}, {}
         self._at_begin = {
             name: [_copied(group["lr"]) for group in optimizer.param_groups]

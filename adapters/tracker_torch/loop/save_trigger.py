@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 from tracker import BadValue
+from tracker.policies import validation
 
 
 class Trigger:
@@ -35,10 +35,12 @@ class Trigger:
                 f"one trigger at a time. Use two callbacks for both."
             )
         if self.by_step:
-            self.every = _count(name, save_freq, "'epoch' or a number of steps")
+            hint = "Pass 'epoch' or a number of steps; 0 is never."
+            self.every = validation.count(save_freq, name, hint=hint)
         else:
             given = 1 if every_n_epochs is None else every_n_epochs
-            self.every = _count(epochs_name, given, "a number of epochs")
+            hint = "Pass a number of epochs; 0 is never."
+            self.every = validation.count(given, epochs_name, hint=hint)
 
     def at_step(self, step: int) -> bool:
         """Whether to save now that ``step`` steps are done."""
@@ -47,13 +49,3 @@ class Trigger:
     def at_epoch(self, epoch: int) -> bool:
         """Whether to save after the 0-based ``epoch``."""
         return not self.by_step and self.every > 0 and (epoch + 1) % self.every == 0
-
-
-def _count(name: str, value: Any, what: str) -> int:
-    try:
-        count = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        count = -1
-    if count < 0:
-        raise BadValue(f"{name} is {value!r}: it must be {what}, 0 or more (0 is never).")
-    return count

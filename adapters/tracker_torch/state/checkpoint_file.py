@@ -10,7 +10,7 @@ from torch import nn
 
 from tracker import Checkpoint, CheckpointError, UsageError
 from tracker.files import inspect_file, is_same
-from tracker_torch.state import serialization
+from tracker_torch.state import groups, serialization
 
 ABOUT = ("epoch", "step", "epoch_step", "complete")
 SUFFIXES = (".pt", ".pth", ".safetensors")
@@ -105,6 +105,8 @@ def load_parts(
             f"it does not hold, or load a .pt file saved without save_weights_only."
         )
     if path.suffix != ".safetensors":
+        if "optimizer" in wanted and payload.get("groups"):
+            groups.rebuild(parts.get("model"), wanted["optimizer"], payload["groups"])
         for part in wanted.keys() - set(missing):
             serialization.load_state(wanted[part], payload[part], part)
     elif "model" in wanted:

@@ -87,12 +87,32 @@ def load_state(things: Any, state: Any, part: str = "model") -> None:
             f"Hand over the same ones under the same names."
         )
     for name, thing in targets.items():
+        if part == "optimizer":
+            _check_groups(thing, states[name])
         try:
             (unwrap(thing) if isinstance(thing, nn.Module) else thing).load_state_dict(states[name])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the saved {part} state does not fit {type(thing).__name__}: {error}"
             ) from error
+
+
+def _check_groups(optimizer: Any, state: Any) -> None:
+    """Refuse the state of an optimizer with other groups, and say how to come to the same ones."""
+    saved, present = len(state.get("param_groups", ())), len(optimizer.param_groups)
+    kind = type(optimizer).__name__
+    if saved > present:
+        raise CheckpointError(
+            f"the saved optimizer state has {saved} groups of parameters, and {kind} has {present}: they were "
+            f"added while training ran, and hold parameters that the model does not have now. Add them with "
+            f"add_param_group() before training begins."
+        )
+    if saved < present:
+        raise CheckpointError(
+            f"the saved optimizer state has {saved} groups of parameters, and {kind} has {present} already: it "
+            f"was saved before they were added. Add them in the epoch that did so, not before training "
+            f"begins; or delete the backup to begin anew."
+        )
 
 
 def _with_counters(state: Any) -> Any:

@@ -248,7 +248,7 @@ function decorate(u, props, lines) {
     }
     draw.stroke();
   }
-  for (const mark of props.verticals ?? []) {
+  for (const [place, mark] of (props.verticals ?? []).entries()) {
     const at = u.valToPos(mark.x, "x", true);
     draw.strokeStyle = draw.fillStyle = token(mark.kind === "ghost" ? "--accent" : "--ink-soft");
     draw.lineWidth = (mark.kind === "ghost" ? 2 : 1) * ratio;
@@ -261,7 +261,7 @@ function decorate(u, props, lines) {
     draw.font = `${11 * ratio}px system-ui`;
     const wide = draw.measureText(mark.label).width;
     draw.textAlign = at + wide + 8 * ratio > right ? "right" : "left";
-    draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + 12 * ratio);
+    draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + (12 + (place % 8) * 14) * ratio);
   }
   for (const line of lines) {
     draw.strokeStyle = draw.fillStyle = line.colour;
