@@ -130,18 +130,15 @@ def routes(site: Site) -> APIRouter:
             found = curves(reader, ids, metric)
             called = queries.labels(reader.connection, ids)
             clock = _seconds(reader, ids) if x == "time" and found.over == "epoch" else {}
-        return answer(
-            {
-                run: {
-                    "x": [clock[run][epoch] if clock else epoch for epoch in points],
-                    "y": list(points.values()),
-                }
-                for run in ids
-                for points in (found.values[called[run]],)
-            }
-        )
+        return answer({run: _columns(found.values[called[run]], clock.get(run)) for run in ids})
 
     return router
+
+
+def _columns(points: dict[int, float], clock: dict[int, float] | None) -> dict[str, list[float]]:
+    """Return a curve as two columns; ``clock`` has the x of each epoch where it is not the epoch itself."""
+    x = [place if clock is None else clock[place] for place in points]
+    return {"x": x, "y": list(points.values())}
 
 
 def _several(reader: Reader, runs: str) -> list[str]:
