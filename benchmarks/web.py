@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 
 import tracker
+from benchmarks import page as report
 from tests.helpers.pages import Page, serving
 
 RUNS = 100_000
@@ -86,37 +87,55 @@ def median(page: Page, path: str, **params: object) -> float:
     return statistics.median([timed(page, path, **params)[0] for _ in range(ROUNDS + 1)][1:])
 
 
+def measure(folder: Path) -> list[tuple[str, str, str]]:
+    """Return what was asked, how long it took, and how large the answer was."""
+    rows = []
+
+    def note(what: str, seconds: float, answer: httpx.Response | None = None) -> None:
+        size = "" if answer is None else f"{len(answer.content) / 1e3:.0f} kB"
+        rows.append((what, f"{seconds * 1e3:.0f} ms", size))
+
+    database = folder / "runs.db"
+    fill_runs(database)
+    with serving(database) as page:
+        # The first request of a server also imports what queries need.
+        timed(page, "/runs", limit=1)
+        for what, params in {
+            "first page": {},
+            "sorted by a metric": {"sort": "val_loss"},
+            "filtered by a param": {"where": "params.lr < 0.1"},
+            "sorted by a param": {"sort": "params.lr"},
+            "last page": {"offset": RUNS - 100},
+        }.items():
+            note(
+                f"100 000 runs, {what}",
+                median(page, "/runs", **params),
+                timed(page, "/runs", **params)[1],
+            )
+        note("100 000 runs, grouped", median(page, "/groups", by="experiment"))
+    database = folder / "points.db"
+    path = f"/runs/{fill_points(database)}/series"
+    with serving(database) as page:
+        note("10 million points, first draw", *timed(page, path, name="loss"))
+        note("10 million points, drawn again", median(page, path, name="loss"))
+        for share in (10, 1000):
+            middle, half = POINTS // 2, POINTS // share // 2
+            zoom = {"name": "loss", "from": middle - half, "to": middle + half}
+            note(f"10 million points, zoomed to 1/{share}", *timed(page, path, **zoom))
+        note("10 million points, smoothed", *timed(page, path, name="loss", ema=0.99))
+    return rows
+
+
 def main() -> None:
-    """Measure, and print."""
+    """Print the table and write it into docs/benchmarks.md."""
     with tempfile.TemporaryDirectory() as name:
-        database = Path(name) / "runs.db"
-        fill_runs(database)
-        with serving(database) as page:
-            print(f"{RUNS} runs, the first request of all: {timed(page, '/runs')[0]:.3f} s")
-            for what, params in {
-                "the first page": {},
-                "sorted by a metric": {"sort": "val_loss"},
-                "filtered by a param": {"where": "params.lr < 0.1"},
-                "sorted by a param": {"sort": "params.lr"},
-                "the last page": {"offset": RUNS - 100},
-            }.items():
-                print(f"{RUNS} runs, {what}: {median(page, '/runs', **params):.3f} s")
-            print(f"{RUNS} runs, grouped: {median(page, '/groups', by='experiment'):.3f} s")
-        database = Path(name) / "points.db"
-        run = fill_points(database)
-        path = f"/runs/{run}/series"
-        with serving(database) as page:
-            first, answer = timed(page, path, name="loss")
-            size = len(answer.content)
-            print(f"{POINTS} points, the first draw: {first:.3f} s, {size} bytes")
-            print(f"{POINTS} points, drawn again: {median(page, path, name='loss'):.3f} s")
-            for share in (10, 1000):
-                middle, half = POINTS // 2, POINTS // share // 2
-                zoom = {"from": middle - half, "to": middle + half}
-                print(
-                    f"{POINTS} points, zoomed to 1/{share}: {median(page, path, name='loss', **zoom):.3f} s"
-                )
-            print(f"{POINTS} points, smoothed: {median(page, path, name='loss', ema=0.99):.3f} s")
+        rows = measure(Path(name))
+    text = (
+        f"## The page\n\n{report.machine()}. What `tracker ui` takes to answer, on loopback; medians but for "
+        f"first draws.\n\n{report.table(('Question', 'time', 'answer'), rows)}"
+    )
+    print(text)
+    report.write("web", text)
 
 
 if __name__ == "__main__":

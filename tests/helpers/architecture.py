@@ -21,7 +21,6 @@ ORDER = (
         "csv_log",
         "states",
         "lazy",
-        "display",
         "cards",
     ),
     ("models",),

@@ -93,10 +93,10 @@ def _with_iso_times(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _print_sentences(details: Details) -> None:
     click.echo(f"{visible(details.run['name'])}  {details.run['id']}")
-    click.echo(ending(details))
+    click.echo(ending(details, visible, local))
     for file in details.waiting:
-        click.echo(pending_in(file))
-    if weights := weights_held(details):
+        click.echo(pending_in(file, visible))
+    if weights := weights_held(details, visible):
         click.echo(weights)
 
 

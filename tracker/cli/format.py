@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+from datetime import datetime
 from typing import Any
 
-from tracker.display import local as local
-from tracker.display import visible as visible
 from tracker.queries import Column
 
 NOTHING = "-"
 LONGEST = 200
 """Characters of a parameter or a text in a table that people see; what is longer is cut, and its length told."""
 
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NEVER_SHORTENED = ("reason", "path", "file", "error")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def visible(text: str) -> str:
+    """Return text without terminal control; a line break or tab becomes a space."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text)
+    return _CONTROLS.sub(lambda match: " " if match.group() in "\n\r\t" else "", text)
 
 
 def cells_wide(text: str) -> int:
@@ -73,6 +83,14 @@ def brief(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def local(microseconds: int) -> str:
+    """Write a time in the local time zone: ``2026-03-01 12:00``."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        return f"{microseconds / 1e6:.0f} s"
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from tracker.queries.curves import curves
 from tracker.queries.details import Details, details
 from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.storage.database import Reader
-from tracker.web.answers import Rows, answer, record, rows_of, table
+from tracker.web.answers import Rows, answer, as_recorded, local, record, rows_of, table
 from tracker.web.curves import curve
 from tracker.web.listing_routes import PROBLEMS, names_in
 from tracker.web.site import Site
@@ -161,12 +161,12 @@ def _seconds(reader: Reader, ids: list[str]) -> dict[str, dict[int, float]]:
 
 
 def _whole(found: Details) -> dict[str, Any]:
-    held = weights_held(found)
+    held = weights_held(found, as_recorded)
     return {
         "sentences": [
-            ending(found),
+            ending(found, as_recorded, local),
             *([] if held is None else [held]),
-            *(pending_in(file) for file in found.waiting),
+            *(pending_in(file, as_recorded) for file in found.waiting),
         ],
         "run": record(found.run),
         "params": found.params,

@@ -261,7 +261,7 @@ function decorate(u, props, lines) {
     draw.font = `${11 * ratio}px system-ui`;
     const wide = draw.measureText(mark.label).width;
     draw.textAlign = at + wide + 8 * ratio > right ? "right" : "left";
-    draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + (12 + (place % 8) * 14) * ratio);
+    draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + (12 + (place % 5) * 14) * ratio);
   }
   for (const line of lines) {
     draw.strokeStyle = draw.fillStyle = line.colour;

@@ -86,7 +86,7 @@ function EpochCharts({ epochs, decisions, checkpoints, attempts, run }) {
   const last = rows.length ? Math.max(...rows.map((row) => row.epoch)) : 0;
   const bars = useMemo(() => barsOf(attempts, last), [attempts, last]);
   const verticals = useMemo(() => (run.best_epoch === null ? [] : [{ x: run.best_epoch, label: `best ${shown(number(run.best))}` }]), [run.best_epoch, run.best]);
-  const causes = useMemo(() => [...new Map(changes.map((row) => [row.epoch, row])).values()].slice(0, 40).map((row) => ({ x: row.epoch, label: `${shown(row.lr_before, 3)} → ${shown(row.lr_after, 3)}` })), [changes]);
+  const causes = useMemo(() => [...new Map(changes.map((row) => [row.epoch, row])).values()].slice(0, 40).map((row, _, all) => ({ x: row.epoch, label: all.length > 8 ? "" : `${shown(row.lr_before, 3)} → ${shown(row.lr_after, 3)}` })), [changes]);
   if (!rows.length) return html`<section><h2>Epochs</h2><p class="none">No epochs${epochs ? " were recorded" : " yet …"}.</p></section>`;
   const main = query.get("metric") && families.find((family) => family.name === query.get("metric")) || families[0];
   return html`<section><h2>Epochs</h2>
