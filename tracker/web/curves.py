@@ -22,6 +22,8 @@ from tracker.series.downsample import FEWEST, thin
 from tracker.storage.database import Reader
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+X = TypeVar("X", np.int64, np.float64)
 
 MOST_POINTS = 6000
 """Points of one answer: 16 bytes each, 96 kB."""
@@ -29,6 +31,7 @@ MOST_MARKERS = 500
 _MOST_BYTES = 320_000_000
 """What is kept decoded: 20 million points."""
 _SMALLEST = 1e-250
+_NO_BIAS = 40.0
 _SKETCHED = 34
 """Points of a sketch: the first, the last, and two of each sixteenth."""
 _SKETCHED_FROM = 200_000
@@ -58,14 +61,17 @@ class Sketch:
 
 def sketch_of(block: Decoded, times: bool) -> Sketch:
     """Return the sketch of a block with at least one point."""
-    x, y = _joined([block], times)
-    total, ends = len(x), (float(x[0]), float(x[-1]))
+    x, y = _by_x(block.x, block.values)
     finite = np.isfinite(y)
-    odd_x, odd = x[~finite], y[~finite]
-    if len(odd):
-        x, y = x[finite], y[finite]
-    places = thin(y, _SKETCHED)
-    return Sketch(x[places], y[places], odd_x, odd, total, *ends)
+    odd = np.flatnonzero(~finite)
+    known = np.flatnonzero(finite) if len(odd) else None
+    places = thin(y if known is None else y[known], _SKETCHED)
+    if known is not None:
+        places = known[places]
+    low, high = _scaled(x[[0, -1]], times).tolist()
+    return Sketch(
+        _scaled(x[places], times), y[places], _scaled(x[odd], times), y[odd], len(x), low, high
+    )
 
 
 Key = tuple[StoredPart, bool]
@@ -272,10 +278,15 @@ def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
         return np.empty(0), np.empty(0)
     x = np.concatenate([block.x for block in decoded])
     y = np.concatenate([block.values for block in decoded])
-    return _by_x(x / 1e6 if times else x.astype(np.float64), y)
+    return _by_x(_scaled(x, times), y)
 
 
-def _by_x(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _scaled(x: Ints, times: bool) -> Floats:
+    """Return steps as they are, times as seconds."""
+    return x / 1e6 if times else x.astype(np.float64)
+
+
+def _by_x(x: npt.NDArray[X], y: Floats) -> tuple[npt.NDArray[X], Floats]:
     if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         return x[order], y[order]
@@ -302,9 +313,11 @@ def smoothed(values: Floats, weight: float) -> Floats:
         part = powers * (mean + np.cumsum((1 - weight) * chunk / powers))
         out[at : at + size] = part
         mean = float(part[-1])
-    count = np.arange(1, len(known) + 1)
+    # Beyond these the bias is less than a double can tell.
+    biased = min(len(known), int(_NO_BIAS / -math.log(weight)) + 1)
+    out[:biased] /= 1 - np.power(weight, np.arange(1, biased + 1))
     averaged = values.copy()
-    averaged[finite] = out / (1 - np.power(weight, count))
+    averaged[finite] = out
     return averaged
 
 
