@@ -67,16 +67,3 @@ def test_a_file_with_overwritten_pages_is_damaged(location: Location) -> None:
     error: Any = refusal(location, "SELECT * FROM run")
     assert type(error) is NotATrackerDatabase
     assert "tracker db doctor" in str(error)
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no such folder")
-@pytest.mark.parametrize("folder", ["/proc", "/proc/self"])
-def test_a_folder_in_which_no_file_can_be_made_is_not_a_lock_of_another_process(
-    folder: str,
-) -> None:
-    location = locate(folder)
-    with (
-        pytest.raises(NotWritable, match=f"no file can be made in {folder}"),
-        Database(location, patience=0.1).transaction(),
-    ):
-        pytest.fail("There is no such database.")

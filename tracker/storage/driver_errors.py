@@ -7,7 +7,6 @@ PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendi
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 from filelock import Timeout
 from sqlalchemy.exc import DBAPIError
@@ -65,15 +64,7 @@ def in_use_error(
 
     ``to_read``: nothing would have been written.
     """
-    if not isinstance(error, Timeout):
-        return _meaning(error, location, to_read)
-    lock = Path(error.lock_file)
-    # Nobody holds what is not there: in some folders, such as /proc, no file can be made.
-    if not lock.exists():
-        return NotWritable(
-            f"The database {location} cannot be opened for writing: no file can be made in {lock.parent}."
-        )
-    return _busy(location)
+    return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
 
 def opening_error(
