@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tracker import queries
-from tracker.cli.format import at_epoch, duration, visible
+from tracker.cli.format import at_epoch, duration, local, visible
 from tracker.cli.options import (
     children_option,
     database_option,
@@ -223,8 +223,8 @@ def watch(name: str | None, every: float, database: str | None) -> None:
     Example:
       tracker runs watch digits-3
     """
-    from tracker.cli.run_sentences import ending
     from tracker.queries.details import details
+    from tracker.queries.run_sentences import ending
 
     # NaN is neither.
     if not 0 < every <= _DAY:
@@ -250,7 +250,7 @@ def watch(name: str | None, every: float, database: str | None) -> None:
             click.echo(_step_line(step))
             last_step = step
         if ended is not None:
-            click.echo(ending(ended))
+            click.echo(ending(ended, visible, local))
             return
         was_lost = is_lost
         sys.stdout.flush()
