@@ -14,8 +14,8 @@ from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
 from tracker.filters.tree import SortKey, wrong
 from tracker.models import EPOCH, RUN
-from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
 from tracker.queries.selection import Order
 from tracker.storage.chunks import in_chunks
