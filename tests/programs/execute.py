@@ -1,12 +1,14 @@
-"""Run a program with the real callbacks, and read back what was recorded."""
+"""Run programs with the real callbacks: ``python -m tests.programs.execute FIRST STOP FOLDER``."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,8 +17,7 @@ import torch
 import tracker
 import tracker_keras
 import tracker_torch
-from tests.programs.model import Recorded
-from tests.programs.program import Block, Statement, Threads, Train, Try
+from tests.programs.program import Block, Programs, Statement, Threads, Train, Try
 
 ERRORS = {"ValueError": ValueError, "KeyboardInterrupt": KeyboardInterrupt}
 CAUGHT = (Exception, KeyboardInterrupt)
@@ -117,30 +118,15 @@ def _train_keras(train: Train) -> None:
     model.fit(x, x, batch_size=1, epochs=train.epochs, callbacks=callbacks, verbose=0)
 
 
-def recorded(database: Path) -> list[Recorded]:
-    """Return the runs of a database, as the model writes them."""
-    runs = tracker.runs(database=database)
-    if runs.empty:
-        return []
-    names = dict(zip(runs["id"], runs["name"], strict=True))
-    epochs = tracker.epochs(database=database)
-    if "mark" not in epochs:  # no training came to the end of an epoch
-        epochs["mark"] = 0.0
-    steps = tracker.metrics(database=database)
-    steps = steps[steps["name"] == "loss"]
-    return sorted(
-        Recorded(
-            run.name,
-            names.get(run.parent),
-            run.status,
-            dict(zip(mine["epoch"], mine["mark"], strict=True)),
-            sorted(steps[steps["run"] == _label(run, runs)]["step"]),
-        )
-        for run in cast("Any", runs).itertuples()
-        for mine in [epochs[epochs["run"] == _label(run, runs)]]
-    )
+def main(start: int, stop: int, folder: Path) -> None:
+    """Run the program of each seed in a folder of its own, in this process."""
+    for seed in range(start, stop):
+        place = folder / str(seed)
+        place.mkdir()
+        os.chdir(place)
+        os.environ["TRACKER_DATABASE_URL"] = f"sqlite:///{place}/tracker.db"
+        execute(Programs(seed).program())
 
 
-def _label(run: Any, runs: Any) -> str:
-    several = (runs["name"] == run.name).sum() > 1
-    return f"{run.name}@{run.id[:8]}" if several else str(run.name)
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -111,8 +111,6 @@ class Model:
     ) -> None:
         done = run.steps_at.get(first, len(run.steps))
         for ordinal, epoch in enumerate(range(first, last)):
-            if ordinal == 0:
-                _supersede(run, first)
             run.steps_at[epoch] = done
             run.steps = {step for step in run.steps if step <= done}
             run.steps |= {done + 1, done + 2}
@@ -126,6 +124,8 @@ class Model:
                 run.left = not train.in_block
                 run.ends = "stopped_early" if train.in_block else run.ends
                 return
+            if ordinal == 0:
+                _supersede(run, first)
             run.epochs[epoch] = train.value(epoch)
             run.ends = "finished"
             if train.ends == "stopped" and ordinal == max(train.at, 1):

@@ -26,11 +26,14 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
 ) -> None:
     run = tracker.start_run()
     with locked():
-        begun = time.monotonic()
+        took = []
         for epoch in range(20):
+            begun = time.monotonic()
             run.log_epoch(epoch, {"loss": float(epoch)})
             run.log({"step": 1.0})
-        assert time.monotonic() - begun < 10  # once 1.5 s, and not 20 times
+            took.append(time.monotonic() - begun)
+        # One call waits 1.5 s; on a busy machine some of the others may be slow as well.
+        assert sorted(took)[10] < took[0] / 2
         waiting = list(Path(".tracker/spool").iterdir())
         assert len(waiting) == 1
     run.finish()

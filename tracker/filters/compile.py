@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, false, func, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import BadValue, WhereError
+from tracker.errors import BadValue, WhereError, nearest
 from tracker.filters.dates import FORMS, moment
 from tracker.filters.fields import Fields
 from tracker.filters.parser import parse, parse_order
@@ -28,6 +28,7 @@ from tracker.filters.tree import (
     Tree,
     wrong,
 )
+from tracker.states import RunStatus
 from tracker.values import clean_text
 
 Condition = ColumnElement[bool]
@@ -133,9 +134,18 @@ class _Compiler:
     def _equal(self, place: Place, field: Field, literal: Literal) -> Condition:
         if isinstance(literal.value, float) and math.isnan(literal.value):
             return self._nan(place, field, literal.at)
+        if place.kind == TEXT and field.scope is None and field.name == "status":
+            self._check_status(literal)
         if place.kind == TEXT and not isinstance(literal.value, str):
             return place.holds(lambda value: value == literal.source)
         return self._ordered(place, field, "=", literal)
+
+    def _check_status(self, literal: Literal) -> None:
+        """Refuse a word that no run has: ``FINISHED``, ``completed``."""
+        words = [str(status) for status in RunStatus]
+        if literal.value not in words:
+            hint = nearest(str(literal.value).lower(), words, most=len(words))
+            raise wrong(self._text, literal.at, f"No status is {literal.source[:40]}: {hint}")
 
     def _ordered(self, place: Place, field: Field, sign: str, literal: Literal) -> Condition:
         apply, value = _OPERATORS[sign], self._value(place, field, literal)

@@ -12,7 +12,7 @@ from tracker.filters.parser import parse_order
 from tracker.filters.targets import PARAMETER, LabelPlace
 from tracker.filters.tree import wrong
 from tracker.models import RUN
-from tracker.queries.listing import Column, Listing
+from tracker.queries.result import Column, Listing
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.database import Reader
 

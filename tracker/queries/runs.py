@@ -13,8 +13,8 @@ from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
-from tracker.queries.listing import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
+from tracker.queries.result import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks

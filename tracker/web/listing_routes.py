@@ -14,7 +14,7 @@ from tracker.filters.parser import WORDS
 from tracker.filters.tree import FUNCTIONS
 from tracker.queries.curves import curves
 from tracker.queries.groups import groups
-from tracker.queries.listing import Listing
+from tracker.queries.result import Listing
 from tracker.queries.runs import COLUMNS
 from tracker.queries.totals import totals
 from tracker.queries.waste import by_experiment, waste

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from tracker.errors import BadValue
-from tracker.queries.listing import listing_of
 from tracker.queries.resolve import find_runs, labels
+from tracker.queries.result import listing_of
 from tracker.web.answers import Rows, rows_of, table
 from tracker.web.listing_routes import PROBLEMS, names_in
 from tracker.web.site import Site
