@@ -109,7 +109,8 @@ def listing_options(command: Command) -> Command:
         click.option(
             "--where",
             metavar="FILTER",
-            help="A condition such as \"val_loss < 0.3 and params.lr >= 1e-3 and status = 'finished'\".",
+            help="A condition such as \"val_loss < 0.3 and lr >= 1e-3 and status = 'finished' and "
+            'started > today - 7d". A bare name is a column, a metric, or the one param or tag of that name.',
         ),
     ):
         command = option(command)

@@ -23,6 +23,7 @@ from tracker.cli.render import on_terminal, print_data, print_table
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.cli.table import Table
 from tracker.errors import BadValue, UnknownMetric, counted, nearest
+from tracker.filters.names import misspelt
 from tracker.queries import Listing
 from tracker.queries.latest_step import LatestStep, latest_step
 from tracker.queries.new_epochs import NewEpoch, new_epochs
@@ -118,6 +119,8 @@ def _overview_cell(row: dict[str, Any], name: str) -> Any:
 def _explain_no_rows(reader: Reader, where: str | None) -> None:
     if where is not None and not reader.empty:
         click.echo(f"No run in {reader.location} matches the filter.", err=True)
+        for sentence in misspelt(reader, where):
+            click.echo(visible(sentence), err=True)
     else:
         click.echo(
             f"No runs in {reader.location} yet. Record one with tracker.start_run(), or choose "
