@@ -17,6 +17,8 @@ from tracker.errors import TrackerError
 _GROUPS = {
     "runs": ("tracker.cli.runs:runs", "List, show, compare and edit runs."),
     "epochs": ("tracker.cli.epochs:epochs", "List epochs and their metrics."),
+    "metrics": ("tracker.cli.metrics:metrics", "List the metrics that were logged."),
+    "params": ("tracker.cli.params:params", "List the params of runs, and their values."),
     "checkpoints": (
         "tracker.cli.checkpoints:checkpoints",
         "List, verify, restore, pin and prune saved files.",

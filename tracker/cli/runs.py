@@ -20,6 +20,7 @@ from tracker.cli.options import (
 )
 from tracker.cli.program import Group
 from tracker.cli.render import on_terminal, print_data, print_table
+from tracker.cli.runs_best import best
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
 from tracker.cli.table import Table
 from tracker.errors import BadValue, UnknownMetric, counted, nearest
@@ -270,5 +271,5 @@ def _step_line(step: LatestStep) -> str:
     return "  ".join([f"step {step.step:>5}", *metrics])
 
 
-for _command in (tag, note, rename, delete, reap):
+for _command in (best, tag, note, rename, delete, reap):
     runs.add_command(_command)

@@ -76,6 +76,14 @@ def sort_keys(reader: Reader, what: str) -> list[str]:
     return _FIELDS.get(what, Fields)(reader.connection, RUN.c.status).names()
 
 
+def experiments(reader: Reader) -> list[str]:
+    """Return the names of experiments, sorted; for completion."""
+    if reader.empty:
+        return []
+    names = select(RUN.c.experiment).distinct().order_by(RUN.c.experiment)
+    return list(reader.connection.execute(names.limit(_MOST_NAMES)).scalars())
+
+
 def policy_kinds(reader: Reader) -> list[str]:
     """Return the class names of recorded callbacks, sorted; for completion."""
     if reader.empty:
