@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 import click
 
 from tracker import queries
 from tracker.cli.format import at_epoch, duration, visible
 from tracker.cli.options import (
-    children_option,
     database_option,
     format_option,
-    listing_options,
     run_argument,
     runs_argument,
 )
 from tracker.cli.program import Group
-from tracker.cli.render import on_terminal, print_data, print_table
+from tracker.cli.render import print_data, print_table
 from tracker.cli.runs_best import best
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
+from tracker.cli.runs_list import list_
 from tracker.cli.table import Table
-from tracker.errors import BadValue, UnknownMetric, counted, nearest
-from tracker.filters.names import misspelt
-from tracker.queries import Listing
+from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.queries.latest_step import LatestStep, latest_step
 from tracker.queries.new_epochs import NewEpoch, new_epochs
-from tracker.queries.resolve import as_tree, family, named_or_newest
-from tracker.storage.database import Reader, reading
+from tracker.queries.resolve import named_or_newest
+from tracker.storage.database import reading
 from tracker.values import brief
 
 _DAY = 86400
-_ROWS_ON_SCREEN = 50
-"""Rows that a terminal gets without ``-n``."""
-
-_OVERVIEW = (
-    "name", "id", "experiment", "status", "epochs", "monitor", "best", "restored_epoch", "last",
-    "started", "seconds",
-)  # fmt: skip
-_SPARE = ("seconds", "experiment", "monitor", "id", "started", "restored_epoch", "last", "epochs")
 
 
 @click.group(cls=Group)
@@ -51,103 +39,6 @@ def runs() -> None:
     Example:
       tracker runs list --sort val_loss -n 10
     """
-
-
-@runs.command("list")
-@runs_argument()
-@children_option
-@listing_options
-def list_(
-    names: tuple[str, ...],
-    children: bool,
-    where: str | None,
-    sort: str | None,
-    limit: int | None,
-    form: str,
-    database: str | None,
-) -> None:
-    """List runs, newest first, with the best, restored and last epoch of the monitored metric.
-
-    Without RUN, all runs are listed. csv and json also have tags, params and every metric at its best.
-
-    \b
-    Example:
-      tracker runs list --where "val_loss < 0.3 and params.lr >= 1e-3" --sort val_loss -n 10
-      tracker runs list sweep-1 --children
-    """
-    shortened = form == "table" and limit is None and on_terminal() and not names
-    most = _ROWS_ON_SCREEN if shortened else limit or None
-    with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
-        if children and ids:
-            ids = family(reader, ids)
-        if form != "table":
-            print_data(queries.runs(reader, where, sort, most, ids), form)
-            return
-        listing = queries.overview(reader, where, sort, most, ids, with_total=shortened)
-        if listing.rows:
-            print_table(_overview_table(as_tree(listing) if children else listing))
-        else:
-            _explain_no_rows(reader, where)
-        if listing.total is not None and listing.total > len(listing.rows):
-            shown = len(listing.rows)
-            click.echo(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
-        _count_pending_records(reader)
-
-
-def _overview_table(listing: Listing) -> Table:
-    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
-    rows = list(listing.dicts())
-    monitors = {row["monitor"] for row in rows} - {None}
-    names = [name for name in _OVERVIEW if name != "monitor" or len(monitors) > 1]
-    columns = {column.name: column for column in listing.columns}
-    shown = Listing(
-        tuple(columns[name] for name in names),
-        [[_overview_cell(row, name) for name in names] for row in rows],
-    )
-    headings = {"restored_epoch": "restored"}
-    if len(monitors) == 1:
-        headings["best"] = f"best {visible(monitors.pop())}"
-    return Table(shown, headings=headings, keep=("restored_epoch",), spare=_SPARE)
-
-
-def _overview_cell(row: dict[str, Any], name: str) -> Any:
-    if name not in {"best", "last"}:
-        return row[name]
-    return at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
-
-
-def _explain_no_rows(reader: Reader, where: str | None) -> None:
-    if where is not None and not reader.empty:
-        click.echo(f"No run in {reader.location} matches the filter.", err=True)
-        for sentence in misspelt(reader, where):
-            click.echo(visible(sentence), err=True)
-    else:
-        click.echo(
-            f"No runs in {reader.location} yet. Record one with tracker.start_run(), or choose "
-            f"another database with --database.",
-            err=True,
-        )
-
-
-def _count_pending_records(reader: Reader) -> None:
-    from tracker.queries.pending import pending_records
-
-    pending = pending_records(reader)
-    if lost := [file for file in pending if file.run is None]:
-        records = counted(sum(file.records for file in lost), "pending record")
-        names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
-        click.echo(
-            f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
-            f"tracker db doctor --fix restores what it can, and sets the rest aside.",
-            err=True,
-        )
-    if records_here := sum(file.records for file in pending if file.run is not None):
-        click.echo(
-            f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
-            f"tracker db doctor --fix imports what dead processes left behind.",
-            err=True,
-        )
 
 
 @runs.command("show")
@@ -271,5 +162,5 @@ def _step_line(step: LatestStep) -> str:
     return "  ".join([f"step {step.step:>5}", *metrics])
 
 
-for _command in (best, tag, note, rename, delete, reap):
+for _command in (best, list_, tag, note, rename, delete, reap):
     runs.add_command(_command)

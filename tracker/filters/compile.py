@@ -25,6 +25,7 @@ from tracker.filters.tree import (
     Like,
     Literal,
     Not,
+    SortKey,
     Tree,
     wrong,
 )
@@ -53,11 +54,19 @@ def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple
     A metric is sorted best first; ``-`` reverses a key, ``:asc`` and ``:desc`` are literal.
     """
     keys = []
-    for key in [] if order_by is None else parse_order(order_by):
-        place = _Compiler(key.text, fields).place(key.field)
+    for key, place in places([] if order_by is None else parse_order(order_by), fields):
         falling = place.falling if key.direction in {None, "reversed"} else key.direction == "desc"
         keys.append((place, falling != (key.direction == "reversed")))
     return keys
+
+
+def places(keys: Iterable[SortKey], fields: Fields) -> list[tuple[SortKey, Place]]:
+    """Return where each key's value is found.
+
+    Raises:
+        WhereError: for a name that nothing has.
+    """
+    return [(key, _Compiler(key.text, fields).place(key.field)) for key in keys]
 
 
 class _Compiler:
