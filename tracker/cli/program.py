@@ -98,10 +98,17 @@ class LazyGroup(Group):
         return [(name, summary) for name, (_, summary) in _GROUPS.items()]
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, message="tracker %(version)s")
-def program() -> None:
+@click.pass_context
+def program(context: click.Context) -> None:
     """Show what training runs recorded: epochs, checkpoints, decisions.
+
+    Without COMMAND: where the database is, what is running now, and the latest runs.
 
     \b
     Example:
@@ -111,6 +118,10 @@ def program() -> None:
 
     The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """
+    if context.invoked_subcommand is None:
+        from tracker.cli.home import print_home
+
+        print_home()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

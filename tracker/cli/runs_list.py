@@ -119,7 +119,7 @@ def _print_overview(reader: Reader, listing: Listing, sort: str | None, *, wide:
     ids = listing.cells("id")
     fields, more = varying(reader, ids, None if wide else _MOST_VARYING)
     sorted_by = [] if sort is None else run_fields(reader, listing, sort)
-    print_table(_overview_table(listing, sorted_by, fields), wide=wide)
+    print_table(overview_table(listing, sorted_by, fields), wide=wide)
     if more:
         click.echo(
             f"{counted(more, 'more param or tag', 'more params and tags')} differ; --wide shows all.",
@@ -127,7 +127,7 @@ def _print_overview(reader: Reader, listing: Listing, sort: str | None, *, wide:
         )
 
 
-def _overview_table(
+def overview_table(
     listing: Listing, sorted_by: Sequence[RunField] = (), differing: Sequence[RunField] = ()
 ) -> Table:
     """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
