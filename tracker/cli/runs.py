@@ -47,8 +47,12 @@ def runs() -> None:
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
     help="table is for people; json is one object with everything, and exact values.",
 )  # fmt: skip
+@click.option(
+    "--all", "everything", is_flag=True,
+    help="Also attempts, overwritten and pruned checkpoints, and all that was captured of machine and packages.",
+)  # fmt: skip
 @database_option
-def show_(name: str | None, form: str, database: str | None) -> None:
+def show_(name: str | None, form: str, everything: bool, database: str | None) -> None:
     """Show one run: why it ended, which weights it holds, params, metrics, files.
 
     Without RUN, the newest run is shown.
@@ -56,6 +60,7 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     \b
     Example:
       tracker runs show digits-3
+      tracker runs show digits-3 --all
     """
     from tracker.cli.details import print_details, print_json
     from tracker.queries.details import details
@@ -65,7 +70,7 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     if form == "json":
         print_json(run)
     else:
-        print_details(run)
+        print_details(run, everything=everything)
 
 
 @runs.command()

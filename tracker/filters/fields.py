@@ -36,7 +36,7 @@ from tracker.models import (
     SUMMARY,
     TAG,
 )
-from tracker.states import CheckpointState, RunStatus, VerdictWord
+from tracker.states import OVERWRITTEN, CheckpointState, RunStatus, VerdictWord
 from tracker.storage.directions import Directions
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
@@ -212,7 +212,7 @@ class CheckpointFields(Fields):
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
         )  # fmt: skip
-        states = tuple(CheckpointState)
+        states = (*CheckpointState, OVERWRITTEN)
         self.columns = {
             **self.columns,
             "state": Place(TEXT, state, certain=True, words=states),

@@ -50,7 +50,7 @@ def checkpoints(
         selection.check()
         return Listing(COLUMNS)
     missing = set() if as_recorded else missing_files(reader, ids)
-    state = state_now(missing)
+    state = CHECKPOINT.c.state if as_recorded else state_now(missing)
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
         .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
