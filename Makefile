@@ -60,8 +60,9 @@ lint: $(READY)  ## is the code formatted, and free of what ruff finds
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(READY)  ## mypy, strict
+types: $(READY)  ## mypy, strict; the page's scripts too, where npm is
 	$(BIN)/mypy
+	@.ci/types-of-scripts
 
 bench: $(READY)  ## speed and memory; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks
@@ -70,4 +71,4 @@ docs: $(READY)  ## the site, in site/; a warning is an error
 	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove what the targets above made
-	rm -rf .venv .venv-* demo dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* demo dist build site .typescript .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from tracker.series.deferred import ready_number as ready_number
     from tracker.storage.session import session as session
     from tracker.values import number as number
+    from tracker.web.notebook import ui as ui
 
 __version__ = "0.1.0"
 
@@ -115,6 +116,7 @@ _HOME_OF = {
     "save_file": "tracker.files",
     "session": "tracker.storage.session",
     "start_run": "tracker.recording.start",
+    "ui": "tracker.web.notebook",
 }
 """The public names, and the module that each is loaded from."""
 

@@ -12,6 +12,7 @@ from tracker import Run, RunError, StoreError, UsageError, numbers, policies
 from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
+from tracker_torch.loop.accumulation import Accumulation
 from tracker_torch.loop.batch_logs import BatchLogs
 from tracker_torch.loop.notices import Notices
 from tracker_torch.loop.ownership import Ownership
@@ -62,6 +63,7 @@ class CallbackList:
         position: where it is in its data.
         rates: the learning rates that the epoch was trained with, under the names they are logged by.
         rates_used: notes them at every step of an optimizer.
+        accumulation: notes over how many batches gradients are accumulated, where batches are backed up.
         main: whether this process writes files and talks (rank 0, or the only one).
         ownership: whose run it is.
         stop_request: whether training is to end; ``stop_training`` and ``stop`` ask it.
@@ -105,6 +107,7 @@ class CallbackList:
         self.position = Position()
         self.rates: dict[str, float] = {}
         self.rates_used = RatesUsed()
+        self.accumulation = Accumulation()
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
         self.stop_request = StopRequest()
@@ -285,6 +288,7 @@ class CallbackList:
         self._warn_of_settings()
         self._warn_of_fresh_weights()
         self.rates_used.watch(self.optimizer)
+        self.rates_used.on_step = _noting_steps(self) if self.position.watch_batches else None
         self._progress_at_begin = self._progress_at_epoch = self.progress
         self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._began = perf_counter()
@@ -589,3 +593,15 @@ def _steps_of(loop: CallbackList) -> Callable[[], int | None]:
         return present.step if present is not None and present.counts_batches else None
 
     return steps
+
+
+def _noting_steps(loop: CallbackList) -> Callable[[str], None]:
+    """Return what is told of an optimizer's steps; it does not keep the training from being dropped."""
+    weak = ref(loop)
+
+    def note(name: str) -> None:
+        present = weak()
+        if present is not None and (warning := present.accumulation.note(name, present.step)):
+            present.warn(warning)
+
+    return note

@@ -138,6 +138,10 @@ class Training:
         """What is recorded; the first to ask for it has it joined or started."""
         return self.callbacks.run
 
+    def _repr_html_(self) -> str | None:
+        """Show the run in a notebook; before the first epoch there is none, and showing one starts none."""
+        return None if self._stage is Stage.NEW else self.run._repr_html_()
+
     @property
     def epoch(self) -> int:
         """The 0-based epoch at hand."""

@@ -118,8 +118,8 @@ def test_a_filter_leaves_the_runs_it_says(reader: Reader, where: str, names: str
         ("val_los < 1", "There is no field 'val_los': did you mean val_loss?"),
         ("share > 0.3", "There are metrics, params.NAME, tags.NAME, id, name, experiment, status,"),
         ("x < 1", "did you mean params.x or tags.x?"),
-        ("status = 'finishd'", "status is never 'finishd': did you mean finished?"),
-        ("status in ('lost', 'gone')", "it is one of running, finished, stopped_early, failed,"),
+        ("status = 'finishd'", "No status is 'finishd': did you mean finished?"),
+        ("status in ('lost', 'gone')", "No status is 'gone': there are running, finished,"),
         ("name = today", "name is not a time: write 'today'"),
         ("params.lrr < 1", "No run has params.lrr: did you mean lr?"),
         ("tags.teem = 'x'", "No run has tags.teem: did you mean team?"),
@@ -196,7 +196,7 @@ def test_a_checkpoint_is_filtered_and_sorted_by_its_alias(folder: Path) -> None:
         (folder / "2.pt").unlink()
         assert epochs("alias = 'best' and alias = 'last'") == epochs("alias = 'best, last'") == [1]
         assert queries.checkpoints(fresh, order_by="alias").cells("epoch")[0] == 1
-        with pytest.raises(WhereError, match="alias is never 'bets': did you mean best"):
+        with pytest.raises(WhereError, match="No alias is 'bets': did you mean best"):
             epochs("alias = 'bets'")
 
 

@@ -28,8 +28,10 @@ PLANTED = [
         "from sqlalchemy import delete\nx = delete(RUN)",
     ),
     (rules.queries_never_write, "tracker/queries/runs.py", "x = RUN.update()"),
-    (rules.frames_and_cli_hold_no_sql, "tracker/frames.py", "from sqlalchemy import select"),
-    (rules.frames_and_cli_hold_no_sql, "tracker/cli/runs.py", "def f():\n    import sqlite3"),
+    (rules.frames_cli_and_web_hold_no_sql, "tracker/frames.py", "from sqlalchemy import select"),
+    (rules.frames_cli_and_web_hold_no_sql, "tracker/cli/runs.py", "def f():\n    import sqlite3"),
+    (rules.frames_cli_and_web_hold_no_sql, "tracker/web/app.py", "import sqlalchemy"),
+    (rules.imports_point_left, "tracker/web/app.py", "from tracker.cli import program"),
     (
         adapters,
         "adapters/tracker_keras/callbacks/history.py",

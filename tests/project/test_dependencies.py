@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import tomllib
 
@@ -21,12 +22,14 @@ def test_the_lowest_versions_are_those_of_the_declared_ranges() -> None:
 
 
 def test_each_python_that_is_declared_is_tried() -> None:
-    tried = (ROOT / ".ci" / "pythons").read_text()
+    (tried,) = re.findall(
+        r"^for version in (.*); do$", (ROOT / ".ci" / "pythons").read_text(), re.M
+    )
     head = "Programming Language :: Python :: 3."
     declared = [text.removeprefix(head) for text in PROJECT["classifiers"] if text.startswith(head)]
     assert declared
     for minor in declared:
-        assert f" 3.{minor} " in tried
+        assert f"3.{minor}" in tried.split()
 
 
 @pytest.mark.parametrize("package", ["tracker", "adapters/tracker_keras", "adapters/tracker_torch"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracker.queries.listing import common_kind
+from tracker.queries.result import common_kind
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -124,6 +125,27 @@ def test_each_task_has_its_own_run_and_the_first_one_that_around_them(sql: Any) 
     assert sql("SELECT name, epochs FROM run ORDER BY name") == [
         ("around", 1), ("task1", 1), ("task2", 1),
     ]  # fmt: skip
+
+
+def test_of_threads_that_took_one_context_along_one_has_its_run() -> None:
+    count = 8
+    ready = threading.Barrier(count)
+
+    def train(number: int) -> Training:
+        ready.wait()
+        return Training(params={"k": number})
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with tracker.start_run(name="around") as run, ThreadPoolExecutor(count) as pool:
+            contexts = [contextvars.copy_context() for _ in range(count)]
+            begun = [pool.submit(one.run, train, k) for k, one in enumerate(contexts)]
+            trainings = [future.result() for future in begun]
+    finally:
+        sys.setswitchinterval(interval)
+    assert sum(one.run is run for one in trainings) == 1
+    assert len({one.run.id for one in trainings}) == count
 
 
 def test_a_context_of_its_own_sees_only_what_was_begun_before_it() -> None:

@@ -65,3 +65,11 @@ def test_every_zero_is_refused():
     """``every=0`` has no meaning."""
     with pytest.raises(BadValue, match="every is 0"):
         every(np.arange(10.0), 0)
+
+
+def test_a_nan_hides_neither_a_peak_nor_a_dip_of_its_bucket() -> None:
+    values = np.zeros(1000)
+    values[::50] = np.nan
+    values[[333, 777]] = 9.0, -9.0
+    kept = thin(values, 20)
+    assert {333, 777} <= set(kept.tolist())

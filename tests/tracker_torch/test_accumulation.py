@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,48 @@ def test_gradients_that_were_set_to_none_take_no_place_in_a_backup() -> None:
     )
     assert empty == [{"first": {}, "second": {}}]
     assert [sorted(gradients) for gradients in kept[0].values()] == [["bias", "weight"]] * 2
+
+
+def enumerate_batches(
+    every: int, save_freq: int, die: int | None, *, skip: bool = False
+) -> list[str]:
+    """Accumulate by a count of the loop's own, which begins at 0 with each walk; return what was warned of."""
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    x = torch.randn(32, 3)
+    with warnings.catch_warnings(record=True) as caught, suppress(Killed):
+        warnings.simplefilter("always")
+        with Training(
+            model, optimizer, 2, name="e", resume="auto",
+            callbacks=[BackupAndRestore("e", save_freq=save_freq)],
+        ) as training:  # fmt: skip
+            for _ in training.epochs():
+                for number, rows in enumerate(training.batches(torch.arange(32).split(4))):
+                    if training.step == die:
+                        raise Killed
+                    model(x[rows]).square().mean().backward()
+                    if (number + 1) % every == 0 and not (skip and training.step == 10):
+                        optimizer.step()
+                        optimizer.zero_grad()
+    return [str(one.message) for one in caught if "after the resume" in str(one.message)]
+
+
+@pytest.mark.parametrize(
+    ("every", "save_freq", "warned"),
+    [(4, 9, True), (4, 10, True), (2, 9, True), (4, 4, False), (1, 9, False)],
+)
+def test_a_loop_that_counts_from_0_in_a_resumed_epoch_is_warned_once(
+    every: int, save_freq: int, warned: bool
+) -> None:
+    assert enumerate_batches(every, save_freq, 11) == []
+    told = enumerate_batches(every, save_freq, None)
+    assert len(told) == warned
+    assert not told or f"at most {every} apart" in told[0]
+
+
+def test_a_step_that_was_left_out_without_accumulation_is_no_sign() -> None:
+    enumerate_batches(1, 10, 10)
+    assert enumerate_batches(1, 10, None, skip=True) == []
 
 
 @pytest.mark.usefixtures("started_processes_find_us")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -182,3 +183,29 @@ def test_one_group_of_several() -> None:
     train(0.2, 1)
     (warning,) = train(0.3, None)
     assert "lr 0.2 (the script says 0.3)" in warning and "betas" not in warning
+
+
+def test_params_of_an_unfinished_run_that_is_resumed_without_a_name_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A sweep with resume="auto" and no name continues the run of the configuration before."""
+    for lr, fails in ((10.0, True), (0.1, False), (0.01, False)):
+        model = nn.Linear(2, 1)
+        with suppress(Killed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Training(
+                model,
+                None,
+                2,
+                experiment="sweep",
+                resume="auto",
+                params={"opt": {"lr": lr}, "n": 3},
+            ) as training:
+                for epoch in training.epochs():
+                    if fails and epoch == 1:
+                        raise Killed
+                    training.log_epoch(loss=1.0)
+    told = [one.getMessage() for one in caplog.records if "resumes with" in one.getMessage()]
+    assert len(told) == 1
+    assert "run sweep-1 resumes with params.opt.lr=0.1 (it had 10.0)." in told[0]
+    assert ask("SELECT attempt, name, text FROM former_param") == [(1, "opt.lr", "10.0")]

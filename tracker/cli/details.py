@@ -13,13 +13,13 @@ import click
 
 from tracker.cli.format import at_epoch, brief, duration, local, parameter, visible
 from tracker.cli.render import print_table
-from tracker.cli.run_sentences import ending, pending_in, weights_held
 from tracker.cli.table import Table
 from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
+from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.states import OVERWRITTEN, CheckpointState
 
 _METRIC_COLUMNS = (
@@ -133,10 +133,10 @@ def _with_iso_times(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _print_sentences(details: Details) -> None:
     click.echo(f"{visible(details.run['name'])}  {details.run['id']}")
-    click.echo(ending(details))
+    click.echo(ending(details, visible, local))
     for file in details.waiting:
-        click.echo(pending_in(file))
-    if weights := weights_held(details):
+        click.echo(pending_in(file, visible))
+    if weights := weights_held(details, visible):
         click.echo(weights)
 
 

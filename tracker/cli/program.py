@@ -27,6 +27,7 @@ _GROUPS = {
         "tracker.cli.decisions:decisions",
         "List what callbacks decided, and why; replay them.",
     ),
+    "ui": ("tracker.cli.ui:ui", "Show runs on a page in the browser, live."),
     "export": ("tracker.cli.export:export", "Export what was recorded as CSV, JSON or Parquet."),
     "db": ("tracker.cli.db:db", "Inspect, upgrade, back up and repair the database."),
     "completion": (

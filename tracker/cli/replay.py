@@ -20,7 +20,7 @@ from tracker.cli.table import Table
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
 from tracker.queries import Column, Listing
-from tracker.queries.listing import listing_of
+from tracker.queries.result import listing_of
 from tracker.queries.waste import by_experiment as waste_by_experiment
 from tracker.queries.waste import waste as waste_of_runs
 from tracker.replays import api

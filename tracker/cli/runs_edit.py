@@ -68,7 +68,12 @@ def rename(name: str, new: str, database: str | None) -> None:
     """
     from tracker.maintenance import edits
 
-    edits.rename(locate(database), _run(name, database), new)
+    if others := edits.rename(locate(database), _run(name, database), new):
+        click.echo(
+            f"Note: {counted(others, 'other run')} had the name {visible(new)} already. The name alone means the "
+            f"newest of them; an id means another.",
+            err=True,
+        )
 
 
 @click.command()

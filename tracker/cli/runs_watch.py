@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 from tracker import queries
-from tracker.cli.format import duration, visible
+from tracker.cli.format import duration, local, visible
 from tracker.cli.options import database_option, run_argument
-from tracker.cli.run_sentences import ending
 from tracker.errors import BadValue
 from tracker.queries.details import Details, details
 from tracker.queries.latest_step import LatestStep, latest_step
 from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.queries.progress import Progress, progress_of
 from tracker.queries.resolve import named_or_newest
+from tracker.queries.run_sentences import ending
 from tracker.storage.database import reading
 
 _DAY = 86400
@@ -94,7 +94,7 @@ class _Watched:
         with reading(self.database) as reader:
             run = self.run or named_or_newest(reader, self.name)
             found: Details = details(reader, run)
-        return ending(found)
+        return ending(found, visible, local)
 
     def _epoch_parts(
         self, epoch: NewEpoch, row: dict[str, Any], progress: Progress, is_newest: bool

@@ -10,7 +10,7 @@ import numpy
 
 from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.stream import Stream
-from tracker.queries.listing import metric_titles
+from tracker.queries.result import metric_titles
 
 
 def write_csv(

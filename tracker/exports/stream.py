@@ -10,8 +10,8 @@ from tracker import queries
 from tracker.filters.names import metric_names
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
-from tracker.queries.listing import metric_titles
 from tracker.queries.points import runs_with_points
+from tracker.queries.result import metric_titles
 from tracker.storage.database import Reader
 
 CONTENTS = ("epochs", "metrics", "runs", "checkpoints", "decisions")

@@ -153,6 +153,8 @@ class _Compiler:
         if isinstance(literal.value, float) and math.isnan(literal.value):
             return self._nan(place, field, literal.at)
         if place.kind == TEXT and not isinstance(literal.value, str):
+            if place.words is not None:
+                self._word(place.words, field, literal, literal.source)
             return place.holds(lambda value: value == literal.source)
         return self._ordered(place, field, "=", literal)
 
@@ -195,10 +197,9 @@ class _Compiler:
         """Return the word of a field that has only some; case and ``-`` for ``_`` do not matter."""
         word = next((one for one in words if _folded(one) == _folded(value)), None)
         if word is None:
-            hint = nearest(value, words, what="it is one of", most=len(words))
-            raise wrong(
-                self._text, literal.at, f"{field.name} is never {literal.source[:40]}: {hint}"
-            )
+            hint = nearest(value.lower(), words, most=len(words))
+            shown = literal.source[:40]
+            raise wrong(self._text, literal.at, f"No {field.name} is {shown}: {hint}")
         return str(word)
 
     def _mismatch(self, literal: Literal, why: str, what: str) -> WhereError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy import delete as delete_from
 
 from tracker.checkpointing import registry
@@ -48,16 +48,19 @@ def note(location: Location, run: str, text: str | None) -> None:
         connection.execute(update(RUN).where(RUN.c.id == run).values(note=kept))
 
 
-def rename(location: Location, run: str, name: str) -> None:
-    """Give a run another name; several runs may have one name.
+def rename(location: Location, run: str, name: str) -> int:
+    """Give a run another name; several runs may have one name: returns how many others have it.
 
     Raises:
         BadValue: for an empty name.
     """
     if not name.strip():
         raise BadValue("The name is empty: give one that can be typed.")
+    name = clean_text(name)
     with writing(location) as connection:
-        connection.execute(update(RUN).where(RUN.c.id == run).values(name=clean_text(name)))
+        connection.execute(update(RUN).where(RUN.c.id == run).values(name=name))
+        others = select(func.count()).where(RUN.c.name == name, RUN.c.id != run)
+        return int(connection.execute(others).scalar_one())
 
 
 def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> Deleted:

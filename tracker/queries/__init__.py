@@ -9,9 +9,9 @@ from __future__ import annotations
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.decisions import decisions
 from tracker.queries.epochs import epochs, history
-from tracker.queries.listing import Column, Listing
 from tracker.queries.points import points
 from tracker.queries.resolve import find_run, find_runs, labels, names_like, newest_run
+from tracker.queries.result import Column, Listing
 from tracker.queries.runs import overview, runs
 
 __all__ = [

@@ -13,9 +13,9 @@ from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
-from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.missing_files import missing_files, state_now
 from tracker.queries.resolve import find_run, labels
+from tracker.queries.result import Column, Listing, columns
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

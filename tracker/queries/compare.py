@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 
 from tracker.models import EPOCH, FACT, METRIC, PARAM, SUMMARY
-from tracker.queries.listing import Column, Listing
 from tracker.queries.monitored import best_and_last
 from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing
 from tracker.queries.runs import overview
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from tracker.errors import BadValue, nearest
 from tracker.filters.fields import DecisionFields
 from tracker.models import DECISION, POLICY, RUN
-from tracker.queries.listing import Column, Listing, columns
 from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing, columns
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

@@ -13,8 +13,8 @@ from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
-from tracker.queries.listing import Listing
 from tracker.queries.pending import PendingRecords, pending_records
+from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader

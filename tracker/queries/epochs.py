@@ -11,8 +11,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.filters.fields import EpochFields
 from tracker.models import ATTEMPT, EPOCH, METRIC, RUN
-from tracker.queries.listing import Column, Listing, columns, metric_titles
 from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing, columns, metric_titles
 from tracker.queries.selection import Order, Selection, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

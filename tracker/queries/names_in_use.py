@@ -13,8 +13,8 @@ from tracker.errors import WhereError, nearest
 from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
 from tracker.models import PARAM, RUN, SUMMARY
-from tracker.queries.listing import Column, Listing
 from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing
 from tracker.queries.selection import Order
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from tracker.clock import shown
 from tracker.errors import AmbiguousRun, UnknownRun, nearest
 from tracker.models import RUN
-from tracker.queries.listing import Listing
+from tracker.queries.result import Listing
 from tracker.queries.runs import run_ids
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader

@@ -14,7 +14,7 @@ from tracker.filters.fields import Fields
 from tracker.filters.parser import parse_order
 from tracker.filters.targets import FLAG, NUMBER, TEXT, TIME, LabelPlace, Place, SummaryPlace
 from tracker.models import PARAM, RUN, SUMMARY, TAG
-from tracker.queries.listing import Column, Kind, Listing, common_kind
+from tracker.queries.result import Column, Kind, Listing, common_kind
 from tracker.queries.runs import COLUMNS
 from tracker.queries.selection import Order
 from tracker.queries.status import dead_runs, status_now

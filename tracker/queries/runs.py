@@ -13,8 +13,8 @@ from tracker.filters.fields import Fields
 from tracker.filters.targets import Place, SummaryPlace
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
-from tracker.queries.listing import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
+from tracker.queries.result import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import in_chunks
@@ -56,6 +56,7 @@ def overview(
     ids: Sequence[str] | None = None,
     *,
     with_total: bool = False,
+    offset: int = 0,
 ) -> Listing:
     """Return runs with `COLUMNS`, newest first when nothing else is asked for.
 
@@ -66,18 +67,19 @@ def overview(
         limit: at most so many.
         ids: only these runs.
         with_total: also how many runs there are without the limit.
+        offset: leave out so many of the first; the limit counts from there.
     """
-    return _overview(reader, Selection(ids, where, order_by, limit), with_total)[0]
+    return _overview(reader, Selection(ids, where, order_by, limit), with_total, offset)[0]
 
 
 def _overview(
-    reader: Reader, selection: Selection, with_total: bool = False
+    reader: Reader, selection: Selection, with_total: bool = False, offset: int = 0
 ) -> tuple[Listing, Directions | None]:
     """Return the listing, and which way is better for the metrics of its runs; None without a database."""
     if reader.empty:
         selection.check()
         return Listing(COLUMNS), None
-    selected = _select(reader.connection, selection, with_total)
+    selected = _select(reader.connection, selection, with_total, offset)
     directions = Directions(reader.connection, selected.keys)
     ids = [run.id for run in selected.rows]
     monitors = monitored(reader.connection, ids, selected.keys, directions)
@@ -94,16 +96,19 @@ def runs(
     order_by: Order = None,
     limit: int | None = None,
     ids: Sequence[str] | None = None,
+    *,
+    with_total: bool = False,
+    offset: int = 0,
 ) -> Listing:
     """Return `overview` with more columns, sorted.
 
     ``tags.x``, ``params.x``, each metric at its best, and ``captured.x`` but for machine and packages.
     """
     selection = Selection(ids, where, order_by, limit)
-    listing, directions = _overview(reader, selection)
+    listing, directions = _overview(reader, selection, with_total, offset)
     if directions is None:
         return listing
-    keys = None if _is_all(selection) else listing.cells("id")
+    keys = None if _is_all(selection) and not offset else listing.cells("id")
     wide = _Widener(listing)
 
     def rows_of(table: Table, *tests: Condition) -> Iterator[Any]:
@@ -144,9 +149,12 @@ def _is_all(selection: Selection) -> bool:
     return selection.where is None and selection.limit is None and selection.ids is None
 
 
-def _select(connection: Connection, selection: Selection, with_total: bool = False) -> _Selected:
+def _select(
+    connection: Connection, selection: Selection, with_total: bool = False, offset: int = 0
+) -> _Selected:
     ids, where, order_by, limit = selection
     check_limit(limit)
+    check_limit(offset)
     dead = dead_runs(connection)
     status = status_now(dead)
     fields = Fields(connection, status)
@@ -157,16 +165,16 @@ def _select(connection: Connection, selection: Selection, with_total: bool = Fal
         statement = statement.where(test)
     keys = ordering(order_by, fields)
     if ids is None:
-        rows = _first(connection, statement, keys, limit)
-        total = len(rows)
-        if with_total and total == limit:
+        rows = _first(connection, statement, keys, limit, offset)
+        total = offset + len(rows)
+        if with_total and (len(rows) == limit or (offset and not rows)):
             total = _count(connection, test)
     else:
         statement = _sorted(statement, keys)
         by_id = {run.id: run for run in in_chunks(connection, statement, RUN.c.id, ids)}
         rows = list(by_id.values()) if keys else [by_id[run] for run in ids if run in by_id]
-        rows, total = rows[:limit], len(rows)
-    selected = None if _is_all(selection) else [run.id for run in rows]
+        rows, total = rows[offset:][:limit], len(rows)
+    selected = None if _is_all(selection) and not offset else [run.id for run in rows]
     return _Selected(rows, dead, selected, total if with_total else None)
 
 
@@ -182,8 +190,9 @@ def _first(
     statement: Select[Any],
     keys: list[tuple[Place, bool]],
     limit: int | None,
+    offset: int = 0,
 ) -> list[Any]:
-    """Return the first rows; for a metric's best from the summaries' index where that has enough of them."""
+    """Return the rows after ``offset``; by a metric's best from the summaries' index where that has enough of them."""
     place, descending = keys[0] if keys else (None, False)
     if limit is not None and isinstance(place, SummaryPlace):
         value = place.summarized
@@ -194,10 +203,11 @@ def _first(
             .where(value.is_not(None))
             .order_by(value.desc() if descending else value.asc())
         )
-        rows = list(connection.execute(_sorted(quick, keys[1:]).limit(limit)))
+        rows = list(connection.execute(_sorted(quick, keys[1:]).limit(limit).offset(offset)))
         if len(rows) == limit:
             return rows
-    return list(connection.execute(_sorted(statement, keys).limit(limit)))
+    paged = _sorted(statement, keys).limit(limit)
+    return list(connection.execute(paged.offset(offset) if offset else paged))
 
 
 def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[Any]:
@@ -255,4 +265,5 @@ class _Widener:
             for (title, _, kind), values in zip(heads, cells, strict=True)
         ]
         wide = zip(self._listing.rows, zip(*cells, strict=True), strict=True)
-        return Listing((*self._listing.columns, *added), [(*row, *more) for row, more in wide])
+        rows = [(*row, *more) for row, more in wide]
+        return Listing((*self._listing.columns, *added), rows, self._listing.total)

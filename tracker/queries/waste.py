@@ -14,7 +14,8 @@ from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
 from tracker.filters.tree import SortKey, wrong
 from tracker.models import EPOCH, RUN
-from tracker.queries.listing import Column, Listing, columns
+from tracker.queries.resolve import labels
+from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
 from tracker.queries.selection import Order
 from tracker.storage.chunks import in_chunks
@@ -52,7 +53,10 @@ def waste(
     if not known:
         return Listing(COLUMNS)
     spent = _spent(reader, {row["id"]: row["best_epoch"] for row in known})
-    rows = [{**row, "run": row["name"], **spent.get(row["id"], _Spent()).cells()} for row in known]
+    called = labels(reader.connection, [row["id"] for row in known])
+    rows = [
+        {**row, "run": called[row["id"]], **spent.get(row["id"], _Spent()).cells()} for row in known
+    ]
     return Listing.from_dicts(COLUMNS, (_sorted(COLUMNS, rows, order_by) if own else rows)[:limit])
 
 

@@ -99,6 +99,8 @@ _live: dict[Recording, None] = {}
 """The runs that this process has begun and not finished, oldest first."""
 _claims: dict[Recording, Claim[Recording]] = {}
 """By run; the training may have ended without releasing it."""
+_claiming = threading.Lock()
+"""Threads that took one context along find the same run free at the same time."""
 _nested: ContextVar[tuple[Recording, ...]] = ContextVar("tracker_runs", default=())
 """The runs of this context, the innermost last; ended ones among them are passed over."""
 
@@ -133,10 +135,16 @@ def leave(run: Recording) -> None:
 
 
 def claim(run: R, owner: Owner, *, started: bool = False) -> Claim[R]:
-    """Give a run to a training run's owner; whether it may have it is `holder`'s business."""
+    """Give a run to the owner of a training run; whether it may have it is `claim_free`'s business."""
     made = Claim(run, ref(owner), started)
     _claims[run] = made  # type: ignore[assignment]  # a Claim is only read through this table
     return made
+
+
+def claim_free(run: R, owner: Owner) -> Claim[R] | None:
+    """Give a run to a training unless another one records into it; None then. One thread at a time asks."""
+    with _claiming:
+        return claim(run, owner) if holder(run) is None else None
 
 
 def holder(run: Recording) -> Claim[Recording] | None:
@@ -255,10 +263,13 @@ def _outermost_frame() -> FrameType | None:
 
 
 def _after_fork() -> None:
+    global _claiming
     for run in live_runs():
         run.disown()
     _live.clear()
     _claims.clear()
+    # Another thread of the parent may hold it.
+    _claiming = threading.Lock()
 
 
 _exits = _Exits()

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from tracker.errors import UsageError
-from tracker.recording.active import Claim, Owner, claim, close_left_trainings, holder, runs_here
+from tracker.recording.active import (
+    Claim,
+    Owner,
+    claim,
+    claim_free,
+    close_left_trainings,
+    holder,
+    runs_here,
+)
 from tracker.recording.run import Run
 from tracker.recording.start import start_run
 from tracker.redact import redact
@@ -68,19 +76,20 @@ def claim_run(
     }  # fmt: skip
     close_left_trainings(*(() if run is None else (run,)))
     if run is not None:
-        if holder(run) is not None:
+        held = claim_free(run, owner)
+        if held is None:
             raise UsageError(
                 f"run {run.name} already belongs to another training: two would mix their epochs. "
                 f"End the first (leave its `with`, or call close()), or leave out run= for a run of "
                 f"its own."
             )
-        return _joined(run, owner, who, arguments)
+        return _joined(held, who, arguments)
     enclosing = active_run()
     if recording is False and enclosing is not None and holder(enclosing) is None:
         enclosing.discard()
     may_join = enclosing is not None and not (recording is False and enclosing.recording)
-    if enclosing is not None and may_join and holder(enclosing) is None:
-        return _joined(enclosing, owner, who, arguments)
+    if enclosing is not None and may_join and (held := claim_free(enclosing, owner)) is not None:
+        return _joined(held, who, arguments)
     if enclosing is not None and may_join:
         if parent is None and not (database is not None and _is_elsewhere(enclosing, database)):
             parent = enclosing
@@ -92,11 +101,14 @@ def claim_run(
     return claim(made, owner, started=True)
 
 
-def _joined(run: Run, owner: Owner, who: str, start: Mapping[str, Any]) -> Claim[Run]:
-    notes = join_run(run, who, **start)
-    made = claim(run, owner)
-    made.notes += notes
-    return made
+def _joined(held: Claim[Run], who: str, start: Mapping[str, Any]) -> Claim[Run]:
+    """Add what a training was given to the run that it has claimed; one that is refused gives it back."""
+    try:
+        held.notes += join_run(held.run, who, **start)
+    except BaseException:
+        held.release()
+        raise
+    return held
 
 
 def join_run(

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, Unpack
 
 from tracker import values
+from tracker.cards import run_card
 from tracker.checkpointing.registry import Checkpoint
-from tracker.errors import BadValue, RunClosed, StoreError, UsageError
+from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -89,6 +90,25 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.name} ({self.id}), attempt {self.attempt}, {self.status}>"
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook: its state, and each metric with its curve."""
+        nothing: tuple[list[int], dict[str, list[float]]] = [], {}
+        every = values.MOST_WHOLE
+        try:
+            epochs, metrics = self.writer.query(
+                lambda reader: resume.history(reader, self.id, every), nothing
+            )
+        except StoreError:
+            # A notebook shows what it can; nothing raises here.
+            epochs, metrics = nothing
+        facts = {
+            "experiment": self.experiment,
+            "status": self.status.replace("_", " "),
+            "epochs": counted(len(epochs), "epoch"),
+            "id": self.id,
+        }
+        return run_card(self.name, facts, metrics)
 
     @property
     def recording(self) -> bool:

@@ -15,8 +15,8 @@ from tracker import frames
 from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
 from tracker.queries import Listing
-from tracker.queries.listing import listing_of
 from tracker.queries.resolve import find_runs, select_runs
+from tracker.queries.result import listing_of
 from tracker.replays.checkpoints import kept_files
 from tracker.replays.early_stopping import Outcome, outcomes
 from tracker.replays.missing_metrics import MissingMetrics

@@ -227,6 +227,8 @@ def _next_step(last: int, step: int | None) -> int:
 
 
 def _whole(step: Any) -> int:
+    if isinstance(step, bool):
+        raise BadValue(f"step is {step}: it must be an integer.")
     try:
         whole = int(step.__index__())
     except Exception as error:  # whatever the step's own methods raise

@@ -51,13 +51,30 @@ def decode_clock(payload: bytes) -> tuple[Ints, Ints]:
     Raises:
         ValueError: for bytes that are damaged, cut short, or of a newer version.
     """
-    flags, count, first, second = _unframed(payload)
-    if not flags & CLOCK:
-        raise ValueError("These are the values of a series, not the steps and times of a block.")
+    flags, count, first, second = _clock_unframed(payload)
     steps, times = np.empty(count, np.int64), np.empty(count, np.int64)
     _unpack(first, flags & FIRST_RAW, steps)
     _unpack(second, flags & SECOND_RAW, times)
     return steps, times
+
+
+def decode_steps(payload: bytes) -> Ints:
+    """Return the steps of a clock alone, which take a fraction of what the times take.
+
+    Raises:
+        ValueError: as `decode_clock` does.
+    """
+    flags, count, first, _ = _clock_unframed(payload)
+    steps = np.empty(count, np.int64)
+    _unpack(first, flags & FIRST_RAW, steps)
+    return steps
+
+
+def _clock_unframed(payload: bytes) -> tuple[int, int, bytes, bytes]:
+    flags, count, first, second = _unframed(payload)
+    if not flags & CLOCK:
+        raise ValueError("These are the values of a series, not the steps and times of a block.")
+    return flags, count, first, second
 
 
 def encode_values(values: Floats, rows: npt.NDArray[Any] | None = None) -> bytes:

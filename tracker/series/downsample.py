@@ -7,6 +7,9 @@ first and the last point always stay; NaN stays visible where a bucket holds not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,14 +33,32 @@ def thin(values: npt.NDArray[np.float64], points: int) -> npt.NDArray[np.intp]:
         return np.arange(len(values))
     inner = values[1:-1]
     size = -(-len(inner) // ((points - 2) // 2))
-    padded = np.full(-(-len(inner) // size) * size, np.nan)
-    padded[: len(inner)] = inner
-    buckets = padded.reshape(-1, size)
-    missing = np.isnan(buckets)
-    starts = np.arange(len(buckets)) * size + 1
-    lowest = starts + np.where(missing, np.inf, buckets).argmin(axis=1)
-    highest = starts + np.where(missing, -np.inf, buckets).argmax(axis=1)
+    whole = len(inner) // size * size
+    parts = [inner[:whole].reshape(-1, size), inner[whole:].reshape(1, -1)]
+    starts = np.arange(-(-len(inner) // size)) * size + 1
+    lowest = starts + np.concatenate([_lowest(part) for part in parts if part.size])
+    highest = starts + np.concatenate([_highest(part) for part in parts if part.size])
     return np.unique(np.concatenate([[0], lowest, highest, [len(values) - 1]]))
+
+
+def _lowest(buckets: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    return _extreme(buckets, np.argmin, np.inf)
+
+
+def _highest(buckets: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    return _extreme(buckets, np.argmax, -np.inf)
+
+
+def _extreme(
+    buckets: npt.NDArray[np.float64], find: Callable[..., Any], never: float
+) -> npt.NDArray[np.intp]:
+    """Return the place in each bucket; only buckets with a NaN, which compares with nothing, are copied."""
+    places: npt.NDArray[np.intp] = find(buckets, axis=1)
+    broken = np.isnan(buckets[np.arange(len(buckets)), places])
+    if broken.any():
+        rows = buckets[broken]
+        places[broken] = find(np.where(np.isnan(rows), never, rows), axis=1)
+    return places
 
 
 def every(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.intp]:

@@ -181,6 +181,7 @@ class BackupAndRestore(Callback):
             gradients.restore(loop.model, accumulated)
         elif not begins_again:
             loop.rates_used.load(payload.get("rates", {}))
+            loop.accumulation.load(payload.get("accumulation", {}))
         saved = {name: list(states) for name, states in payload["callbacks"].items()}
         if begins_again:
             saved.pop("BaseLogger", None)
@@ -236,6 +237,7 @@ class BackupAndRestore(Callback):
             "groups": groups.of_optimizers(self.loop.model, self.loop.optimizer),
             "frozen": groups.frozen(self.loop.model),
             "frozen_at_begin": self._frozen_at_begin,
+            "accumulation": self.loop.accumulation.as_dict(),
             "rates": self.loop.rates_used.as_dict(),
             "gradients": gradients.of_ranks(self.loop.model),
             "callbacks": self._remembered(),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tracker import Run
+from tracker_torch.loop.accumulation import Accumulation
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
 
@@ -44,6 +45,7 @@ class Loop(Protocol):
     position: Position
     rates: dict[str, float]
     rates_used: RatesUsed
+    accumulation: Accumulation
     stop_training: bool
 
     @property

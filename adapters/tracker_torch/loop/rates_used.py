@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,10 +22,12 @@ class RatesUsed:
 
     Attributes:
         updates: how many steps the optimizers have made while they were watched.
+        on_step: called with an optimizer's name at each of its steps.
     """
 
     def __init__(self) -> None:
         self.updates = 0
+        self.on_step: Callable[[str], None] | None = None
         self._optimizers: dict[str, Any] = {}
         self._at_begin: dict[str, _Rates] = {}
         self._first: dict[str, _Rates] = {}
@@ -107,6 +109,8 @@ class RatesUsed:
             if torch.compiler.is_compiling():
                 return
             self.updates += 1
+            if self.on_step is not None:
+                self.on_step(name)
             rates = self._last[name] = [_copied(group["lr"]) for group in optimizer.param_groups]
             if name not in self._first:
                 self._first[name] = rates

@@ -1,23 +1,29 @@
-"""What ``tracker runs show`` and ``watch`` say of a run in sentences: how it ended, which weights it holds."""
+"""What a run amounts to in sentences: how it ended, and why; which weights it holds; what is pending."""
 
 from __future__ import annotations
 
-from tracker.cli.format import local, visible
+from collections.abc import Callable
+
 from tracker.errors import counted
 from tracker.queries.details import Details
 from tracker.queries.pending import PendingRecords
 
+Text = Callable[[str], str]
+"""Makes recorded text fit for where the sentence is shown: a terminal takes no control characters."""
+Time = Callable[[int], str]
+"""Writes a time that is given in µs since 1970."""
 
-def ending(details: Details) -> str:
+
+def ending(details: Details, text: Text, time: Time) -> str:
     """Say in one sentence how, and why, the training ended."""
     run, status = details.run, details.run["status"]
     trained = _trained(details)
-    reason = visible(str(run["reason"] or ""))
-    error = visible(str(run["error"] or ""))
+    reason = text(str(run["reason"] or ""))
+    error = text(str(run["error"] or ""))
     if status == "running":
-        return f"Running: {trained} so far, since {local(run['started'])}."
+        return f"Running: {trained} so far, since {time(run['started'])}."
     if status == "stopped_early":
-        return f"Stopped early after {trained}: {_stop_reason(details, reason)}."
+        return f"Stopped early after {trained}: {_stop_reason(details, reason, text)}."
     if status == "failed":
         return f"Failed after {trained}: {error or reason or 'no exception was recorded'}."
     if status == "interrupted":
@@ -35,14 +41,14 @@ def _trained(details: Details) -> str:
     return counted(epochs, "epoch") if epochs or last is None else f"step {last}"
 
 
-def _stop_reason(details: Details, reason: str) -> str:
+def _stop_reason(details: Details, reason: str, text: Text) -> str:
     stop = details.stop
     if stop is None:
         return reason or "no reason was recorded"
-    return f"{visible(stop['reason']).rstrip('.')} ({visible(stop['policy'])})"
+    return f"{text(stop['reason']).rstrip('.')} ({text(stop['policy'])})"
 
 
-def weights_held(details: Details) -> str | None:
+def weights_held(details: Details, text: Text) -> str | None:
     """Say which epoch's weights the model held at the end; None where that is not known."""
     run, held = details.run, details.held_epoch
     if held is None or run["status"] == "running":
@@ -51,19 +57,19 @@ def weights_held(details: Details) -> str | None:
     what = f"epoch {held}, which were restored" if restored else f"its last epoch, {held}"
     if run["best_epoch"] is None:
         return f"It holds the weights of {what}."
-    best = f"{visible(run['monitor'])} {run['best']:.6g}"
+    best = f"{text(run['monitor'])} {run['best']:.6g}"
     if held == run["best_epoch"]:
         return f"It holds the weights of {what}: the best ({best})."
     return f"It holds the weights of {what}; the best was epoch {run['best_epoch']} ({best})."
 
 
-def pending_in(file: PendingRecords) -> str:
+def pending_in(file: PendingRecords, text: Text) -> str:
     """Say how many records are pending in a file, and who imports them."""
     are, they = ("is", "it") if file.records == 1 else ("are", "they")
     importer = "when a run starts, or by tracker db doctor --fix"
     if file.alive:
         importer = "by the training process, once the database accepts them"
     return (
-        f"{counted(file.records, 'record')} {are} pending in {visible(str(file.path))}: "
+        f"{counted(file.records, 'record')} {are} pending in {text(str(file.path))}: "
         f"{they} will be imported {importer}."
     )

@@ -1,0 +1,155 @@
+"""What happens while a page is open: a training is followed to its stop, a killed run turns to lost."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tracker
+from tests.helpers.pages import Tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+TRAIN = "from tests.helpers.web_training import train; train({epochs}, {pause})"
+
+
+def test_a_training_is_followed_from_its_first_epoch_to_its_stop(
+    tab: Tab, script: Any, cli: Any
+) -> None:
+    from playwright.sync_api import expect
+
+    shown = tab.open("/")
+    expect(tab.find(".empty")).to_contain_text("No runs yet")
+    training = script(TRAIN.format(epochs=60, pause=0.25))
+    expect(tab.find("tr[data-run=watched] .status.running")).to_be_visible(timeout=120_000)
+    tab.find("tr[data-run=watched] a.run-name").click()
+    expect(tab.find(".lead")).to_contain_text("Running", timeout=10_000)
+    expect(tab.find(".mark.improved").first).to_be_visible(timeout=10_000)
+    expect(tab.find(".waits").first).to_have_text(
+        re.compile(r"EarlyStopping: \d of 5 waits used; val_loss needs < 0\.\d+"), timeout=10_000
+    )
+    tab.picture("run-live")
+    expect(tab.find(".lead")).to_contain_text("Stopped early", timeout=60_000)
+    assert training.wait() == 0, training.stderr.read()
+    said = cli("runs", "show", "watched").stdout.split("\n")
+    assert tab.find(".lead").inner_text() == said[1]
+    assert tab.find(".said p").nth(1).inner_text() == said[2]
+    (reason,) = {
+        row["reason"]
+        for row in tracker.decisions("watched").to_dict("records")
+        if row["verdict"] == "stopped"
+    }
+    assert reason in tab.find(".mark.stopped title").first.text_content()
+    assert tab.find(".mark.reduced").count() and tab.find(".mark.saved").count()
+    expect(tab.find(".chart-title", has_text="learning rate")).to_be_visible()
+    tab.picture("run-stopped")
+    shown.go_back()
+    expect(tab.find("tr[data-run=watched] .status.stopped_early")).to_be_visible()
+
+
+def test_an_epoch_shows_within_a_second_and_a_step_within_two(tab: Tab) -> None:
+    from playwright.sync_api import expect
+
+    run = tracker.start_run("digits", "now")
+    run.log_epoch(0, {"loss": 1.0})
+    run.log({"batch_loss": 1.0}, step=0)
+    tab.open(f"/runs/{run.id}")
+    expect(tab.find(".step-chart")).to_have_attribute("data-total", "1")
+    lead, epochs, steps = tab.find(".lead"), [], []
+    for epoch in range(1, 8):
+        started = time.monotonic()
+        run.log_epoch(epoch, {"loss": 1 / (epoch + 1)})
+        expect(lead).to_contain_text(f"{epoch + 1} epochs")
+        epochs.append(time.monotonic() - started)
+        started = time.monotonic()
+        run.log({"batch_loss": 1.0}, step=epoch)
+        expect(tab.find(".step-chart")).to_have_attribute("data-total", str(epoch + 1))
+        steps.append(time.monotonic() - started)
+    run.finish()
+    # What else runs on the machine delays some of them; a slow way would delay all.
+    assert sorted(epochs)[1] < 1, epochs
+    assert sorted(steps)[1] < 2, steps
+
+
+def test_ten_runs_at_once_are_followed(tab: Tab) -> None:
+    from playwright.sync_api import expect
+
+    tab.open("/")
+    runs = [tracker.start_run("digits", f"run-{number}") for number in range(10)]
+    for epoch in range(3):
+        for run in runs:
+            run.log_epoch(epoch, {"loss": 1 / (epoch + 1)})
+    expect(tab.find("tr[data-run] .status.running")).to_have_count(10)
+    for run in runs:
+        expect(tab.find(f"tr[data-run={run.name}] td.col-epochs")).to_have_text("3")
+        run.finish()
+    expect(tab.find("tr[data-run] .status.finished")).to_have_count(10)
+
+
+def test_a_killed_run_turns_to_lost(tab: Tab, script: Any) -> None:
+    from playwright.sync_api import expect
+
+    process = script(
+        "import time, tracker\nrun = tracker.start_run('digits', 'killed')\n"
+        "run.log_epoch(0, {'loss': 1.0})\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    assert process.stdout.readline() == "ready\n"
+    tab.open("/")
+    expect(tab.find("tr[data-run=killed] .status.running")).to_be_visible()
+    process.kill()
+    process.wait()
+    expect(tab.find("tr[data-run=killed] .status.lost")).to_be_visible(timeout=8_000)
+
+
+def test_a_page_left_open_neither_grows_nor_slows(browser: Browser, tab: Tab) -> None:
+    from playwright.sync_api import expect
+
+    with tracker.start_run("digits", "long") as run:
+        for epoch in range(30):
+            run.log_epoch(epoch, {"loss": 1 / (epoch + 1)})
+    tab.open(f"/runs/{run.id}")
+    expect(tab.find(".plot canvas").first).to_be_visible()
+    devtools = tab.shown.context.new_cdp_session(tab.shown)
+    devtools.send("Performance.enable")
+
+    def counted() -> dict[str, float]:
+        devtools.send("HeapProfiler.collectGarbage")
+        values = devtools.send("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in values}
+
+    def changes(number: int) -> None:
+        for turn in range(number):
+            tab.page.send("PATCH", f"/runs/{run.id}", {"note": f"note {number} {turn}"})
+            expect(tab.find("button.note")).to_have_text(f"note {number} {turn}")
+
+    changes(5)
+    before = counted()
+    changes(20)
+    after = counted()
+    assert after["Nodes"] <= before["Nodes"] * 1.1
+    assert after["JSEventListeners"] <= before["JSEventListeners"] * 1.1
+    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] * 1.25
+
+
+def test_the_server_looks_for_changes_only_while_somebody_listens(tab: Tab) -> None:
+    import threading
+
+    from playwright.sync_api import expect
+
+    def watchers() -> int:
+        return sum(thread.name == "tracker ui: changes" for thread in threading.enumerate())
+
+    tab.open("/")
+    expect(tab.find(".live")).to_have_text("live")
+    assert watchers() == 1
+    tab.shown.goto("about:blank")
+    give_up = time.monotonic() + 10
+    while watchers() and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert watchers() == 0

@@ -1,0 +1,412 @@
+"""What people do on the page, in a real browser: filter, select, compare, zoom, replay, check, edit, save."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+import tracker
+from tests.helpers import ROOT
+from tests.helpers.pages import Page, Tab, opened, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+STEPS = 20_000
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+def record(database: Path) -> None:
+    """Record six runs that were stopped, with files and decisions; the first has many steps and odd values."""
+    chance = random.Random(0)
+    for number in range(6):
+        params = {"lr": 10.0**-number, "width": 32 * (number + 1)}
+        with tracker.start_run(
+            "digits" if number < 4 else "wine", f"run-{number}", params=params, database=database
+        ) as run:
+            policy = run.add_policy(
+                "EarlyStopping",
+                monitor="val_loss",
+                rules="tracker-1",
+                config={"patience": 12, "mode": "min"},
+            )
+            best, best_epoch = math.inf, 0
+            for epoch in range(20):
+                value = 0.2 + math.exp(-epoch / 4) + max(0, epoch - 9) / 50 + number / 10
+                run.log_epoch(epoch, {"loss": math.exp(-epoch / 3), "val_loss": value})
+                if value < best:
+                    best, best_epoch = value, epoch
+                if epoch in (0, 5, 10):
+                    file = database.parent / f"{number}-{epoch:02}.pt"
+                    file.write_bytes(bytes([epoch]) * 1000)
+                    run.log_checkpoint(file, epoch=epoch, metrics={"val_loss": value})
+                verdict = "improved" if best_epoch == epoch else "waited"
+                policy.decide(
+                    verdict, epoch=epoch, value=value, best=best, best_epoch=best_epoch, wait=epoch - best_epoch,
+                    reason=f"val_loss {value:.4g}: {verdict}",
+                )  # fmt: skip
+            if number == 0:
+                for step in range(STEPS):
+                    run.log(
+                        {"batch_loss": chance.gauss(0, 1) if step != 777 else math.nan}, step=step
+                    )
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Serve one database to the tests that only look."""
+    database = tmp_path_factory.mktemp("views") / "runs.db"
+    record(database)
+    with serving(database) as page:
+        yield page
+
+
+@pytest.fixture
+def view(browser: Browser, served: Page) -> Iterator[Tab]:
+    """Open a tab on that database."""
+    with opened(browser, served) as tab:
+        yield tab
+
+
+def names(tab: Tab) -> list[str]:
+    """Return the runs in the table, from top to bottom."""
+    return tab.find("tr[data-run]").evaluate_all("rows => rows.map(row => row.dataset.run)")
+
+
+def expecting() -> Any:
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def test_filter_sort_and_group_are_an_address(view: Tab) -> None:
+    expect = expecting()
+    shown = view.open("/")
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    shown.keyboard.press("/")
+    shown.keyboard.type("params.l")
+    expect(view.find("[role=option]").first).to_have_text("params.lr")
+    shown.keyboard.press("Tab")
+    shown.keyboard.type("<= 0.1 and experiment = 'digits'")
+    shown.keyboard.press("Enter")
+    expect(view.find("tr[data-run]")).to_have_count(3)
+    view.find("th button", has_text="lr").click()
+    expect(view.find("tr[data-run]").first).to_have_attribute("data-run", "run-3")
+    assert names(view) == ["run-3", "run-2", "run-1"]
+    address = shown.url
+    assert "where=" in address and "sort=params.lr" in address
+    view.find("th button", has_text="lr").click()
+    expect(view.find("tr[data-run]").first).to_have_attribute("data-run", "run-1")
+    shown.go_back()
+    expect(view.find("tr[data-run]").first).to_have_attribute("data-run", "run-3")
+    shown.goto(address)
+    expect(view.find("tr[data-run]")).to_have_count(3)
+    assert names(view) == ["run-3", "run-2", "run-1"]
+    view.open("/")
+    view.find("label", has_text="group").locator("select").select_option("experiment")
+    expect(view.find("tr.group")).to_have_count(2)
+    expect(view.find("tr.group").first).to_contain_text("4 runs")
+    view.picture("runs-grouped")
+
+
+def test_a_filter_that_cannot_be_read_shows_the_place(view: Tab) -> None:
+    expect = expecting()
+    view.open("/?where=" + quote("val_los < 1"))
+    expect(view.find(".filter .problem")).to_contain_text("did you mean val_loss?")
+    said = view.find(".filter .problem").inner_text().split("\n")
+    assert said[1].index("val_los") == said[2].index("^")
+    # The browser reports the refusal itself.
+    view.problems.clear()
+
+
+def test_three_runs_are_selected_by_keyboard_and_compared(view: Tab) -> None:
+    expect = expecting()
+    shown = view.open("/")
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    for _ in range(3):
+        shown.keyboard.press(" ")
+        shown.keyboard.press("j")
+    expect(view.find(".selection")).to_contain_text("3 selected")
+    view.picture("runs-selected")
+    view.find(".selection button", has_text="Compare").click()
+    expect(view.find("h1")).to_have_text("Compare 3 runs")
+    expect(view.find(".legend li")).to_have_count(3)
+    expect(view.find("tr.differs th", has_text="params.lr")).to_be_visible()
+    expect(view.find(".strand")).to_have_count(3)
+    expect(view.find(".dot")).to_have_count(3)
+    dashes = view.find(".legend line").evaluate_all("all => all.map(one => one.outerHTML)")
+    assert len(set(dashes)) == 3
+    view.picture("compare")
+    shown.go_back()
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    shown.keyboard.press("k")
+    shown.keyboard.press("Enter")
+    expect(view.find("h1")).to_have_text(re.compile(r"run-\d"))
+
+
+def drag(tab: Tab, start: float, stop: float) -> None:
+    """Zoom into a part of the step metric's plot, given as shares of its width."""
+    box = tab.find(".step-chart .u-over").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    mouse = tab.shown.mouse
+    mouse.move(box["x"] + start * box["width"], middle)
+    mouse.down()
+    mouse.move(box["x"] + stop * box["width"], middle, steps=3)
+    mouse.up()
+
+
+def test_a_step_metric_is_zoomed_to_single_points(view: Tab, served: Page) -> None:
+    expect = expecting()
+    view.open("/runs/run-0")
+    chart = view.find(".step-chart")
+    expect(chart).to_have_attribute("data-total", str(STEPS))
+    assert int(chart.get_attribute("data-drawn") or 0) < STEPS
+    chart.scroll_into_view_if_needed()
+    total = STEPS
+    while total > 40:
+        drag(view, 0.4, 0.5)
+        expect(chart).not_to_have_attribute("data-total", str(total))
+        total = int(chart.get_attribute("data-total") or 0)
+    assert chart.get_attribute("data-drawn") == str(total)
+    start, stop = map(int, (chart.get_attribute("data-range") or "").split())
+    chart.locator("summary").click()
+    shown = chart.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.children].map(cell => cell.innerText))"
+    )
+    logged = tracker.metrics(
+        "run-0", start=start, stop=stop + 1, database=served.server.location.path
+    )
+    assert [int(step) for step, _ in shown] == logged["step"].tolist()
+    assert [float(value) for _, value in shown] == pytest.approx(logged["value"].tolist(), rel=1e-5)
+    view.picture("steps-zoomed")
+    chart.locator("button", has_text="reset zoom").click()
+    expect(chart).to_have_attribute("data-total", str(STEPS))
+
+
+def test_odd_values_stand_in_the_table_of_a_chart(view: Tab) -> None:
+    expect = expecting()
+    view.open("/runs/run-0")
+    chart = view.find(".step-chart")
+    expect(chart).to_have_attribute("data-total", str(STEPS))
+    assert "1 not finite" in (chart.locator("[role=img]").get_attribute("aria-label") or "")
+
+
+def test_the_slider_says_what_the_command_line_says(view: Tab, served: Page, cli: Any) -> None:
+    expect = expecting()
+    view.open("/replay?runs=run-1")
+    slider = view.find("#patience")
+    expect(view.find(".outcome")).to_contain_text("would not have stopped")
+    slider.fill("3")
+    expect(view.find(".outcome")).to_contain_text("stops at")
+    path = served.server.location.path
+    told = cli(
+        "decisions", "replay", "run-1", "--patience", "3", "--format", "json", "--database", path
+    )
+    (row,) = json.loads(told.stdout)
+    sentence = view.find(".outcome").inner_text()
+    assert f"stops at {row['stop_epoch']}: saves {row['epochs_saved']} epochs" in sentence
+    assert sentence.endswith(f"at {row['best_epoch']}.")
+    shown = view.find("section", has_text="Outcomes").locator("tbody td").all_inner_texts()
+    assert str(row["stop_epoch"]) in shown and str(row["epochs"]) in shown
+    assert "patience=3" in view.shown.url
+    view.picture("replay")
+    view.open("/replay?runs=run-0,run-1,run-2")
+    expect(view.find(".dot.big").first).to_be_visible()
+
+
+def test_waste_experiments_and_checkpoints_are_pages(view: Tab) -> None:
+    expect = expecting()
+    view.open("/waste")
+    expect(view.find(".bars li")).to_have_count(2)
+    view.picture("waste")
+    view.open("/experiments")
+    view.find(".card a", has_text="digits").click()
+    expect(view.find(".lead")).to_contain_text("The best of 4 runs is run-0")
+    expect(view.find("tr[data-run]")).to_have_count(4)
+    view.picture("experiment")
+    view.open("/checkpoints")
+    expect(view.find("tbody tr").first).to_be_visible()
+
+
+def test_a_chart_is_saved_as_a_picture_and_as_numbers(view: Tab, folder: Path) -> None:
+    expect = expecting()
+    view.open("/compare?runs=run-0,run-1&metric=val_loss")
+    expect(view.find(".legend li")).to_have_count(2)
+    chart = view.find(".chart").first
+    saved = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        chart.locator(".menu > button").click()
+        with view.shown.expect_download() as download:
+            chart.locator("[role=menuitem]", has_text=kind).click()
+        saved[kind] = folder / download.value.suggested_filename
+        download.value.save_as(saved[kind])
+    assert saved["PNG"].read_bytes().startswith(b"\x89PNG")
+    svg = saved["SVG"].read_text()
+    assert svg.startswith("<svg ") and svg.count("<path ") == 2 and "run-1" in svg
+    rows = list(csv.reader(saved["CSV"].read_text().splitlines()))
+    assert rows[0] == ["epoch", "run-0", "run-1"]
+    assert len(rows) == 21 and float(rows[1][1]) == pytest.approx(1.2)
+
+
+def test_a_changed_file_is_found(tab: Tab, folder: Path) -> None:
+    expect = expecting()
+    for name in ("a", "b"):
+        Path(f"{name}.pt").write_bytes(name.encode() * 10)
+        with tracker.start_run("digits", name) as run:
+            run.log_epoch(0, {"loss": 1.0})
+            run.log_checkpoint(f"{name}.pt", epoch=0, metrics={"loss": 1.0})
+    Path("b.pt").write_bytes(b"c" * 10)
+    tab.open("/checkpoints")
+    tab.find("button", has_text="Verify").click()
+    expect(tab.find(".verified")).to_have_text(
+        "1 of 2 files is not as it was saved: b.pt is modified."
+    )
+    expect(tab.find(".status.modified")).to_have_count(1)
+    tab.find("tr", has_text="a.pt").locator("button", has_text="pin").click()
+    expect(tab.find("tr", has_text="a.pt").locator("[aria-pressed=true]")).to_be_visible()
+    assert tracker.checkpoints("a")["pinned"].tolist() == [True]
+    tab.picture("checkpoints")
+
+
+def test_notes_and_tags_are_changed_in_place_and_runs_deleted(tab: Tab, folder: Path) -> None:
+    expect = expecting()
+    for name in ("a", "b"):
+        Path(f"{name}.pt").write_bytes(name.encode() * 1500)
+        with tracker.start_run("digits", name, tags={"old": ""}) as run:
+            run.log_checkpoint(f"{name}.pt")
+    tab.open("/runs/a")
+    tab.find("button.note").click()
+    tab.shown.keyboard.type("with <b>cleaned</b> labels")
+    tab.shown.keyboard.press("Control+Enter")
+    expect(tab.find("button.note")).to_have_text("with <b>cleaned</b> labels")
+    tab.open("/")
+    tab.find("tr[data-run=a] .act button").click()
+    box = tab.find("dialog textarea").nth(1)
+    expect(box).to_have_value("old")
+    box.fill("team=vision\nkeep")
+    tab.find("dialog button", has_text="Save").click()
+    expect(tab.find("dialog")).to_have_count(0)
+    row = tracker.runs().set_index("name").loc["a"]
+    assert (row["note"], row["tags.team"], row["tags.keep"]) == (
+        "with <b>cleaned</b> labels",
+        "vision",
+        "",
+    )
+    assert row["tags.old"] is None or row["tags.old"] != row["tags.old"]
+    tab.find("tr[data-run=b] .tick input").check()
+    tab.find(".selection button", has_text="Delete").click()
+    tab.find("dialog input[type=checkbox]").check()
+    tab.find("dialog button", has_text="Delete and free 1.5 kB").click()
+    expect(tab.find("tr[data-run]")).to_have_count(1)
+    assert not Path("b.pt").exists() and Path("a.pt").exists()
+
+
+def test_markup_in_names_is_shown_as_text(tab: Tab, folder: Path) -> None:
+    expect = expecting()
+    file = Path(f"{SCRIPT}.pt")
+    file.write_bytes(b"1")
+    with tracker.start_run(SCRIPT, SCRIPT, params={SCRIPT: SCRIPT}, tags={SCRIPT: SCRIPT}) as run:
+        policy = run.add_policy(SCRIPT, monitor=SCRIPT)
+        for epoch in range(3):
+            run.log_epoch(epoch, {SCRIPT: 1.0})
+            run.log({f"{SCRIPT}2": 1.0}, step=epoch)
+            policy.decide("waited", epoch=epoch, reason=SCRIPT, wait=1)
+        run.log_checkpoint(file, epoch=0)
+    tracker.start_run("other", "other", params={SCRIPT: 1}).finish()
+    tab.page.send("PATCH", f"/runs/{run.id}", {"note": SCRIPT})
+    named, compared = f"/experiments?name={quote(SCRIPT)}", f"/compare?runs={run.id},other"
+    alone = ("/", "/waste", "/checkpoints", "/experiments", f"/?where={quote(SCRIPT)}")
+    for path in (*alone, f"/runs/{run.id}", f"/replay?runs={run.id}", named, compared):
+        tab.open(path)
+        tab.shown.wait_for_load_state("load")
+        expect(tab.find("main")).to_contain_text(re.compile("img src|other|waste", re.IGNORECASE))
+        tab.shown.wait_for_timeout(300)
+        assert tab.find("main img[src=x]").count() == 0
+    refusals = [said for said in tab.problems if "400" not in said and "404" not in said]
+    assert refusals == []
+    tab.problems.clear()
+
+
+def test_the_keyboard_has_a_list_of_its_own(view: Tab) -> None:
+    expect = expecting()
+    shown = view.open("/")
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    shown.keyboard.press("?")
+    expect(view.find("dialog")).to_contain_text("next and previous run")
+    shown.keyboard.press("Escape")
+    expect(view.find("dialog")).to_have_count(0)
+    shown.keyboard.press("g")
+    shown.keyboard.press("w")
+    expect(view.find("h1")).to_have_text("Waste")
+    before = shown.evaluate("getComputedStyle(document.body).color")
+    shown.keyboard.press("t")
+    assert shown.evaluate("getComputedStyle(document.body).color") != before
+
+
+VIEWS = {
+    "runs": "/", "grouped": "/?group=experiment", "run": "/runs/run-0", "compare": "/compare?runs=run-0,run-1",
+    "replay": "/replay?runs=run-1&patience=3", "waste": "/waste", "checkpoints": "/checkpoints",
+    "experiments": "/experiments", "experiment": "/experiments?name=digits",
+}  # fmt: skip
+AXE = (ROOT / "tests" / "web" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
+
+
+SIZES: list[tuple[Any, int, bool]] = [
+    ("light", 1280, True), ("dark", 1280, False), ("light", 400, False), ("dark", 400, True),
+]  # fmt: skip
+"""Theme, width, and whether axe looks: each theme and each width once."""
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_is_accessible_and_fits(browser: Browser, served: Page, name: str) -> None:
+    expect = expecting()
+    # axe is put into the page by the test, which the page's own policy forbids.
+    with opened(browser, served, bypass_csp=True) as tab:
+        tab.shown.add_init_script(AXE)
+        tab.open(VIEWS[name])
+        expect(tab.find("main table, main .card").first).to_be_visible()
+        for theme, width, looked_at in SIZES:
+            tab.shown.emulate_media(color_scheme=theme)
+            tab.shown.set_viewport_size({"width": width, "height": 900})
+            tab.shown.wait_for_timeout(150)
+            tab.picture(f"{name}-{theme}-{width}")
+            assert tab.shown.evaluate("document.documentElement.scrollWidth") <= width, (
+                theme,
+                width,
+            )
+            if looked_at:
+                found = tab.shown.evaluate(RULES)["violations"]
+                told = [
+                    (one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found
+                ]
+                assert told == [], (theme, width)
+
+
+def test_paper_gets_the_content_only(view: Tab) -> None:
+    expect = expecting()
+    view.open("/runs/run-0")
+    expect(view.find(".plot canvas").first).to_be_visible()
+    view.shown.emulate_media(media="print")
+    expect(view.find(".top")).to_be_hidden()
+    expect(view.find(".lead")).to_be_visible()
+
+
+def test_the_cookie_is_out_of_reach_of_scripts(view: Tab) -> None:
+    view.open("/")
+    assert view.shown.evaluate("document.cookie") == ""
+    (cookie,) = view.shown.context.cookies()
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+    assert "token" not in view.shown.url

@@ -1,0 +1,110 @@
+"""Which runs changed since somebody last looked: what a page that is left open costs, however long it is.
+
+A look at a database where nothing happened is one statement. Where something did, the runs that are recorded as
+running are compared with what they were; of the others only new ones are noticed by name.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, select
+
+from tracker.errors import StoreError
+from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN, SERIES
+from tracker.queries.status import dead_runs
+from tracker.storage.database import Location, Questions
+
+_DEAD_EVERY = 1.0
+"""Seconds between two questions to the operating system, whether the processes still live."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened: ids of the runs that changed; ``other`` where something else changed, such as a note."""
+
+    runs: list[str] = field(default_factory=list)
+    other: bool = False
+
+
+class Changes:
+    """Looks again and again at one database, over one connection that is kept open."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._questions = Questions(location)
+        self._stamp: object = None
+        self._runs: dict[str, Any] = {}
+        self._dead: frozenset[str] = frozenset()
+        self._looked = 0.0
+
+    def look(self) -> Change | None:
+        """Return what changed since the last look; None for nothing. The first look finds everything changed.
+
+        A database that cannot be read now, or does not exist yet, has not changed.
+        """
+        if not self._location.exists():
+            return None
+        try:
+            return self._questions.ask(self._look)
+        except StoreError:
+            return None
+
+    def _look(self, connection: Connection) -> Change | None:
+        stamp = self._stamp_of(connection)
+        written = stamp is None or stamp != self._stamp
+        now = time.monotonic()
+        if not written and now - self._looked < _DEAD_EVERY:
+            return None
+        self._stamp, self._looked = stamp, now
+        dead = frozenset(dead_runs(connection))
+        changed = dead ^ self._dead
+        self._dead = dead
+        if not written:
+            return Change(sorted(changed)) if changed else None
+        runs = _fingerprints(connection)
+        changed |= {run for run in {*runs, *self._runs} if runs.get(run) != self._runs.get(run)}
+        self._runs = runs
+        # On a server nothing says that some other table was written: edits there show at the next visit.
+        other = stamp is not None and not changed
+        return Change(sorted(changed), other) if changed or other else None
+
+    def _stamp_of(self, connection: Connection) -> object:
+        """Return what SQLite changes with each commit of another connection; None for a server."""
+        if self._location.path is None:
+            return None
+        return connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._questions.close()
+
+
+def _fingerprints(connection: Connection) -> dict[str, Any]:
+    """Return what changes with each epoch, decision, file and point of the runs that are recorded as running.
+
+    The newest run is always among them, so that one which began and ended between two looks is seen.
+    """
+    newest = select(RUN.c.id).order_by(RUN.c.started.desc(), RUN.c.id).limit(1)
+    ids = set(connection.scalars(select(RUN.c.id).where(RUN.c.status == "running")))
+    ids |= set(connection.scalars(newest))
+    found: dict[str, Any] = {}
+    for run in ids:
+        of_run = RUN.c.id == run
+        points = select(func.sum(BLOCK.c.points)).where(
+            BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run))
+        )
+        statement = select(
+            RUN.c.status, RUN.c.epochs, RUN.c.seconds, RUN.c.note, RUN.c.name,
+            _highest(EPOCH, EPOCH.c.id, run), _highest(DECISION, DECISION.c.id, run),
+            select(func.count()).select_from(CHECKPOINT).where(CHECKPOINT.c.run_id == run).scalar_subquery(),
+            points.scalar_subquery(),
+        ).where(of_run)  # fmt: skip
+        found[run] = tuple(connection.execute(statement).one())
+    return found
+
+
+def _highest(table: Any, column: Any, run: str) -> Any:
+    return select(func.max(column)).where(and_(table.c.run_id == run)).scalar_subquery()

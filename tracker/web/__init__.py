@@ -1,0 +1,1 @@
+"""The page: ``tracker ui``. Queries in, JSON and static files out. Needs the extra ``ui``."""

@@ -1,0 +1,104 @@
+"""What is sent: listings and records as JSON (NaN as in `tracker.exports.cells`), errors as their sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from tracker.errors import (
+    DatabaseBusy,
+    RunBusy,
+    TrackerError,
+    UnknownMetric,
+    UnknownRun,
+    UsageError,
+)
+from tracker.exports.cells import iso, json_cell
+from tracker.queries import Column, Listing
+
+_ANY = Column("value", "any")
+_TIMES = ("started", "ended", "heartbeat", "created", "decided")
+
+_STATUS: tuple[tuple[type[TrackerError], int], ...] = (
+    (UnknownRun, 404),
+    (UnknownMetric, 404),
+    (UsageError, 400),
+    (RunBusy, 409),
+    (DatabaseBusy, 503),
+    (TrackerError, 500),
+)
+
+
+class ColumnHead(BaseModel):
+    """A column of a table: kind is text, integer, optional (an integer or null), number, time, flag or any."""
+
+    name: str
+    kind: str
+
+
+class Rows(BaseModel):
+    """A table. Times are ISO 8601, NaN and infinities are "NaN", "Infinity" and "-Infinity"."""
+
+    columns: list[ColumnHead]
+    rows: list[list[Any]]
+    total: int | None = None
+
+
+class Problem(BaseModel):
+    """An error: what is wrong and what to do, and the name of the error's class."""
+
+    error: str
+    kind: str
+
+
+def answer(data: Any) -> Response:
+    """Send data as JSON."""
+    text = json.dumps(
+        json_cell(data, _ANY), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    return Response(text.encode("utf-8", "backslashreplace"), media_type="application/json")
+
+
+def table(listing: Listing, **more: Any) -> Response:
+    """Send a listing as `Rows`, and ``more`` beside them."""
+    return answer({**rows_of(listing), **more})
+
+
+def rows_of(listing: Listing) -> dict[str, Any]:
+    """Return a listing as `Rows`."""
+    rows = [
+        [json_cell(cell, column) for cell, column in zip(row, listing.columns, strict=True)]
+        for row in listing.rows
+    ]
+    heads = [{"name": column.name, "kind": column.kind} for column in listing.columns]
+    return {"columns": heads, "rows": rows, "total": listing.total}
+
+
+def record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as a dict, with its times as ISO 8601."""
+    times = {name: iso(row[name]) for name in _TIMES if row.get(name) is not None}
+    return {**row, **times}
+
+
+def as_recorded(text: str) -> str:
+    """Return text as it is: JSON takes any letter, and the page shows it as text."""
+    return text
+
+
+def local(microseconds: int) -> str:
+    """Write a time in the local time zone: ``2026-03-01 12:00``."""
+    return datetime.fromtimestamp(microseconds / 1e6).strftime("%Y-%m-%d %H:%M")
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answer an error of ours by its sentence."""
+    assert isinstance(error, TrackerError)
+    status = next(code for kind, code in _STATUS if isinstance(error, kind))
+    response = answer({"error": str(error), "kind": type(error).__name__})
+    response.status_code = status
+    return response

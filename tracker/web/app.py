@@ -1,0 +1,47 @@
+"""The application: the routes, put together. `tracker.web.access` stands in front of it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import StreamingResponse
+
+from tracker.errors import TrackerError
+from tracker.storage.database import Location
+from tracker.web import edit_routes, listing_routes, replay_routes, run_routes, static_files
+from tracker.web.answers import refused
+from tracker.web.site import Site
+
+API = "/api/v1"
+_ABOUT = (
+    "What `tracker ui` shows, for scripts. Reading never writes. A change of meaning gets a new prefix; new keys may "
+    "be added to answers."
+)
+
+
+def application(location: Location, *, read_only: bool = False) -> tuple[FastAPI, Site]:
+    """Return the application and what its routes share."""
+    site = Site(location, read_only)
+    app = FastAPI(
+        title="local-tracker",
+        version="1",
+        description=_ABOUT,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(TrackerError, refused)
+    parts = (
+        listing_routes.routes(site), run_routes.routes(site), replay_routes.routes(site),
+        edit_routes.routes(site),
+    )  # fmt: skip
+    for part in parts:
+        app.include_router(part, prefix=API)
+
+    @app.get(f"{API}/events", tags=["live"], summary="What changes, as server-sent events")
+    async def events(request: Request, last_event_id: str | None = Header(None)) -> Response:
+        """An event `change` names the runs that changed; `other` is true where something else did."""
+        stream = site.watcher.listen(last_event_id)
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    app.include_router(static_files.routes())
+    return app, site

@@ -1,0 +1,337 @@
+"""Step metrics for a chart: of any number of points those that its pixels can show, always chosen from all.
+
+Of each bucket the lowest and the highest value stay (`tracker.series.downsample`); smoothing is done before that, over
+all points; NaN and infinities, which a line cannot show, are sent as markers.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tracker.errors import BadValue
+from tracker.queries.stored_series import Decoded, StoredPart, parts_of, read_parts
+from tracker.series.downsample import FEWEST, thin
+from tracker.storage.database import Reader
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+X = TypeVar("X", np.int64, np.float64)
+
+MOST_POINTS = 6000
+"""Points of one answer: 16 bytes each, 96 kB."""
+MOST_MARKERS = 500
+_MOST_BYTES = 320_000_000
+"""What is kept decoded: 20 million points."""
+_SMALLEST = 1e-250
+_NO_BIAS = 40.0
+_SKETCHED = 34
+"""Points of a sketch: the first, the last, and two of each sixteenth."""
+_SKETCHED_FROM = 200_000
+"""From so many points on a range is drawn from sketches of its blocks."""
+_OVERHEAD = 500
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What an overview needs of one block: its lowest and highest values, and every odd one.
+
+    Attributes:
+        x, y: the first and last point, and the lowest and highest of each sixteenth.
+        odd_x, odd: where a value is NaN or infinite, and which.
+        total: how many points the block has.
+        low, high: the range of its x.
+    """
+
+    x: Floats
+    y: Floats
+    odd_x: Floats
+    odd: Floats
+    total: int
+    low: float
+    high: float
+
+
+def sketch_of(block: Decoded, times: bool) -> Sketch:
+    """Return the sketch of a block with at least one point."""
+    x, y = _by_x(block.x, block.values)
+    finite = np.isfinite(y)
+    odd = np.flatnonzero(~finite)
+    known = np.flatnonzero(finite) if len(odd) else None
+    places = thin(y if known is None else y[known], _SKETCHED)
+    if known is not None:
+        places = known[places]
+    low, high = _scaled(x[[0, -1]], times).tolist()
+    return Sketch(
+        _scaled(x[places], times), y[places], _scaled(x[odd], times), y[odd], len(x), low, high
+    )
+
+
+Key = tuple[StoredPart, bool]
+
+
+class Blocks:
+    """Decoded blocks and sketches, as long as there is room; those that nobody asked for longest go first."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._decoded: _Recent[Decoded] = _Recent(most)
+        self._sketches: _Recent[Sketch] = _Recent(most)
+
+    def read(
+        self, reader: Reader, run: str, parts: Sequence[StoredPart], *, times: bool
+    ) -> list[Decoded]:
+        """Return the points of blocks, in their order; reads only those that are not kept."""
+        found = {part: self._decoded.get((part, times)) for part in parts}
+        missing = [part for part, decoded in found.items() if decoded is None]
+        for part, decoded in read_parts(reader, run, missing, times=times):
+            found[part] = decoded
+            self._decoded.put((part, times), decoded, decoded.x.nbytes + decoded.values.nbytes)
+        return [block for part in parts if (block := found[part]) is not None]
+
+    def sketches(
+        self, reader: Reader, run: str, parts: Sequence[StoredPart], *, times: bool
+    ) -> list[tuple[StoredPart, Sketch]]:
+        """Return the sketch of each block that has points; reads only blocks without one."""
+        found = {part: self._sketches.get((part, times)) for part in parts}
+        missing = [part for part, sketch in found.items() if sketch is None]
+        for part, decoded in read_parts(reader, run, missing, times=times):
+            if len(decoded.x):
+                sketch = found[part] = sketch_of(decoded, times)
+                size = 2 * (sketch.x.nbytes + sketch.odd_x.nbytes) + _OVERHEAD
+                self._sketches.put((part, times), sketch, size)
+        return [(part, one) for part in parts if (one := found[part]) is not None]
+
+
+T = TypeVar("T")
+
+
+class _Recent(Generic[T]):
+    """Keeps what was asked for most recently, up to so many bytes; from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Key, tuple[T, int]] = OrderedDict()
+
+    def get(self, key: Key) -> T | None:
+        with self._lock:
+            entry = self._known.get(key)
+            if entry is None:
+                return None
+            self._known.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: Key, value: T, size: int) -> None:
+        with self._lock:
+            _, before = self._known.pop(key, (None, 0))
+            self._known[key] = value, size
+            self._bytes += size - before
+            while self._bytes > self._most and len(self._known) > 1:
+                _, (_, gone) = self._known.popitem(last=False)
+                self._bytes -= gone
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a chart draws.
+
+    Attributes:
+        x, y: points, by rising x; x is a step, or seconds since 1970.
+        odd_x, odd: where a value is NaN or infinite, and which: as doubles.
+        total: how many points there are in the range.
+        first, last: the range of x of the whole series; None without points.
+    """
+
+    x: Floats
+    y: Floats
+    odd_x: Floats
+    odd: Floats
+    total: int
+    first: float | None
+    last: float | None
+
+    def packed(self) -> bytes:
+        """Return x, y, odd_x and odd one after the other, as little-endian doubles."""
+        columns = (self.x, self.y, self.odd_x, self.odd)
+        return b"".join(column.astype("<f8").tobytes() for column in columns)
+
+
+def curve(
+    reader: Reader,
+    blocks: Blocks,
+    run: str,
+    name: str,
+    *,
+    times: bool = False,
+    start: float | None = None,
+    stop: float | None = None,
+    points: int = 2000,
+    ema: float = 0.0,
+) -> Curve:
+    """Return a step metric between two x, both included, with at most about ``points`` points.
+
+    Args:
+        reader: an open database.
+        blocks: what is decoded already.
+        run: the id of a run.
+        name: a step metric.
+        times: x is the time instead of the step.
+        start, stop: the range; None for its end.
+        points: how many a chart can show.
+        ema: the weight of the past in an exponential moving average, 0 … 1; 0 for the values themselves.
+
+    Raises:
+        BadValue: for a number of points or a weight that is impossible.
+        UnknownMetric, StoreError: see `tracker.queries.stored_series`.
+    """
+    if not FEWEST <= points <= MOST_POINTS:
+        raise BadValue(f"points is {points}: it must be from {FEWEST} to {MOST_POINTS}.")
+    if not 0 <= ema < 1:
+        raise BadValue(f"ema is {ema:g}: it must be at least 0 and less than 1.")
+    parts = parts_of(reader, run, name)
+    ends = _ends(parts)
+    if not ema and sum(part.points for part in parts) > _SKETCHED_FROM:
+        wanted = parts if times else _between(parts, start, stop)
+        sketches = blocks.sketches(reader, run, wanted, times=times)
+        if times and sketches:
+            lows, highs = [one.low for _, one in sketches], [one.high for _, one in sketches]
+            ends = min(lows), max(highs)
+        inside = [pair for pair in sketches if _touches(pair[1], start, stop)]
+        if sum(sketch.total for _, sketch in inside) > _SKETCHED_FROM:
+            return _overview(reader, blocks, run, inside, times, (start, stop), points, ends)
+        parts = [part for part, _ in inside]
+    # An average needs what came before; times are known only once they are decoded.
+    wanted = parts if times or ema else _between(parts, start, stop)
+    x, y = _joined(blocks.read(reader, run, wanted, times=times), times)
+    if times and ends == (None, None) and len(x):
+        ends = float(x[0]), float(x[-1])
+    if ema:
+        y = smoothed(y, ema)
+    x, y = _cut(x, y, start, stop)
+    finite = np.isfinite(y)
+    return _thinned(x[finite], y[finite], x[~finite], y[~finite], len(x), points, ends)
+
+
+def _overview(
+    reader: Reader,
+    blocks: Blocks,
+    run: str,
+    inside: Sequence[tuple[StoredPart, Sketch]],
+    times: bool,
+    between: tuple[float | None, float | None],
+    points: int,
+    ends: tuple[float | None, float | None],
+) -> Curve:
+    """Return many points from the sketches of their blocks; blocks at the edges of the range are read whole."""
+    columns: list[tuple[Floats, Floats, Floats, Floats, int]] = []
+    for part, sketch in inside:
+        if _is_within(sketch, *between):
+            columns.append((sketch.x, sketch.y, sketch.odd_x, sketch.odd, sketch.total))
+            continue
+        x, y = _cut(*_joined(blocks.read(reader, run, [part], times=times), times), *between)
+        finite = np.isfinite(y)
+        columns.append((x[finite], y[finite], x[~finite], y[~finite], len(x)))
+    x, y, odd_x, odd = (np.concatenate([column[at] for column in columns]) for at in range(4))
+    x, y = _by_x(x, y)
+    return _thinned(x, y, *_by_x(odd_x, odd), sum(column[4] for column in columns), points, ends)
+
+
+def _touches(sketch: Sketch, start: float | None, stop: float | None) -> bool:
+    return (stop is None or sketch.low <= stop) and (start is None or sketch.high >= start)
+
+
+def _is_within(sketch: Sketch, start: float | None, stop: float | None) -> bool:
+    return (start is None or sketch.low >= start) and (stop is None or sketch.high <= stop)
+
+
+def _cut(x: Floats, y: Floats, start: float | None, stop: float | None) -> tuple[Floats, Floats]:
+    low = 0 if start is None else int(np.searchsorted(x, start, "left"))
+    high = len(x) if stop is None else int(np.searchsorted(x, stop, "right"))
+    return x[low:high], y[low:high]
+
+
+def _ends(parts: Sequence[StoredPart]) -> tuple[float | None, float | None]:
+    if not parts:
+        return None, None
+    return float(min(part.first_step for part in parts)), float(
+        max(part.last_step for part in parts)
+    )
+
+
+def _between(
+    parts: Sequence[StoredPart], start: float | None, stop: float | None
+) -> list[StoredPart]:
+    low, high = -math.inf if start is None else start, math.inf if stop is None else stop
+    return [part for part in parts if part.last_step >= low and part.first_step <= high]
+
+
+def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
+    """Return the points by rising x; points of one x stay in the order in which they were logged."""
+    if not decoded:
+        return np.empty(0), np.empty(0)
+    x = np.concatenate([block.x for block in decoded])
+    y = np.concatenate([block.values for block in decoded])
+    return _by_x(_scaled(x, times), y)
+
+
+def _scaled(x: Ints, times: bool) -> Floats:
+    """Return steps as they are, times as seconds."""
+    return x / 1e6 if times else x.astype(np.float64)
+
+
+def _by_x(x: npt.NDArray[X], y: Floats) -> tuple[npt.NDArray[X], Floats]:
+    if (x[1:] < x[:-1]).any():
+        order = np.argsort(x, kind="stable")
+        return x[order], y[order]
+    return x, y
+
+
+def smoothed(values: Floats, weight: float) -> Floats:
+    """Return the exponential moving average, without the bias of its beginning; odd values are passed over.
+
+    As in TensorBoard: ``m = weight * m + (1 - weight) * value``, over ``1 - weight ** n``.
+    """
+    finite = np.isfinite(values)
+    known = values[finite]
+    if not len(known):
+        return values
+    # Powers of the weight must not vanish within one chunk.
+    size = max(1, min(len(known), int(math.log(_SMALLEST) / math.log(weight))))
+    decay = weight ** np.arange(1, size + 1)
+    out = np.empty(len(known))
+    mean = 0.0
+    for at in range(0, len(known), size):
+        chunk = known[at : at + size]
+        powers = decay[: len(chunk)]
+        part = powers * (mean + np.cumsum((1 - weight) * chunk / powers))
+        out[at : at + size] = part
+        mean = float(part[-1])
+    # Beyond these the bias is less than a double can tell.
+    biased = min(len(known), int(_NO_BIAS / -math.log(weight)) + 1)
+    out[:biased] /= 1 - np.power(weight, np.arange(1, biased + 1))
+    averaged = values.copy()
+    averaged[finite] = out
+    return averaged
+
+
+def _thinned(
+    x: Floats,
+    y: Floats,
+    odd_x: Floats,
+    odd: Floats,
+    total: int,
+    points: int,
+    ends: tuple[float | None, float | None],
+) -> Curve:
+    if len(odd) > MOST_MARKERS:
+        some = np.linspace(0, len(odd) - 1, MOST_MARKERS).astype(int)
+        odd_x, odd = odd_x[some], odd[some]
+    places = thin(y, points)
+    return Curve(x[places], y[places], odd_x, odd, total, *ends)

@@ -1,0 +1,324 @@
+// A chart of lines: uPlot draws it; this adds what it lacks: export, a table twin, markers for odd values, words.
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
+import { NOTHING, shown, token } from "./format.js";
+import { Picture } from "./picture.js";
+
+/**
+ * @typedef {{x: number, value: number}} Odd a value that no line can show: NaN or an infinity
+ * @typedef {{label: string, x: ArrayLike<number>, y: ArrayLike<number | null>, colour: string, dash?: number[],
+ *   width?: number, alpha?: number, odd?: Odd[], stepped?: boolean, dots?: boolean, quiet?: boolean}} Line
+ * @typedef {{min: number, max: number, left: number, width: number}} Frame where the plot is, for what is drawn under it
+ */
+
+const HEIGHT = 260;
+/** Between two epochs there is none. */
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
+
+/** Split off what a line cannot show. @param {ArrayLike<any>} x @param {ArrayLike<any>} y */
+export function plain(x, y) {
+  /** @type {number[]} */
+  const xs = [];
+  /** @type {(number | null)[]} */
+  const ys = [];
+  /** @type {Odd[]} */
+  const odd = [];
+  for (let at = 0; at < x.length; at += 1) {
+    const value = y[at];
+    if (value === null || value === undefined) continue;
+    const known = Number(value);
+    xs.push(Number(x[at]));
+    ys.push(Number.isFinite(known) ? known : null);
+    if (!Number.isFinite(known)) odd.push({ x: Number(x[at]), value: known });
+  }
+  return { x: xs, y: ys, odd };
+}
+
+/** What a chart shows, in a sentence. @param {Line} line */
+export function sentence(line) {
+  let low = Infinity, high = -Infinity, lowAt = 0, highAt = 0, last = null;
+  for (let at = 0; at < line.y.length; at += 1) {
+    const value = line.y[at];
+    if (value === null || !Number.isFinite(value)) continue;
+    if (value < low) [low, lowAt] = [value, at];
+    if (value > high) [high, highAt] = [value, at];
+    last = value;
+  }
+  if (last === null) return `${line.label}: no values`;
+  const odd = line.odd?.length ? `; ${line.odd.length} not finite` : "";
+  return `${line.label}: from ${shown(low)} at ${shown(line.x[lowAt])} to ${shown(high)} at ${shown(line.x[highAt])}, last ${shown(last)}${odd}`;
+}
+
+/**
+ * @param {{title: string, xLabel: string, lines: Line[], height?: number, sync?: string, logY?: boolean,
+ *   time?: boolean, range?: [number, number] | null, onZoom?: (from: number, to: number) => void, onReset?: () => void,
+ *   zoomed?: boolean, onFrame?: (frame: Frame) => void, verticals?: {x: number, label: string, kind?: string}[],
+ *   hatchFrom?: number | null, tools?: any, below?: any, legend?: boolean, busy?: boolean, note?: string}} props
+ */
+export function Chart(props) {
+  const { title, xLabel, lines, height = HEIGHT, tools, below, legend = true } = props;
+  const host = useRef(/** @type {any} */ (null));
+  const plot = useRef(/** @type {any} */ (null));
+  const latest = useRef(props);
+  latest.current = props;
+  const [chosen, setLog] = useState(/** @type {boolean | null} */ (null));
+  const log = chosen ?? Boolean(props.logY);
+  const [own, setOwn] = useState(false);
+  const [off, turn] = useState(/** @type {Set<string>} */ (new Set()));
+  const [theme, repaint] = useState(0);
+  const [values, point] = useState(/** @type {any} */ (null));
+  const visible = lines.filter((line) => !off.has(line.label));
+  const shape = visible.map((line) => `${line.label}|${line.colour}|${line.stepped}|${line.dots}`).join("\n");
+  const data = useMemo(() => joined(visible), [lines, off]);
+  useEffect(() => {
+    const again = () => repaint((count) => count + 1);
+    document.addEventListener("tracker-theme", again);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", again);
+    return () => {
+      document.removeEventListener("tracker-theme", again);
+      dark.removeEventListener("change", again);
+    };
+  }, []);
+
+  useLayoutEffect(() => {
+    if (!host.current) return undefined;
+    const options = optionsOf(latest, visible, { log, height, xLabel, point, zoomed: setOwn, width: host.current.clientWidth || 600 });
+    const created = new uPlot(options, data, host.current);
+    plot.current = created;
+    const canvas = host.current.querySelector("canvas");
+    canvas.setAttribute("aria-hidden", "true");
+    let width = host.current.clientWidth;
+    const watch = new ResizeObserver(() => {
+      const now = host.current?.clientWidth ?? 0;
+      if (now && now !== width) {
+        width = now;
+        created.setSize({ width: now, height });
+      }
+    });
+    watch.observe(host.current);
+    return () => {
+      watch.disconnect();
+      created.destroy();
+      plot.current = null;
+    };
+  }, [shape, log, theme, height]);
+
+  useLayoutEffect(() => {
+    // Where somebody has zoomed in, new points do not zoom out again.
+    plot.current?.setData(data, !own);
+  }, [data]);
+  useLayoutEffect(() => plot.current?.redraw(false, true), [props.verticals, props.hatchFrom]);
+
+  const reset = () => {
+    setOwn(false);
+    props.onReset?.();
+    plot.current?.setData(data, true);
+  };
+  const toggle = (/** @type {string} */ label) => {
+    const next = new Set(off);
+    if (!next.delete(label)) next.add(label);
+    turn(next);
+  };
+  const words = lines.slice(0, 12).map(sentence).join(". ");
+  return html`<figure class="chart ${props.busy ? "busy" : ""}">
+    <figcaption><span class="chart-title">${title}</span>${props.note && html`<span class="chart-note">${props.note}</span>`}
+      <span class="chart-tools">${tools}
+        <button class="quiet small" aria-pressed=${log} title="Logarithmic axis" onClick=${() => setLog(!log)}>log</button>
+        ${(own || props.zoomed) && html`<button class="quiet small" onClick=${reset}>reset zoom</button>`}
+        <${Picture} title=${title} xLabel=${xLabel} lines=${visible} log=${log} verticals=${props.verticals} range=${() => rangeOf(plot.current)} />
+      </span></figcaption>
+    <div class="plot" ref=${host} role="img" aria-label="${title}. ${words}" onDblClick=${reset}></div>
+    ${below}
+    ${legend && lines.length > 0 && html`<ul class="legend" aria-label="Lines">${lines.map((line, at) => html`<li key=${line.label}>
+      <button class="quiet" aria-pressed=${!off.has(line.label)} onClick=${() => toggle(line.label)} title="Show or hide">
+        <svg class="swatch" width="26" height="8" aria-hidden="true"><line x1="1" y1="4" x2="25" y2="4" stroke=${line.colour} stroke-width="2.5" stroke-dasharray=${(line.dash ?? []).join(" ")} stroke-opacity=${line.alpha ?? 1} /></svg>
+        <span>${line.label}</span></button>
+      <output>${values && !off.has(line.label) ? valueAt(plot.current, visible.indexOf(line), values) : lastOf(line)}</output></li>`)}</ul>`}
+    <${Twin} lines=${visible} xLabel=${xLabel} time=${props.time} title=${title} />
+  </figure>`;
+}
+
+/** @param {any} plot */
+const rangeOf = (plot) => (plot ? { min: plot.scales.x.min, max: plot.scales.x.max } : null);
+
+/** @param {Line} line */
+function lastOf(line) {
+  for (let at = line.y.length - 1; at >= 0; at -= 1) if (line.y[at] !== null) return shown(line.y[at]);
+  return NOTHING;
+}
+
+/** @param {any} plot @param {number} at @param {{idx: number}} values */
+function valueAt(plot, at, values) {
+  const column = plot?.data?.[at + 1];
+  if (!column || values.idx === null) return NOTHING;
+  // Lines that have no point right here show the one before.
+  for (let place = values.idx; place >= 0 && place > values.idx - 200; place -= 1) {
+    if (column[place] !== undefined && column[place] !== null) return shown(column[place]);
+  }
+  return NOTHING;
+}
+
+/** Columns with one x for all lines. @param {Line[]} lines */
+function joined(lines) {
+  if (!lines.length) return [[]];
+  if (lines.every((line) => line.x === lines[0].x)) return [lines[0].x, ...lines.map((line) => line.y)];
+  const tables = lines.map((line) => {
+    // Equal x (a step that was logged twice) would break the join: the last one counts there.
+    const x = [], y = [];
+    for (let at = 0; at < line.x.length; at += 1) {
+      if (at + 1 < line.x.length && line.x[at + 1] === line.x[at]) continue;
+      x.push(line.x[at]);
+      y.push(line.y[at]);
+    }
+    return [x, y];
+  });
+  return uPlot.join(tables);
+}
+
+/** @param {{current: any}} latest @param {Line[]} lines @param {any} given */
+function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width }) {
+  const ink = token("--ink-soft"), grid = token("--grid");
+  const axis = { stroke: ink, font: "11px system-ui", grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 } };
+  const props = latest.current;
+  return {
+    width, height, padding: [10, 12, 0, 0],
+    cursor: {
+      drag: { x: true, y: false, setScale: !props.onZoom }, points: { size: 7 },
+      sync: props.sync ? { key: props.sync, setSeries: false } : undefined,
+    },
+    legend: { show: false },
+    scales: {
+      x: { time: Boolean(props.time), range: props.range ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
+      y: { distr: log ? 3 : 1 },
+    },
+    axes: [
+      { ...axis, size: 36, incrs: ["epoch", "step"].includes(xLabel) ? WHOLE : undefined, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
+      { ...axis, size: 58, values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick, 4))) },
+    ],
+    series: [{}, ...lines.map((line) => ({
+      label: line.label, stroke: faded(line.colour, line.alpha ?? 1), width: line.width ?? 2, dash: line.dash,
+      spanGaps: false, paths: line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      points: { show: line.dots || undefined, size: 5, fill: line.colour },
+    }))],
+    hooks: {
+      setSelect: [(/** @type {any} */ u) => {
+        if (u.select.width < 3) return;
+        if (latest.current.onZoom) {
+          latest.current.onZoom(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x"));
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        } else zoomed(true);
+      }],
+      setCursor: [(/** @type {any} */ u) => point(u.cursor.idx === null || u.cursor.idx === undefined ? null : { idx: u.cursor.idx })],
+      draw: [(/** @type {any} */ u) => {
+        decorate(u, latest.current, lines);
+        const ratio = devicePixelRatio || 1;
+        latest.current.onFrame?.({ min: u.scales.x.min, max: u.scales.x.max, left: u.bbox.left / ratio, width: u.bbox.width / ratio });
+      }],
+    },
+  };
+}
+
+/** @param {number} value */
+function compact(value) {
+  const amount = Math.abs(value);
+  if (amount >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;
+  if (amount >= 1e4) return `${Number((value / 1e3).toPrecision(4))}k`;
+  return String(value);
+}
+
+/** @param {string} paint @param {number} alpha */
+const faded = (paint, alpha) => (alpha >= 1 || !paint.startsWith("#") ? paint : paint + Math.round(alpha * 255).toString(16).padStart(2, "0"));
+
+/** Draw what no line can show: odd values, vertical marks, the part that was never trained. @param {any} u @param {any} props @param {Line[]} lines */
+function decorate(u, props, lines) {
+  const draw = u.ctx, ratio = devicePixelRatio || 1, { left, top, width, height } = u.bbox;
+  const right = left + width, bottom = top + height;
+  draw.save();
+  draw.beginPath();
+  draw.rect(left, top, width, height);
+  draw.clip();
+  if (props.hatchFrom !== null && props.hatchFrom !== undefined) {
+    const from = Math.max(left, u.valToPos(props.hatchFrom, "x", true));
+    draw.strokeStyle = token("--hatch");
+    draw.lineWidth = ratio;
+    draw.beginPath();
+    for (let at = from - height; at < right; at += 8 * ratio) {
+      draw.moveTo(Math.max(from, at), at < from ? bottom - (from - at) : bottom);
+      draw.lineTo(at + height, top);
+    }
+    draw.stroke();
+  }
+  for (const [place, mark] of (props.verticals ?? []).entries()) {
+    const at = u.valToPos(mark.x, "x", true);
+    draw.strokeStyle = draw.fillStyle = token(mark.kind === "ghost" ? "--accent" : "--ink-soft");
+    draw.lineWidth = (mark.kind === "ghost" ? 2 : 1) * ratio;
+    draw.setLineDash(mark.kind === "ghost" ? [6 * ratio, 4 * ratio] : [2 * ratio, 3 * ratio]);
+    draw.beginPath();
+    draw.moveTo(at, top);
+    draw.lineTo(at, bottom);
+    draw.stroke();
+    draw.setLineDash([]);
+    draw.font = `${11 * ratio}px system-ui`;
+    const wide = draw.measureText(mark.label).width;
+    draw.textAlign = at + wide + 8 * ratio > right ? "right" : "left";
+    draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + (12 + (place % 5) * 14) * ratio);
+  }
+  for (const line of lines) {
+    draw.strokeStyle = draw.fillStyle = line.colour;
+    draw.lineWidth = 1.6 * ratio;
+    for (const { x, value } of line.odd ?? []) oddMark(draw, u.valToPos(x, "x", true), top, bottom, value, ratio);
+  }
+  draw.restore();
+}
+
+/** NaN is a cross at the bottom; an infinity an arrow at its end. @param {any} draw @param {number} x @param {number} top @param {number} bottom @param {number} value @param {number} ratio */
+function oddMark(draw, x, top, bottom, value, ratio) {
+  const wide = 4 * ratio, up = value === Infinity, y = up ? top + 7 * ratio : bottom - 7 * ratio;
+  draw.beginPath();
+  if (Number.isNaN(value)) {
+    draw.moveTo(x - wide, y - wide);
+    draw.lineTo(x + wide, y + wide);
+    draw.moveTo(x + wide, y - wide);
+    draw.lineTo(x - wide, y + wide);
+    draw.stroke();
+    return;
+  }
+  const tip = up ? -wide : wide;
+  draw.moveTo(x, y + tip);
+  draw.lineTo(x - wide, y - tip);
+  draw.lineTo(x + wide, y - tip);
+  draw.closePath();
+  draw.fill();
+}
+
+const MOST = 1000;
+
+/** The same as a table, for screen readers and for copying. @param {{lines: Line[], xLabel: string, time?: boolean, title: string}} props */
+function Twin({ lines, xLabel, time, title }) {
+  const [open, set] = useState(false);
+  const rows = useMemo(() => (open ? rowsOf(lines) : []), [open, lines]);
+  return html`<details class="twin" onToggle=${(/** @type {any} */ event) => set(event.target.open)}><summary>Table<span class="sr"> of ${title}</span></summary>
+    ${open && html`<div class="scroll short" tabindex="0" role="region" aria-label="Table of ${title}"><table>
+      <thead><tr><th scope="col" class="num">${xLabel}</th>${lines.map((line) => html`<th scope="col" class="num">${line.label}</th>`)}</tr></thead>
+      <tbody>${rows.slice(0, MOST).map((row) => html`<tr><th scope="row" class="num">${time ? new Date(row[0] * 1000).toLocaleTimeString() : shown(row[0], 9)}</th>${row.slice(1).map((value) => html`<td class="num">${shown(value, 6)}</td>`)}</tr>`)}</tbody>
+    </table>${rows.length > MOST && html`<p class="none">The first ${MOST} of ${rows.length}; CSV has all.</p>`}</div>`}
+  </details>`;
+}
+
+/** One row per x, odd values included. @param {Line[]} lines @returns {any[][]} */
+export function rowsOf(lines) {
+  /** @type {Map<number, any[]>} */
+  const rows = new Map();
+  const put = (/** @type {number} */ x, /** @type {number} */ at, /** @type {any} */ value) => {
+    let row = rows.get(x);
+    if (!row) rows.set(x, (row = [x, ...lines.map(() => null)]));
+    row[at + 1] = value;
+  };
+  lines.forEach((line, at) => {
+    for (let place = 0; place < line.x.length; place += 1) {
+      if (line.y[place] !== null && line.y[place] !== undefined) put(line.x[place], at, line.y[place]);
+    }
+    for (const { x, value } of line.odd ?? []) put(x, at, value);
+  });
+  return [...rows.values()].sort((one, other) => one[0] - other[0]);
+}
