@@ -23,6 +23,10 @@ class RunStatus(Word):
     LOST = "lost"
 
 
+OVERWRITTEN = "overwritten"
+"""What listings call a checkpoint that is stored as pruned, and whose path a later one has taken."""
+
+
 class CheckpointState(Word):
     """What is known of a registered file; only an available one may be loaded."""
 

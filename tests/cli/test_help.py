@@ -39,7 +39,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "runs delete", "runs reap", "epochs list", "checkpoints list", "checkpoints verify",
         "checkpoints restore", "checkpoints prune", "checkpoints pin", "decisions list",
         "decisions replay", "decisions waste", "export", "db status", "db upgrade", "db backup",
-        "db doctor", "completion",
+        "db doctor", "completion", "runs best", "metrics list", "params list",
     }  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_every_listing_has_three_formats_with_and_without_rows(
 ) -> None:
     if there:
         (folder / "f.pt").write_bytes(b"1")
-        with tracker.start_run("digits", "a") as run:
+        with tracker.start_run("digits", "a", {"lr": 0.1}) as run:
             run.log_epoch(0, {"loss": 0.5})
             run.log_checkpoint("f.pt", epoch=0)
             run.add_policy("P").decide("waited", epoch=0, reason="r")

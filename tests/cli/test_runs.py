@@ -145,7 +145,11 @@ def test_show_has_everything_that_is_known(cli: Any, folder: Path) -> None:
             "EarlyStopping", monitor="val_loss", config={"patience": 7}, rules="tracker-1"
         )
         run.capture(model={"class": "Net", "parameters": 12})
-    said = cli("runs", "show", "a").stdout
+    brief = cli("runs", "show", "a").stdout
+    assert "model.class" in brief
+    assert "machine.cores" not in brief
+    assert "of the machine and the packages: --all" in brief
+    said = cli("runs", "show", "a", "--all").stdout
     for part in (
         "sizes  [1, 2]", "team  x", "parent", "sweep", "w.pt", "3 B", "patience=7", "tracker-1",
         "model.class", "Net", "python", "machine.cores", "batch", "nan @ 0",

@@ -57,3 +57,33 @@ def test_times_and_a_nan_in_json_are_as_in_listings(cli: Any) -> None:
     (attempt,) = found["attempts"]
     for name in ("started", "heartbeat", "ended"):
         assert datetime.fromisoformat(attempt[name]).tzinfo is not None
+
+
+def test_checkpoints_without_a_file_are_counted_by_what_became_of_them(cli: Any) -> None:
+    with tracker.start_run("digits", "a") as run:
+        for epoch in range(4):
+            Path("best.pt").write_bytes(bytes(epoch))
+            run.log_checkpoint("best.pt", epoch=epoch, monitor="loss", value=1 - epoch / 10)
+        Path("old.pt").write_bytes(b"1")
+        old = run.log_checkpoint("old.pt", epoch=0)
+        Path("last.pt").write_bytes(b"1")
+        run.log_checkpoint("last.pt", epoch=4)
+        run.prune_checkpoints([old])
+    said = cli("runs", "show").stdout
+    assert said.count("best.pt") == 1
+    assert "… and 3 overwritten, 1 pruned: --all" in said
+    assert cli("runs", "show", "--all").stdout.count("best.pt") == 4
+    states = tracker.checkpoints()["state"].tolist()
+    assert states == ["overwritten"] * 3 + ["available", "pruned", "available"]
+    asked = ("checkpoints", "list", "--where", "state = 'overwritten'", "--format", "json")
+    assert [row["epoch"] for row in json.loads(cli(*asked).stdout)] == [0, 1, 2]
+
+
+def test_attempts_are_shown_where_there_are_several(cli: Any) -> None:
+    shown = []
+    for _ in range(2):
+        with tracker.start_run("digits", "a", resume="auto") as run:
+            run.finish("interrupted")
+        shown.append("\nattempts\n" in cli("runs", "show").stdout)
+    assert shown == [False, True]
+    assert "\nattempts\n" in cli("runs", "show", "--all").stdout

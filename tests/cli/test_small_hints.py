@@ -20,8 +20,8 @@ def record(name: str, *losses: float) -> str:
 @pytest.mark.parametrize(
     ("where", "hint"),
     [
-        ("status = 'FINISHED'", "did you mean finished?"),
-        ("status != 'Failed'", "did you mean failed?"),
+        ("status = 'FINISHD'", "did you mean finished?"),
+        ("status != 'Faild'", "did you mean failed?"),
         ("status in ('finished', 'finshed')", "No status is 'finshed': did you mean finished"),
         (
             "status = 'done'",
@@ -34,6 +34,11 @@ def test_a_status_that_no_run_has(where: str, hint: str, cli: Any) -> None:
     record("a", 1.0)
     result = cli("runs", "list", "--where", where)
     assert result.exit_code == 2 and hint in result.stderr
+
+
+def test_case_does_not_matter_in_a_status(cli: Any) -> None:
+    record("a", 1.0)
+    assert cli("runs", "list", "--where", "status = 'FINISHED' and status != 'Failed'").stdout
 
 
 def test_a_metric_and_a_tag_of_that_name_take_any_word(cli: Any) -> None:

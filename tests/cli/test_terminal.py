@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 import tracker
-from tests.helpers import ROOT
 from tracker.cli.table import Table
 from tracker.cli.terminal import print_table
 from tracker.queries import Column, Listing
@@ -21,36 +17,6 @@ from tracker.queries import Column, Listing
 REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
 
 Terminal = Callable[..., str]
-
-
-@pytest.fixture
-def terminal() -> Terminal:
-    """Call ``tracker …`` on a pseudo-terminal that is so wide; returns what a person sees."""
-    if not hasattr(os, "openpty"):
-        pytest.skip("no pseudo-terminals here")
-
-    def call(wide: int, *words: str, **environment: str) -> str:
-        ours, theirs = os.openpty()
-        settings = {"PYTHONPATH": str(ROOT), "COLUMNS": str(wide), "TERM": "xterm", **environment}
-        plain = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tracker", *words],
-            stdout=theirs,
-            env={**plain, **settings},
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs)
-        said = b""
-        try:
-            while part := os.read(ours, 65536):
-                said += part
-        except OSError:  # the other end is closed
-            pass
-        os.close(ours)
-        assert process.wait() == 0
-        return said.decode().replace("\r\n", "\n")
-
-    return call
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
 
 import tracker
-from tracker.queries.new_epochs import new_epochs
+from tracker.cli.runs_watch import steps_per_second
+from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.storage.database import reading
 
 
@@ -54,4 +56,37 @@ def test_an_ended_run_is_printed_once(cli: Any, every: str) -> None:
     with tracker.start_run("digits", "a") as run:
         run.log_epoch(0, {"loss": 0.25}, seconds=2.0)
     said = cli("runs", "watch", "--every", every).stdout.splitlines()
-    assert said == ["epoch    0       2 s  loss 0.25", "Finished after 1 epoch."]
+    assert said == ["epoch    0       2 s  loss 0.25  best", "Finished after 1 epoch."]
+
+
+LIVE = """
+import time, tracker
+with tracker.start_run("digits", "live", {"epochs": 10}, monitor="loss") as run:
+    stopping = run.add_policy("EarlyStopping", monitor="loss", config={"patience": 5})
+    for epoch, loss in enumerate((0.5, 0.25, 0.75)):
+        run.log_epoch(epoch, {"loss": loss}, seconds=2.0)
+        stopping.decide("waited", epoch=epoch, reason="r", wait=max(0, epoch - 1))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_that_is_recorded_is_told_with_best_waits_and_eta_until_ctrl_c(script: Any) -> None:
+    live = script(LIVE)
+    assert live.stdout.readline() == "ready\n"
+    code = "from tracker.cli import main; main(['runs', 'watch', '--every', '0.1'])"
+    watching = script(code)
+    lines = [watching.stdout.readline() for _ in range(3)]
+    watching.send_signal(signal.SIGINT)
+    said, complaint = watching.communicate(timeout=60)
+    assert lines[1].rstrip() == "epoch    1       2 s  loss 0.25  best"
+    assert lines[2].rstrip() == "epoch    2       2 s  loss 0.75  wait 1/5  ETA 14 s"
+    assert said.startswith("\nRunning: 3 epochs so far, since ")
+    assert (watching.returncode, complaint) == (0, "")
+
+
+def teststeps_per_second_are_those_between_two_epochs() -> None:
+    first, second = NewEpoch(1, 1, 0, 2.0, step=100), NewEpoch(2, 1, 1, 4.0, step=300)
+    assert (steps_per_second(None, first), steps_per_second(first, second)) == (50.0, 50.0)
+    assert steps_per_second(None, second) is None
+    assert steps_per_second(first, NewEpoch(3, 2, 1, 4.0, step=300)) is None

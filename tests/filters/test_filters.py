@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ import tracker
 from tracker import queries
 from tracker.errors import WhereError
 from tracker.filters.dates import moment
-from tracker.filters.names import sort_keys
+from tracker.filters.names import misspelt, sort_keys
 from tracker.maintenance import edits
 from tracker.storage.database import Reader, locate, reading
 
@@ -33,6 +35,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "big": place > 0,
         }
         tags = {"team": "x"} if place else None
+        if place:
+            params["x"], tags = 1, {"team": "x", "x": "y"}
         with tracker.start_run("digits", name, params, tags, path) as run:
             run.log_epoch(0, {"val_loss": loss, "val_accuracy": accuracy, "name": place})
             run.log_epoch(1, {"val_loss": 1.0 if place else math.nan, "val_accuracy": 0.5})
@@ -88,6 +92,20 @@ def left(reader: Reader, where: str) -> str:
         ("error is null and parent is null and note is null", "abcd"),
         ("seconds < inf", "abcd"),
         ("id = 'x'", ""),
+        ("lr = 0.1", "b"),
+        ("team == 'x'", "bc"),
+        ("run.params.lr = 0.1", "b"),
+        ('status == "finished"', "abcd"),
+        ('"a" = name', "a"),
+        ('name in ("a", "c")', "ac"),
+        ('experiment like "DIG%"', "abc"),
+        ('act = "relu"', "bc"),
+        ('act = "lr"', ""),
+        ("status = 'FINISHED'", "abcd"),
+        ("status = 'Stopped Early'", ""),
+        ("started > today - 7d and started >= now-1h", "abcd"),
+        ("started < yesterday", ""),
+        ("started > 'today - 2 weeks'", "abcd"),
     ],
 )
 def test_a_filter_leaves_the_runs_it_says(reader: Reader, where: str, names: str) -> None:
@@ -99,7 +117,10 @@ def test_a_filter_leaves_the_runs_it_says(reader: Reader, where: str, names: str
     [
         ("val_los < 1", "There is no field 'val_los': did you mean val_loss?"),
         ("share > 0.3", "There are metrics, params.NAME, tags.NAME, id, name, experiment, status,"),
-        ("lr < 1", "did you mean params.lr?"),
+        ("x < 1", "did you mean params.x or tags.x?"),
+        ("status = 'finishd'", "No status is 'finishd': did you mean finished?"),
+        ("status in ('lost', 'gone')", "No status is 'gone': there are running, finished,"),
+        ("name = today", "name is not a time: write 'today'"),
         ("params.lrr < 1", "No run has params.lrr: did you mean lr?"),
         ("tags.teem = 'x'", "No run has tags.teem: did you mean team?"),
         ("max(val_lss) < 1", "There is no metric 'val_lss'"),
@@ -149,6 +170,43 @@ def test_a_filter_of_epochs_tells_a_step_metric_from_one_that_is_not_there() -> 
         assert len(queries.epochs(fresh, where="run.batch_loss < 2").rows) == 1
         assert "batch_loss" not in sort_keys(fresh, "epochs")
         assert {"batch_loss", "loss"} <= set(sort_keys(fresh, "runs"))
+
+
+def test_every_listing_knows_the_columns_of_the_run(reader: Reader) -> None:
+    for query in (queries.epochs, queries.checkpoints, queries.decisions):
+        query(
+            reader, where="experiment = 'digits' and run.name = 'a' and lr < 1", order_by="status"
+        )
+    assert len(queries.epochs(reader, where="experiment = 'digits' and lr = 0.1").rows) == 2
+
+
+def test_a_checkpoint_is_filtered_and_sorted_by_its_alias(folder: Path) -> None:
+    with tracker.start_run(name="a") as run:
+        for epoch, loss in enumerate([0.2, 0.1, 0.3]):
+            (folder / f"{epoch}.pt").write_bytes(b"1")
+            run.log_checkpoint(f"{epoch}.pt", epoch=epoch, monitor="val_loss", value=loss)
+    with reading() as fresh:
+
+        def epochs(where: str) -> list[int]:
+            return queries.checkpoints(fresh, where=where).cells("epoch")
+
+        assert epochs("alias = 'best'") == [1]
+        assert epochs("alias != 'LAST'") == [0, 1]
+        assert epochs("alias is null") == [0]
+        (folder / "2.pt").unlink()
+        assert epochs("alias = 'best' and alias = 'last'") == epochs("alias = 'best, last'") == [1]
+        assert queries.checkpoints(fresh, order_by="alias").cells("epoch")[0] == 1
+        with pytest.raises(WhereError, match="No alias is 'bets': did you mean best"):
+            epochs("alias = 'bets'")
+
+
+def test_a_run_that_does_not_exist_is_answered_with_the_nearest(reader: Reader) -> None:
+    assert misspelt(reader, "name = 'a' or experiment in ('digts')") == [
+        "No experiment is named 'digts': did you mean digits?"
+    ]
+    assert misspelt(reader, 'lr < 1 and "digit" = experiment') == [
+        "No experiment is named 'digit': did you mean digits?"
+    ]
 
 
 def test_a_database_without_runs_takes_any_name() -> None:
@@ -243,7 +301,17 @@ def test_moments_are_dates_times_and_distances() -> None:
     assert today is not None and yesterday is not None
     assert today - yesterday in {day, day - day // 24, day + day // 24}
     assert moment("2 hours ago") is not None
-    for text in ("soon", "", "3 fortnights ago", "999999 weeks ago", "2026-13-01"):
+    assert moment("today-1d") == moment("yesterday")
+    now = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    assert moment("now - 2h", now) == moment("2 hours ago", now) == moment("2h ago", now)
+    for text in (
+        "soon",
+        "",
+        "3 fortnights ago",
+        "999999 weeks ago",
+        "2026-13-01",
+        "today - 3 moons",
+    ):
         assert moment(text) is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from tracker.exports.json import takes_unicode
 from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.run_sentences import ending, pending_in, weights_held
+from tracker.states import OVERWRITTEN, CheckpointState
 
 _METRIC_COLUMNS = (
     Column("metric", "text"),
@@ -51,23 +53,61 @@ _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
 _TIMES = ("started", "ended", "heartbeat", "created", "decided")
+_WITHOUT_FILE = (OVERWRITTEN, CheckpointState.PRUNED)
+_MOST_CHECKPOINTS = 10
+"""Files that are shown beside the best, the last and pinned ones."""
+_BESIDE_THE_POINT = ("machine.", "packages.", "command", "folder", "checkpoint_folders")
+"""Captured facts that are only counted."""
 _WIDEST_NAME = 24
 _MOST_FACTS = 200
 """Params, tags or captured facts that are shown."""
 
 
-def print_details(details: Details) -> None:
-    """Print a run for people."""
+def print_details(details: Details, *, everything: bool = False) -> None:
+    """Print a run for people: what matters first; of the rest, unless ``everything``, how much there is."""
     _print_sentences(details)
     _print_pairs("run", _about(details))
     _print_pairs("tags", {name: brief(visible(value)) for name, value in details.tags.items()})
     _print_pairs("params", _params(details))
     _print_section("metrics", _metrics(details))
-    _print_section("attempts", _attempts(details))
+    if everything or len(details.attempts) > 1:
+        _print_section("attempts", _attempts(details))
     _print_section("policies", _policies(details), spare=())
-    _print_section("checkpoints", _selected(details.checkpoints, _CHECKPOINT_COLUMNS))
+    _print_checkpoints(details.checkpoints, everything)
     _print_section("step metrics", _step_metrics(details))
-    _print_pairs("captured", _captured(details))
+    _print_captured(_captured(details), everything)
+
+
+def _print_checkpoints(listing: Listing, everything: bool) -> None:
+    """Print the checkpoints that have, or should have, a file, and count the others by state."""
+    rows = list(listing.dicts())
+    with_file = [row for row in rows if row["state"] not in _WITHOUT_FILE]
+    newest = {row["id"] for row in with_file[-_MOST_CHECKPOINTS:]}
+    shown = [row for row in with_file if row["id"] in newest or row["alias"] or row["pinned"]]
+    shown = rows if everything else shown
+    _print_section(
+        "checkpoints",
+        _selected(Listing.from_dicts(listing.columns, shown), _CHECKPOINT_COLUMNS),
+    )
+    ids = {row["id"] for row in shown}
+    states = Counter(row["state"] for row in rows if row["id"] not in ids)
+    if states:
+        if not shown:
+            click.echo("\ncheckpoints")
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        click.echo(f"… and {counts}: --all")
+
+
+def _print_captured(facts: Mapping[str, str], everything: bool) -> None:
+    """Print captured facts, and count those of the machine and of the packages."""
+    shown = {
+        name: value
+        for name, value in facts.items()
+        if everything or not name.startswith(_BESIDE_THE_POINT)
+    }
+    _print_pairs("captured", shown)
+    if len(shown) < len(facts):
+        click.echo(f"… and {len(facts) - len(shown)} of the machine and the packages: --all")
 
 
 def print_json(details: Details) -> None:

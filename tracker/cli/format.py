@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import unicodedata
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,8 @@ def cell(value: Any, column: Column) -> str:
         return shortened(text if column.name in _NEVER_SHORTENED else brief(text), column.name)
     if isinstance(value, bool):
         return _flag(value) if column.kind == "flag" else parameter(value)
+    if column.name == "age" and column.kind == "time":
+        return age(value)
     if column.kind == "time":
         return local(value)
     if column.name == "bytes":
@@ -91,6 +94,15 @@ def local(microseconds: int) -> str:
         return datetime.fromtimestamp(microseconds // 1_000_000).strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError, OSError):
         return f"{microseconds / 1e6:.0f} s"
+
+
+def age(microseconds: int) -> str:
+    """Write how long ago a time was, in its largest unit: ``40 s``, ``5 min``, ``3 h``, ``12 d``."""
+    seconds = max(0, int(time.time() - microseconds / 1e6))
+    for unit, long in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * long or (unit != "d" and seconds >= long):
+            return f"{seconds // long} {unit}"
+    return f"{seconds} s"
 
 
 def duration(seconds: float) -> str:

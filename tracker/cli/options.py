@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from tracker.errors import BadValue, nearest
-from tracker.filters.names import policy_kinds, sort_keys
+from tracker.filters.names import experiments, policy_kinds, sort_keys
 from tracker.queries.resolve import names_like
 from tracker.storage.database import Reader, locate, reading
 
@@ -36,6 +36,13 @@ def complete_sort(context: click.Context, parameter: click.Parameter, start: str
 def complete_policies(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
     """Return the class names of callbacks that begin with ``start``."""
     return [kind for kind in _query(context, policy_kinds) if kind.startswith(start)]
+
+
+def complete_experiments(
+    context: click.Context, parameter: click.Parameter, start: str
+) -> list[str]:
+    """Return the names of experiments that begin with ``start``."""
+    return [name for name in _query(context, experiments) if name.startswith(start)]
 
 
 def _query(context: click.Context, query: Callable[[Reader], list[str]]) -> list[str]:
@@ -109,8 +116,30 @@ def listing_options(command: Command) -> Command:
         click.option(
             "--where",
             metavar="FILTER",
-            help="A condition such as \"val_loss < 0.3 and params.lr >= 1e-3 and status = 'finished'\".",
+            help="A condition such as \"val_loss < 0.3 and lr >= 1e-3 and status = 'finished' and "
+            'started > today - 7d". A bare name is a column, a metric, or the one param or tag of that name.',
         ),
+    ):
+        command = option(command)
+    return command
+
+
+def names_options(command: Command) -> Command:
+    """Add what `listing_options` adds, for a listing of names that runs have: its filter is one of runs."""
+    for option in (
+        database_option,
+        format_option,
+        click.option(
+            "-n",
+            "--limit",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Show at most N rows; 0 for all.",
+        ),
+        click.option(
+            "--sort", metavar="KEY[,KEY…]", help="A column of the listing; -KEY reverses it."
+        ),
+        click.option("--where", metavar="FILTER", help="Only of runs that match this filter."),
     ):
         command = option(command)
     return command

@@ -17,6 +17,8 @@ from tracker.errors import TrackerError
 _GROUPS = {
     "runs": ("tracker.cli.runs:runs", "List, show, compare and edit runs."),
     "epochs": ("tracker.cli.epochs:epochs", "List epochs and their metrics."),
+    "metrics": ("tracker.cli.metrics:metrics", "List the metrics that were logged."),
+    "params": ("tracker.cli.params:params", "List the params of runs, and their values."),
     "checkpoints": (
         "tracker.cli.checkpoints:checkpoints",
         "List, verify, restore, pin and prune saved files.",
@@ -97,10 +99,17 @@ class LazyGroup(Group):
         return [(name, summary) for name, (_, summary) in _GROUPS.items()]
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, message="tracker %(version)s")
-def program() -> None:
+@click.pass_context
+def program(context: click.Context) -> None:
     """Show what training runs recorded: epochs, checkpoints, decisions.
+
+    Without COMMAND: where the database is, what is running now, and the latest runs.
 
     \b
     Example:
@@ -110,6 +119,10 @@ def program() -> None:
 
     The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """
+    if context.invoked_subcommand is None:
+        from tracker.cli.home import print_home
+
+        print_home()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import IO
 
 import click
@@ -33,6 +33,7 @@ def print_listing(
     *,
     hidden: Collection[str] = (),
     spare: Sequence[str] = ("experiment", "monitor"),
+    headings: Mapping[str, str] | None = None,
 ) -> None:
     """Print a listing as table, csv or json, and on stderr that there are no rows.
 
@@ -42,11 +43,12 @@ def print_listing(
         what: what the rows are, in the plural, such as "epochs".
         hidden: columns that a table goes without.
         spare: columns that a narrow table goes without, the first one first.
+        headings: other headings than the columns' names.
     """
     if form != "table":
         print_data(listing, form)
     elif listing.rows:
-        print_table(Table(without(listing, hidden), spare=spare))
+        print_table(Table(without(listing, hidden), spare=spare, headings=headings))
     else:
         click.echo(f"No {what}.", err=True)
 
@@ -65,9 +67,9 @@ def print_data(listing: Listing, form: str) -> None:
         write_json(stream_listing(listing), sys.stdout)
 
 
-def print_table(table: Table) -> None:
-    """Print a table: on a terminal no wider than that, and with colours unless NO_COLOR is set."""
-    if not on_terminal():
+def print_table(table: Table, *, wide: bool = False) -> None:
+    """Print a table: on a terminal no wider than that, unless ``wide``, and with colours unless NO_COLOR is set."""
+    if wide or not on_terminal():
         click.echo("\n".join(table.plain_lines()))
         return
     from tracker.cli import terminal

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Any
-
 import click
 
-from tracker import queries
-from tracker.cli.format import at_epoch, duration, local, visible
 from tracker.cli.options import (
-    children_option,
     database_option,
-    format_option,
-    listing_options,
     run_argument,
-    runs_argument,
 )
 from tracker.cli.program import Group
-from tracker.cli.render import on_terminal, print_data, print_table
+from tracker.cli.runs_best import best
+from tracker.cli.runs_compare import compare
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
-from tracker.cli.table import Table
-from tracker.errors import BadValue, UnknownMetric, counted, nearest
-from tracker.queries import Listing
-from tracker.queries.latest_step import LatestStep, latest_step
-from tracker.queries.new_epochs import NewEpoch, new_epochs
-from tracker.queries.resolve import as_tree, family, named_or_newest
-from tracker.storage.database import Reader, reading
-from tracker.values import brief
-
-_DAY = 86400
-_ROWS_ON_SCREEN = 50
-"""Rows that a terminal gets without ``-n``."""
-
-_OVERVIEW = (
-    "name", "id", "experiment", "status", "epochs", "monitor", "best", "restored_epoch", "last",
-    "started", "seconds",
-)  # fmt: skip
-_SPARE = ("seconds", "experiment", "monitor", "id", "started", "restored_epoch", "last", "epochs")
+from tracker.cli.runs_list import list_
+from tracker.cli.runs_watch import watch
+from tracker.queries.resolve import named_or_newest
+from tracker.storage.database import reading
 
 
 @click.group(cls=Group)
@@ -51,109 +28,18 @@ def runs() -> None:
     """
 
 
-@runs.command("list")
-@runs_argument()
-@children_option
-@listing_options
-def list_(
-    names: tuple[str, ...],
-    children: bool,
-    where: str | None,
-    sort: str | None,
-    limit: int | None,
-    form: str,
-    database: str | None,
-) -> None:
-    """List runs, newest first, with the best, restored and last epoch of the monitored metric.
-
-    Without RUN, all runs are listed. csv and json also have tags, params and every metric at its best.
-
-    \b
-    Example:
-      tracker runs list --where "val_loss < 0.3 and params.lr >= 1e-3" --sort val_loss -n 10
-      tracker runs list sweep-1 --children
-    """
-    shortened = form == "table" and limit is None and on_terminal() and not names
-    most = _ROWS_ON_SCREEN if shortened else limit or None
-    with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
-        if children and ids:
-            ids = family(reader, ids)
-        if form != "table":
-            print_data(queries.runs(reader, where, sort, most, ids), form)
-            return
-        listing = queries.overview(reader, where, sort, most, ids, with_total=shortened)
-        if listing.rows:
-            print_table(_overview_table(as_tree(listing) if children else listing))
-        else:
-            _explain_no_rows(reader, where)
-        if listing.total is not None and listing.total > len(listing.rows):
-            shown = len(listing.rows)
-            click.echo(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
-        _count_pending_records(reader)
-
-
-def _overview_table(listing: Listing) -> Table:
-    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
-    rows = list(listing.dicts())
-    monitors = {row["monitor"] for row in rows} - {None}
-    names = [name for name in _OVERVIEW if name != "monitor" or len(monitors) > 1]
-    columns = {column.name: column for column in listing.columns}
-    shown = Listing(
-        tuple(columns[name] for name in names),
-        [[_overview_cell(row, name) for name in names] for row in rows],
-    )
-    headings = {"restored_epoch": "restored"}
-    if len(monitors) == 1:
-        headings["best"] = f"best {visible(monitors.pop())}"
-    return Table(shown, headings=headings, keep=("restored_epoch",), spare=_SPARE)
-
-
-def _overview_cell(row: dict[str, Any], name: str) -> Any:
-    if name not in {"best", "last"}:
-        return row[name]
-    return at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
-
-
-def _explain_no_rows(reader: Reader, where: str | None) -> None:
-    if where is not None and not reader.empty:
-        click.echo(f"No run in {reader.location} matches the filter.", err=True)
-    else:
-        click.echo(
-            f"No runs in {reader.location} yet. Record one with tracker.start_run(), or choose "
-            f"another database with --database.",
-            err=True,
-        )
-
-
-def _count_pending_records(reader: Reader) -> None:
-    from tracker.queries.pending import pending_records
-
-    pending = pending_records(reader)
-    if lost := [file for file in pending if file.run is None]:
-        records = counted(sum(file.records for file in lost), "pending record")
-        names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
-        click.echo(
-            f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
-            f"tracker db doctor --fix restores what it can, and sets the rest aside.",
-            err=True,
-        )
-    if records_here := sum(file.records for file in pending if file.run is not None):
-        click.echo(
-            f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
-            f"tracker db doctor --fix imports what dead processes left behind.",
-            err=True,
-        )
-
-
 @runs.command("show")
 @run_argument(required=False)
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
     help="table is for people; json is one object with everything, and exact values.",
 )  # fmt: skip
+@click.option(
+    "--all", "everything", is_flag=True,
+    help="Also attempts, overwritten and pruned checkpoints, and all that was captured of machine and packages.",
+)  # fmt: skip
 @database_option
-def show_(name: str | None, form: str, database: str | None) -> None:
+def show_(name: str | None, form: str, everything: bool, database: str | None) -> None:
     """Show one run: why it ended, which weights it holds, params, metrics, files.
 
     Without RUN, the newest run is shown.
@@ -161,6 +47,7 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     \b
     Example:
       tracker runs show digits-3
+      tracker runs show digits-3 --all
     """
     from tracker.cli.details import print_details, print_json
     from tracker.queries.details import details
@@ -170,102 +57,8 @@ def show_(name: str | None, form: str, database: str | None) -> None:
     if form == "json":
         print_json(run)
     else:
-        print_details(run)
+        print_details(run, everything=everything)
 
 
-@runs.command()
-@runs_argument(required=True)
-@click.option("--metric", "metrics", multiple=True, help="Only this metric; can be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Also params that do not differ.")
-@format_option
-@database_option
-def compare(
-    names: tuple[str, ...],
-    metrics: tuple[str, ...],
-    everything: bool,
-    form: str,
-    database: str | None,
-) -> None:
-    """Compare runs: params that differ, and the best, restored and last value of each metric.
-
-    \b
-    Example:
-      tracker runs compare digits-1 digits-3 --metric val_loss
-    """
-    from tracker.queries import compare as comparing
-
-    with reading(database) as reader:
-        ids = queries.find_runs(reader, names)
-        if len(ids) < 2:
-            raise BadValue("A single run cannot be compared: name two or more.")
-        comparison = comparing.compare(reader, ids)
-    for name in metrics:
-        if name not in comparison.metrics:
-            hint = nearest(name, comparison.metrics, most=20)
-            raise UnknownMetric(f"None of these runs has a metric {brief(name)}: {hint}")
-    shown = list(metrics) or list(comparison.metrics)
-    if form == "table":
-        print_table(Table(comparing.listing(comparison, shown, everything, together=at_epoch)))
-    else:
-        print_data(comparing.listing(comparison, shown, everything), form)
-
-
-@runs.command()
-@run_argument(required=False)
-@click.option("--every", default=1.0, show_default=True, help="Polling interval in seconds.")
-@database_option
-def watch(name: str | None, every: float, database: str | None) -> None:
-    """Print the epochs of a run as they are recorded, until it ends.
-
-    Without RUN, the newest run is watched. Of a run without epochs, the latest step is printed.
-
-    \b
-    Example:
-      tracker runs watch digits-3
-    """
-    from tracker.queries.details import details
-    from tracker.queries.run_sentences import ending
-
-    # NaN is neither.
-    if not 0 < every <= _DAY:
-        raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
-    run: str | None = None
-    last: NewEpoch | None = None
-    last_step: LatestStep | None = None
-    was_lost = False
-    while True:
-        with reading(database) as reader:
-            run = run or named_or_newest(reader, name)
-            fresh = new_epochs(reader, run, after=last)
-            step = latest_step(reader, run)
-            (row,) = queries.overview(reader, ids=[run]).dicts()
-            # Epochs may have been recorded between the two reads: a run must be lost twice in a row.
-            is_lost = row["status"] == "lost"
-            goes_on = row["status"] == "running" or (is_lost and not was_lost)
-            ended = None if goes_on else details(reader, run)
-        for epoch in fresh:
-            click.echo(_epoch_line(epoch))
-            last = epoch
-        if last is None and step is not None and step != last_step:
-            click.echo(_step_line(step))
-            last_step = step
-        if ended is not None:
-            click.echo(ending(ended, visible, local))
-            return
-        was_lost = is_lost
-        sys.stdout.flush()
-        time.sleep(max(0.05, every))
-
-
-def _epoch_line(epoch: NewEpoch) -> str:
-    metrics = [f"{visible(name)} {value:.6g}" for name, value in epoch.metrics.items()]
-    return "  ".join([f"epoch {epoch.epoch:>4}", f"{duration(epoch.seconds):>8}", *metrics])
-
-
-def _step_line(step: LatestStep) -> str:
-    metrics = [f"{visible(name)} {value:.6g}" for name, value in step.metrics.items()]
-    return "  ".join([f"step {step.step:>5}", *metrics])
-
-
-for _command in (tag, note, rename, delete, reap):
+for _command in (list_, compare, watch, best, tag, note, rename, delete, reap):
     runs.add_command(_command)

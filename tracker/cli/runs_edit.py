@@ -2,57 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from tracker import queries
 from tracker.cli.format import size, visible
-from tracker.cli.options import database_option, run_argument, runs_argument
+from tracker.cli.options import complete_runs, database_option, run_argument, runs_argument
 from tracker.errors import BadValue, counted
+from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, compact, locate, reading
+
+_WHERE = click.option(
+    "--where", metavar="FILTER", help="All runs that match this filter, instead of RUN."
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only list the runs that would be changed.")
 
 
 @click.command()
-@run_argument()
-@click.argument("tags", metavar="TAG[=VALUE]…", nargs=-1)
+@click.argument("words", metavar="[RUN] TAG[=VALUE]…", nargs=-1, shell_complete=complete_runs)
 @click.option(
     "-d", "--delete", "removed", multiple=True, metavar="TAG", help="Remove a tag; can be repeated."
 )
+@_WHERE
+@_DRY_RUN
 @database_option
-def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], database: str | None) -> None:
-    """Add tags to a run, for filters such as --where "tags.team = 'vision'".
+def tag(
+    words: tuple[str, ...],
+    removed: tuple[str, ...],
+    where: str | None,
+    dry_run: bool,
+    database: str | None,
+) -> None:
+    """Add tags to a run, or to all that match --where, for filters such as --where "tags.team = 'vision'".
 
     \b
     Example:
       tracker runs tag digits-3 team=vision keep -d draft
+      tracker runs tag --where "experiment = 'digits' and val_loss > 1" bad --dry-run
     """
     from tracker.maintenance import edits
 
+    named, tags = _named_and_rest(words, where)
     if not tags and not removed:
         raise BadValue("No tag is given: name one, such as team=vision, or -d TAG to remove one.")
     given = {key: value for key, _, value in (one.partition("=") for one in tags)}
     if "" in given:
         raise BadValue("A tag has no name: write NAME or NAME=VALUE.")
-    run = _run(name, database)
-    edits.tag(locate(database), run, given, removed)
+    ids = _selected(named, where, database, "tagged", dry_run)
+    if ids and not dry_run:
+        edits.tag_all(locate(database), ids, given, removed)
 
 
 @click.command()
-@run_argument()
-@click.argument("text", required=False)
+@click.argument("words", metavar="[RUN] [TEXT]", nargs=-1, shell_complete=complete_runs)
 @click.option("--clear", is_flag=True, help="Remove the note.")
+@_WHERE
+@_DRY_RUN
 @database_option
-def note(name: str, text: str | None, clear: bool, database: str | None) -> None:
-    """Attach a note to a run; tracker runs show prints it.
+def note(
+    words: tuple[str, ...], clear: bool, where: str | None, dry_run: bool, database: str | None
+) -> None:
+    """Attach a note to a run, or to all that match --where; tracker runs show prints it.
 
     \b
     Example:
       tracker runs note digits-3 "with the cleaned labels"
+      tracker runs note --where "experiment = 'digits'" "with the cleaned labels"
     """
     from tracker.maintenance import edits
 
-    if clear == (text is not None):
+    named, texts = _named_and_rest(words, where)
+    if len(texts) > 1:
+        raise BadValue(f"{len(texts)} texts are given: put the note in quotes.")
+    if clear == bool(texts):
         raise BadValue("Give either the text of the note, or --clear to remove it.")
-    edits.note(locate(database), _run(name, database), text)
+    ids = _selected(named, where, database, "noted", dry_run)
+    if ids and not dry_run:
+        edits.note_all(locate(database), ids, texts[0] if texts else None)
 
 
 @click.command()
@@ -77,25 +104,39 @@ def rename(name: str, new: str, database: str | None) -> None:
 
 
 @click.command()
-@runs_argument(required=True)
+@runs_argument()
+@click.option("--where", metavar="FILTER", help="Only runs that match this filter.")
 @click.option(
     "--files",
     is_flag=True,
     help="Also delete their checkpoint files, unless a file is pinned or has been changed.",
 )
+@click.option("--dry-run", is_flag=True, help="Only list the runs that would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @database_option
-def delete(names: tuple[str, ...], files: bool, yes: bool, database: str | None) -> None:
+def delete(
+    names: tuple[str, ...],
+    where: str | None,
+    files: bool,
+    dry_run: bool,
+    yes: bool,
+    database: str | None,
+) -> None:
     """Delete runs and everything recorded about them; files stay unless --files is given.
 
     \b
     Example:
       tracker runs delete digits-1 digits-2 --yes
+      tracker runs delete --where "experiment = 'digits' and epochs < 2" --dry-run
     """
     from tracker.maintenance import edits
 
+    if not names and where is None:
+        raise BadValue("Name runs, or select them with --where.")
+    ids = _selected(names, where, database, "deleted", dry_run)
+    if dry_run or not ids:
+        return
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names)
         named = _names(reader, ids)
     what = "run" if len(ids) == 1 else f"{len(ids)} runs"
     if not yes:
@@ -138,6 +179,35 @@ def reap(database: str | None) -> None:
 def _run(name: str, database: str | None) -> str:
     with reading(database) as reader:
         return queries.find_run(reader, name)
+
+
+def _named_and_rest(
+    words: tuple[str, ...], where: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split words into the run and the rest; with a filter there is no run among them."""
+    if where is not None:
+        return (), words
+    if not words:
+        raise BadValue("Name a run, or select runs with --where.")
+    return words[:1], words[1:]
+
+
+def _selected(
+    names: Sequence[str], where: str | None, database: str | None, done: str, dry_run: bool
+) -> list[str]:
+    """Return the runs that are meant; says which, unless they were named and are changed now."""
+    with reading(database) as reader:
+        ids = select_runs(reader, names, where)
+        if not ids:
+            click.echo(f"No run in {visible(str(reader.location))} matches the filter.", err=True)
+        elif dry_run:
+            names_of = queries.labels(reader.connection, ids)
+            for run in ids:
+                click.echo(f"would be {done}: {visible(names_of[run])}")
+            click.echo(f"{counted(len(ids), 'run')}.")
+        elif where is not None and done != "deleted":
+            click.echo(f"{counted(len(ids), 'run')} {done}: {_names(reader, ids)}.")
+    return ids
 
 
 def _names(reader: Reader, ids: list[str]) -> str:

@@ -25,10 +25,10 @@ from tracker.filters.tree import (
     Like,
     Literal,
     Not,
+    SortKey,
     Tree,
     wrong,
 )
-from tracker.states import RunStatus
 from tracker.values import clean_text
 
 Condition = ColumnElement[bool]
@@ -54,11 +54,19 @@ def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple
     A metric is sorted best first; ``-`` reverses a key, ``:asc`` and ``:desc`` are literal.
     """
     keys = []
-    for key in [] if order_by is None else parse_order(order_by):
-        place = _Compiler(key.text, fields).place(key.field)
+    for key, place in places([] if order_by is None else parse_order(order_by), fields):
         falling = place.falling if key.direction in {None, "reversed"} else key.direction == "desc"
         keys.append((place, falling != (key.direction == "reversed")))
     return keys
+
+
+def places(keys: Iterable[SortKey], fields: Fields) -> list[tuple[SortKey, Place]]:
+    """Return where each key's value is found.
+
+    Raises:
+        WhereError: for a name that nothing has.
+    """
+    return [(key, _Compiler(key.text, fields).place(key.field)) for key in keys]
 
 
 class _Compiler:
@@ -93,10 +101,12 @@ class _Compiler:
 
     def _comparison(self, tree: Comparison) -> Condition:
         left, sign, right = tree.left, tree.sign, tree.right
-        if isinstance(left, Literal):
+        if isinstance(left, Literal) or self._is_text_beside(left, right):
             left, sign, right = right, _FLIPPED[sign], left
         assert isinstance(left, Field)
         place = self.place(left)
+        if isinstance(right, Field) and right.quoted and not self._fits(place, right):
+            right = Literal(right.name, f'"{right.name}"', right.at)
         if isinstance(right, Field):
             return self._two_fields(place, sign, right)
         if sign == "!=":
@@ -112,6 +122,15 @@ class _Compiler:
             raise wrong(self._text, at, f"{field.name} is never nan here{hint}")
         return place.is_nan()
 
+    def _is_text_beside(self, left: Field, right: Field | Literal) -> bool:
+        """Return whether ``left`` is text in double quotes that is compared with a field."""
+        return isinstance(right, Field) and left.quoted and self._fields.find(left) is None
+
+    def _fits(self, place: Place, field: Field) -> bool:
+        """Return whether a quoted name is that of a field which can be compared with ``place``."""
+        other = self._fields.find(field)
+        return other is not None and _comparable(place, other)
+
     def _two_fields(self, place: Place, sign: str, field: Field) -> Condition:
         if place.kind == TEXT and field.scope is None and self._fields.find(field) is None:
             raise wrong(
@@ -120,8 +139,7 @@ class _Compiler:
                 f"There is no field {field.name!r}; text stands in quotes: '{field.name}'.",
             )
         other = self.place(field)
-        numbers = {NUMBER, PARAMETER}
-        if place.kind != other.kind and not {place.kind, other.kind} <= numbers:
+        if not _comparable(place, other):
             raise wrong(
                 self._text,
                 field.at,
@@ -134,18 +152,11 @@ class _Compiler:
     def _equal(self, place: Place, field: Field, literal: Literal) -> Condition:
         if isinstance(literal.value, float) and math.isnan(literal.value):
             return self._nan(place, field, literal.at)
-        if place.kind == TEXT and field.scope is None and field.name == "status":
-            self._check_status(literal)
         if place.kind == TEXT and not isinstance(literal.value, str):
+            if place.words is not None:
+                self._word(place.words, field, literal, literal.source)
             return place.holds(lambda value: value == literal.source)
         return self._ordered(place, field, "=", literal)
-
-    def _check_status(self, literal: Literal) -> None:
-        """Refuse a word that no run has: ``FINISHED``, ``completed``."""
-        words = [str(status) for status in RunStatus]
-        if literal.value not in words:
-            hint = nearest(str(literal.value).lower(), words, most=len(words))
-            raise wrong(self._text, literal.at, f"No status is {literal.source[:40]}: {hint}")
 
     def _ordered(self, place: Place, field: Field, sign: str, literal: Literal) -> Condition:
         apply, value = _OPERATORS[sign], self._value(place, field, literal)
@@ -162,6 +173,10 @@ class _Compiler:
         value = literal.value
         if isinstance(value, str):
             value = clean_text(value)
+            if literal.is_bare_text and place.kind not in {TIME, NUMBER, FLAG}:
+                raise self._mismatch(literal, f"{field.name} is not a time: write", f"'{value}'")
+            if place.words is not None:
+                return self._word(place.words, field, literal, value)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and math.isnan(value):  # type: ignore[arg-type]
             raise self._mismatch(literal, "nothing is less or more than nan: write", "is nan")
@@ -178,6 +193,15 @@ class _Compiler:
             raise self._mismatch(literal, f"{field.name} is a flag: write", "true or false")
         return value
 
+    def _word(self, words: tuple[str, ...], field: Field, literal: Literal, value: str) -> str:
+        """Return the word of a field that has only some; case and ``-`` for ``_`` do not matter."""
+        word = next((one for one in words if _folded(one) == _folded(value)), None)
+        if word is None:
+            hint = nearest(value.lower(), words, most=len(words))
+            shown = literal.source[:40]
+            raise wrong(self._text, literal.at, f"No {field.name} is {shown}: {hint}")
+        return str(word)
+
     def _mismatch(self, literal: Literal, why: str, what: str) -> WhereError:
         return wrong(
             self._text, literal.at, f"{literal.source[:40]} cannot be compared: {why} {what}."
@@ -192,6 +216,14 @@ class _Compiler:
                 self._text, tree.field.at, f"{tree.field.name} is a {place.kind}: like is for text."
             )
         return place.holds(lambda column: column.ilike(pattern))
+
+
+def _folded(word: str) -> str:
+    return word.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _comparable(one: Place, other: Place) -> bool:
+    return one.kind == other.kind or {one.kind, other.kind} <= {NUMBER, PARAMETER}
 
 
 def check_limit(limit: int | None) -> None:

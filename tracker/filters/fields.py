@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sqlalchemy import Connection, TableClause, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -13,6 +14,7 @@ from tracker.filters.targets import (
     Expression,
     ParentPlace,
     Place,
+    alias_place,
     column_place,
     column_places,
     fact_place,
@@ -34,6 +36,7 @@ from tracker.models import (
     SUMMARY,
     TAG,
 )
+from tracker.states import OVERWRITTEN, CheckpointState, RunStatus, VerdictWord
 from tracker.storage.directions import Directions
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
@@ -41,6 +44,9 @@ _MOST_NAMES = 1000  # names that are looked through for the nearest one
 _MONITOR_COLUMNS = (
     "monitor", "best", "best_epoch", "best_step", "restored_epoch", "last", "last_epoch", "last_step",
 )  # fmt: skip
+_LABELS: dict[str, TableClause] = {"params": PARAM, "tags": TAG, "captured": FACT}
+"""What a bare name may mean that is neither a column nor a metric."""
+
 Columns = Mapping[str, Place]
 
 
@@ -53,9 +59,10 @@ _RUN_COLUMNS: Columns = column_places(
 class Fields:
     """The names that a filter of runs may use.
 
-    A bare name is a column, else a metric at its best (`tracker.policies.modes`); ``min(x)``,
-    ``max(x)``, ``last(x)``, ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit; a metric that
-    no epoch has is one of steps, with ``min_step(x)`` …
+    A bare name is a column, else a metric at its best (`tracker.policies.modes`), else a column of the run,
+    else the param, tag or captured fact that it alone can mean; ``min(x)``, ``max(x)``, ``last(x)``,
+    ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit; a metric that no epoch has is one of
+    steps, with ``min_step(x)`` …
     """
 
     def __init__(self, connection: Connection, status: Expression) -> None:
@@ -76,11 +83,29 @@ class Fields:
         if field.function is not None:
             return self._summary(field.name, field.function)
         if field.scope == "run":
-            return self._run_columns.get(field.name) or self._summary(field.name, "best")
-        if field.scope is None and field.name in self.columns:
-            return self.columns[field.name]
-        found = self._metric(field.name)
-        return self._fact(field.name) if found is None and field.scope is None else found
+            return self._of_run(field)
+        if field.scope == "metrics":
+            return self._metric(field.name)
+        return (
+            self.columns.get(field.name)
+            or self._metric(field.name)
+            or self._run_columns.get(field.name)
+            or self._only_label(field)
+        )
+
+    def _of_run(self, field: Field) -> Place | None:
+        """Return the place of ``run.x``, of ``run.params.x`` and the like."""
+        scope, _, name = field.name.partition(".")
+        if scope in _LABELS:
+            return self.find(replace(field, scope=scope, name=name))
+        return self._run_columns.get(field.name) or self._summary(field.name, "best")
+
+    def _only_label(self, field: Field) -> Place | None:
+        """Return the param, tag or fact that a bare name alone can mean; text in double quotes means none."""
+        scopes = [scope for scope, table in _LABELS.items() if self._has(table, field.name)]
+        if field.quoted or len(scopes) != 1:
+            return None
+        return self.find(replace(field, scope=scopes[0]))
 
     def _fact(self, name: str) -> Place | None:
         return fact_place(self._key, name) if self._has(FACT, name) else None
@@ -102,9 +127,8 @@ class Fields:
 
     def unknown(self, field: Field) -> str:
         """Return the message for a name that nothing here has: which field may be meant."""
-        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
-        if field.scope in scopes:
-            names = self._names(scopes[field.scope])
+        if field.scope in _LABELS:
+            names = self._names(_LABELS[field.scope])
             return f"No run has {field.scope}.{field.name}: {nearest(field.name, names)}"
         if field.name in _MONITOR_COLUMNS:
             metric = next(iter(self._names(SUMMARY)), "val_loss")
@@ -122,14 +146,19 @@ class Fields:
 
     def names(self) -> list[str]:
         """Return all known names: metrics, columns, params and tags."""
-        return [*self._metric_names(), *self.columns, *self._labels()]
+        return list(
+            dict.fromkeys(
+                [*self._metric_names(), *self.columns, *self._run_columns, *self._labels()]
+            )
+        )
 
     def _metric_names(self) -> list[str]:
         return self._names(SUMMARY)
 
     def _labels(self) -> list[str]:
-        scopes = {"params": PARAM, "tags": TAG, "captured": FACT}
-        return [f"{scope}.{name}" for scope, table in scopes.items() for name in self._names(table)]
+        return [
+            f"{scope}.{name}" for scope, table in _LABELS.items() for name in self._names(table)
+        ]
 
     def _names(self, table: TableClause, *tests: Expression) -> list[str]:
         statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
@@ -170,15 +199,31 @@ class CheckpointFields(Fields):
     """The names that a filter of checkpoints may use."""
 
     def __init__(
-        self, connection: Connection, status: Expression, state: Expression = CHECKPOINT.c.state
+        self,
+        connection: Connection,
+        status: Expression,
+        state: Expression = CHECKPOINT.c.state,
+        aliases: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(connection, status)
+        self._aliases = aliases
         columns = CHECKPOINT.c
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
         )  # fmt: skip
-        self.columns = {**self.columns, "state": Place(TEXT, state, certain=True)}
+        states = (*CheckpointState, OVERWRITTEN)
+        self.columns = {
+            **self.columns,
+            "state": Place(TEXT, state, certain=True, words=states),
+            "alias": alias_place({}),
+        }
+
+    def find(self, field: Field) -> Place | None:
+        """Return the place of a field; which checkpoints are best and last is only looked up when it is asked."""
+        if field.scope is None and field.function is None and field.name == "alias":
+            return alias_place(self._aliases())
+        return super().find(field)
 
 
 class DecisionFields(Fields):
@@ -192,6 +237,8 @@ class DecisionFields(Fields):
             columns.best_epoch, columns.wait, columns.verdict, columns.reason, columns.lr_before,
             columns.lr_after, columns.path, columns.decided, columns.superseded,
         )  # fmt: skip
+        verdict = replace(self.columns["verdict"], words=tuple(VerdictWord))
+        self.columns = {**self.columns, "verdict": verdict}
 
 
 def run_metric(key: Expression, name: str, function: str, mode: str | None) -> Place:
@@ -214,7 +261,7 @@ def run_metric(key: Expression, name: str, function: str, mode: str | None) -> P
 
 def _run_columns(status: ColumnElement[str]) -> Columns:
     """Return the columns of a run, with its status as it is now."""
-    return {**_RUN_COLUMNS, "status": Place(TEXT, status, certain=True)}
+    return {**_RUN_COLUMNS, "status": Place(TEXT, status, certain=True, words=tuple(RunStatus))}
 
 
 def _of_run_and_policy() -> dict[str, Place]:

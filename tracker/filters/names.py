@@ -1,12 +1,15 @@
-"""The names that a database knows: for completion, and for the columns of an export."""
+"""The names that a database knows: for completion, for the columns of an export, and for a misspelt one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 
+from tracker.errors import nearest
 from tracker.filters.fields import CheckpointFields, DecisionFields, EpochFields, Fields
+from tracker.filters.parser import parse
+from tracker.filters.tree import All, Comparison, Either, Field, In, Literal, Tree
 from tracker.models import OF_STEPS, POLICY, RUN, SUMMARY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
@@ -18,6 +21,11 @@ _FIELDS: dict[str, type[Fields]] = {
 }
 
 
+_MOST_NAMES = 1000
+_NAMED = {"name": RUN.c.name, "experiment": RUN.c.experiment}
+"""Fields whose values are worth a hint."""
+
+
 def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     """Return the names of the runs' metrics of epochs, sorted."""
     if reader.empty:
@@ -27,11 +35,53 @@ def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     return sorted({row.name for row in rows})
 
 
+def misspelt(reader: Reader, where: str) -> list[str]:
+    """Return a sentence for each run and experiment that a filter asks for and that does not exist."""
+    sentences = []
+    for field, value in _equalities(parse(where)):
+        column = _NAMED.get(field.name) if field.scope in {None, "run"} else None
+        if column is None or field.function is not None:
+            continue
+        statement = select(column).distinct().order_by(column)
+        names = list(reader.connection.scalars(statement.limit(_MOST_NAMES)))
+        if value not in names:
+            hint = nearest(value, names)
+            sentences.append(
+                f"No {'run' if column is RUN.c.name else 'experiment'} is named {value!r}: {hint}"
+            )
+    return sentences
+
+
+def _equalities(tree: Tree) -> Iterator[tuple[Field, str]]:
+    """Give the texts that a filter wants a field to be equal to."""
+    if isinstance(tree, Either | All):
+        for term in tree.terms:
+            yield from _equalities(term)
+    elif isinstance(tree, In):
+        texts = (one.value for one in tree.values)
+        yield from ((tree.field, text) for text in texts if isinstance(text, str))
+    elif isinstance(tree, Comparison) and tree.sign == "=":
+        for field, value in ((tree.left, tree.right), (tree.right, tree.left)):
+            if isinstance(field, Field) and isinstance(value, Literal):
+                if isinstance(value.value, str):
+                    yield field, value.value
+            elif isinstance(field, Field) and isinstance(value, Field) and value.quoted:
+                yield field, value.name
+
+
 def sort_keys(reader: Reader, what: str) -> list[str]:
     """Return what a listing of "runs", "epochs", "checkpoints" or "decisions" can be sorted by; for completion."""
     if reader.empty:
         return []
     return _FIELDS.get(what, Fields)(reader.connection, RUN.c.status).names()
+
+
+def experiments(reader: Reader) -> list[str]:
+    """Return the names of experiments, sorted; for completion."""
+    if reader.empty:
+        return []
+    names = select(RUN.c.experiment).distinct().order_by(RUN.c.experiment)
+    return list(reader.connection.execute(names.limit(_MOST_NAMES)).scalars())
 
 
 def policy_kinds(reader: Reader) -> list[str]:

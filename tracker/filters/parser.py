@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     r"""(?P<space>\s+)
     | (?P<number>[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]) | [+-](?i:inf)\b)
     | (?P<text>'(?:[^']|'')*')
+    | (?P<moment>(?i:now|today|yesterday)\b(?:\s*-\s*\d+\s*(?i:[a-z]+))?(?![\w/@.(-]))
     | (?P<name>[^\W\d][\w/@-]*(?:\.(?:[\w/@-]+|"(?:[^"]|"")*"))* | "(?:[^"]|"")*")
     | (?P<sign><=|>=|==|!=|<>|[<>=(),])""",
     re.VERBOSE,
@@ -37,7 +38,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
-    """A word of a filter: ``kind`` is number, text, name, sign or end; ``at`` is its place in the text."""
+    """A word of a filter: ``kind`` is number, text, moment, name, sign or end; ``at`` is its place in the text."""
 
     kind: str
     text: str
@@ -80,6 +81,7 @@ MOST_TERMS = 400
 """More are refused: databases limit the depth and the values of one statement."""
 _MOST_NESTED = 50
 _SIGNS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "==": "=", "!=": "!=", "<>": "!="}
+_VALUES = {"true", "false", "nan", "inf"}
 _A_COMPARISON = "a comparison (< <= > >= = !=)"
 _SORT_KEY = re.compile(r'(?:"(?:[^"]|"")*"|\([^()]*\)|[^,])+')
 _DIRECTION = re.compile(r":(asc|desc)\s*$", re.IGNORECASE)
@@ -138,6 +140,11 @@ class _Parser:
         token = self._now
         self._place += 1
         return token
+
+    @property
+    def _is_text(self) -> bool:
+        """Whether text in quotes is next; where no name can stand, double ones do as well."""
+        return self._now.kind == "text" or self._now.text.startswith('"')
 
     def _took(self, *words: str) -> str | None:
         word = self._now.word
@@ -205,8 +212,8 @@ class _Parser:
         negated = self._took("not")
         tree: Tree
         if self._took("like"):
-            if self._now.kind != "text":
-                raise self._expected("a pattern such as 'dig%', in single quotes")
+            if not self._is_text:
+                raise self._expected("a pattern such as 'dig%', in quotes")
             tree = Like(field, self._literal())
         elif self._took("in"):
             tree = In(field, self._values())
@@ -226,15 +233,19 @@ class _Parser:
 
     def _side(self) -> Field | Literal:
         token = self._now
-        if token.kind in {"number", "text"} or token.word in {"true", "false", "nan", "inf"}:
+        if token.kind in {"number", "text", "moment"} or token.word in _VALUES:
             return self._literal()
         return self.field()
 
     def _literal(self) -> Literal:
         token = self._now
         value: float | int | str | bool
-        if token.kind == "text":
+        if token.text.startswith('"'):
+            value = _unquoted(token.text)
+        elif token.kind == "text":
             value = token.text[1:-1].replace("''", "'")
+        elif token.kind == "moment":
+            value = token.text
         elif token.kind == "number":
             value = _number(token.text)
         elif token.word in {"true", "false"}:
@@ -288,7 +299,7 @@ def _number(text: str) -> float | int:
 
 def _field(token: Token, function: str | None) -> Field:
     if token.text.startswith('"'):
-        return Field(_unquoted(token.text), None, function, token.at)
+        return Field(_unquoted(token.text), None, function, token.at, quoted=function is None)
     scope, dot, name = token.text.partition(".")
     if dot and scope in SCOPES:
         return Field(_unquoted(name), scope, function, token.at)

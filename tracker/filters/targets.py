@@ -6,14 +6,37 @@ SQL's third truth value never comes out of here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Table, and_, case, exists, false, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.models import FACT, METRIC, PARAM, RUN, SUMMARY, TAG, ColumnKind, column_kind
+from tracker.models import (
+    CHECKPOINT,
+    FACT,
+    METRIC,
+    PARAM,
+    RUN,
+    SUMMARY,
+    TAG,
+    ColumnKind,
+    column_kind,
+)
 
 Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]
@@ -33,6 +56,7 @@ class Place:
         certain: whether the value is never NULL.
         nan: a test that the value is NaN; None where it cannot be.
         falling: whether the usual order is from high to low.
+        words: all values there can be, in lower case; None for a text that may be anything.
     """
 
     kind: str
@@ -40,6 +64,7 @@ class Place:
     certain: bool = False
     nan: ColumnElement[bool] | None = None
     falling: bool = False
+    words: tuple[str, ...] | None = None
 
     def holds(self, test: Test) -> ColumnElement[bool]:
         """Return the condition that there is a value, and that it passes."""
@@ -92,6 +117,32 @@ class ParentPlace(Place):
         parents = RUN.alias()
         named = self.column.in_(select(parents.c.id).where(test(parents.c.name)))
         return func.coalesce(or_(test(self.column), named), false())
+
+
+@dataclass(frozen=True)
+class AliasPlace(Place):
+    """What a checkpoint is to its run; one that is "best, last" is either."""
+
+    ids: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+
+    def holds(self, test: Test) -> ColumnElement[bool]:
+        """Let each word that holds pass."""
+        return or_(*(and_(held, test(literal(word))) for word, held in self.ids.items()))
+
+
+def alias_place(aliases: Mapping[str, str]) -> AliasPlace:
+    """Return the place of a checkpoint's alias: id → "best", "last" or "best, last"."""
+    held: dict[str, ColumnElement[bool]] = {}
+    for word in ("best", "last"):
+        ids = sorted(one for one, words in aliases.items() if word in words)
+        # Written into the statement: a database takes a limited number of bound values.
+        names: BindParameter[list[str]] = bindparam(
+            word, ids, expanding=True, literal_execute=True, unique=True
+        )
+        held[word] = CHECKPOINT.c.id.in_(names)
+    held["best, last"] = both = and_(held["best"], held["last"])
+    shown = case((both, "best, last"), (held["best"], "best"), (held["last"], "last"), else_=None)
+    return AliasPlace(TEXT, shown, words=tuple(held), ids=held)
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,24 @@ class Literal:
     source: str
     at: int
 
+    @property
+    def is_bare_text(self) -> bool:
+        """Whether it is text without quotes: a point in time, such as ``today - 7d``."""
+        return isinstance(self.value, str) and not self.source.startswith(("'", '"'))
+
 
 @dataclass(frozen=True)
 class Field:
-    """A name: ``scope`` is one of `SCOPES` or None, ``function`` one of `FUNCTIONS` or None."""
+    """A name: ``scope`` is one of `SCOPES` or None, ``function`` one of `FUNCTIONS` or None.
+
+    ``quoted`` tells a bare name in double quotes, which people also write around text.
+    """
 
     name: str
     scope: str | None
     function: str | None
     at: int
+    quoted: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tracker.recording.recovery import refuse_busy
 from tracker.redact import redact
 from tracker.states import CheckpointState
 from tracker.storage import entries, run_rows
+from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
@@ -34,18 +35,33 @@ class Deleted:
 
 def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterable[str]) -> None:
     """Set tags of a run, and remove others."""
+    tag_all(location, [run], given, removed)
+
+
+def tag_all(
+    location: Location, runs: Sequence[str], given: Mapping[str, str], removed: Iterable[str]
+) -> None:
+    """Set tags of runs, and remove others; of all of them or of none."""
+    names = list(map(clean_text, removed))
     with writing(location) as connection:
-        for name in removed:
-            gone = delete_from(TAG).where(TAG.c.run_id == run, TAG.c.name == clean_text(name))
-            connection.execute(gone)
-        apply(connection, [entries.tags(run, given)])
+        for some in in_parts(runs):
+            for name in names:
+                gone = delete_from(TAG).where(TAG.c.run_id.in_(some), TAG.c.name == name)
+                connection.execute(gone)
+        apply(connection, [entries.tags(run, given) for run in runs])
 
 
 def note(location: Location, run: str, text: str | None) -> None:
     """Write a run's note; None removes it."""
+    note_all(location, [run], text)
+
+
+def note_all(location: Location, runs: Sequence[str], text: str | None) -> None:
+    """Write the note of runs; None removes it."""
     kept = None if text is None else clean_text(redact(text))
     with writing(location) as connection:
-        connection.execute(update(RUN).where(RUN.c.id == run).values(note=kept))
+        for some in in_parts(runs):
+            connection.execute(update(RUN).where(RUN.c.id.in_(some)).values(note=kept))
 
 
 def rename(location: Location, run: str, name: str) -> int:

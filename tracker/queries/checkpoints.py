@@ -50,7 +50,7 @@ def checkpoints(
         selection.check()
         return Listing(COLUMNS)
     missing = set() if as_recorded else missing_files(reader, ids)
-    state = state_now(missing)
+    state = CHECKPOINT.c.state if as_recorded else state_now(missing)
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
         .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
@@ -58,7 +58,9 @@ def checkpoints(
     )
     if states is not None:
         statement = statement.where(state.in_(states))
-    fields = partial(CheckpointFields, state=state)
+    fields = partial(
+        CheckpointFields, state=state, aliases=lambda: aliases(reader.connection, ids, missing)
+    )
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
     called, alias = labels(reader.connection, runs), aliases(reader.connection, runs, missing)
@@ -140,11 +142,11 @@ def _by_id(reader: Reader, text: str, *, exactly: bool) -> dict[str, Any] | None
 
 
 def aliases(
-    connection: Connection, runs: Sequence[str], missing: Collection[str] = ()
+    connection: Connection, runs: Sequence[str] | None, missing: Collection[str] = ()
 ) -> dict[str, str]:
     """Return which checkpoints are the best and the last of their run: id → "best", "last" or both.
 
-    Those in ``missing`` are not available, whatever was recorded.
+    Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded.
     """
     of_run: dict[str, list[Saved]] = {}
     for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):

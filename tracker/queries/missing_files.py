@@ -7,11 +7,11 @@ import socket
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import BindParameter, bindparam, case, select
+from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, CHECKPOINT
-from tracker.states import CheckpointState
+from tracker.states import OVERWRITTEN, CheckpointState
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
@@ -50,8 +50,16 @@ def _is_gone(path: Path) -> bool:
 
 
 def state_now(missing: Collection[str]) -> ColumnElement[str]:
-    """Return a checkpoint's state as an expression, with those in ``missing`` as missing."""
-    state: ColumnElement[str] = CHECKPOINT.c.state
+    """Return a checkpoint's state as an expression, with those in ``missing`` as missing.
+
+    A pruned one whose path a later checkpoint has taken was overwritten: nobody chose to delete it.
+    """
+    later = CHECKPOINT.alias()
+    replaced = exists().where(
+        later.c.path == CHECKPOINT.c.path, later.c.created > CHECKPOINT.c.created
+    )
+    is_overwritten = and_(CHECKPOINT.c.state == CheckpointState.PRUNED, replaced)
+    state: ColumnElement[str] = case((is_overwritten, OVERWRITTEN), else_=CHECKPOINT.c.state)
     if not missing:
         return state
     # Written into the statement: a database takes a limited number of bound values.

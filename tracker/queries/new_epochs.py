@@ -13,12 +13,16 @@ from tracker.values import join
 
 @dataclass(frozen=True)
 class NewEpoch:
-    """An effective epoch of an attempt, with its metrics in the order they were logged."""
+    """An effective epoch of an attempt, with its metrics in the order they were logged.
+
+    ``step`` is how many training batches the run had done at its end.
+    """
 
     id: int
     attempt: int
     epoch: int
     seconds: float
+    step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -40,7 +44,9 @@ def new_epochs(reader: Reader, run: str, after: NewEpoch | None = None) -> list[
         statement = statement.where(or_(EPOCH.c.attempt > after.attempt, is_later))
     found: dict[int, NewEpoch] = {}
     for row in reader.connection.execute(statement):
-        epoch = found.setdefault(row.id, NewEpoch(row.id, row.attempt, row.epoch, row.seconds))
+        epoch = found.setdefault(
+            row.id, NewEpoch(row.id, row.attempt, row.epoch, row.seconds, row.step)
+        )
         value = join(row.value, row.value_kind)
         if row.name is not None and value is not None:
             epoch.metrics[row.name] = value

@@ -9,18 +9,27 @@ from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader
 
 
+def run_counts(reader: Reader) -> tuple[int, int]:
+    """Count runs, and those running now."""
+    counted = select(func.count()).select_from(RUN)
+    runs = reader.connection.execute(counted).scalar_one()
+    running = reader.connection.execute(counted.where(RUN.c.status == "running")).scalar_one()
+    return int(runs), int(running) - len(dead_runs(reader.connection))
+
+
 def totals(reader: Reader) -> dict[str, int]:
     """Count runs, those running now, epochs, points of step metrics, checkpoints and decisions."""
     connection = reader.connection
 
-    def count(table: object, *tests: object) -> int:
-        statement = select(func.count()).select_from(table).where(*tests)  # type: ignore[arg-type]
+    def count(table: object) -> int:
+        statement = select(func.count()).select_from(table)  # type: ignore[arg-type]
         return int(connection.execute(statement).scalar_one())
 
+    runs, running = run_counts(reader)
     points = connection.execute(select(func.coalesce(func.sum(BLOCK.c.points), 0))).scalar_one()
     return {
-        "runs": count(RUN),
-        "running": count(RUN, RUN.c.status == "running") - len(dead_runs(connection)),
+        "runs": runs,
+        "running": running,
         "epochs": count(EPOCH),
         "step_metrics": int(points),
         "checkpoints": count(CHECKPOINT),

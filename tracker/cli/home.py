@@ -1,0 +1,63 @@
+"""``tracker`` by itself: where the database is, what runs now, the last runs, and what to try."""
+
+from __future__ import annotations
+
+import click
+
+from tracker import queries
+from tracker.cli.format import age, at_epoch, visible
+from tracker.cli.render import print_table
+from tracker.cli.runs_list import overview_table
+from tracker.errors import counted
+from tracker.queries.totals import run_counts
+from tracker.storage.database import Reader, locate, reading
+
+_LATEST = 5
+
+
+def print_home() -> None:
+    """Print the overview of the database that is used here."""
+    location = locate(None)
+    with reading(location) as reader:
+        runs, running = (0, 0) if reader.empty else run_counts(reader)
+        counts = f"{counted(runs, 'run')}, {running or 'none'} running now"
+        click.echo(f"Database {visible(str(location))}: {counts}.")
+        if not runs:
+            click.echo(
+                "\nRecord a run with tracker.start_run(), or with the callbacks of tracker_keras or "
+                "tracker_torch.\nAnother database: --database of each command, or TRACKER_DATABASE_URL."
+                "\n\ntracker --help lists the commands."
+            )
+            return
+        if running:
+            _print_running(reader)
+        latest = queries.overview(reader, limit=_LATEST)
+        click.echo(f"\nLatest {'run' if len(latest.rows) == 1 else 'runs'}")
+        print_table(overview_table(latest))
+        click.echo("\nTry")
+        for command in _suggestions(latest.cells("name"), latest.cells("experiment"), running):
+            click.echo(f"  {command}")
+
+
+def _print_running(reader: Reader) -> None:
+    click.echo("\nRunning now")
+    for row in queries.overview(reader, "status = 'running'", limit=_LATEST).dicts():
+        last = at_epoch(row["last"], row["last_epoch"], row["last_step"])
+        metric = [] if last is None else [f"{visible(row['monitor'])} {last}"]
+        parts = [visible(row["name"]), counted(row["epochs"], "epoch"), *metric]
+        click.echo(f"  {'  '.join(parts)}  since {age(row['started'])}")
+
+
+def _suggestions(names: list[str], experiments: list[str], running: int) -> list[str]:
+    """Return commands that can be pasted as they are."""
+    from shlex import quote
+
+    name, experiment = quote(visible(names[0])), quote(visible(experiments[0]))
+    compare = [f"tracker runs compare {' '.join(quote(visible(one)) for one in names[:2])}"]
+    return [
+        *(["tracker runs watch"] if running else []),
+        f"tracker runs show {name}",
+        f"tracker runs best {experiment}",
+        *(compare if len(set(names[:2])) > 1 else []),
+        "tracker --help",
+    ]

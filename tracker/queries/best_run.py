@@ -1,0 +1,135 @@
+"""The best run of an experiment, by one metric, and the file that holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from tracker.errors import BadValue, UnknownMetric, nearest
+from tracker.models import RUN, SUMMARY
+from tracker.queries.checkpoints import checkpoints
+from tracker.queries.monitored import BestAndLast, best_and_last
+from tracker.queries.runs import overview
+from tracker.states import CheckpointState
+from tracker.storage.chunks import in_chunks
+from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
+from tracker.values import brief
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """The best run of an experiment.
+
+    Attributes:
+        run: its row of `tracker.queries.runs.COLUMNS`.
+        metric: what it is the best by.
+        best: its value, and the epoch or step of it.
+        among: how many runs have a best value of that metric.
+        checkpoint: the available file of that epoch, with `tracker.queries.checkpoints.COLUMNS`; else the
+            run's best one by that metric; None where there is neither.
+    """
+
+    run: dict[str, Any]
+    metric: str
+    best: BestAndLast
+    among: int
+    checkpoint: dict[str, Any] | None
+
+    @property
+    def has_its_file(self) -> bool:
+        """Whether the checkpoint is of the best epoch itself."""
+        return self.checkpoint is not None and self.checkpoint["epoch"] == self.best.best_epoch
+
+
+def best_run(
+    reader: Reader, experiment: str, *, metric: str | None = None, where: str | None = None
+) -> BestRun:
+    """Return the best run of an experiment, of those that pass the filter.
+
+    Without ``metric`` it is the one that most of the runs monitored.
+
+    Raises:
+        BadValue: for an experiment that does not exist, or without a run to choose from.
+        UnknownMetric: for a metric that none of the runs has, or that has no better or worse.
+    """
+    rows = {row["id"]: row for row in _runs_of(reader, experiment, where)}
+    ids = list(rows)
+    name = metric if metric is not None else _usual_metric(experiment, list(rows.values()))
+    directions = Directions(reader.connection, ids)
+    mode = directions.of(name).mode
+    statement = select(SUMMARY).where(SUMMARY.c.name == name)
+    summaries = list(in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids))
+    if not summaries:
+        raise UnknownMetric(_no_metric(reader, ids, experiment, name))
+    if mode is None:
+        raise UnknownMetric(
+            f"{brief(name)} has no best: declare which way is better with "
+            f'run.define_metric({brief(name)}, mode="min"), or name another metric.'
+        )
+    found = {
+        summary.run_id: best
+        for summary in summaries
+        if (best := best_and_last(summary, directions)).best is not None
+    }
+    if not found:
+        raise BadValue(f"No run of {experiment} has a value of {brief(name)} yet, other than NaN.")
+    sign = -1 if mode == "max" else 1
+    # Of equals it is the newest, as in a sorted listing.
+    winner = min(
+        (run for run in ids if run in found), key=lambda run: sign * (found[run].best or 0)
+    )
+    best = found[winner]
+    return BestRun(rows[winner], name, best, len(found), _file_of(reader, winner, best))
+
+
+def _runs_of(reader: Reader, experiment: str, where: str | None) -> list[dict[str, Any]]:
+    if reader.empty:
+        raise BadValue(
+            f"There is no experiment {experiment!r}: no database at {reader.location} yet."
+        )
+    statement = select(RUN.c.id).where(RUN.c.experiment == experiment)
+    newest_first = statement.order_by(RUN.c.started.desc(), RUN.c.id)
+    ids = list(reader.connection.scalars(newest_first))
+    if not ids:
+        known = select(RUN.c.experiment).distinct().order_by(RUN.c.experiment)
+        names = list(reader.connection.scalars(known.limit(1000)))
+        raise BadValue(f"There is no experiment {experiment!r}: {nearest(experiment, names)}")
+    rows = list(overview(reader, where, ids=ids).dicts())
+    if not rows:
+        raise BadValue(f"None of the {len(ids)} runs of {experiment} matches the filter.")
+    return rows
+
+
+def _usual_metric(experiment: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return the metric that most runs are judged by."""
+    counts = Counter(row["monitor"] for row in rows if row["best"] is not None)
+    if not counts:
+        raise UnknownMetric(f"No run of {experiment} has a metric with a best value yet.")
+    return str(counts.most_common(1)[0][0])
+
+
+def _no_metric(reader: Reader, ids: Sequence[str], experiment: str, name: str) -> str:
+    statement = select(SUMMARY.c.name).distinct().order_by(SUMMARY.c.name)
+    rows = in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids)
+    names = dict.fromkeys(row.name for row in rows)
+    return f"No run of {experiment} has a metric {brief(name)}: {nearest(name, names, most=20)}"
+
+
+def _file_of(reader: Reader, run: str, best: BestAndLast) -> dict[str, Any] | None:
+    """Return the newest available file of the best epoch, else the best one by that metric."""
+    available = list(checkpoints(reader, [run], states=[CheckpointState.AVAILABLE]).dicts())
+    of_epoch = [
+        row for row in available if row["epoch"] is not None and row["epoch"] == best.best_epoch
+    ]
+    by_metric = [
+        row
+        for row in available
+        if row["monitor"] == best.monitor and "best" in (row["alias"] or "")
+    ]
+    candidates = of_epoch or by_metric
+    return candidates[-1] if candidates else None
