@@ -28,6 +28,10 @@ _GROUPS = {
         "List what callbacks decided, and why; replay them.",
     ),
     "ui": ("tracker.cli.ui:ui", "Show runs on a page in the browser, live."),
+    "plot": (
+        "tracker.cli.plot:plot",
+        "Draw metrics of runs: on the terminal, or into a picture with -o.",
+    ),
     "export": ("tracker.cli.export:export", "Export what was recorded as CSV, JSON or Parquet."),
     "db": ("tracker.cli.db:db", "Inspect, upgrade, back up and repair the database."),
     "completion": (
