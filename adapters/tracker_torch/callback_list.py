@@ -95,7 +95,7 @@ class CallbackList:
         self.main = distributed.rank() == 0
         self.first_epoch = self.epoch = self.step = 0
         self.restored = self.is_next_phase = False
-        self.phase_begin = 0
+        self.phase_begin = self._recorded_step = 0
         self.lacking: frozenset[str] = frozenset()
         self.settings: settings.Settings = {}
         self._said: settings.Settings | None = None
@@ -290,6 +290,7 @@ class CallbackList:
         self.rates_used.watch(self.optimizer)
         self.rates_used.on_step = _noting_steps(self) if self.position.watch_batches else None
         self._progress_at_begin = self._progress_at_epoch = self.progress
+        self._recorded_step = self.step
         self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
         self._began = perf_counter()
         self._live = True
@@ -384,7 +385,7 @@ class CallbackList:
             step=self.step if self.counts_batches else None,
             learning_rates=self.rates_used.by_group() or None,
         )
-        self.run.trained.last_epoch = epoch
+        self.run.trained.last_epoch, self._recorded_step = epoch, self.step
         if not self.stop_training:
             # What stopped an earlier training of this run is not its end.
             self.run.note_stop(None)
@@ -404,8 +405,10 @@ class CallbackList:
     def _release(self) -> None:
         """Let go of the optimizers, and of the run's count of steps."""
         self.rates_used.release()
-        if self.ownership.run is not None:
-            self.ownership.run.count_steps(None)
+        run = self.ownership.run
+        if run is not None:
+            run.count_steps(None)
+            run.trained.in_epoch = self.step > self._recorded_step
 
     def _steps_before(self) -> int:
         """Return how many batches the run had done; 0 where its database does not answer, which is logged."""

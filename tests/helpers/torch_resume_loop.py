@@ -23,6 +23,7 @@ import numpy
 import torch
 from torch import nn
 
+import tracker
 from tests.helpers import ROOT
 from tests.helpers.torch_processes import SPAWN
 
@@ -108,8 +109,10 @@ def train(folder: str, seed: int, kill: Kill) -> None:
         LRSchedulerCallback(schedule, per="batch"),
         BackupAndRestore("backup", given.save_freq),
     ]
-    # Wherever a new process begins to draw: what a backup brings back must not depend on it.
-    if Path("backup/latest.pt").exists():
+    # Wherever a new process begins to draw: what a backup brings back must not depend on it. After a kill between
+    # the end of the run and that of its process a backup may be left; what follows is another run, from the start.
+    resumes = Path("backup/latest.pt").exists() and tracker.runs(where="status = finished").empty
+    if resumes:
         for seeded in (torch.manual_seed, random.seed, numpy.random.seed):
             seeded(seed + 1)
     with Training(

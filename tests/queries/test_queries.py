@@ -15,6 +15,7 @@ import tracker
 from tracker import models, queries
 from tracker.errors import AmbiguousRun, BadValue, UnknownMetric, UnknownRun
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.curves import curves
 from tracker.queries.details import details
 from tracker.queries.monitored import wanted_first
 from tracker.storage.database import locate, reading
@@ -104,7 +105,7 @@ def test_without_a_database_listings_are_empty_and_runs_unknown(folder: Path) ->
             with pytest.raises(UnknownRun, match="no database at"):
                 ask(reader, "a")
         with pytest.raises(UnknownMetric, match="no database at"):
-            queries.metric_of_runs(reader, None, "loss")
+            curves(reader, None, "loss")
     assert list(folder.iterdir()) == []
 
 
@@ -257,9 +258,10 @@ def test_one_metric_of_runs_that_none_has_is_told_with_those_there_are() -> None
         run.log({"batch_loss": 1.0})
     with reading() as reader:
         with pytest.raises(UnknownMetric, match=r"run a has no metric 'val_acc'.*val_loss"):
-            queries.metric_of_runs(reader, queries.find_runs(reader, ["a"]), "val_acc")
-        with pytest.raises(UnknownMetric, match=r"step metric.*tracker\.metrics"):
-            queries.metric_of_runs(reader, None, "batch_loss")
+            curves(reader, queries.find_runs(reader, ["a"]), "val_acc")
+        with pytest.raises(UnknownMetric, match=r"No run has a metric 'batch_los'.*batch_loss"):
+            curves(reader, None, "batch_los")
+        assert curves(reader, None, "batch_loss").over == "step"
         with pytest.raises(UnknownMetric, match=r"metric of epochs.*tracker\.epochs"):
             queries.points(reader, names=["loss"])
         with pytest.raises(UnknownMetric, match="did you mean batch_loss"):

@@ -17,16 +17,25 @@ class Killed(Exception):
     """Stands for a crash."""
 
 
-def phase(epochs: int, *callbacks: Any, crash: int | None = None, groups: int = 1) -> Training:
+def phase(
+    epochs: int,
+    *callbacks: Any,
+    crash: int | None = None,
+    groups: int = 1,
+    streamed: bool = False,
+) -> Training:
     model = nn.Linear(1, 1)
     parts = [{"params": [p]} for p in list(model.parameters())[:groups]]
-    training = Training(model, optim.SGD(parts, 0.1), epochs, callbacks=callbacks)
+    every = 1 if streamed else None
+    training = Training(model, optim.SGD(parts, 0.1), epochs, callbacks=callbacks, log_every=every)
     with training:
         for epoch in training.epochs():
-            if epoch == crash:
+            if epoch == crash and not streamed:
                 raise Killed
             for _ in training.batches(range(2)):
-                pass
+                training.log(loss=1.0)
+            if epoch == crash:
+                raise Killed
             training.log_epoch(loss=float(epoch))
     return training
 
@@ -63,6 +72,24 @@ def test_a_stop_is_the_end_of_the_last_phase_only(
             else:
                 phase(3, stopper)
     assert run.status == status
+
+
+@pytest.mark.parametrize("crash", [0, 1])
+@pytest.mark.parametrize("next_by_hand", [False, True])
+def test_steps_of_an_epoch_that_a_phase_did_not_end_are_superseded(
+    crash: int, next_by_hand: bool
+) -> None:
+    with tracker.start_run(name="r") as run:
+        with pytest.raises(Killed):
+            phase(3, crash=crash, streamed=True)
+        if next_by_hand:
+            loop()
+        else:
+            phase(2, streamed=True)
+    points = tracker.metrics("r")
+    trained = crash if next_by_hand else crash + 2
+    assert points["step"].tolist() == list(range(1, 2 * trained + 1 + 2 * next_by_hand))
+    assert run.attempt == 2
 
 
 def loop(*callbacks: Any) -> None:

@@ -365,10 +365,13 @@ class Run:
     def rewind(self, epoch: int) -> None:
         """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
 
-        Where this attempt has itself recorded such epochs (a second ``fit``), the next one begins.
+        Where this attempt has itself recorded such epochs (a second ``fit``), or steps of an epoch that it
+        did not end, the next one begins.
         """
         self.first_epoch = epoch_number(epoch)
-        if self._epochs.last is not None and self._epochs.last >= self.first_epoch:
+        repeats = self._epochs.last is not None and self._epochs.last >= self.first_epoch
+        if repeats or self.trained.in_epoch:
+            self.trained.in_epoch = False
             self.attempt += 1
             self._epochs = EpochClock()
             self._numbers = _numbers()

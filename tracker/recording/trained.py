@@ -11,8 +11,10 @@ class Trained:
 
     Attributes:
         last_epoch: the last epoch; None where none was recorded.
+        in_epoch: whether the last training ended within an epoch, of which steps may be recorded.
         steps: how many steps were done when an epoch began, by epoch, as far as that is known.
     """
 
     last_epoch: int | None = None
+    in_epoch: bool = False
     steps: dict[int, int] = field(default_factory=dict)

@@ -5,7 +5,10 @@ It knows the releases by number, so that an everyday command does not need Alemb
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
+from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -37,8 +40,7 @@ def check_file(location: Location) -> None:
     if location.path.is_dir():
         raise NotATrackerDatabase(f"{location} is a folder: name a file.")
     try:
-        with location.path.open("rb") as file:
-            head = file.read(100)
+        head = _head_of(location.path)
     except PermissionError as error:
         raise unreadable(location, error) from error
     if head and not head.startswith(_MAGIC):
@@ -49,6 +51,31 @@ def check_file(location: Location) -> None:
     at_rest = head and head[_WRITE_VERSION] == _WAL and not Path(f"{location.path}-wal").exists()
     if at_rest and (tables := _peek(location.path)) and VERSION_TABLE not in tables:
         raise _foreign(tables, location)
+
+
+_HEAD = 100
+_MOST_OPEN = 32
+_open_files: OrderedDict[tuple[int, int], int] = OrderedDict()
+_open_files_lock = threading.Lock()
+
+
+def _head_of(path: Path) -> bytes:
+    """Return the first bytes of a file through a descriptor that stays open.
+
+    POSIX drops all locks that a process has on a file when it closes any descriptor of it: a connection of
+    ours would lose its own, and the next process that closes the database would take itself for the last,
+    and remove the log that the connection still writes.
+    """
+    with _open_files_lock:
+        status = path.stat()
+        key = status.st_dev, status.st_ino
+        if key not in _open_files:
+            _open_files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            while len(_open_files) > _MOST_OPEN:
+                _, oldest = _open_files.popitem(last=False)
+                os.close(oldest)
+        _open_files.move_to_end(key)
+        return os.pread(_open_files[key], _HEAD, 0)
 
 
 def _peek(path: Path) -> set[str]:

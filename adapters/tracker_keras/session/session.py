@@ -225,8 +225,10 @@ class Session:
     def _make_room(self, epoch: int) -> None:
         """Let a second `fit` of one run supersede the epochs it repeats, rather than add to them."""
         trained = self.run.trained
-        if trained.last_epoch is not None and epoch <= trained.last_epoch:
+        repeats = trained.last_epoch is not None and epoch <= trained.last_epoch
+        if repeats or trained.in_epoch:
             self.run.rewind(epoch)
+        if repeats:
             trained.last_epoch = epoch - 1
 
     def _restore_rate(self) -> None:
@@ -378,6 +380,7 @@ class Session:
 
     def _close(self) -> None:
         self._ended = True
+        self.run.trained.in_epoch = self.epochs.current not in (None, self.epochs.written)
         self._finalizer.detach()
         self.epochs.close()
         if self._initial_epochs:
