@@ -27,6 +27,7 @@ def runs(folder: Path) -> None:
                 run.log_epoch(epoch, {"val_loss": loss}, seconds=2.0)
             if name == "a":
                 stopping.decide("stopped", epoch=2, reason="r")
+                stopping.decide("restored", epoch=2, reason="r", best_epoch=1)
                 (folder / "a.pt").write_bytes(b"1")
                 run.log_checkpoint("a.pt", epoch=1, monitor="val_loss", value=0.2)
 
@@ -37,7 +38,9 @@ def test_lines_have_decisions_and_checkpoints_where_they_happened(cli: Any) -> N
         found = lines(reader, ids, "val_loss")
         a, b = found.lines
         assert (found.over, a.run, a.x, a.y) == ("epoch", "a", [0, 1, 2], [0.4, 0.2, 0.3])
-        assert {(mark.what, mark.x) for mark in a.marks} == {("stopped", 2), ("saved", 1)}
+        assert {(mark.what, mark.x) for mark in a.marks} == {
+            ("stopped", 2), ("restored", 1), ("saved", 1),
+        }  # fmt: skip
         assert b.marks == []
         assert math.isnan(b.y[1])
         steps = lines(reader, ids, "batch_loss")

@@ -11,7 +11,11 @@ from tracker.queries.lines import Line, Lines
 
 _MARKS = {"saved": ".", "reduced": "v", "restored": "P", "stopped": "X"}
 """How what happened is drawn."""
-_NAMED_MARKS = {"saved": "checkpoint", "reduced": "learning rate reduced"}
+_NAMED_MARKS = {
+    "saved": "checkpoint",
+    "reduced": "learning rate reduced",
+    "restored": "weights restored from here",
+}
 LABELS = {"epoch": "epoch", "step": "step", "time": "seconds since the start of the run"}
 
 
@@ -28,6 +32,7 @@ def save_picture(
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ModuleNotFoundError as error:
         raise TrackerError(
             "Drawing a picture needs matplotlib: pip install 'local-tracker[plot]'."
@@ -45,6 +50,8 @@ def save_picture(
         axes.set(xlabel=LABELS[chart.over], ylabel=chart.metric)
         if logarithmic:
             axes.set_yscale("log")
+        if chart.over != "time":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import and_, case, select
 
 from tracker.errors import BadValue, UnknownMetric
 from tracker.models import CHECKPOINT, DECISION, EPOCH, METRIC, RUN
@@ -109,7 +109,8 @@ def _of_epochs(reader: Reader, ids: Sequence[str], metric: str, over: Axis) -> d
             drawn[row.run_id].x.append(x)
             drawn[row.run_id].y.append(y)
             places[row.run_id][row.epoch] = x
-    _mark(reader, drawn, lambda run, row: places[run].get(row.epoch))
+    # Restored weights are those of the best epoch: that is where the line has them.
+    _mark(reader, drawn, lambda run, row: places[run].get(row.held_epoch))
     return drawn
 
 
@@ -139,8 +140,10 @@ def _mark(
     reader: Reader, drawn: Mapping[str, Line], place: Callable[[str, Any], float | None]
 ) -> None:
     """Add verdicts and saved files to the lines."""
+    is_restored = and_(DECISION.c.verdict == "restored", DECISION.c.best_epoch.is_not(None))
+    held = case((is_restored, DECISION.c.best_epoch), else_=DECISION.c.epoch)
     verdicts = (
-        select(DECISION.c.run_id, DECISION.c.epoch, DECISION.c.step, DECISION.c.verdict)
+        select(DECISION.c.run_id, DECISION.c.step, DECISION.c.verdict, held.label("held_epoch"))
         .where(DECISION.c.verdict.in_(SHOWN_VERDICTS), DECISION.c.superseded.is_(False))
         .order_by(DECISION.c.attempt, DECISION.c.number)
     )
@@ -148,7 +151,9 @@ def _mark(
         if (x := place(row.run_id, row)) is not None:
             drawn[row.run_id].marks.append(Mark(str(row.verdict), x))
     columns = CHECKPOINT.c
-    saved = select(columns.run_id, columns.epoch, columns.step).where(columns.pending.is_(False))
+    saved = select(columns.run_id, columns.epoch.label("held_epoch"), columns.step).where(
+        columns.pending.is_(False)
+    )
     for row in in_chunks(reader.connection, saved, columns.run_id, list(drawn)):
         if (x := place(row.run_id, row)) is not None:
             drawn[row.run_id].marks.append(Mark("saved", x))
