@@ -124,9 +124,8 @@ def program(context: click.Context) -> None:
     The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """
     if context.invoked_subcommand is None:
-        from tracker.cli.home import print_home
-
-        print_home()
+        # By name, as the groups are: what it prints is made of their modules, which import this one.
+        import_module("tracker.cli.home").print_home()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
