@@ -205,3 +205,11 @@ def test_an_unknown_name_of_any_length_makes_a_short_message() -> None:
         with pytest.raises(UnknownMetric, match="z…") as raised:
             ask("z" * 5000)
         assert len(str(raised.value)) < 300
+
+
+def test_a_flag_that_some_runs_lack_can_be_negated() -> None:
+    for name, params in (("a", {"augment": True}), ("b", {"augment": False}), ("c", {})):
+        record(name, [0.1], params=params)
+    augment = tracker.runs(order_by="name").set_index("name")["params.augment"]
+    assert augment.dtype == "boolean"
+    assert list(augment.index[(~augment).fillna(False)]) == ["b"]

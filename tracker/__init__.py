@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tracker.errors import UnknownRun as UnknownRun
     from tracker.errors import UsageError as UsageError
     from tracker.errors import WhereError as WhereError
+    from tracker.exports.arrow import arrow as arrow
     from tracker.files import SavedFile as SavedFile
     from tracker.files import save_file as save_file
     from tracker.frames import checkpoints as checkpoints
@@ -96,6 +97,7 @@ _HOME_OF = {
     "UsageError": "tracker.errors",
     "WhereError": "tracker.errors",
     "active_run": "tracker.recording.join",
+    "arrow": "tracker.exports.arrow",
     "checkpoints": "tracker.frames",
     "claim_run": "tracker.recording.join",
     "compare": "tracker.frames",

@@ -224,6 +224,14 @@ def _text(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(values)
 
 
+def _any(values: list[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    # Flags that some runs lack: as objects, ~ and & of them would be wrong.
+    is_flag = {type(value) for value in values} == {bool, type(None)}
+    return pd.Series(values, dtype="boolean" if is_flag else "object")
+
+
 def _typed(dtype: str) -> Callable[[list[Any]], pd.Series[Any]]:
     def typed(values: list[Any]) -> pd.Series[Any]:
         import pandas as pd
@@ -250,5 +258,5 @@ _SERIES_OF: dict[str, Callable[[list[Any]], Any]] = {
     "number": _typed("float64"),
     "time": _times,
     "flag": _typed("bool"),
-    "any": _typed("object"),
+    "any": _any,
 }

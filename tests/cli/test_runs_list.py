@@ -130,6 +130,13 @@ def test_at_80_columns_name_status_age_and_the_best_stay(terminal: Callable[...,
     )
 
 
+def test_a_column_that_runs_are_sorted_by_is_never_left_out(terminal: Callable[..., str]) -> None:
+    record("a-run-with-a-long-name", [0.123456, 0.2])
+    record("another-run-with-a-long-name", [0.123456, 0.2])
+    said = terminal(80, "runs", "list", "--sort", "-seconds", NO_COLOR="1")
+    assert "seconds" in said.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (100_000, "27 h"), (200_000, "2 d")],

@@ -7,7 +7,7 @@ import click
 from tracker import queries
 from tracker.cli.format import age, at_epoch, visible
 from tracker.cli.render import print_table
-from tracker.cli.runs_list import overview_table
+from tracker.cli.runs import overview_table
 from tracker.errors import counted
 from tracker.queries.totals import run_counts
 from tracker.storage.database import Reader, locate, reading

@@ -28,6 +28,10 @@ _GROUPS = {
         "List what callbacks decided, and why; replay them.",
     ),
     "ui": ("tracker.cli.ui:ui", "Show runs on a page in the browser, live."),
+    "plot": (
+        "tracker.cli.plot:plot",
+        "Draw metrics of runs: on the terminal, or into a picture with -o.",
+    ),
     "export": ("tracker.cli.export:export", "Export what was recorded as CSV, JSON or Parquet."),
     "db": ("tracker.cli.db:db", "Inspect, upgrade, back up and repair the database."),
     "completion": (
@@ -120,9 +124,8 @@ def program(context: click.Context) -> None:
     The database is --database, else TRACKER_DATABASE_URL, else .tracker/ here or in the nearest parent folder.
     """
     if context.invoked_subcommand is None:
-        from tracker.cli.home import print_home
-
-        print_home()
+        # By name, as the groups are: what it prints is made of their modules, which import this one.
+        import_module("tracker.cli.home").print_home()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

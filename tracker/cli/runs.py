@@ -1,21 +1,44 @@
-"""``tracker runs``: list, show, compare, watch. The commands that change runs are in `tracker.cli.runs_edit`."""
+"""``tracker runs``, and ``tracker runs list``; each of its other commands has a module of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import click
 
-from tracker.cli.options import (
-    database_option,
-    run_argument,
-)
+from tracker import queries
+from tracker.cli.format import at_epoch, visible
+from tracker.cli.options import children_option, listing_options, runs_argument
 from tracker.cli.program import Group
+from tracker.cli.render import on_terminal, print_data, print_listing, print_table
 from tracker.cli.runs_best import best
 from tracker.cli.runs_compare import compare
 from tracker.cli.runs_edit import delete, note, reap, rename, tag
-from tracker.cli.runs_list import list_
+from tracker.cli.runs_show import show
 from tracker.cli.runs_watch import watch
-from tracker.queries.resolve import named_or_newest
-from tracker.storage.database import reading
+from tracker.cli.table import Table
+from tracker.errors import BadValue, counted
+from tracker.filters.names import misspelt
+from tracker.filters.parser import parse_order
+from tracker.queries import Column, Listing
+from tracker.queries.resolve import as_tree, family
+from tracker.queries.run_fields import RunField, grouped, run_fields, varying
+from tracker.queries.runs import run_ids
+from tracker.storage.database import Reader, reading
+
+ROWS_ON_SCREEN = 50
+"""Rows that a terminal gets without ``-n``."""
+
+_MOST_VARYING = 6
+"""Params and tags that are shown without ``--wide``."""
+
+_OVERVIEW = (
+    "name", "id", "experiment", "status", "epochs", "monitor", "best", "restored_epoch", "last", "age",
+    "started", "seconds",
+)  # fmt: skip
+_SPARE = ("seconds", "experiment", "started", "id", "restored_epoch", "last", "epochs")
+_RUNNING = "status = 'running'"
 
 
 @click.group(cls=Group)
@@ -28,37 +51,249 @@ def runs() -> None:
     """
 
 
-@runs.command("show")
-@run_argument(required=False)
+@click.command("list")
+@runs_argument()
+@children_option
 @click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
-    help="table is for people; json is one object with everything, and exact values.",
+    "--columns", metavar="FIELD[,FIELD…]",
+    help="These columns: a column, a metric at its best, last(METRIC), a param, a tag …",
 )  # fmt: skip
 @click.option(
-    "--all", "everything", is_flag=True,
-    help="Also attempts, overwritten and pruned checkpoints, and all that was captured of machine and packages.",
+    "--group-by", metavar="FIELD[,FIELD…]",
+    help="One row per group, such as experiment or lr: how many runs, the best of the monitored metric, its "
+    "mean and standard deviation over the runs.",
 )  # fmt: skip
-@database_option
-def show_(name: str | None, form: str, everything: bool, database: str | None) -> None:
-    """Show one run: why it ended, which weights it holds, params, metrics, files.
+@click.option("--running", is_flag=True, help="Only runs that are being recorded now.")
+@click.option(
+    "--wide", is_flag=True,
+    help="All params and tags that differ, and no column left out; lines may be longer than the terminal.",
+)  # fmt: skip
+@listing_options
+def list_(
+    names: tuple[str, ...],
+    children: bool,
+    columns: str | None,
+    group_by: str | None,
+    running: bool,
+    wide: bool,
+    where: str | None,
+    sort: str | None,
+    limit: int | None,
+    form: str,
+    database: str | None,
+) -> None:
+    """List runs, newest first, with the best, restored and last epoch of the monitored metric.
 
-    Without RUN, the newest run is shown.
+    Without RUN, all runs are listed. Params and tags that differ among them have columns, and so has what
+    they are sorted by. csv and json also have every tag, every param and every metric at its best.
 
     \b
     Example:
-      tracker runs show digits-3
-      tracker runs show digits-3 --all
+      tracker runs list --where "val_loss < 0.3 and lr >= 1e-3" --sort val_loss -n 10
+      tracker runs list --columns "name,lr,val_loss,last(val_loss)"
+      tracker runs list --group-by experiment,lr
+      tracker runs list sweep-1 --children
     """
-    from tracker.cli.details import print_details, print_json
-    from tracker.queries.details import details
-
+    if columns is not None and group_by is not None:
+        raise BadValue("Give --columns or --group-by, not both.")
+    whole = form != "table" or group_by is not None or bool(names) or not on_terminal()
+    shortened = limit is None and not whole
+    most = ROWS_ON_SCREEN if shortened else limit or None
     with reading(database) as reader:
-        run = details(reader, named_or_newest(reader, name))
-    if form == "json":
-        print_json(run)
+        ids = queries.find_runs(reader, names) if names else None
+        if children and ids:
+            ids = family(reader, ids)
+        if running:
+            ids = run_ids(reader, _RUNNING, ids)
+        if group_by is not None:
+            found = queries.overview(reader, where, sort, None, ids)
+            groups = grouped(reader, found, group_by)
+            _print_groups(Listing(groups.columns, groups.rows[:most]), form)
+            return
+        if form != "table":
+            _print_data(reader, columns, queries.runs(reader, where, sort, most, ids), form)
+            return
+        listing = queries.overview(reader, where, sort, most, ids, with_total=shortened)
+        if not listing.rows:
+            _explain_no_rows(reader, where, running=running)
+        elif columns is not None:
+            fields = run_fields(reader, listing, _with_age(columns))
+            print_table(Table(_chosen(_tree(listing, children), fields)), wide=wide)
+        else:
+            _print_overview(reader, _tree(listing, children), sort, wide=wide)
+        if listing.total is not None and listing.total > len(listing.rows):
+            shown = len(listing.rows)
+            click.echo(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
+        _count_pending_records(reader)
+
+
+def _tree(listing: Listing, children: bool) -> Listing:
+    return as_tree(listing) if children else listing
+
+
+def _print_overview(reader: Reader, listing: Listing, sort: str | None, *, wide: bool) -> None:
+    ids = listing.cells("id")
+    fields: list[RunField] = []
+    more = 0
+    if len(ids) > 1:
+        fields, more = varying(reader, ids, None if wide else _MOST_VARYING)
+    wanted = [] if sort is None else _not_shown(listing, sort)
+    sorted_by = run_fields(reader, listing, wanted) if wanted else []
+    keys = [] if sort is None else [key.text for key in parse_order(sort)]
+    print_table(overview_table(listing, sorted_by, fields, kept=keys), wide=wide)
+    if more:
+        click.echo(
+            f"{counted(more, 'more param or tag', 'more params and tags')} differ; --wide shows all.",
+            err=True,
+        )
+
+
+def _not_shown(listing: Listing, sort: str) -> list[str]:
+    """Return the sort keys, without directions, that have no column yet."""
+    monitors = {*listing.cells("monitor")} - {None}
+    shown = {*_OVERVIEW, *(monitors if len(monitors) == 1 else ())}
+    return [key.text for key in parse_order(sort) if key.text not in shown]
+
+
+def overview_table(
+    listing: Listing,
+    sorted_by: Sequence[RunField] = (),
+    differing: Sequence[RunField] = (),
+    *,
+    kept: Collection[str] = (),
+) -> Table:
+    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
+    rows = list(listing.dicts())
+    monitors = {row["monitor"] for row in rows} - {None}
+    # A person compares ages; a program that reads a pipe wants the time.
+    unwanted = {"started" if on_terminal() else "age"}
+    if len(monitors) <= 1:
+        unwanted.add("monitor")
+    names = [name for name in _OVERVIEW if name not in unwanted]
+    kinds = {column.name: column.kind for column in listing.columns} | {"age": "time"}
+    added = list(sorted_by)
+    added += [one for one in differing if one.name not in {field.name for field in added}]
+    place = names.index("last") + 1
+    columns = [Column(name, kinds[name]) for name in names]
+    shown = Listing(
+        (*columns[:place], *(field.column for field in added), *columns[place:]),
+        [
+            [
+                *(_overview_cell(row, name) for name in names[:place]),
+                *(field.values.get(row["id"]) for field in added),
+                *(_overview_cell(row, name) for name in names[place:]),
+            ]
+            for row in rows
+        ],
+    )
+    headings = {"restored_epoch": "restored"}
+    headings |= {field.title: visible(field.name) for field in differing}
+    if len(monitors) == 1:
+        headings["best"] = f"best {visible(monitors.pop())}"
+    spare = (*_SPARE, *(field.title for field in reversed(differing)))
+    return Table(
+        shown,
+        headings=headings,
+        keep=("restored_epoch", *kept),
+        spare=[name for name in spare if name not in kept],
+    )
+
+
+def _overview_cell(row: dict[str, Any], name: str) -> Any:
+    if name == "age":
+        return row["started"]
+    if name not in {"best", "last"}:
+        return row[name]
+    return at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
+
+
+def _chosen(listing: Listing, fields: Sequence[RunField]) -> Listing:
+    """Return the columns that were asked for; the name as a tree shows it."""
+    rows = [
+        [row["name"] if field.title == "name" else field.values.get(row["id"]) for field in fields]
+        for row in listing.dicts()
+    ]
+    titles = ("age" if field.title == _AGE else field.title for field in fields)
+    kinds = (field.kind for field in fields)
+    return Listing(tuple(map(Column, titles, kinds)), rows)
+
+
+_AGE = "run.started"
+"""What the column ``age`` is made of."""
+
+
+def _with_age(columns: str) -> list[str]:
+    return [_AGE if key.text == "age" else key.text for key in parse_order(columns)]
+
+
+def _print_data(reader: Reader, columns: str | None, listing: Listing, form: str) -> None:
+    if columns is not None:
+        keys = ["started" if key.text == "age" else key.text for key in parse_order(columns)]
+        listing = _chosen(listing, run_fields(reader, listing, keys))
+    print_data(listing, form)
+
+
+def _print_groups(groups: Listing, form: str) -> None:
+    """Print groups; for people with mean and standard deviation in one cell."""
+    if form != "table":
+        print_data(groups, form)
+        return
+    kinds = {column.name: column for column in groups.columns}
+    names = [name for name in groups.names if name not in {"std", "started"}]
+    columns = (
+        *(Column(name, "text") if name == "mean" else kinds[name] for name in names),
+        Column("age", "time"),
+    )
+    rows = [
+        {**row, "mean": _mean(row["mean"], row["std"]), "age": row["started"]}
+        for row in groups.dicts()
+    ]
+    shown = Listing.from_dicts(columns, rows)
+    print_listing(shown, form, "runs", spare=("age", "best_run"), headings={"mean": "mean ± std"})
+
+
+def _mean(mean: float | None, std: float | None) -> str | None:
+    if mean is None:
+        return None
+    return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.2g}"
+
+
+def _explain_no_rows(reader: Reader, where: str | None, *, running: bool) -> None:
+    if running and not reader.empty:
+        click.echo(
+            f"No run{' that matches' * (where is not None)} is being recorded now.", err=True
+        )
+    elif where is not None and not reader.empty:
+        click.echo(f"No run in {reader.location} matches the filter.", err=True)
+        for sentence in misspelt(reader, where):
+            click.echo(visible(sentence), err=True)
     else:
-        print_details(run, everything=everything)
+        click.echo(
+            f"No runs in {reader.location} yet. Record one with tracker.start_run(), or choose "
+            f"another database with --database.",
+            err=True,
+        )
 
 
-for _command in (list_, compare, watch, best, tag, note, rename, delete, reap):
+def _count_pending_records(reader: Reader) -> None:
+    from tracker.queries.pending import pending_records
+
+    pending = pending_records(reader)
+    if lost := [file for file in pending if file.run is None]:
+        records = counted(sum(file.records for file in lost), "pending record")
+        names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
+        click.echo(
+            f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
+            f"tracker db doctor --fix restores what it can, and sets the rest aside.",
+            err=True,
+        )
+    if records_here := sum(file.records for file in pending if file.run is not None):
+        click.echo(
+            f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
+            f"tracker db doctor --fix imports what dead processes left behind.",
+            err=True,
+        )
+
+
+for _command in (list_, show, compare, watch, best, tag, note, rename, delete, reap):
     runs.add_command(_command)

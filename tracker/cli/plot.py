@@ -1,0 +1,163 @@
+"""``tracker plot``."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tracker import queries
+from tracker.cli.format import visible
+from tracker.cli.options import database_option, runs_argument
+from tracker.cli.render import on_terminal
+from tracker.errors import BadValue, TrackerError
+from tracker.exports.picture import LABELS, save_picture
+from tracker.queries.lines import Axis, Line, Lines, lines
+from tracker.storage.database import Reader, reading
+
+_MOST_POINTS = 4000
+"""More points of a line than a picture can show are thinned; the lowest and the highest stay."""
+_MOST_TICKS = 6
+_MARKERS = ("dot", "x", "+", "o", "*", "#")
+"""What lines are drawn with where there are no colours."""
+
+
+@click.command()
+@runs_argument(required=True)
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME",
+    help="This metric; can be repeated, for a chart each. By default the monitored one.",
+)  # fmt: skip
+@click.option(
+    "--x", "over", type=click.Choice(["epoch", "step", "time"]),
+    help="What the horizontal axis is; by default epoch, or step for a metric that was logged by steps.",
+)  # fmt: skip
+@click.option(
+    "--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="WEIGHT",
+    help="An exponential moving average as in TensorBoard: 0 is none, 0.9 is a lot.",
+)  # fmt: skip
+@click.option("--log", "logarithmic", is_flag=True, help="A logarithmic vertical axis.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    help="A picture, such as curves.png or curves.svg, with checkpoints and decisions marked.",
+)  # fmt: skip
+@database_option
+def plot(
+    names: tuple[str, ...],
+    metrics: tuple[str, ...],
+    over: Axis | None,
+    smooth: float,
+    logarithmic: bool,
+    output: Path | None,
+    database: str | None,
+) -> None:
+    """Draw metrics of runs: on the terminal, or into a picture with -o.
+
+    Needs the extra plot: pip install 'local-tracker[plot]'.
+
+    \b
+    Example:
+      tracker plot digits-1 digits-3 --metric val_loss --metric loss
+      tracker plot digits-3 --metric batch_loss --smooth 0.9 --log -o curves.png
+    """
+    with reading(database) as reader:
+        ids = queries.find_runs(reader, names)
+        wanted = metrics or (_monitored(reader, ids),)
+        charts = [lines(reader, ids, metric, over) for metric in wanted]
+    ready = [
+        replace(chart, lines=[_ready(line, smooth, logarithmic) for line in chart.lines])
+        for chart in charts
+    ]
+    if output is not None:
+        save_picture(ready, output, logarithmic=logarithmic)
+        click.echo(f"Written: {visible(str(output))}", err=True)
+        return
+    for chart in ready:
+        click.echo(_drawn(chart, logarithmic))
+
+
+def _monitored(reader: Reader, ids: Sequence[str]) -> str:
+    """Return the metric that most of the runs are judged by."""
+    monitors = queries.overview(reader, ids=ids).cells("monitor")
+    counts = Counter(name for name in monitors if name is not None)
+    if not counts:
+        raise BadValue("These runs have no metric to draw yet.")
+    return str(counts.most_common(1)[0][0])
+
+
+def _ready(line: Line, smooth: float, logarithmic: bool) -> Line:
+    """Return a line smoothed and thinned; without what a logarithmic axis cannot show."""
+    from tracker.series.downsample import thin
+
+    x, y = line.x, smoothed(line.y, smooth) if smooth else line.y
+    if logarithmic:
+        kept = [place for place, value in enumerate(y) if not value <= 0]
+        x, y = [x[place] for place in kept], [y[place] for place in kept]
+    if len(y) > _MOST_POINTS:
+        import numpy as np
+
+        places = thin(np.asarray(y), _MOST_POINTS).tolist()
+        x, y = [x[place] for place in places], [y[place] for place in places]
+    return replace(line, x=x, y=y)
+
+
+def smoothed(values: Sequence[float], weight: float) -> list[float]:
+    """Return the exponential moving average, corrected for its start as in TensorBoard; NaN and infinities stay."""
+    average, share = 0.0, 0.0
+    found = []
+    for value in values:
+        if not math.isfinite(value):
+            found.append(value)
+            continue
+        average = weight * average + (1 - weight) * value
+        share = weight * share + (1 - weight)
+        found.append(average / share)
+    return found
+
+
+def _drawn(chart: Lines, logarithmic: bool) -> str:
+    """Return a chart as text: as wide as the terminal, with colours only there."""
+    try:
+        import plotext
+    except ModuleNotFoundError as error:
+        raise TrackerError(
+            "Drawing on the terminal needs plotext: pip install 'local-tracker[plot]'. "
+            "tracker runs compare shows numbers without it."
+        ) from error
+    size = shutil.get_terminal_size()
+    is_coloured = on_terminal() and not os.environ.get("NO_COLOR")
+    plotext.clear_figure()
+    plotext.theme("default" if is_coloured else "clear")
+    plotext.plot_size(size.columns, max(12, min(24, size.lines - 3)))
+    for place, line in enumerate(chart.lines):
+        x, y = _finite(line)
+        single = is_coloured or len(chart.lines) == 1
+        marker = "braille" if single else _MARKERS[place % len(_MARKERS)]
+        plotext.plot(x, y, marker=marker, label=visible(line.run))
+    if logarithmic:
+        plotext.yscale("log")
+    if chart.over != "time":
+        plotext.xticks(_whole_ticks([x for line in chart.lines for x in line.x]))
+    plotext.title(visible(chart.metric))
+    plotext.xlabel(LABELS[chart.over])
+    text: Any = plotext.build()
+    return str(text if is_coloured else plotext.uncolorize(text)).rstrip()
+
+
+def _whole_ticks(places: Sequence[float]) -> list[int]:
+    """Return a few whole numbers between the first and the last place: there is no epoch 4.8."""
+    low, high = int(min(places, default=0)), int(max(places, default=0))
+    step = max(1, -(-(high - low) // _MOST_TICKS))
+    return list(range(low, high + 1, step))
+
+
+def _finite(line: Line) -> tuple[list[float], list[float]]:
+    pairs = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    return [x for x, _ in pairs], [y for _, y in pairs]
