@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -84,27 +84,44 @@ class Misused(Failed):
 
 
 class LazyGroup(Group):
-    """A group that imports a subcommand when it is used."""
+    """A group that imports a subcommand when it is used.
+
+    Args:
+        places: where each one is, as ``module:attribute``, in the order in which they are explained.
+        summaries: of those that are explained without being imported.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        places: Mapping[str, str],
+        summaries: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._places, self._summaries = places, summaries or {}
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names, in the order in which they are explained."""
-        return list(_GROUPS)
+        return list(self._places)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import one command."""
-        if name not in _GROUPS:
+        if name not in self._places:
             return None
-        module, _, attribute = _GROUPS[name][0].partition(":")
+        module, _, attribute = self._places[name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def summaries(self, context: click.Context) -> list[tuple[str, str]]:
-        """Return each command and its summary, without importing it."""
-        return [(name, summary) for name, (_, summary) in _GROUPS.items()]
+        """Return each command and its summary."""
+        return list(self._summaries.items()) or super().summaries(context)
 
 
 @click.group(
     cls=LazyGroup,
+    places={name: place for name, (place, _) in _GROUPS.items()},
+    summaries={name: summary for name, (_, summary) in _GROUPS.items()},
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -10,13 +10,8 @@ import click
 from tracker import queries
 from tracker.cli.format import at_epoch, visible
 from tracker.cli.options import children_option, listing_options, runs_argument
-from tracker.cli.program import Group
+from tracker.cli.program import LazyGroup
 from tracker.cli.render import on_terminal, print_data, print_listing, print_table
-from tracker.cli.runs_best import best
-from tracker.cli.runs_compare import compare
-from tracker.cli.runs_edit import delete, note, reap, rename, tag
-from tracker.cli.runs_show import show
-from tracker.cli.runs_watch import watch
 from tracker.cli.table import Table
 from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
@@ -41,7 +36,20 @@ _SPARE = ("seconds", "experiment", "started", "id", "restored_epoch", "last", "e
 _RUNNING = "status = 'running'"
 
 
-@click.group(cls=Group)
+_PLACES = {
+    "list": "tracker.cli.runs:list_",
+    "show": "tracker.cli.runs_show:show",
+    "compare": "tracker.cli.runs_compare:compare",
+    "watch": "tracker.cli.runs_watch:watch",
+    "best": "tracker.cli.runs_best:best",
+    **{
+        name: f"tracker.cli.runs_edit:{name}"
+        for name in ("tag", "note", "rename", "delete", "reap")
+    },
+}
+
+
+@click.group(cls=LazyGroup, places=_PLACES)
 def runs() -> None:
     """List, show, compare and edit runs.
 
@@ -293,7 +301,3 @@ def _count_pending_records(reader: Reader) -> None:
             f"tracker db doctor --fix imports what dead processes left behind.",
             err=True,
         )
-
-
-for _command in (list_, show, compare, watch, best, tag, note, rename, delete, reap):
-    runs.add_command(_command)

@@ -94,11 +94,12 @@ def _labels(
     reader: Reader, ids: Sequence[str], table: Table, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return params, facts or tags: name → run → value."""
-    statement = select(table).where(table.c.name.in_(names))
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    held = (table.c.value,) if table is TAG else (table.c.kind, table.c.text)
+    statement = select(table.c.run_id, table.c.name, *held).where(table.c.name.in_(names))
     for row in in_chunks(reader.connection, statement, table.c.run_id, ids):
         value = row.value if table is TAG else param_decode(row.kind, row.text)
-        found.setdefault(row.name, {})[row.run_id] = value
+        found[row.name][row.run_id] = value
     return found
 
 
@@ -116,9 +117,14 @@ def varying(reader: Reader, ids: Sequence[str], most: int | None) -> tuple[list[
     ]
     nested = {name for _, _, name in names}
     leaves = [one for one in names if not any(other.startswith(f"{one[2]}.") for other in nested)]
+    shown = leaves[:most]
+    labels = {
+        table: _labels(reader, ids, table, [name for _, at, name in shown if at is table])
+        for table in {table for _, table, _ in shown}
+    }
     found = []
-    for scope, table, name in leaves[:most]:
-        values = _labels(reader, ids, table, [name]).get(name, {})
+    for scope, table, name in shown:
+        values = labels[table][name]
         kind: Kind = "text" if table is TAG else common_kind([*values.values()])
         found.append(RunField(f"{scope}.{name}", name, kind, values))
     return found, len(leaves) - len(found)
