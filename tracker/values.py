@@ -93,7 +93,7 @@ def whole(
     """
     lowest = -MOST_WHOLE if least is None else least
     try:
-        integer = None if _is_flag(value) else int(value.__index__())
+        integer = None if is_flag(value) else int(value.__index__())
     except Exception:  # whatever the value's own methods raise
         integer = None
     if integer is None or not lowest <= integer <= most:
@@ -105,7 +105,7 @@ def whole(
     return integer
 
 
-def _is_flag(value: Any) -> bool:
+def is_flag(value: Any) -> bool:
     """Say whether a value is a bool, NumPy's included, which NumPy 1 takes for an integer."""
     numpy = sys.modules.get("numpy")
     return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_))

@@ -28,7 +28,7 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.series.batch import LAST_STEP, Batch, Calls, pack
 from tracker.series.deferred import check, snapshot
-from tracker.values import brief, no_mapping
+from tracker.values import brief, is_flag, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
@@ -227,7 +227,7 @@ def _next_step(last: int, step: int | None) -> int:
 
 
 def _whole(step: Any) -> int:
-    if isinstance(step, bool):
+    if is_flag(step):
         raise BadValue(f"step is {step}: it must be an integer.")
     try:
         whole = int(step.__index__())
