@@ -111,7 +111,7 @@ def train(folder: str, seed: int, kill: Kill) -> None:
     ]
     # Wherever a new process begins to draw: what a backup brings back must not depend on it. After a kill between
     # the end of the run and that of its process a backup may be left; what follows is another run, from the start.
-    resumes = Path("backup/latest.pt").exists() and tracker.runs(where="status = finished").empty
+    resumes = Path("backup/latest.pt").exists() and tracker.runs(where="status = 'finished'").empty
     if resumes:
         for seeded in (torch.manual_seed, random.seed, numpy.random.seed):
             seeded(seed + 1)
