@@ -45,7 +45,7 @@ def stop_on_rank_1(folder: str, rank: str, port: str, epochs: int, die: int) -> 
                 training.stop_training = True
     Path(f"rank{rank}.json").write_text(json.dumps({"epochs": training.history.epoch}))
     Path(f"rank{rank}.txt").touch()
-    dist.destroy_process_group()
+    leave()
 
 
 def spawned(folder: str, rank: str, port: str, group: str, die: int) -> None:
@@ -73,7 +73,13 @@ def spawned(folder: str, rank: str, port: str, group: str, die: int) -> None:
     Path(f"rank{rank}.json").write_text(json.dumps({"recording": training.run.recording}))
     Path(f"rank{rank}.txt").touch()
     if group != "never":
-        dist.destroy_process_group()
+        leave()
+
+
+def leave() -> None:
+    """Leave the group together: rank 0 has the store that the other one still talks to."""
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def train(epochs: int, die: int) -> None:
@@ -121,4 +127,4 @@ def train(epochs: int, die: int) -> None:
             }
         )
     )
-    dist.destroy_process_group()
+    leave()
