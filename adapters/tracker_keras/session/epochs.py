@@ -55,7 +55,6 @@ class Epochs:
         if self._batches is not None:
             self._planned = self._batches.done or self._planned
             self._batches.done = 0
-            self._batches.before_last = self._before_last()
         if self._probe is not None:
             self._probe.remove()
             self._probe = None
@@ -71,16 +70,10 @@ class Epochs:
     def watch(self, callback: keras.callbacks.Callback) -> None:
         """Have the learning rate read at the first batch, through a callback that is free for it."""
         if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
-            self._probe = Probe(callback, self.first_batch)
+            self._probe = Probe(callback, self.batch_begins)
         if self._batches is None and "on_train_batch_end" not in callback.__dict__:
             self._planned = (callback.params or {}).get("steps")
-            self._batches = BatchCount(callback, self._watch_last)
-            self._batches.before_last = self._before_last()
-
-    def _watch_last(self, callback: keras.callbacks.Callback) -> None:
-        """Have the rate read at the epoch's last batch as well."""
-        if self._probe is None and "on_train_batch_begin" not in callback.__dict__:
-            self._probe = Probe(callback, self.last_batch)
+            self._batches = BatchCount(callback)
 
     def count_from(self, steps: int) -> None:
         """Continue counting where the run came to before this training."""
@@ -90,17 +83,21 @@ class Epochs:
         """Return the run's count of steps after a batch of this epoch; None: after the last epoch."""
         return self.steps if batch is None else self.steps_before + batch + 1
 
-    def first_batch(self) -> None:
-        """Every ``on_epoch_begin`` has run: this is the rate that the epoch is trained with."""
-        self._probe = None
-        self._rate = learning_rate(self.model)
-        if self._before_last() < 0:
-            self._last_rate = self._rate
+    def batch_begins(self, batch: int) -> bool:
+        """Read the rate where this batch is the epoch's first or last; return whether there is more to read.
 
-    def last_batch(self) -> None:
-        """The epoch's last batch begins."""
-        self._probe = None
-        self._last_rate = learning_rate(self.model)
+        Every ``on_epoch_begin`` has run before the first: its rate is the one that the epoch is trained with.
+        """
+        rate = None
+        if self._rate is None:
+            rate = self._rate = learning_rate(self.model)
+        before_last = self._before_last()
+        if batch > before_last:
+            self._last_rate = learning_rate(self.model) if rate is None else rate
+        if batch > before_last or math.isinf(before_last):
+            self._probe = None
+            return False
+        return True
 
     def _rates(self) -> dict[str, tuple[float, float]] | None:
         """Return the rates of the first and the last batch, as `tracker.Run.log_epoch` takes them."""
@@ -221,21 +218,24 @@ class Hook:
 
 
 class Probe(Hook):
-    """Reads the learning rate at the batch that comes next, and takes itself away."""
+    """Reads the learning rate at the batches that begin, and takes itself away once nothing is left to read.
+
+    Keras waits for the hook of a batch that begins, other than for that of a batch that ends.
+    """
 
     name = "on_train_batch_begin"
 
-    def __init__(self, callback: keras.callbacks.Callback, read: Callable[[], None]) -> None:
+    def __init__(self, callback: keras.callbacks.Callback, read: Callable[[int], bool]) -> None:
         super().__init__(callback)
         self.read = weakref.WeakMethod(read)
 
     def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Read the learning rate, and hand the batch on to the class's own hook."""
-        callback, read = self.remove(), self.read()
-        if read is not None:
-            read()
+        """Have the rate read, and hand the batch on to the class's own hook."""
+        callback, read = self.callback(), self.read()
+        if read is None or not read(batch):
+            self.remove()
         if callback is not None:
-            callback.on_train_batch_begin(batch, logs=logs)
+            type(callback).on_train_batch_begin(callback, batch, logs)
 
 
 class BatchCount(Hook):
@@ -243,20 +243,13 @@ class BatchCount(Hook):
 
     Attributes:
         done: how many batches of the epoch are done.
-        before_last: the batch after which the epoch's last execution comes.
     """
 
     name = "on_train_batch_end"
 
-    def __init__(
-        self,
-        callback: keras.callbacks.Callback,
-        watch_last: Callable[[keras.callbacks.Callback], None],
-    ) -> None:
+    def __init__(self, callback: keras.callbacks.Callback) -> None:
         super().__init__(callback)
-        self.watch_last = weakref.WeakMethod(watch_last)
         self.done = 0
-        self.before_last = math.inf
 
     def __call__(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count the batch, and hand it on to the class's own hook."""
@@ -265,8 +258,4 @@ class BatchCount(Hook):
         callback = self.callback()
         if callback is None:
             return
-        if batch >= self.before_last:
-            self.before_last = math.inf
-            if watch := self.watch_last():
-                watch(callback)
         type(callback).on_train_batch_end(callback, batch, logs)
