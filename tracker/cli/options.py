@@ -94,18 +94,21 @@ def _database(command: Command, check: Callable[..., str | None] | None) -> Comm
     )(command)
 
 
+_limit_option = click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Show at most N rows; 0 for all.",
+)
+
+
 def listing_options(command: Command) -> Command:
     """Add ``--where``, ``--sort``, ``-n``, ``--format`` and ``--database``."""
     for option in (
         database_option,
         format_option,
-        click.option(
-            "-n",
-            "--limit",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Show at most N rows; 0 for all.",
-        ),
+        _limit_option,
         click.option(
             "--sort",
             shell_complete=complete_sort,
@@ -129,13 +132,7 @@ def names_options(command: Command) -> Command:
     for option in (
         database_option,
         format_option,
-        click.option(
-            "-n",
-            "--limit",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Show at most N rows; 0 for all.",
-        ),
+        _limit_option,
         click.option(
             "--sort", metavar="KEY[,KEY…]", help="A column of the listing; -KEY reverses it."
         ),

@@ -44,6 +44,7 @@ class Epochs:
         self._rate: float | None = None
         self._last_rate: float | None = None
         self._planned: int | None = None
+        self._before_last: float | None = None
         self._probe: Probe | None = None
         self._written: tuple[int, Any, dict[str, float], float | None] | None = None
         self._after_judging: list[Callable[[], object]] = []
@@ -58,10 +59,10 @@ class Epochs:
         if self._probe is not None:
             self._probe.remove()
             self._probe = None
-        self._rate = self._last_rate = None
+        self._rate = self._last_rate = self._before_last = None
         self.current, self._started = epoch, time.perf_counter()
 
-    def _before_last(self) -> float:
+    def _batch_before_last(self) -> float:
         """Return the last batch of the execution before the last one; infinity where nobody knows."""
         if self._planned is None:
             return math.inf
@@ -88,13 +89,14 @@ class Epochs:
 
         Every ``on_epoch_begin`` has run before the first: its rate is the one that the epoch is trained with.
         """
-        rate = None
-        if self._rate is None:
-            rate = self._rate = learning_rate(self.model)
-        before_last = self._before_last()
-        if batch > before_last:
-            self._last_rate = learning_rate(self.model) if rate is None else rate
-        if batch > before_last or math.isinf(before_last):
+        is_first = self._before_last is None
+        if self._before_last is None:
+            # Asked once per epoch: this is called at every batch.
+            self._before_last, self._rate = self._batch_before_last(), learning_rate(self.model)
+        is_last = batch > self._before_last
+        if is_last:
+            self._last_rate = self._rate if is_first else learning_rate(self.model)
+        if is_last or math.isinf(self._before_last):
             self._probe = None
             return False
         return True
