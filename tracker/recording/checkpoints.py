@@ -146,6 +146,23 @@ class CheckpointKeeper:
         self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
         return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in pruned]
 
+    def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
+        """Let what somebody else has deleted count as pruned; returns it."""
+        target = Path(os.path.abspath(path))  # noqa: PTH100 - as the path was registered
+        if os.path.lexists(target):
+            return []
+        gone = [one for one in self.available() if one.path == target]
+        if gone and self._run.writer.recording:
+            ids = [one.id for one in gone]
+            self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
+        return self._forgotten(gone)
+
+    def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
+        self._pruned |= {checkpoint.id for checkpoint in gone}
+        self._own = [own for own in self._own if own.id not in self._pruned]
+        self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
+        return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in gone]
+
 
 class _Stored(NamedTuple):
     """What the database knows: the available checkpoints, and the ids of all whose state is final."""

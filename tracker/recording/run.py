@@ -277,6 +277,15 @@ class Run:
         self.check_open()
         return self._keeper.prune(checkpoints, why)
 
+    def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
+        """Record that whoever saved a registered checkpoint has deleted it: it counts as pruned, not as missing.
+
+        Returns:
+            What was registered there; nothing where the path still exists.
+        """
+        self.check_open()
+        return self._keeper.note_deleted(path)
+
     def add_policy(
         self,
         kind: str,
