@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -119,6 +120,22 @@ def test_weights_that_are_new_are_warned_of(attempt, build):
         UserWarning, match=r"Run r continues at epoch 2.*taken no step.*BackupAndRestore"
     ):
         attempt(build(), [])
+
+
+@pytest.mark.parametrize("brought_back", ["the same model", "a whole file", "the optimizer's steps"])
+def test_weights_that_were_brought_back_are_not_warned_of(brought_back, attempt, build):
+    """By hand, whichever way."""
+    model = build()
+    attempt(model, [ModelCheckpoint("m.keras")], fails_at=2)
+    if brought_back == "a whole file":
+        model = keras.saving.load_model("m.keras")
+    elif brought_back == "the optimizer's steps":
+        model, trained = build(), model
+        model.set_weights(trained.get_weights())
+        model.optimizer.iterations.assign(trained.optimizer.iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        attempt(model, [])
 
 
 def test_there_is_nothing_to_resume(attempt, model):
