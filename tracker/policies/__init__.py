@@ -4,8 +4,9 @@ Nothing here reads a clock, a file or a database, or knows a training framework.
 frozen dataclass; its ``step`` takes a state and one epoch's number, and returns the next state and
 a `Verdict`. States go to JSON with ``as_dict`` and come back with ``from_dict``.
 
-Two versions of the rules are known (`RULES`): ``tracker-1`` compares in double precision and never
-takes a NaN for the best; ``keras-3.15`` does what Keras 3.15.1 does, its single precision included.
+Three versions of the rules are known (`RULES`): ``tracker-1`` compares in double precision and never
+takes a NaN for the best; ``keras-3.15`` does what Keras 3.15.1 does, its single precision included;
+``transformers-5`` is early stopping as the Trainer of Transformers 5 does it.
 (On TensorFlow, Keras takes numbers below 1.2e-38 for zero; ``keras-3.15`` keeps them, as Keras on
 torch does.)
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tracker.policies.modes import MODES as MODES
     from tracker.policies.modes import RULES as RULES
     from tracker.policies.modes import TRACKER as TRACKER
+    from tracker.policies.modes import TRANSFORMERS as TRANSFORMERS
     from tracker.policies.modes import direction_of as direction_of
     from tracker.policies.plateau import PlateauState as PlateauState
     from tracker.policies.plateau import ReduceLROnPlateau as ReduceLROnPlateau
@@ -57,6 +59,7 @@ _HOME_OF = {
     "Schedule": "tracker.policies.schedule",
     "StopCause": "tracker.policies.verdict",
     "TRACKER": "tracker.policies.modes",
+    "TRANSFORMERS": "tracker.policies.modes",
     "TopK": "tracker.policies.top_k",
     "Verdict": "tracker.policies.verdict",
     "direction_of": "tracker.policies.modes",

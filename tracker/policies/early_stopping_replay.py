@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.policies.early_stopping import EarlyStopping
-from tracker.policies.modes import KERAS
+from tracker.policies.modes import KERAS, TRANSFORMERS
 
 Recorded = Sequence[tuple[int, float | None]]
 Ints = NDArray[np.int64]
@@ -57,8 +57,9 @@ def replay_early_stopping(
     epochs, values, given = _side_by_side(series)
     if not given.size:
         return _nothing(len(series), len(tried))
+    follow = _follow_transformers if config.rules == TRANSFORMERS else _follow
     with np.errstate(over="ignore", invalid="ignore"):
-        trace = _follow(config, epochs, values, given)
+        trace = follow(config, epochs, values, given)
     outcomes = [_outcome(trace, epochs, patience) for patience in tried]
     if not outcomes:
         return _nothing(len(series), 0)
@@ -114,6 +115,32 @@ def _follow(config: EarlyStopping, epochs: Ints, values: Floats, given: Bools) -
         best_epoch=best_epoch,
         may_stop=ready & ~improved & (epochs > 0),
         must_stop=ready & _stops_at_once(config, values),
+    )
+
+
+def _follow_transformers(
+    config: EarlyStopping, epochs: Ints, values: Floats, given: Bools
+) -> _Trace:
+    """Follow ``transformers-5``: the best moves with any improvement, the wait ends with one beyond ``min_delta``."""
+    lower = config.direction == "min"
+    wait, best, best_epoch = np.zeros_like(epochs), np.empty_like(values), np.empty_like(epochs)
+    waited, at = np.zeros_like(epochs[0]), np.full_like(epochs[0], -1)
+    value = np.full_like(values[0], np.inf if lower else -np.inf)
+    some = np.zeros_like(given[0])
+    for row, judged in enumerate(given):
+        ahead = judged & (values[row] < value if lower else values[row] > value)
+        resets = ~some | (ahead & (np.abs(values[row] - value) > config.min_delta))
+        waited = np.where(judged, np.where(resets, 0, waited + 1), waited)
+        value = np.where(ahead, values[row], value)
+        at = np.where(ahead, epochs[row], at)
+        some |= judged
+        wait[row], best[row], best_epoch[row] = waited, np.where(some, value, np.nan), at
+    return _Trace(
+        wait=wait,
+        best=best,
+        best_epoch=best_epoch,
+        may_stop=given,
+        must_stop=np.zeros_like(given),
     )
 
 

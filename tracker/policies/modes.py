@@ -14,7 +14,8 @@ from tracker.values import from_json
 
 TRACKER = "tracker-1"
 KERAS = "keras-3.15"
-RULES = (TRACKER, KERAS)
+TRANSFORMERS = "transformers-5"
+RULES = (TRACKER, KERAS, TRANSFORMERS)
 MODES = ("auto", "min", "max")
 
 
