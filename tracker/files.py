@@ -78,7 +78,7 @@ def prepared(
             f"The folder {target.parent} cannot be made: {error.strerror}."
         ) from error
     mode = _mode_of(target)
-    temporary = target.with_name(_temporary_name(target.name))
+    temporary = temporary_path(target)
     try:
         save(temporary)
         size, digest = _synced(temporary, target)
@@ -86,7 +86,7 @@ def prepared(
             temporary.chmod(mode)
         yield PreparedFile(target, size, digest, temporary)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def _mode_of(target: Path) -> int | None:
@@ -110,7 +110,7 @@ def _mode_of(target: Path) -> int | None:
     )
 
 
-def _discard(temporary: Path) -> None:
+def discard(temporary: Path) -> None:
     """Remove a temporary file, or the folder that was made in its place."""
     try:
         temporary.unlink(missing_ok=True)
@@ -120,10 +120,14 @@ def _discard(temporary: Path) -> None:
         pass  # the error that brought us here says more
 
 
-def _temporary_name(name: str) -> str:
-    """Name whose file it is, so that it is swept only after its process is gone; a long name keeps its end."""
+def temporary_path(path: Path) -> Path:
+    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
+
+    It ends as ``path`` does; a long name keeps its end.
+    """
+    name = path.name
     ending = name if len(name.encode()) < 200 else name[-40:]
-    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
+    return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 
 def _host_tag() -> str:
@@ -158,7 +162,7 @@ def sweep(folder: Path) -> list[Path]:
     """Remove a folder's temporary files of this host's processes that are gone; returns them."""
     swept, _ = leftovers(folder)
     for path in swept:
-        _discard(path)
+        discard(path)
     return swept
 
 
@@ -172,7 +176,8 @@ def _synced(temporary: Path, target: Path) -> tuple[int, str]:
         ) from error
     except IsADirectoryError as error:
         raise CheckpointError(
-            f"Saving {target} made a folder: a checkpoint is one file. Save an archive of it."
+            f"Saving {target} made a folder: save_checkpoint writes one file. Save the folder under its own name, "
+            f"and register it with run.log_checkpoint(path)."
         ) from error
     try:
         with _beside(lambda: os.fsync(descriptor)):
@@ -239,7 +244,7 @@ def save_link(path: Path, target: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = temporary_path(path)
     try:
         try:
             temporary.symlink_to(os.path.relpath(target, path.parent))
@@ -247,7 +252,7 @@ def save_link(path: Path, target: Path) -> None:
             shutil.copyfile(target, temporary)
         temporary.replace(path)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
@@ -263,12 +268,13 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         if not S_ISREG(status.st_mode):
             return None
         digest = _digest(descriptor)
-        return SavedFile(target, status.st_size, digest, identity=_identity(status))
+        return SavedFile(target, status.st_size, digest, identity=identity_of(status))
     finally:
         os.close(descriptor)
 
 
-def _identity(status: os.stat_result) -> Identity:
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells a file from another one, or from itself after a change."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -281,12 +287,23 @@ def remove_file(file: SavedFile) -> None:
         FileNotFoundError: there is no such file any more.
         OSError: another one has its name, which is left alone; or it cannot be deleted.
     """
+    with same_file(file) as folder:
+        os.unlink(file.path.name, dir_fd=folder)
+
+
+@contextmanager
+def same_file(file: SavedFile) -> Iterator[int]:
+    """Give a descriptor of the folder, in which the name is that of the file that was read.
+
+    Raises:
+        OSError: it is not.
+    """
     folder = os.open(file.path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         now = os.stat(file.path.name, dir_fd=folder, follow_symlinks=False)
-        if _identity(now) != file.identity:
-            raise OSError(errno.ESTALE, "another file has taken its name", str(file.path))
-        os.unlink(file.path.name, dir_fd=folder)
+        if identity_of(now) != file.identity:
+            raise OSError(errno.ESTALE, "another one has taken its name", str(file.path))
+        yield folder
     finally:
         os.close(folder)
 
@@ -298,7 +315,10 @@ def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
         OSError: there is no such file.
     """
     return SavedFile(
-        path, recorded.bytes, recorded.sha256, identity=_identity(path.stat(follow_symlinks=False))
+        path,
+        recorded.bytes,
+        recorded.sha256,
+        identity=identity_of(path.stat(follow_symlinks=False)),
     )
 
 
@@ -318,7 +338,7 @@ def keep_bytes(
     Raises:
         OSError: there is no such file, or the folder cannot be written.
     """
-    aside = folder / _temporary_name(source.name)
+    aside = temporary_path(folder / source.name)
     try:
         if copy or not _linked(source, aside):
             _copied(source, aside)
@@ -332,7 +352,7 @@ def keep_bytes(
         return SavedFile(target, read.bytes, read.sha256, identity=read.identity)
     finally:
         # Also after the rename: between two names of one file it does nothing.
-        _discard(aside)
+        discard(aside)
 
 
 def _linked(source: Path, target: Path) -> bool:

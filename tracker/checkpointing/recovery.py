@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
 
-from tracker.files import SavedFile, inspect_file, is_same, remove_file
+from tracker.files import SavedFile, is_same
+from tracker.folders import inspect_path, remove_path
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
 from tracker.states import CheckpointState
@@ -71,7 +72,7 @@ def reconcile_path(connection: Connection, location: Location, stored_path: str)
 
 def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     """Give the pending checkpoints of one path the state that its file proves."""
-    file = inspect_file(path)
+    file = inspect_path(path)
     same = [one for one in pending if is_same(file, one)]
     replacing = any(one.state == CheckpointState.MISSING for one in pending)
     kept = None
@@ -81,7 +82,7 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     elif same and file is not None:
         # The kill came between the decision to prune and the deletion.
         try:
-            remove_file(file)
+            remove_path(file)
         except FileNotFoundError:
             pass
         except OSError:

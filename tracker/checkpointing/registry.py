@@ -18,7 +18,8 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.checkpointing.retention import available, protected
 from tracker.clock import RisingClock
-from tracker.files import SavedFile, inspect_file, is_same, remove_file, sync_folder
+from tracker.files import SavedFile, is_same, sync_folder
+from tracker.folders import inspect_path, remove_path
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
 from tracker.states import CheckpointState
@@ -31,7 +32,7 @@ _clock = RisingClock()
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One saved file. ``path`` is absolute; ``value`` is that of ``monitor`` when it was saved."""
+    """One saved file, or one folder. ``path`` is absolute; ``value`` is that of ``monitor`` when it was saved."""
 
     id: str
     path: Path
@@ -120,7 +121,7 @@ def inspect(recorded: Checkpoint | SavedFile) -> tuple[CheckpointState, SavedFil
     path = recorded.path
     if not path.exists() and not path.is_symlink():
         return CheckpointState.MISSING, None
-    file = inspect_file(path)
+    file = inspect_path(path)
     if not is_same(file, recorded):
         return CheckpointState.MODIFIED, None
     return CheckpointState.AVAILABLE, file
@@ -183,7 +184,7 @@ def delete_files(
     for one, file in deletable:
         try:
             if file is not None:
-                remove_file(file)
+                remove_path(file)
             gone.append(one)
         except FileNotFoundError:
             gone.append(one)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, func, select, update
 from tracker import values
 from tracker.checkpointing import registry
 from tracker.errors import CheckpointError
-from tracker.files import SavedFile, inspect_file, is_same
+from tracker.files import SavedFile, is_same
+from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.states import CheckpointState
@@ -63,9 +64,11 @@ def adopt(
 
 
 def _read(path: Path) -> SavedFile:
-    file = inspect_file(path)
+    file = inspect_path(path)
     if file is None:
-        raise CheckpointError(f"{path} is not a regular file: name files that are there.")
+        raise CheckpointError(
+            f"{path} is neither a regular file nor a folder of them: name what is there."
+        )
     return file
 
 
@@ -102,7 +105,7 @@ def _adopt(
 
 
 def _has_its_file(location: Location, row: Any) -> bool:
-    return is_same(inspect_file(location.absolute(row.path)), row)
+    return is_same(inspect_path(location.absolute(row.path)), row)
 
 
 def _move(connection: Connection, id: str, stored_path: str) -> None:
@@ -139,7 +142,7 @@ def relocate(location: Location, old: Path, new: Path, *, dry_run: bool = False)
             if path != before and not path.is_relative_to(before):
                 continue
             target = after / path.relative_to(before)
-            file = inspect_file(target)
+            file = inspect_path(target)
             if file is None:
                 result.left[target] = "it is not there"
             elif not is_same(file, row):

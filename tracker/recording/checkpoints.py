@@ -15,6 +15,7 @@ from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, inspect_file, prepared, save_file, save_link
+from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
@@ -51,11 +52,11 @@ class CheckpointKeeper:
         self._folders: list[str] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
-        """Register a complete file."""
-        file = inspect_file(path)
+        """Register a complete file or folder."""
+        file = inspect_path(path)
         if file is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is not a regular file: save the checkpoint first, or let "
+                f"{os.fspath(path)} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(file, facts))
@@ -242,6 +243,23 @@ class CheckpointKeeper:
         self._own = [own for own in self._own if own.id not in self._pruned]
         self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
         return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in pruned]
+
+    def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
+        """Let what somebody else has deleted count as pruned; returns it."""
+        target = Path(os.path.abspath(path))  # noqa: PTH100 - as the path was registered
+        if os.path.lexists(target):
+            return []
+        gone = [one for one in self.available() if one.path == target]
+        if gone and self._run.writer.recording:
+            ids = [one.id for one in gone]
+            self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
+        return self._forgotten(gone)
+
+    def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
+        self._pruned |= {checkpoint.id for checkpoint in gone}
+        self._own = [own for own in self._own if own.id not in self._pruned]
+        self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
+        return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in gone]
 
 
 class _Stored(NamedTuple):

@@ -133,7 +133,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
 
     def on_exception(self, error: BaseException) -> None:
         """Leave the state behind, unless nothing was trained since the last save."""
-        unsaved = self.loop.has_trained_since(self._saved) and not self.run.finished
+        unsaved = self.loop.advance.has_trained_since(self._saved) and not self.run.finished
         if self.save_on_exception and unsaved and self.loop.main:
             path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
             reason = f"training raised {type(error).__name__}"
@@ -222,7 +222,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             step=self.loop.step,
             **facts,
         )
-        self._saved = self.loop.progress
+        self._saved = self.loop.advance.now
         return path
 
     def _dump(self, file: Path, batch: int | None) -> None:
