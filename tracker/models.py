@@ -22,6 +22,9 @@ class Moment(BigInteger):
 class Table(SQLModel, registry=registry()):
     """Base of our tables; a registry of its own keeps them apart from a user's SQLModel tables."""
 
+    # Rows are built by the ORM, which validates nothing: validators are made when somebody asks for one.
+    model_config = {"defer_build": True}
+
 
 class Run(Table, table=True):
     """One training, from start to an honest status; ``cause`` is the code of ``reason``."""

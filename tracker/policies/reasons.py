@@ -130,6 +130,31 @@ def every_save() -> str:
     return "every checkpoint is saved"
 
 
+def among_best(monitor: str, value: float, keep: int) -> str:
+    """Word a save because the value is among the ``keep`` best."""
+    return f"{monitor} {show(value)} is {f'among the {keep} best' if keep != 1 else 'the best'}"
+
+
+def rate_found(epoch: int, before: float | None, after: float) -> str:
+    """Word a learning rate that a search has suggested."""
+    return f"{scheduled(epoch, after if before is None else before, after)}, as the search suggests"
+
+
+def averaging(epoch: int) -> str:
+    """Word the first epoch whose weights are averaged."""
+    return f"weights are averaged from epoch {epoch} on"
+
+
+def averaged(first: int, last: int) -> str:
+    """Word weights that the average of several epochs has taken the place of."""
+    return f"the average of the weights of epochs {first} to {last} took the place of the last ones"
+
+
+def out_of_time(limit: str) -> str:
+    """Word a stop by the clock; ``limit``: ``0:01:00``."""
+    return f"training has taken {limit}, which is all the time it has"
+
+
 def saved_unjudged(monitor: str, names: Iterable[str] = ()) -> str:
     """Word Keras' rule that a missing metric is saved rather than skipped."""
     return f"{missing(monitor, names)}, and Keras then saves"
