@@ -14,7 +14,8 @@ from tracker.checkpointing import registry
 from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
-from tracker.files import SavedFile, inspect_file, prepared, save_file
+from tracker.files import SavedFile, prepared, save_file
+from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
@@ -50,11 +51,11 @@ class CheckpointKeeper:
         self._folders: list[str] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
-        """Register a complete file."""
-        file = inspect_file(path)
+        """Register a complete file or folder."""
+        file = inspect_path(path)
         if file is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is not a regular file: save the checkpoint first, or let "
+                f"{os.fspath(path)} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(file, facts))

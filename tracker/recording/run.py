@@ -240,15 +240,15 @@ class Run:
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
-        """Register a file that is complete: its size and SHA-256 are taken now.
+        """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.
 
         Args:
-            path: the file.
+            path: the file or folder; of a folder the hash is that of a manifest, see `tracker.folders`.
             **facts: ``epoch``, ``step``, ``metrics``, ``monitor``, ``value``, ``policy``; each None by
                 default. ``value`` is that of ``monitor``, taken from ``metrics`` when it is there.
 
         Raises:
-            CheckpointError: if ``path`` is not a regular file.
+            CheckpointError: if ``path`` is neither a regular file nor a folder that holds some.
         """
         self.check_open()
         return self._keeper.register(path, facts)
