@@ -66,7 +66,7 @@ def attach(
         study.pruner = RecordedPruner(study.pruner)
     options = {"tags": tags, "database": database, "strict": strict}
     # A partial of a function of this module can be pickled, and the study with it.
-    study.optimize = partial(_optimize, study, experiment or study.study_name, options)  # type: ignore[method-assign]
+    study.optimize = partial(_optimize, study, experiment or study.study_name, options)
 
 
 def _optimize(
@@ -137,7 +137,7 @@ class TrackerCallback:
     ) -> None:
         self._experiment = experiment
         self._parent = parent
-        self._options = {"tags": tags, "database": database, "strict": strict}
+        self._options: dict[str, Any] = {"tags": tags, "database": database, "strict": strict}
         self._recorded: set[Key] = set()
 
     def __call__(self, study: Study, trial: FrozenTrial) -> None:
@@ -365,7 +365,7 @@ class RecordedPruner(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Return what the other pruner says."""
-        pruned = self.pruner.prune(study, trial)
+        pruned = bool(self.pruner.prune(study, trial))
         judgement = Judgement.of(self.pruner, study, trial, pruned=pruned)
         if judgement is not None:
             key = _key(study, trial)
@@ -395,8 +395,8 @@ class RecordedPruner(BasePruner):
         self._policies.pop(key, None)
         self._last.pop(key, None)
 
-    @property
-    def __class__(self) -> type[BasePruner]:  # type: ignore[override]
+    @property  # type: ignore[misc]  # it can be asked for, and not set
+    def __class__(self) -> type[BasePruner]:
         """The class of the other pruner: samplers ask whether it is a HyperbandPruner."""
         return type(self.pruner)
 
