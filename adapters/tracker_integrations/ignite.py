@@ -283,7 +283,10 @@ class _Training:
         now = {Path(folder) / item.filename: item.priority for item in saver._saved}
         before = self._saved.get(id(saver), {})
         policy = self._recording.policy(
-            id(saver), "Checkpoint", monitor=monitor, config={"n_saved": saver.n_saved, "mode": "max"}
+            id(saver),
+            "Checkpoint",
+            monitor=monitor,
+            config={"n_saved": saver.n_saved, "mode": "max"},
         )
         for path in now.keys() - before.keys():
             value = float(now[path]) if monitor else None
@@ -298,7 +301,7 @@ class _Training:
         self._saved[id(saver)] = now
 
     def _terminated(self, engine: Engine) -> None:
-        if getattr(engine, "skip_completed", False):
+        if engine.should_terminate == "skip_completed":
             self._end(engine)
 
     def _end(self, engine: Engine) -> None:

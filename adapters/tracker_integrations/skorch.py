@@ -209,7 +209,9 @@ def _those(net: Any, kind: type) -> list[Any]:
 
 
 def _files(saver: Any, net: Any) -> list[Path]:
-    named = [Path(str(name)) for name in saver.get_formatted_files(net).values() if name is not None]
+    named = [
+        Path(str(name)) for name in saver.get_formatted_files(net).values() if name is not None
+    ]
     return [path for path in named if path.is_file()]
 
 

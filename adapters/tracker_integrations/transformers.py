@@ -31,10 +31,10 @@ with needed("transformers", "transformers"):
     from transformers.trainer_callback import ExportableState, TrainerControl, TrainerState
     from transformers.trainer_callback import TrainerCallback as Callback
 
-    from tracker_integrations.trainer.checkpoints import SavedFolders
-    from tracker_integrations.trainer.early_stopping import Checks
-    from tracker_integrations.trainer.facts import arguments, model_facts
-    from tracker_integrations.trainer.training import Training
+    from tracker_integrations.transformers_parts.checkpoints import SavedFolders
+    from tracker_integrations.transformers_parts.early_stopping import Checks
+    from tracker_integrations.transformers_parts.facts import arguments, model_facts
+    from tracker_integrations.transformers_parts.training import Training
 
 
 def attach(trainer: Trainer, **start: Any) -> TrackerCallback:
@@ -123,7 +123,9 @@ class TrackerCallback(Callback, ExportableState):
         )
         training.recording.starts_at(int(state.epoch or 0))
         if resumes and state.best_global_step:
-            training.best_epoch = int((state.epoch or 0) * state.best_global_step / state.global_step)
+            training.best_epoch = int(
+                (state.epoch or 0) * state.best_global_step / state.global_step
+            )
         self._checks, self._folders = Checks(training), SavedFolders(training, args)
 
     def _begin(self, args: TrainingArguments, state: TrainerState, earlier: str | None) -> Training:

@@ -10,7 +10,7 @@ from tests.conftest import Script
 from tests.helpers.integrations import captured, children_of, points, run_named
 
 pytest.importorskip("hydra")
-import tracker  # noqa: E402
+import tracker
 
 APPLICATION = """
 import hydra, tracker

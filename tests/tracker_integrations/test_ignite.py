@@ -11,18 +11,18 @@ import tracker
 from tests.helpers.integrations import epochs, points, run_named
 
 pytest.importorskip("ignite")
-import torch  # noqa: E402
-from ignite.engine import (  # noqa: E402
+import torch
+from ignite.engine import (
     Engine,
     Events,
     create_supervised_evaluator,
     create_supervised_trainer,
 )
-from ignite.handlers import Checkpoint, DiskSaver, EarlyStopping  # noqa: E402
-from ignite.metrics import Accuracy, Loss  # noqa: E402
-from sklearn.datasets import load_digits  # noqa: E402
+from ignite.handlers import Checkpoint, DiskSaver, EarlyStopping
+from ignite.metrics import Accuracy, Loss
+from sklearn.datasets import load_digits
 
-from tracker_integrations.ignite import TrackerLogger  # noqa: E402
+from tracker_integrations.ignite import TrackerLogger
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 X, Y = torch.tensor(IMAGES[:256] / 16, dtype=torch.float32), torch.tensor(LABELS[:256])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tracker import values
-from collections.abc import Sequence
 from tracker.errors import BadValue
 from tracker.policies.modes import KERAS, TRACKER
 

@@ -10,7 +10,7 @@ from transformers.trainer_callback import TrainerState
 
 import tracker
 from tracker.policies import reasons
-from tracker_integrations.trainer.training import Training
+from tracker_integrations.transformers_parts.training import Training
 
 
 class SavedFolders:

@@ -14,7 +14,7 @@ from transformers.trainer_callback import TrainerState
 import tracker
 from tracker.policies import TRANSFORMERS
 from tracker_integrations.judged import Seen, record_check
-from tracker_integrations.trainer.training import Training
+from tracker_integrations.transformers_parts.training import Training
 
 
 class _Evaluation(NamedTuple):
