@@ -9,7 +9,7 @@
 or on the command line ``+hydra.callbacks.tracker._target_=tracker_integrations.hydra.TrackerCallback``.
 The run is active while the job runs: whatever trains in it records there.
 
-Read in Hydra 1.3.8. Its loggers of the jobs of a sweep stand below a run for the sweep.
+Read in Hydra 1.3.8. The runs of the jobs of a sweep stand below one for the sweep.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from typing import Any
 
 import tracker
 from tracker_integrations.needed import needed
-from tracker_integrations.recording import Recording, Start
+from tracker_integrations.recording import Start
 
 with needed("hydra", "hydra"):
+    import hydra
     from hydra.core.utils import JobReturn, JobStatus
     from hydra.experimental.callback import Callback
     from omegaconf import DictConfig, OmegaConf
-
-
-class _Job(Recording):
-    """The run of a job, which trainings inside it join."""
 
 
 class TrackerCallback(Callback):
@@ -67,6 +64,7 @@ class TrackerCallback(Callback):
         self._run.log_params(_plain(config))
         self._run.capture(
             hydra={
+                "version": hydra.__version__,
                 "job": config.hydra.job.name,
                 "overrides": list(config.hydra.overrides.task),
                 "output_dir": str(config.hydra.runtime.output_dir),

@@ -143,7 +143,8 @@ class _Score:
     """The score function of a handler, which remembers what it last returned."""
 
     def __init__(self, function: Callable[[Engine], float]) -> None:
-        self.function, self.last = function, None
+        self.function = function
+        self.last: float | None = None
 
     def __call__(self, engine: Engine) -> float:
         self.last = score = self.function(engine)
@@ -290,10 +291,10 @@ class _Training:
         )
         for path in now.keys() - before.keys():
             value = float(now[path]) if monitor else None
-            step = self._step()
-            self._recording.saved(path, epoch=epoch, step=step, monitor=monitor, value=value, policy=policy)  # fmt: skip
+            at = {"epoch": epoch, "step": self._step(), "value": value}
+            self._recording.saved(path, monitor=monitor, policy=policy, **at)
             why = f"it is among the {saver.n_saved} {'best' if monitor else 'last'}"
-            self._recording.decide(policy, "saved", epoch=epoch, reason=why, value=value, path=path, step=step)  # fmt: skip
+            self._recording.decide(policy, "saved", reason=why, path=path, **at)
         for path in before.keys() - now.keys():
             self._recording.deleted(path)
             why = f"it is not among the {saver.n_saved} {'best' if monitor else 'last'}"

@@ -18,10 +18,8 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial, wraps
 from os import PathLike
-from statistics import median
 from typing import Any
 
 import tracker
@@ -30,17 +28,17 @@ from tracker_integrations.needed import needed
 with needed("optuna", "optuna"):
     import optuna
     from optuna.pruners import BasePruner
-    from optuna.study import Study, StudyDirection
+    from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
-REPORTED = "intermediate_value"
-"""The step metric that holds what a trial reported."""
+    from tracker_integrations.optuna_parts.pruner import REPORTED as REPORTED
+    from tracker_integrations.optuna_parts.pruner import Key, key_of, mode_of
+    from tracker_integrations.optuna_parts.pruner import RecordedPruner as RecordedPruner
+
 RUN_OF_STUDY = "tracker_run"
 """The attribute of a study that holds the id of its run."""
 
 Objective = Callable[[Trial], "float | Sequence[float]"]
-Key = tuple[str, int]
-"""A trial: the name of its study, and its number."""
 
 
 def attach(
@@ -142,7 +140,7 @@ class TrackerCallback:
 
     def __call__(self, study: Study, trial: FrozenTrial) -> None:
         """Record a trial that has ended, and what has become of the study with it."""
-        if _key(study, trial) not in self._recorded:
+        if key_of(study, trial) not in self._recorded:
             run = self._start(study, trial)
             self._complete(run, study, trial)
             if trial.state == TrialState.PRUNED:
@@ -150,7 +148,7 @@ class TrackerCallback:
             if trial.state == TrialState.FAIL:
                 run.finish("failed", f"the objective of trial {trial.number} failed")
             run.finish()
-        key = _key(study, trial)
+        key = key_of(study, trial)
         self._recorded.discard(key)
         if isinstance(study.pruner, RecordedPruner):
             study.pruner.forget(key)
@@ -167,7 +165,7 @@ class TrackerCallback:
         def tracked(trial: Trial) -> float | Sequence[float]:
             study = trial.study
             with self._start(study, trial) as run:
-                self._recorded.add(_key(study, trial))
+                self._recorded.add(key_of(study, trial))
                 try:
                     values = objective(trial)
                 except optuna.TrialPruned as pruned:
@@ -194,12 +192,12 @@ class TrackerCallback:
             **self._options,
         )
         for name, direction in zip(_names(study), study.directions, strict=True):
-            run.define_metric(name, _mode(direction), monitor=True)
+            run.define_metric(name, mode_of(direction), monitor=True)
         if len(study.directions) == 1:
-            run.define_metric(REPORTED, _mode(study.directions[0]))
+            run.define_metric(REPORTED, mode_of(study.directions[0]))
         pruner = study.pruner
         if isinstance(pruner, RecordedPruner):
-            pruner.record_into(run, _key(study, trial))
+            pruner.record_into(run, key_of(study, trial))
         return run
 
     def _complete(
@@ -227,7 +225,7 @@ class TrackerCallback:
         pruned: BaseException | str = "",
     ) -> None:
         """Say why a trial was given up: in the pruner's words where it asked for that."""
-        key, said = _key(study, trial), str(pruned)
+        key, said = key_of(study, trial), str(pruned)
         why = study.pruner.reason(key) if isinstance(study.pruner, RecordedPruner) else None
         run.note_stop(why or f"the objective raised TrialPruned{f': {said}' if said else ''}")
 
@@ -278,158 +276,6 @@ def _names(study: Study) -> list[str]:
         return list(study.metric_names)
     count = len(study.directions)
     return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]
-
-
-def _mode(direction: StudyDirection) -> str:
-    return "max" if direction == StudyDirection.MAXIMIZE else "min"
-
-
-def _key(study: Study, trial: Trial | FrozenTrial) -> Key:
-    return study.study_name, trial.number
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a pruner said of a trial at one step."""
-
-    step: int
-    value: float
-    verdict: str
-    reason: str
-    best: float | None
-    best_step: int | None
-    wait: int
-
-    @classmethod
-    def of(
-        cls, pruner: BasePruner, study: Study, trial: FrozenTrial, *, pruned: bool
-    ) -> Judgement | None:
-        """Word a verdict about the newest value that a trial has reported; None where it has reported none."""
-        step = trial.last_step
-        if step is None:
-            return None
-        reported, mode = trial.intermediate_values, _mode(study.direction)
-        value = reported[step]
-        best_step = _best_step(reported, mode)
-        wait = sum(1 for at in reported if best_step is None or at > best_step)
-        verdict = "stopped" if pruned else "improved" if best_step == step else "waited"
-        return cls(
-            step=step,
-            value=value,
-            verdict=verdict,
-            reason=_reason(pruner, study, trial, value, pruned=pruned),
-            best=None if best_step is None else reported[best_step],
-            best_step=best_step,
-            wait=wait,
-        )
-
-
-def _best_step(reported: Mapping[int, float], mode: str) -> int | None:
-    finite = {step: value for step, value in sorted(reported.items()) if not math.isnan(value)}
-    if not finite:
-        return None
-    best = min if mode == "min" else max
-    return best(finite, key=lambda step: finite[step])
-
-
-def _reason(
-    pruner: BasePruner, study: Study, trial: FrozenTrial, value: float, *, pruned: bool
-) -> str:
-    name, step = type(pruner).__name__, trial.last_step
-    if not pruned:
-        return f"{name} lets trial {trial.number} continue at step {step}, where it reported {value:.4g}"
-    others = [
-        other.intermediate_values[step]
-        for other in study.get_trials(deepcopy=False)
-        if step in other.intermediate_values and other.number != trial.number
-    ]
-    compared = f"; of {len(others)} other trials there the median is {median(others):.4g}"
-    return (
-        f"{name} pruned trial {trial.number} at step {step}, where it reported {value:.4g}"
-        f"{compared if others else ''}"
-    )
-
-
-class RecordedPruner(BasePruner):
-    """Judge as another pruner does, and record each verdict as a decision of the trial's run.
-
-    Args:
-        pruner: the one that decides.
-    """
-
-    def __init__(self, pruner: BasePruner) -> None:
-        self.pruner = pruner
-        self._policies: dict[Key, tuple[tracker.Run, tracker.Policy]] = {}
-        self._pending: dict[Key, list[Judgement]] = {}
-        self._last: dict[Key, Judgement] = {}
-
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Return what the other pruner says."""
-        pruned = bool(self.pruner.prune(study, trial))
-        judgement = Judgement.of(self.pruner, study, trial, pruned=pruned)
-        if judgement is not None:
-            key = _key(study, trial)
-            self._last[key] = judgement
-            if key in self._policies:
-                _record(*self._policies[key], judgement)
-            else:
-                self._pending.setdefault(key, []).append(judgement)
-        return pruned
-
-    def record_into(self, run: tracker.Run, key: Key) -> None:
-        """Record the verdicts of a trial, those that there are and those that come, into a run."""
-        policy = run.add_policy(
-            type(self.pruner).__name__, monitor=REPORTED, config=_settings(self.pruner)
-        )
-        self._policies[key] = run, policy
-        for judgement in self._pending.pop(key, []):
-            _record(run, policy, judgement)
-
-    def reason(self, key: Key) -> str | None:
-        """Return why it last pruned a trial; None where it did not."""
-        last = self._last.get(key)
-        return None if last is None or last.verdict != "stopped" else last.reason
-
-    def forget(self, key: Key) -> None:
-        """Take no further verdict of a trial."""
-        self._policies.pop(key, None)
-        self._last.pop(key, None)
-
-    @property  # type: ignore[misc]  # it can be asked for, and not set
-    def __class__(self) -> type[BasePruner]:
-        """The class of the other pruner: samplers ask whether it is a HyperbandPruner."""
-        return type(self.pruner)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "pruner":  # not there yet: it is being unpickled
-            raise AttributeError(name)
-        return getattr(self.pruner, name)
-
-    def __reduce__(self) -> tuple[type[RecordedPruner], tuple[BasePruner]]:
-        """Leave out the runs, which only this process records."""
-        return RecordedPruner, (self.pruner,)
-
-
-def _record(run: tracker.Run, policy: tracker.Policy, judgement: Judgement) -> None:
-    if run.finished:
-        return
-    policy.decide(
-        judgement.verdict,
-        epoch=judgement.step,
-        reason=judgement.reason,
-        value=judgement.value,
-        best=judgement.best,
-        best_epoch=judgement.best_step,
-        wait=judgement.wait,
-    )
-
-
-def _settings(pruner: BasePruner) -> dict[str, Any]:
-    """Return the plain ones of a pruner's attributes, which are private in Optuna."""
-    plain = (str, int, float, bool, type(None))
-    return {
-        name.lstrip("_"): value for name, value in vars(pruner).items() if isinstance(value, plain)
-    }
 
 
 def _inner(pruner: BasePruner) -> BasePruner:

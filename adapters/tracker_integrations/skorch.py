@@ -69,7 +69,7 @@ class TrackerCallback(Callback):
         self.steps_ = 0
         return self
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin the run."""
         if self.recording_ is not None and self.recording_.is_open:
             self.recording_.close_left()
@@ -104,7 +104,7 @@ class TrackerCallback(Callback):
         """Record the epochs before this one."""
         self._catch_up(net, len(net.history) - 1)
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Record the last epoch, and how the training ended."""
         recording = self.recording_
         if recording is None or not recording.is_open:
@@ -222,11 +222,13 @@ def _rate(net: Any) -> float | None:
 
 def _params(net: Any) -> dict[str, Any]:
     """Return a net's own parameters; modules, callbacks and data sets by their names."""
-    hidden = ("callbacks", "verbose", "device", "warm_start", "compile", "use_caching", "torch_load_kwargs")  # fmt: skip
+    hidden = (
+        "callbacks", "verbose", "device", "warm_start", "compile", "use_caching", "torch_load_kwargs", "_",
+    )  # fmt: skip
     return {
         name: getattr(value, "__name__", value)
         for name, value in net.get_params(deep=False).items()
-        if not name.startswith(hidden) and not name.startswith("_")
+        if not name.startswith(hidden)
     }
 
 

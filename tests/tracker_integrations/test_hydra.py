@@ -26,6 +26,11 @@ def main(config: DictConfig) -> float:
 
 main()
 """
+START = """
+import runpy, sys
+sys.argv = ["app.py", *{}]
+runpy.run_path("app.py", run_name="__main__")
+"""
 CONFIG = """
 fail: false
 lr: 0.1
@@ -45,9 +50,8 @@ def application(folder: Path, script: Script):  # type: ignore[no-untyped-def]
     (folder / "app.py").write_text(APPLICATION)
 
     def run(*overrides: str) -> int:
-        code = f"import sys, runpy; sys.argv = ['app.py', *{list(overrides)!r}]; runpy.run_path('app.py', run_name='__main__')"
-        process = script(code)
-        out, err = process.communicate(timeout=120)
+        process = script(START.format(overrides))
+        _, err = process.communicate(timeout=120)
         assert "Traceback" not in err or "no such layer" in err, err
         return process.returncode
 

@@ -12,6 +12,8 @@ import pytest
 from tests.helpers import ROOT
 
 NEIGHBOURS = {
+    "keras_tuner": "keras_tuner",
+    "sklearn": "sklearn",
     "accelerate": "accelerate",
     "catboost": "catboost",
     "hydra": "hydra",
@@ -22,7 +24,8 @@ NEIGHBOURS = {
     "transformers": "transformers",
     "xgboost": "xgboost",
 }
-"""By module of ours: the package that it needs. The extra is called like the module."""
+"""By module of ours: the package that it needs. The extra is called like the module, but for `EXTRAS`."""
+EXTRAS = {"keras_tuner": "keras-tuner", "sklearn": "scikit-learn"}
 
 
 @pytest.mark.parametrize("module", NEIGHBOURS)
@@ -34,7 +37,7 @@ def test_it_says_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delitem(sys.modules, f"tracker_integrations.{module}", raising=False)
     with pytest.raises(ImportError) as raised:
         import_module(f"tracker_integrations.{module}")
-    extra = module.replace("_", "-")
+    extra = EXTRAS.get(module, module)
     assert str(raised.value) == (
         f"{package} is not installed, which this module of tracker_integrations records: "
         f"pip install 'local-tracker[{extra}]'"
@@ -46,7 +49,7 @@ def test_there_is_such_an_extra(module: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    assert module.replace("_", "-") in extras
+    assert EXTRAS.get(module, module) in extras
 
 
 def test_none_costs_anything_until_it_is_imported() -> None:

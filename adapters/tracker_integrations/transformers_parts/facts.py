@@ -29,7 +29,7 @@ def arguments(args: TrainingArguments) -> dict[str, Any]:
 def _changed(args: TrainingArguments) -> Iterator[str]:
     for one in dataclasses.fields(args):
         factory = one.default_factory
-        default = one.default if isinstance(factory, type(dataclasses.MISSING)) else factory()
+        default = one.default if factory is dataclasses.MISSING else factory()
         if one.init and getattr(args, one.name, default) not in (default, None):
             yield one.name
 
