@@ -291,7 +291,7 @@ class _Training:
         )
         for path in now.keys() - before.keys():
             value = float(now[path]) if monitor else None
-            at = {"epoch": epoch, "step": self._step(), "value": value}
+            at: dict[str, Any] = {"epoch": epoch, "step": self._step(), "value": value}
             self._recording.saved(path, monitor=monitor, policy=policy, **at)
             why = f"it is among the {saver.n_saved} {'best' if monitor else 'last'}"
             self._recording.decide(policy, "saved", reason=why, path=path, **at)
