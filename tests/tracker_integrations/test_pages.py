@@ -20,4 +20,5 @@ def test_a_page_does_what_it_says(
         if find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run_page(page, folder, turns=("first",))
