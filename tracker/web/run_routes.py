@@ -16,7 +16,8 @@ from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.storage.database import Reader
 from tracker.web.answers import Rows, answer, as_recorded, local, record, rows_of, table
 from tracker.web.curves import curve
-from tracker.web.listing_routes import PROBLEMS, names_in
+from tracker.web.listing_routes import names_in
+from tracker.web.problems import PROBLEMS
 from tracker.web.site import Site
 
 MOST_COMPARED = 100
