@@ -18,6 +18,7 @@ ORDER = (
         "process",
         "ranks",
         "files",
+        "folders",
         "csv_log",
         "states",
         "lazy",
