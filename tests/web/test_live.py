@@ -156,7 +156,7 @@ def test_the_server_looks_for_changes_only_while_somebody_listens(tab: Tab) -> N
 
 
 def test_more_tabs_than_a_browser_has_connections_are_all_live(tab: Tab) -> None:
-    """Browsers allow six connections to a server: a seventh stream would never open, and neither would anything else."""
+    """Browsers allow six connections to a server: a seventh stream would never open, nor anything else."""
     from playwright.sync_api import expect
 
     tab.open("/")

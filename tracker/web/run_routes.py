@@ -84,6 +84,10 @@ def routes(site: Site) -> APIRouter:
         stop: Annotated[float | None, Query(alias="to")] = None,
         points: Annotated[int, Query(description="At most about so many.")] = 2000,
         ema: Annotated[float, Query(description="Weight of the past, 0 … 1.")] = 0.0,
+        scale: Annotated[
+            Literal["linear", "log"],
+            Query(description="log: each doubling of the step gets as many points."),
+        ] = "linear",
     ) -> Response:
         """Little-endian doubles: x, y, then x and y of NaN and infinities.
 
@@ -93,7 +97,7 @@ def routes(site: Site) -> APIRouter:
         with site.reading() as reader:
             found = curve(
                 reader, site.blocks, queries.find_run(reader, run), name,
-                times=x == "time", start=start, stop=stop, points=points, ema=ema,
+                times=x == "time", start=start, stop=stop, points=points, ema=ema, log=scale == "log",
             )  # fmt: skip
         heads = {
             "X-Points": str(len(found.x)),

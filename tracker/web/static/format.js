@@ -76,6 +76,9 @@ export function cell(value, column) {
   return brief.length > 160 ? `${brief.slice(0, 160)}…` : brief;
 }
 
+/** A command of the shell, each word as it is meant whatever it holds. @param {string[]} words */
+export const command = (words) => words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
+
 /** @param {{kind: string}} column */
 export const isNumeric = (column) => ["number", "integer", "optional"].includes(column.kind);
 
