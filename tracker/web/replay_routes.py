@@ -35,7 +35,7 @@ def routes(site: Site) -> APIRouter:
         mode: str | None = None,
         baseline: float | None = None,
         start_from_epoch: int | None = None,
-        rules: Literal["tracker-1", "keras-3.15"] | None = None,
+        rules: Literal["tracker-1", "keras-3.15", "transformers-5", "lightning-2.6"] | None = None,
         factor: float | None = None,
         cooldown: int | None = None,
         keep: int | None = None,
