@@ -188,7 +188,7 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
     },
     legend: { show: false },
     scales: {
-      x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: props.range ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
+      x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: props.range || props.logX ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
       y: { distr: log ? 3 : 1 },
     },
     axes: [

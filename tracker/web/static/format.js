@@ -66,7 +66,7 @@ export function Status({ status }) {
 export function cell(value, column) {
   if (value === null || value === undefined) return html`<span class="none">${NOTHING}</span>`;
   if (column.kind === "time") return html`<time dateTime=${value}>${moment(value)}</time>`;
-  if (column.name === "bytes") return size(value);
+  if (column.name === "bytes" || column.name === "frees") return size(value);
   if (column.name.startsWith("seconds")) return duration(value);
   if (column.name === "share" || column.name === "saved") return `${shown(100 * value, 3)} %`;
   if (column.name === "status" || column.name === "state") return html`<${Status} status=${value} />`;
