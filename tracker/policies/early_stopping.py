@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from tracker.errors import BadValue
 from tracker.policies import reasons, validation
-from tracker.policies.modes import KERAS, RULES, TRACKER, TRANSFORMERS
+from tracker.policies.compare import is_single, single
+from tracker.policies.modes import KERAS, LIGHTNING, RULES, TRACKER, TRANSFORMERS
 from tracker.policies.monitored import Monitored, MonitoredState
 from tracker.policies.verdict import StopCause, Verdict
 from tracker.states import VerdictWord
@@ -62,6 +63,12 @@ class EarlyStopping(Monitored):
     it where it is better than the best by more than ``min_delta``; the best is the best value, also
     where that is too little to reset the count; and training stops at any check with ``patience``
     waits, epoch 0 and patience 0 included. It has none of the other options.
+
+    Under ``lightning-2.6`` it decides as Lightning 2.6.6: values in their own, usually single, precision; an
+    infinite first value is no improvement; a threshold must be passed and not only reached; a value that stops at
+    once counts neither as best nor as a wait; patience may stop epoch 0; and a stop that ``min_epochs`` (the
+    Trainer's) holds back comes when they are done, whatever the metric is by then. It has no ``baseline`` and no
+    ``start_from_epoch``.
 
     Raises:
         BadValue: for a value that cannot be. ``keras-3.15`` takes what Keras takes: a negative
@@ -132,11 +139,13 @@ class EarlyStopping(Monitored):
             return state, self._verdict(VerdictWord.SKIPPED, reason, state, epoch, value)
         improved = self._improves(value, state.best)
         counted = self._count(state, epoch, value, improved)
-        cause = self._cause(counted, epoch, value, improved)
+        cause = self._cause(counted, epoch, value, improved) or self._held_back(state)
         held = cause is not None and epoch + 1 < self.min_epochs
         reason = self._reason(state, counted, epoch, value, improved, cause)
         if held:
             reason = f"{reason}; {reasons.held_by_min_epochs(self.min_epochs)}"
+            if self.rules == LIGHTNING:
+                counted = replace(counted, stopped_by=str(cause))
         elif cause is not None:
             counted = replace(counted, stopped_epoch=epoch, stopped_by=str(cause))
             stopped = self._verdict(
@@ -146,7 +155,18 @@ class EarlyStopping(Monitored):
         word = VerdictWord.IMPROVED if improved else VerdictWord.WAITED
         return counted, self._verdict(word, reason, counted, epoch, value, improved=improved)
 
+    def _held_back(self, state: EarlyStoppingState) -> StopCause | None:
+        """Return why an earlier check asked to stop, which Lightning remembers until ``min_epochs`` are done."""
+        if self.rules != LIGHTNING or state.stopped_by is None:
+            return None
+        return StopCause(state.stopped_by)
+
     def _improves(self, value: float, best: float | None) -> bool:
+        if self.rules == LIGHTNING:
+            worst = math.inf if self.direction == "min" else -math.inf
+            return self._cause_at_once(value) is None and self._beats(
+                value, worst if best is None else best
+            )
         if self.check_finite and not math.isfinite(value):
             return False
         if self.rules == TRANSFORMERS:
@@ -163,6 +183,8 @@ class EarlyStopping(Monitored):
     ) -> EarlyStoppingState:
         if self.rules == TRANSFORMERS:
             return self._count_as_transformers(state, epoch, value, improved)
+        if self.rules == LIGHTNING and self._cause_at_once(value) is not None:
+            return state
         if not improved:
             return replace(state, wait=state.wait + 1)
         enough = self.baseline is None or self._beats(value, self.baseline)
@@ -183,20 +205,31 @@ class EarlyStopping(Monitored):
     ) -> StopCause | None:
         if self.rules == TRANSFORMERS:
             return StopCause.PATIENCE if counted.wait >= self.patience else None
+        if (at_once := self._cause_at_once(value)) is not None:
+            return at_once
+        may_stop = epoch > 0 or self.rules == LIGHTNING
+        if not improved and counted.wait >= self.patience and may_stop:
+            return StopCause.PATIENCE
+        return None
+
+    def _cause_at_once(self, value: float) -> StopCause | None:
+        """Return why this value stops, however many checks there were."""
         if self.check_finite and not math.isfinite(value):
             return StopCause.NOT_FINITE
         if self.stopping_threshold is not None and self._reaches(value, self.stopping_threshold):
             return StopCause.THRESHOLD
         if self.divergence_threshold is not None and self._past(value, self.divergence_threshold):
             return StopCause.DIVERGENCE
-        if not improved and counted.wait >= self.patience and epoch > 0:
-            return StopCause.PATIENCE
         return None
 
     def _reaches(self, value: float, threshold: float) -> bool:
+        if self.rules == LIGHTNING:
+            return self._is_ahead(value, single(threshold) if is_single(value) else threshold)
         return value <= threshold if self.direction == "min" else value >= threshold
 
     def _past(self, value: float, threshold: float) -> bool:
+        if self.rules == LIGHTNING and is_single(value):
+            threshold = single(threshold)
         return value > threshold if self.direction == "min" else value < threshold
 
     def _reason(
@@ -220,7 +253,8 @@ class EarlyStopping(Monitored):
             return f"{reason}; {reasons.waits(0, self.patience)}" if at_once else reason
         waits = reasons.waits(counted.wait, self.patience)
         reason = f"{self._no_improvement(before, value)}; {waits}"
-        if epoch <= 0 and counted.wait >= self.patience and self.rules != TRANSFORMERS:
+        is_held = self.rules in (TRACKER, KERAS)
+        if epoch <= 0 and counted.wait >= self.patience and is_held:
             reason = f"{reason}; {reasons.held_by_first_epoch()}"
         return reason
 
@@ -234,18 +268,20 @@ class EarlyStopping(Monitored):
         return f"{reason}, {behind}"
 
     def _refuse_ours(self) -> None:
-        ours = {
+        of_lightning = {
             "stopping_threshold": self.stopping_threshold is not None,
             "divergence_threshold": self.divergence_threshold is not None,
             "check_finite": bool(self.check_finite),
             "min_epochs": self.min_epochs > 0,
         }
-        if self.rules == TRANSFORMERS:
-            ours |= {
-                "baseline": self.baseline is not None,
-                "start_from_epoch": self.start_from_epoch > 0,
-            }
-        framework = "Keras" if self.rules == KERAS else "Transformers"
+        of_keras = {
+            "baseline": self.baseline is not None,
+            "start_from_epoch": self.start_from_epoch > 0,
+        }
+        framework, ours = {
+            KERAS: ("Keras", of_lightning),
+            LIGHTNING: ("Lightning", of_keras),
+        }.get(self.rules, ("Transformers", of_lightning | of_keras))
         for name in (name for name, used in ours.items() if used):
             raise BadValue(
                 f"{name} is {getattr(self, name)!r}: rules={self.rules!r} has no such option, because "

@@ -15,7 +15,8 @@ from tracker.values import from_json
 TRACKER = "tracker-1"
 KERAS = "keras-3.15"
 TRANSFORMERS = "transformers-5"
-RULES = (TRACKER, KERAS, TRANSFORMERS)
+LIGHTNING = "lightning-2.6"
+RULES = (TRACKER, KERAS, TRANSFORMERS, LIGHTNING)
 MODES = ("auto", "min", "max")
 
 
