@@ -33,3 +33,11 @@ def entry_points_are_there(tmp_path_factory: pytest.TempPathFactory) -> None:
     sys.path.insert(0, str(site))
     paths = [str(site), str(ROOT), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Train the small models of these tests on one thread: two cost more than they bring."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
