@@ -31,7 +31,7 @@ def entry_points_are_there(tmp_path_factory: pytest.TempPathFactory) -> None:
     (installed / "entry_points.txt").write_text("\n".join(lines))
     # Before an older installation of ours, which would hide it.
     sys.path.insert(0, str(site))
-    paths = [str(site), str(ROOT), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(site), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
