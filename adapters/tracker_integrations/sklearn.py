@@ -188,7 +188,9 @@ def _tell_search(
         name for name in results if name.startswith(("mean_", "std_", "split", "rank_", "iter", "n_resources"))
     ]  # fmt: skip
     scores = [name for name in numbers if name.startswith("mean_test_")]
-    options: dict[str, Any] = {name: start.get(name) for name in ("database", "strict") if name in start}
+    options: dict[str, Any] = {
+        name: start.get(name) for name in ("database", "strict") if name in start
+    }
     for number, params in enumerate(results["params"]):
         with tracker.start_run(
             experiment=run.experiment, name=f"{run.name}-candidate-{number}", parent=run, **options
