@@ -74,8 +74,10 @@ class Attempt(Table, table=True):
 class Param(Table, table=True):
     """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
 
+    __table_args__ = (Index("ix_param_name_number", "name", "number"),)
+
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
-    name: str = Field(primary_key=True, index=True)
+    name: str = Field(primary_key=True)
     kind: str
     text: str
     number: float | None = None
@@ -131,6 +133,7 @@ class Summary(Table, table=True):
     __table_args__ = (
         Index("ix_summary_name_min", "name", "min"),
         Index("ix_summary_name_max", "name", "max"),
+        Index("ix_summary_name_last", "name", "last"),
     )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
@@ -198,6 +201,11 @@ class Policy(Table, table=True):
 
 class Checkpoint(Table, table=True):
     """One saved file. ``available`` means: complete, and with this size and hash."""
+
+    __table_args__ = (
+        # Every start asks for them. On PostgreSQL by its migration, as `ix_decision_restored`.
+        Index("ix_checkpoint_pending", "run_id", sqlite_where=text("pending IS 1")),
+    )
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
