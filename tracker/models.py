@@ -200,7 +200,11 @@ class Policy(Table, table=True):
 
 
 class Checkpoint(Table, table=True):
-    """One saved file. ``available`` means: complete, and with this size and hash."""
+    """One saved file. ``available`` means: complete, and with this size and hash.
+
+    ``path`` is where the bytes are. When a later run has taken that name and the bytes are in the
+    store, ``original_path`` is the name they were saved under, and ``kept`` the rule that keeps them.
+    """
 
     __table_args__ = (
         # Every start asks for them. On PostgreSQL by its migration, as `ix_decision_restored`.
@@ -224,6 +228,8 @@ class Checkpoint(Table, table=True):
     pending: bool = False
     pinned: bool = False
     created: int = Field(sa_type=Moment)
+    original_path: str | None = Field(default=None, index=True)
+    kept: str | None = None
 
 
 class Decision(Table, table=True):

@@ -224,11 +224,14 @@ class CheckpointFields(Fields):
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
+            columns.kept,
         )  # fmt: skip
+        path = func.coalesce(columns.original_path, columns.path)
         self.columns = {
             **self.columns,
             "state": _state_place(CHECKPOINT.c.state),
             "alias": alias_place({}),
+            "path": replace(self.columns["path"], column=path),
         }
 
     def find(self, field: Field) -> Place | None:
