@@ -59,7 +59,7 @@ def checkpoints(
     state = CHECKPOINT.c.state if as_recorded else state_now(())
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
-        .join_from(RUN, CHECKPOINT, of_run(CHECKPOINT))
+        .join_from(RUN, CHECKPOINT, of_run(CHECKPOINT, order_by))
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
     if states is not None:

@@ -60,7 +60,7 @@ def decisions(
         return Listing(listed)
     statement = (
         select(DECISION, POLICY.c.kind.label("policy"), POLICY.c.config)
-        .join_from(RUN, DECISION, of_run(DECISION))
+        .join_from(RUN, DECISION, of_run(DECISION, order_by))
         .join(POLICY, DECISION.c.policy_id == POLICY.c.id)
     )
     if policy is not None:

@@ -115,7 +115,7 @@ def csv_style(reader: Reader, run: str) -> CsvStyle:
 
 
 def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:
-    statement = select(EPOCH).join_from(RUN, EPOCH, of_run(EPOCH))
+    statement = select(EPOCH).join_from(RUN, EPOCH, of_run(EPOCH, selection.order_by))
     if not superseded:
         statement = statement.where(EPOCH.c.superseded.is_(False))
     order = EPOCH.c.epoch, EPOCH.c.attempt

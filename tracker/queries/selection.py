@@ -42,12 +42,14 @@ class Selection(NamedTuple):
             parse_order(self.order_by)
 
 
-def of_run(table: TableClause) -> ColumnElement[bool]:
-    """Return the condition that a row is of the run, for a join in which the run comes first.
+def of_run(table: TableClause, order_by: Order) -> ColumnElement[bool]:
+    """Return the condition that a row is of the run, for a join in which, without sort keys, the run comes first.
 
     The rows of the first runs are then found by their index, and none of the others is looked at: a database
     does not look for a run by an expression, so that it never begins with the rows.
     """
+    if order_by is not None:
+        return table.c.run_id == RUN.c.id
     return table.c.run_id == func.coalesce(RUN.c.id, "")
 
 
