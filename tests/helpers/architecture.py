@@ -22,6 +22,7 @@ ORDER = (
         "states",
         "lazy",
         "cards",
+        "system_names",
     ),
     ("models",),
     ("policies", "series"),
