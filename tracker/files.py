@@ -5,14 +5,16 @@ Temporary file in the same folder → save → fsync → sha256 → rename → f
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
@@ -25,14 +27,21 @@ PREFIX = ".tracker-"
 _TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
 _CHUNK = 1 << 20
 
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and time of change of the bytes, in nanoseconds: the same file, unchanged."""
+
 
 @dataclass(frozen=True)
 class SavedFile:
-    """A complete file: absolute path, size in bytes, hex SHA-256."""
+    """A complete file: absolute path, size in bytes, hex SHA-256.
+
+    ``identity`` is what `remove_file` asks for, of one that `inspect_file` has read.
+    """
 
     path: Path
     bytes: int
     sha256: str
+    identity: Identity | None = field(default=None, kw_only=True, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def prepared(
             f"The folder {target.parent} cannot be made: {error.strerror}."
         ) from error
     mode = _mode_of(target)
-    temporary = target.with_name(_temporary_name(target.name))
+    temporary = temporary_path(target)
     try:
         save(temporary)
         size, digest = _synced(temporary, target)
@@ -77,7 +86,7 @@ def prepared(
             temporary.chmod(mode)
         yield PreparedFile(target, size, digest, temporary)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def _mode_of(target: Path) -> int | None:
@@ -101,7 +110,7 @@ def _mode_of(target: Path) -> int | None:
     )
 
 
-def _discard(temporary: Path) -> None:
+def discard(temporary: Path) -> None:
     """Remove a temporary file, or the folder that was made in its place."""
     try:
         temporary.unlink(missing_ok=True)
@@ -111,10 +120,14 @@ def _discard(temporary: Path) -> None:
         pass  # the error that brought us here says more
 
 
-def _temporary_name(name: str) -> str:
-    """Name whose file it is, so that it is swept only after its process is gone; a long name keeps its end."""
+def temporary_path(path: Path) -> Path:
+    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
+
+    It ends as ``path`` does; a long name keeps its end.
+    """
+    name = path.name
     ending = name if len(name.encode()) < 200 else name[-40:]
-    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
+    return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 
 def _host_tag() -> str:
@@ -149,7 +162,7 @@ def sweep(folder: Path) -> list[Path]:
     """Remove a folder's temporary files of this host's processes that are gone; returns them."""
     swept, _ = leftovers(folder)
     for path in swept:
-        _discard(path)
+        discard(path)
     return swept
 
 
@@ -163,20 +176,52 @@ def _synced(temporary: Path, target: Path) -> tuple[int, str]:
         ) from error
     except IsADirectoryError as error:
         raise CheckpointError(
-            f"Saving {target} made a folder: a checkpoint is one file. Save an archive of it."
+            f"Saving {target} made a folder: save_checkpoint writes one file. Save the folder under its own name, "
+            f"and register it with run.log_checkpoint(path)."
         ) from error
     try:
-        os.fsync(descriptor)
-        return os.fstat(descriptor).st_size, _digest(descriptor)
+        with _beside(lambda: os.fsync(descriptor)):
+            digest = _digest(descriptor)
+        return os.fstat(descriptor).st_size, digest
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _beside(work: Callable[[], object]) -> Iterator[None]:
+    """Run ``work`` in a thread beside the block; where no thread can start (at exit), after it.
+
+    What it raises is raised at the end of the block.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="tracker-fsync", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        yield
+        work()
+        return
+    try:
+        yield
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _digest(descriptor: int) -> str:
     digest = hashlib.sha256()
     os.lseek(descriptor, 0, os.SEEK_SET)
-    while chunk := os.read(descriptor, _CHUNK):
-        digest.update(chunk)
+    buffer = memoryview(bytearray(_CHUNK))
+    while count := os.readv(descriptor, [buffer]):
+        digest.update(buffer[:count])
     return digest.hexdigest()
 
 
@@ -199,7 +244,7 @@ def save_link(path: Path, target: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = temporary_path(path)
     try:
         try:
             temporary.symlink_to(os.path.relpath(target, path.parent))
@@ -207,7 +252,7 @@ def save_link(path: Path, target: Path) -> None:
             shutil.copyfile(target, temporary)
         temporary.replace(path)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
@@ -222,9 +267,139 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         status = os.fstat(descriptor)
         if not S_ISREG(status.st_mode):
             return None
-        return SavedFile(target, status.st_size, _digest(descriptor))
+        digest = _digest(descriptor)
+        return SavedFile(target, status.st_size, digest, identity=identity_of(status))
     finally:
         os.close(descriptor)
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells a file from another one, or from itself after a change."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def remove_file(file: SavedFile) -> None:
+    """Delete the very file that `inspect_file` has read, and no other that has taken its name since.
+
+    The folder is held open meanwhile, so that one that is swapped for a link leads nowhere else.
+
+    Raises:
+        FileNotFoundError: there is no such file any more.
+        OSError: another one has its name, which is left alone; or it cannot be deleted.
+    """
+    with same_file(file) as folder:
+        os.unlink(file.path.name, dir_fd=folder)
+
+
+@contextmanager
+def same_file(file: SavedFile) -> Iterator[int]:
+    """Give a descriptor of the folder, in which the name is that of the file that was read.
+
+    Raises:
+        OSError: it is not.
+    """
+    folder = os.open(file.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        now = os.stat(file.path.name, dir_fd=folder, follow_symlinks=False)
+        if identity_of(now) != file.identity:
+            raise OSError(errno.ESTALE, "another one has taken its name", str(file.path))
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
+    """Return a recorded file as `remove_file` asks for it, without reading it: for files that only we write.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return SavedFile(
+        path,
+        recorded.bytes,
+        recorded.sha256,
+        identity=identity_of(path.stat(follow_symlinks=False)),
+    )
+
+
+def keep_bytes(
+    source: Path, folder: Path, name: Callable[[SavedFile], str | None], *, copy: bool = False
+) -> SavedFile | None:
+    """Give the bytes of a regular file a second name, durably; returns what has it.
+
+    By a hard link, which takes no room; where that cannot be, by a reflink or a copy.
+
+    Args:
+        source: the file.
+        folder: where the second name goes.
+        name: returns it for what was read; None: these bytes are not wanted, and None is returned.
+        copy: never by a hard link: ``source`` is about to be written in place.
+
+    Raises:
+        OSError: there is no such file, or the folder cannot be written.
+    """
+    aside = temporary_path(folder / source.name)
+    try:
+        if copy or not _linked(source, aside):
+            _copied(source, aside)
+        read = inspect_file(aside)
+        chosen = None if read is None else name(read)
+        if read is None or chosen is None:
+            return None
+        target = folder / chosen
+        aside.replace(target)
+        sync_folder(folder)
+        return SavedFile(target, read.bytes, read.sha256, identity=read.identity)
+    finally:
+        # Also after the rename: between two names of one file it does nothing.
+        discard(aside)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Make a hard link; say whether that can be."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copy a regular file, by sharing its blocks where the file system can."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as old:
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(source))
+        with target.open("xb") as new:
+            if not _cloned(old.fileno(), new.fileno()):
+                shutil.copyfileobj(old, new, _CHUNK)
+            os.fchmod(new.fileno(), S_IMODE(status.st_mode))
+            new.flush()
+            os.fsync(new.fileno())
+
+
+_CLONE = 0x40049409
+"""FICLONE of linux/fs.h."""
+
+
+def _cloned(source: int, target: int) -> bool:
+    """Let two files share their blocks; say whether that can be."""
+    try:
+        import fcntl
+
+        fcntl.ioctl(target, _CLONE, source)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def path_part(text: str) -> str:
+    """Return a name as one part of a path: what cannot be in one is a ``-``, and it is never ``..`` or hidden."""
+    part = re.sub(r"[^\w.=+-]+", "-", text).lstrip(".-")[:100].rstrip(".")
+    return part or "_"
 
 
 def is_same(file: SavedFile | None, recorded: Any) -> bool:

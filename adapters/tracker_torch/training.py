@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn, Self
 
-from tracker import Checkpoint, Run, RunClosed, RunError
+from tracker import Checkpoint, Ownership, Run, RunClosed, RunError
 from tracker.policies.validation import log_every as checked_log_every
 from tracker_torch.callback import Callback, as_callbacks
 from tracker_torch.callback_list import CallbackList
@@ -16,7 +16,6 @@ from tracker_torch.callbacks.base_logger import BaseLogger
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import validation
 from tracker_torch.loop.batches import Batches
-from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.progress import Progress
 from tracker_torch.state.checkpoint_file import load_parts
 from tracker_torch.state.serialization import PARTS
@@ -126,7 +125,7 @@ class Training:
             strict=strict,
         )
         if log_every:
-            self.callbacks.waits_for_batches.append("log_every")
+            self.callbacks.advance.waits_for_batches.append("log_every")
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
@@ -280,7 +279,7 @@ class Training:
         for callback in loop.callbacks:
             # The schedulers of callbacks come back as well.
             callback.set_loop(loop)
-        loop.note_settings()
+        loop.settings.note()
         parts = {part: getattr(loop, part) for part in PARTS}
         about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
@@ -290,7 +289,7 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
-        loop.took_back(set(PARTS) - loop.lacking, about.get("settings"))
+        loop.settings.took_back(set(PARTS) - loop.lacking, about.get("settings"))
         if about["epoch"] is not None:
             loop.step = about["next_step"]
             self.run.rewind(about["epoch"] + about["complete"])

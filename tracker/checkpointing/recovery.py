@@ -6,9 +6,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, update
 
-from tracker.files import inspect_file, is_same
+from tracker.files import SavedFile, is_same
+from tracker.folders import inspect_path, remove_path
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
 from tracker.states import CheckpointState
@@ -71,17 +72,17 @@ def reconcile_path(connection: Connection, location: Location, stored_path: str)
 
 def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     """Give the pending checkpoints of one path the state that its file proves."""
-    file = inspect_file(path)
+    file = inspect_path(path)
     same = [one for one in pending if is_same(file, one)]
     replacing = any(one.state == CheckpointState.MISSING for one in pending)
     kept = None
     # Of an old and a new one with the same content the new one stays: one file, one row.
     if same and replacing:
         kept = max(same, key=lambda one: bool(one.state == CheckpointState.MISSING))
-    elif same:
+    elif same and file is not None:
         # The kill came between the decision to prune and the deletion.
         try:
-            path.unlink()
+            remove_path(file)
         except FileNotFoundError:
             pass
         except OSError:
@@ -89,3 +90,26 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     for one in pending:
         state = CheckpointState.AVAILABLE if one is kept else one.state
         apply(connection, [checkpoint_state([one.id], state)])
+    if replacing and kept is None and file is not None:
+        _take_back(connection, pending[0].path, file)
+
+
+def _take_back(connection: Connection, path: str, file: SavedFile) -> None:
+    """Let the row of a file that was about to be replaced name it again: the kill came before that.
+
+    Its second name in the store has no row then, and goes with the next ``checkpoints gc``.
+    """
+    same = (
+        select(CHECKPOINT.c.id)
+        .where(
+            CHECKPOINT.c.original_path == path,
+            CHECKPOINT.c.state == CheckpointState.AVAILABLE,
+            CHECKPOINT.c.sha256 == file.sha256,
+            CHECKPOINT.c.bytes == file.bytes,
+        )
+        .order_by(CHECKPOINT.c.created.desc())
+    )
+    newest = connection.scalars(same.limit(1)).first()
+    if newest is not None:
+        change = update(CHECKPOINT).where(CHECKPOINT.c.id == newest)
+        connection.execute(change.values(path=path, original_path=None, kept=None))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tracker.policies.modes import direction_of as direction_of
     from tracker.policies.plateau import PlateauState as PlateauState
     from tracker.policies.plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from tracker.policies.retention import Retention as Retention
     from tracker.policies.schedule import Schedule as Schedule
     from tracker.policies.top_k import Kept as Kept
     from tracker.policies.top_k import TopK as TopK
@@ -54,6 +55,7 @@ _HOME_OF = {
     "RULES": "tracker.policies.modes",
     "ReduceLROnPlateau": "tracker.policies.plateau",
     "Replayed": "tracker.policies.early_stopping_replay",
+    "Retention": "tracker.policies.retention",
     "Schedule": "tracker.policies.schedule",
     "StopCause": "tracker.policies.verdict",
     "TRACKER": "tracker.policies.modes",

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from tracker import process, values
+from tracker.checkpointing.store import Keeping, keeping
 from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.ids import new_id
@@ -32,6 +33,8 @@ from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
+KEEP_VARIABLE = "TRACKER_KEEP"
+KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
@@ -49,6 +52,8 @@ def start_run(
     recording: bool | None = None,
     monitor: str | None = None,
     mode: str | None = None,
+    keep: str | None = None,
+    keep_bytes: int | str | None = None,
     system_metrics: bool | None = None,
     price_per_hour: float | None = None,
 ) -> Run:
@@ -69,6 +74,11 @@ def start_run(
         monitor: the metric that the run is judged by, in lists and comparisons; by default the one that
             its callbacks monitor, else a validation loss.
         mode: which way is better for it, see `Run.define_metric`.
+        keep: which files of other runs, which this one replaces, are kept in the data folder: "best" of
+            each experiment and monitor, which is the default, the best of each "run", or "none"; pinned
+            ones always. Without it, the variable ``TRACKER_KEEP`` says it.
+        keep_bytes: how much they may take: bytes, or text such as "20GB"; without it, the variable
+            ``TRACKER_KEEP_BYTES`` says it, else there is no limit.
         system_metrics: whether to measure processor, memory, disk, network and graphics cards every 15
             seconds, as step metrics under ``system/``; by default yes, unless ``TRACKER_SYSTEM=off``.
         price_per_hour: what an hour of the machine costs, in whatever currency: `tracker runs show` then
@@ -85,6 +95,7 @@ def start_run(
         raise BadValue("name is empty: leave it out for a numbered one.")
     if mode is not None and monitor is None:
         raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
+    keeping = _keeping(keep, keep_bytes)
     price = _price(price_per_hour)
     if not (enabled() if recording is None else recording):
         run = _silent_run(experiment, name, strict)
@@ -92,15 +103,21 @@ def start_run(
         run.log_params(params or {})
         run.set_tags(tags or {})
     else:
-        request = _Request(experiment, name, params or {}, tags or {}, resume, parent, price)
-        run = _recorded_run(
-            locate(database), request, strict,
-            asked=recording is True, system_metrics=system_metrics,
-        )  # fmt: skip
+        request = _Request(
+            experiment, name, params or {}, tags or {}, resume, parent, price, system_metrics
+        )
+        run = _recorded_run(locate(database), request, strict, keeping, asked=recording is True)
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
     return run
+
+
+def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:
+    """Return what is kept: what was asked for, else what the environment says."""
+    rule = os.environ.get(KEEP_VARIABLE) or None if keep is None else keep
+    limit = os.environ.get(KEEP_BYTES_VARIABLE) or None if keep_bytes is None else keep_bytes
+    return keeping(rule, limit)
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,7 @@ class _Request:
     resume: str | None
     parent: Run | str | None
     price_per_hour: float | None
+    system_metrics: bool | None
 
 
 @dataclass(frozen=True)
@@ -158,12 +176,7 @@ def _price(price_per_hour: float | None) -> float | None:
 
 
 def _recorded_run(
-    location: Location,
-    request: _Request,
-    strict: bool,
-    *,
-    asked: bool,
-    system_metrics: bool | None,
+    location: Location, request: _Request, strict: bool, keeping: Keeping, *, asked: bool
 ) -> Run:
     prepare(location)
     captured = capture()
@@ -172,7 +185,7 @@ def _recorded_run(
     folder = None if location.path is None else location.path.parent
     sampled = SampledMetrics(
         opened.run_id, opened.attempt, began=opened.began,
-        sampler=sampler_of(folder, system_metrics),
+        sampler=sampler_of(folder, request.system_metrics),
     )  # fmt: skip
     recorder = Recorder(
         location,
@@ -194,6 +207,7 @@ def _recorded_run(
         captured=captured,
         ending=opened.ending,
         recording_asked=asked,
+        keeping=keeping,
     )
     sampled.tell = run.note_unread
     return run

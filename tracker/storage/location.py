@@ -14,6 +14,7 @@ from tracker.errors import BadValue, NotWritable, StoreError
 from tracker.redact import redact
 
 FOLDER = ".tracker"
+SPOOL = "spool"
 FILE = "tracker.db"
 VARIABLE = "TRACKER_DATABASE_URL"
 
@@ -71,6 +72,14 @@ class Location:
         from platformdirs import user_state_path
 
         return user_state_path("local-tracker")
+
+    def spool_files(self) -> list[Path]:
+        """Return the spool files beside the database (`tracker.storage.spool`), oldest first."""
+        folder = self.data_folder() / SPOOL
+        try:
+            return sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        except OSError:
+            return []
 
     def create_folder(self) -> None:
         """Create the database's folder: 0700 and ignored by git when it is a ``.tracker`` folder."""

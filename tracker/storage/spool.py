@@ -18,10 +18,8 @@ from zlib import crc32
 
 from tracker.files import private_folder, sync_folder
 from tracker.storage.entries import Entry, OriginEntry
-from tracker.storage.location import Location
+from tracker.storage.location import SPOOL, Location
 from tracker.values import plain
-
-FOLDER = "spool"
 
 
 class Spool:
@@ -127,11 +125,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def spool_files(location: Location) -> list[Path]:
     """Return the spool files beside a database, oldest first."""
-    folder = location.data_folder() / FOLDER
-    try:
-        return sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    except OSError:
-        return []
+    return location.spool_files()
 
 
 def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
@@ -143,7 +137,7 @@ def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
 
 def spool_path(location: Location, attempt_id: str) -> Path:
     """Return the spool file of an attempt."""
-    return location.data_folder() / FOLDER / f"{attempt_id}.jsonl"
+    return location.data_folder() / SPOOL / f"{attempt_id}.jsonl"
 
 
 def read_file(path: Path) -> list[Entry]:
