@@ -105,7 +105,7 @@ CREATE TABLE decision (
 );
 INSERT INTO "decision" VALUES(1,'14bf1966d5f9',1,1,'e8b6b4011d62',0,NULL,'val_loss',0.5,'finite',0.25,'finite',0,0,'improved','epoch 0',NULL,NULL,NULL,'{"wait":0}',1795544376284175,0,NULL);
 INSERT INTO "decision" VALUES(2,'14bf1966d5f9',1,2,'e8b6b4011d62',1,NULL,'val_loss',NULL,'nan',0.25,'finite',0,1,'waited','epoch 1',NULL,NULL,NULL,'{"wait":1}',1795544376293380,0,NULL);
-INSERT INTO "decision" VALUES(3,'14bf1966d5f9',1,3,'e8b6b4011d62',2,NULL,'val_loss',1e999,'+inf',0.25,'finite',0,2,'waited','epoch 2',NULL,NULL,NULL,'{"wait":2}',1795544376298958,0,NULL);
+INSERT INTO "decision" VALUES(3,'14bf1966d5f9',1,3,'e8b6b4011d62',2,NULL,'val_loss',9.0e+999,'+inf',0.25,'finite',0,2,'waited','epoch 2',NULL,NULL,NULL,'{"wait":2}',1795544376298958,0,NULL);
 CREATE TABLE epoch (
 	id INTEGER NOT NULL, 
 	run_id VARCHAR NOT NULL, 
@@ -187,8 +187,8 @@ INSERT INTO "metric" VALUES(1,'loss',0,0.5,'finite');
 INSERT INTO "metric" VALUES(1,'val_loss',1,0.25,'finite');
 INSERT INTO "metric" VALUES(2,'loss',0,NULL,'nan');
 INSERT INTO "metric" VALUES(2,'val_loss',1,NULL,'nan');
-INSERT INTO "metric" VALUES(3,'loss',0,1e999,'+inf');
-INSERT INTO "metric" VALUES(3,'val_loss',1,1e999,'+inf');
+INSERT INTO "metric" VALUES(3,'loss',0,9.0e+999,'+inf');
+INSERT INTO "metric" VALUES(3,'val_loss',1,9.0e+999,'+inf');
 INSERT INTO "metric" VALUES(4,'loss',0,1.0,'finite');
 INSERT INTO "metric" VALUES(5,'loss',0,0.9,'finite');
 CREATE TABLE metric_definition (
@@ -269,10 +269,10 @@ CREATE TABLE "summary" (
 	PRIMARY KEY (run_id, name), 
 	FOREIGN KEY(run_id) REFERENCES run (id) ON DELETE CASCADE
 );
-INSERT INTO "summary" VALUES('14bf1966d5f9','loss',1e999,'+inf',2,0.5,0,1e999,2,NULL,NULL,NULL);
-INSERT INTO "summary" VALUES('14bf1966d5f9','val_loss',1e999,'+inf',2,0.25,0,1e999,2,NULL,NULL,NULL);
+INSERT INTO "summary" VALUES('14bf1966d5f9','loss',9.0e+999,'+inf',2,0.5,0,9.0e+999,2,NULL,NULL,NULL);
+INSERT INTO "summary" VALUES('14bf1966d5f9','val_loss',9.0e+999,'+inf',2,0.25,0,9.0e+999,2,NULL,NULL,NULL);
 INSERT INTO "summary" VALUES('ace5311a277f','loss',0.9,'finite',0,0.9,0,0.9,0,NULL,NULL,NULL);
-INSERT INTO "summary" VALUES('14bf1966d5f9','batch/loss',1e999,'+inf',NULL,0.5,NULL,1e999,NULL,14,0,14);
+INSERT INTO "summary" VALUES('14bf1966d5f9','batch/loss',9.0e+999,'+inf',NULL,0.5,NULL,9.0e+999,NULL,14,0,14);
 INSERT INTO "summary" VALUES('14bf1966d5f9','grad',0.0,'-0',NULL,0.0,NULL,0.0,NULL,14,0,0);
 CREATE TABLE tag (
 	run_id VARCHAR NOT NULL, 
