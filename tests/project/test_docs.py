@@ -66,9 +66,10 @@ def run_page(page: Path, folder: Path, turns: tuple[str, ...] = ("first", "secon
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command as a reader would, with this environment's programs."""
+    paths = [str(ROOT), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     return subprocess.run(

@@ -20,13 +20,19 @@ NEIGHBOURS = {
     "hydra": "hydra",
     "ignite": "ignite",
     "lightgbm": "lightgbm",
+    "lightning": "lightning",
     "optuna": "optuna",
+    "pytorch_lightning": "pytorch_lightning",
     "skorch": "skorch",
     "transformers": "transformers",
     "xgboost": "xgboost",
 }
 """By module of ours: the package that it needs. The extra is called like the module, but for `EXTRAS`."""
-EXTRAS = {"keras_tuner": "keras-tuner", "sklearn": "scikit-learn"}
+EXTRAS = {
+    "keras_tuner": "keras-tuner",
+    "pytorch_lightning": "pytorch-lightning",
+    "sklearn": "scikit-learn",
+}
 
 
 @pytest.mark.parametrize("module", NEIGHBOURS)
