@@ -63,16 +63,21 @@ class TrackerCallback(Callback):
         }  # fmt: skip
         self._tracker_every = log_every
         self._tracker_fit: _Fit | None = None
+        self._tracker_begins = False
 
     def before_fit(self) -> None:
-        """Begin the run."""
+        """Look whether this is a training: looking for a rate and predicting are none."""
         others = LRFinder, GatherPredsCallback
-        self.run = trains = not any(isinstance(one, others) for one in self.learn.cbs)
-        if not trains:
-            return
+        self.run = not any(isinstance(one, others) for one in self.learn.cbs)
+        self._tracker_begins = self.run
         if self._tracker_fit is not None and self._tracker_fit.recording.is_open:
             self._tracker_fit.recording.close_left()
-        self._tracker_fit = _Fit(self.learn, self._tracker_start)
+
+    def before_train(self) -> None:
+        """Begin the run; a validation alone comes here never."""
+        if self._tracker_begins:
+            self._tracker_begins = False
+            self._tracker_fit = _Fit(self.learn, self._tracker_start)
 
     def before_epoch(self) -> None:
         """Record the epoch before this one."""
