@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 import tracker
 from tests.helpers.lightning_models import Scripted, data, quiet
-from tracker_integrations.lightning import TrackerLogger
+from tracker_integrations.lightning import TrackerCallback, TrackerLogger
 
 TIES = [0.1, 0.5, 0.5 + 1e-9, 0.5 + 2**-24, 0.6, 0.4, 0.3, 0.0, 1.0]
 BROKEN = [math.nan, math.inf, -math.inf]
@@ -58,7 +58,7 @@ def differs(seed: int) -> str | None:
     stopper = EarlyStopping("val_loss", **settings)
     logger = TrackerLogger("replay")
     trainer = quiet(
-        max_epochs=len(series), min_epochs=fewest, callbacks=[stopper], logger=logger,
+        max_epochs=len(series), min_epochs=fewest, callbacks=[stopper, TrackerCallback()], logger=logger,
         enable_checkpointing=False, num_sanity_val_steps=0,
     )  # fmt: skip
     trainer.fit(Scripted(series), data(rows=4))

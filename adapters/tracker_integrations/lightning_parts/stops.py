@@ -59,7 +59,7 @@ class WatchedStop:
 
     def _remembered(self) -> Seen:
         """Return what it remembers at the start, which a checkpoint may have brought back."""
-        best = _plain(self._callback.best_score)
+        best = _best(self._callback)
         return Seen(best, None, int(self._callback.wait_count)).known_to(self._policy)
 
     def _stop_marks(self) -> tuple[Any, ...]:
@@ -78,7 +78,7 @@ class WatchedStop:
         """
         callback, before = self._callback, self._seen
         best, wait, marks = (
-            _plain(callback.best_score),
+            _best(callback),
             int(callback.wait_count),
             self._stop_marks(),
         )
@@ -128,7 +128,7 @@ class WatchedStop:
         return None
 
 
-def _plain(score: Any) -> float | None:
-    """Return the best score; None before the first one, which is an infinity."""
-    value = tracker.number(score, "best_score")
-    return None if value in (float("inf"), float("-inf")) else value
+def _best(callback: Any) -> float | None:
+    """Return its best score; None before the first one, which is the worst infinity."""
+    value = tracker.number(callback.best_score, "best_score")
+    return None if value == (math.inf if callback.mode == "min" else -math.inf) else value
