@@ -81,8 +81,7 @@ def heard(page: Page, run: str, found: list[float]) -> None:
 
 def test_an_epoch_is_told_within_a_second(url: str) -> None:
     run = tracker.start_run("digits", "a")
-    with tracker.start_run("digits", name, params={"lr": 0.1}) as run:
-        run.log_epoch(0, {"loss": 1.0})
+    run.log_epoch(0, {"loss": 1.0})
     with serving() as page:
         found: list[float] = []
         listening = threading.Thread(target=heard, args=(page, run.id, found))
