@@ -243,6 +243,10 @@ class Run:
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
+    def captured(self, section: str) -> Any:
+        """Return what `capture` has recorded in this attempt under a name; None where it has not."""
+        return self._captured.get(section)
+
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.
 
