@@ -75,6 +75,7 @@ def metrics(
     every: int | None = None,
     points: int | None = None,
     superseded: bool = False,
+    system: bool = False,
     database: Database = None,
 ) -> pd.DataFrame:
     """Return step metrics, one row per point: run, name, step, time, value.
@@ -85,11 +86,13 @@ def metrics(
 
     Args:
         *runs: of these; without any, of all.
-        names: one metric or several; None for all.
+        names: one metric or several; None for all that the training logged.
         start, stop: steps from ``start`` up to, and without, ``stop``; only their blocks are read.
         every: keep about one point in this many, for plots: lowest and highest values stay.
         points: keep at most this many points of each run's metric, in the same way.
         superseded: also superseded points, with two more columns: attempt and superseded.
+        system: without names, also what was measured of the machine: ``system/cpu_percent`` and others, whose
+            steps are seconds since the run began.
         database: a path or URL.
 
     Raises:
@@ -112,6 +115,7 @@ def metrics(
             start=start,
             stop=stop,
             superseded=superseded,
+            system=system,
         )
     columns = series.columns
     if every is not None:

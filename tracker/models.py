@@ -27,7 +27,10 @@ class Table(SQLModel, registry=registry()):
 
 
 class Run(Table, table=True):
-    """One training, from start to an honest status; ``cause`` is the code of ``reason``."""
+    """One training, from start to an honest status; ``cause`` is the code of ``reason``.
+
+    ``price_per_hour`` is what an hour of its machine costs, where somebody says so.
+    """
 
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
@@ -42,6 +45,7 @@ class Run(Table, table=True):
     parent_id: str | None = Field(default=None, foreign_key="run.id", index=True)
     note: str | None = None
     cause: str | None = None
+    price_per_hour: float | None = None
 
 
 class Attempt(Table, table=True):
@@ -158,7 +162,11 @@ class Series(Table, table=True):
 
 
 class Clock(Table, table=True):
-    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series.codec`)."""
+    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series.codec`).
+
+    ``number`` counts the blocks of an attempt from 0; samples of the machine (``system/``) have negative ones,
+    and for steps the whole seconds since the run began.
+    """
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     attempt: int = Field(primary_key=True)

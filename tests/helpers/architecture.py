@@ -23,6 +23,7 @@ ORDER = (
         "states",
         "lazy",
         "cards",
+        "system_names",
     ),
     ("models",),
     ("policies", "series"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, or_, select
 
 from tracker import values
 from tracker.checkpointing import registry
@@ -91,14 +91,6 @@ def folder_of(location: Location) -> Path:
     else:
         name = f"{location.path.name}-checkpoints"
     return location.data_folder() / name
-
-
-def registered_at(stored_path: str) -> Select[Any]:
-    """Select the rows that say that a path has their bytes: run_id, pinned, bytes, sha256."""
-    columns = CHECKPOINT.c.run_id, CHECKPOINT.c.pinned, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256
-    return select(*columns).where(
-        CHECKPOINT.c.path == stored_path, CHECKPOINT.c.state == CheckpointState.AVAILABLE
-    )
 
 
 def keep(

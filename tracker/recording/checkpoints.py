@@ -128,7 +128,7 @@ class CheckpointKeeper:
         stored_path = writer.stored_path(path)
         wanted: Callable[[SavedFile], bool]
         try:
-            rows = writer.rows(store.registered_at(stored_path))
+            rows = writer.rows(registry.registered_at(stored_path))
             kept = [
                 (row.bytes, row.sha256)
                 for row in rows

@@ -22,6 +22,7 @@ from tracker.clock import now
 from tracker.errors import DatabaseBusy, StoreError
 from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
+from tracker.recording.sampled import SampledMetrics
 from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal, run_rows
@@ -69,7 +70,8 @@ def _busy() -> DatabaseBusy:
 class Recorder:
     """Writes for one attempt of one run, from any thread of the process that made it.
 
-    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them.
+    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them,
+    ``sampled`` measures the machine.
     """
 
     recording = True
@@ -84,6 +86,7 @@ class Recorder:
         next_step: int,
         strict: bool,
         origin: Callable[[str, int], OriginEntry],
+        sampled: SampledMetrics,
     ) -> None:
         self.location = location
         self.run_id = run_id
@@ -95,6 +98,7 @@ class Recorder:
         self.wake = threading.Event()
         self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self.wake.set)
         self.log: LogCall = self._streamed.log
+        self.sampled = sampled
         self.spool = Spool(spool_path(location, attempt_id), self._own_origin)
         self.spooled = 0
         self._database = Database(location)
@@ -187,6 +191,7 @@ class Recorder:
             pending = self._commit_each(new)
         if blocks:
             self._streamed.saved()
+            self.sampled.saved()
         if pending:
             self.spool.clear(len(pending))
         if beat:
@@ -195,14 +200,18 @@ class Recorder:
 
     def _has_streamed(self) -> bool:
         """Say whether there are step metrics to write; by attributes alone, for an epoch without any."""
-        buffer = self._streamed.buffer
-        return bool(buffer.calls or buffer.packed or buffer.held or self._streamed.unsaved)
+        return self._streamed.has_any or self.sampled.has_any
 
     def _blocks(self) -> list[SeriesEntry]:
         """Return the step metrics that are not in the database yet."""
         if not self._failing or self._closing.is_set():
             self._streamed.take()
-        return self._streamed.pending()
+            self.sampled.take()
+        return self._pending_blocks()
+
+    def _pending_blocks(self) -> list[SeriesEntry]:
+        """Return what has been taken, and is not in the database yet."""
+        return [*self._streamed.pending(), *self.sampled.pending()]
 
     def _commit_each(self, new: list[Entry]) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever.
@@ -241,6 +250,7 @@ class Recorder:
         while not self._closing.is_set():
             self.wake.wait(FLUSH_SECONDS)
             self.wake.clear()
+            self.sampled.look()
             self.flush()
         if self._given_up:  # by `close`, while this thread hung in a commit
             self.flush()
@@ -289,6 +299,7 @@ class Recorder:
     def next_attempt(self, number: int) -> None:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self._streamed.begin(number, CALL_SECONDS)
+        self.sampled.begin(number, CALL_SECONDS)
         counts = self._counted()
         last_beat = self._beat(counts)
         self._earlier_counts = counts.plus(self._earlier_counts)
@@ -307,15 +318,18 @@ class Recorder:
                     len(self.spool.unwritten),
                 )
 
-    def _end_thread(self) -> None:
+    def _end_thread(self) -> bool:
+        """End the writer's thread; says whether it has ended."""
         self._closing.set()
         self.wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(CALL_SECONDS)
+        return thread is None or not thread.is_alive()
 
     def _close(self, entries: tuple[Entry, ...]) -> None:
-        self._end_thread()
+        if self._end_thread():
+            self.sampled.end()
         # A last heartbeat is due.
         self._heard = -math.inf
         if not self._lock.acquire(timeout=_LAST_SECONDS):
@@ -325,7 +339,7 @@ class Recorder:
             entries = self._after_pending(entries)
             self._commit(entries)
         except Exception as error:
-            self._failed((*self._streamed.pending(), *entries), error)
+            self._failed((*self._pending_blocks(), *entries), error)
         finally:
             self._questions.close()
             self._database.close(_CLOSE_SECONDS)
@@ -365,5 +379,6 @@ class Recorder:
         self._database.forget()
         self._questions.forget()
         self._streamed.forget()
+        self.sampled.forget()
         self._lock = threading.Lock()
         self._thread = None
