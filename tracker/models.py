@@ -78,8 +78,10 @@ class Attempt(Table, table=True):
 class Param(Table, table=True):
     """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
 
+    __table_args__ = (Index("ix_param_name_number", "name", "number"),)
+
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
-    name: str = Field(primary_key=True, index=True)
+    name: str = Field(primary_key=True)
     kind: str
     text: str
     number: float | None = None
@@ -135,6 +137,7 @@ class Summary(Table, table=True):
     __table_args__ = (
         Index("ix_summary_name_min", "name", "min"),
         Index("ix_summary_name_max", "name", "max"),
+        Index("ix_summary_name_last", "name", "last"),
     )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
@@ -210,6 +213,11 @@ class Checkpoint(Table, table=True):
     ``path`` is where the bytes are. When a later run has taken that name and the bytes are in the
     store, ``original_path`` is the name they were saved under, and ``kept`` the rule that keeps them.
     """
+
+    __table_args__ = (
+        # Every start asks for them. On PostgreSQL by its migration, as `ix_decision_restored`.
+        Index("ix_checkpoint_pending", "run_id", sqlite_where=text("pending IS 1")),
+    )
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")

@@ -16,6 +16,7 @@ NEIGHBOURS = {
     "sklearn": "sklearn",
     "accelerate": "accelerate",
     "catboost": "catboost",
+    "fastai": "fastai",
     "hydra": "hydra",
     "ignite": "ignite",
     "lightgbm": "lightgbm",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from tracker.errors import nearest
 from tracker.filters.compile import check_limit
@@ -145,13 +145,26 @@ class _Spent:
 
 
 def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:
-    """Return what each run spent; ``best`` has its best epoch."""
-    seconds = func.sum(EPOCH.c.seconds).label(EPOCH.c.seconds.name)
-    statement = select(EPOCH.c.run_id, EPOCH.c.epoch, seconds).where(EPOCH.c.superseded.is_(False))
-    statement = statement.group_by(EPOCH.c.run_id, EPOCH.c.epoch)
+    """Return what each run spent; ``best`` has its best epoch. Added up in the database, run by run.
+
+    The runs with one best epoch are asked for together: there are as many best epochs as a run has epochs at most.
+    """
+    runs_of: dict[int, list[str]] = {}
+    for run, epoch in best.items():
+        runs_of.setdefault(epoch, []).append(run)
     found: dict[str, _Spent] = {}
-    for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, list(best)):
-        is_after = row.epoch > best[row.run_id]
-        spent = found.setdefault(row.run_id, _Spent())
-        spent.add(int(is_after), row.seconds * is_after, row.seconds)
+    for epoch, runs in runs_of.items():
+        is_after = EPOCH.c.epoch > epoch
+        statement = (
+            select(
+                EPOCH.c.run_id,
+                func.count(case((is_after, EPOCH.c.epoch)).distinct()).label("epochs_after"),
+                func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)).label("seconds_after"),
+                func.sum(EPOCH.c.seconds).label("seconds"),
+            )
+            .where(EPOCH.c.superseded.is_(False))
+            .group_by(EPOCH.c.run_id)
+        )
+        for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, runs):
+            found[row.run_id] = _Spent(row.epochs_after, row.seconds_after, row.seconds)
     return found

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,6 +24,7 @@ from tracker.storage.driver_errors import is_busy
 from tracker.storage.location import Location
 
 _POLL_SECONDS = 0.002
+_MOST_ENGINES = 16
 
 
 class Lock:
@@ -56,8 +58,12 @@ def never_free(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+@lru_cache(maxsize=_MOST_ENGINES)
 def engine(location: Location, mode: str, patience: float) -> Engine:
-    """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``."""
+    """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``.
+
+    It is kept for the process: it holds no connection, but each statement that it has compiled.
+    """
     if location.path is None:
         return _server_engine(location.url, mode, patience)
     created = create_engine(
