@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from tracker import values
 from tracker.clock import now
@@ -272,6 +272,10 @@ class Recorder:
             StoreError: when the database does not answer.
         """
         return self._questions.ask(lambda connection: ask(Reader(self.location, connection)))
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects; `StoreError` when the database does not answer."""
+        return self._questions.rows(statement)
 
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""
