@@ -22,6 +22,7 @@ ORDER = (
         "states",
         "lazy",
         "cards",
+        "worker",
     ),
     ("models",),
     ("policies", "series"),

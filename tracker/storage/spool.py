@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -22,6 +23,8 @@ from tracker.storage.location import Location
 from tracker.values import plain
 
 FOLDER = "spool"
+REFUSED = ".refused"
+"""The ending of files that hold what a database refused."""
 
 
 class Spool:
@@ -30,39 +33,66 @@ class Spool:
     Args:
         path: the file.
         origin: returns the entry that says whose records follow; a new file begins with it.
+        room: a file that keeps room on the disk for this one, see `keep_room`.
+
+    Attributes:
+        unwritten: entries that are not on the disk: just held, or refused by it (a full one); tried again.
     """
 
-    def __init__(self, path: Path, origin: Callable[[], Entry] | None = None) -> None:
+    def __init__(
+        self, path: Path, origin: Callable[[], Entry] | None = None, room: Path | None = None
+    ) -> None:
         self.path = path
         self._origin = origin
-        self.count = 0
+        self._room = room
         self.unwritten: list[Entry] = []
-        """Entries that not even the spool could take (a full disk): kept in memory, tried again."""
+        self._on_disk = 0
         self._lock = threading.RLock()
         self._clearing = False
+
+    @property
+    def count(self) -> int:
+        """How many entries are pending, on the disk or in memory."""
+        return self._on_disk + len(self.unwritten)
 
     @property
     def empty(self) -> bool:
         """Whether no entry is pending."""
         return self.count == 0
 
+    def hold(self, entries: Iterable[Entry]) -> None:
+        """Keep entries in memory; never waits for the disk. `write` brings them there."""
+        self.unwritten.extend(entries)
+
     def append(self, entries: Iterable[Entry]) -> Exception | None:
         """Keep entries, on disk when this returns; returns the error if the disk refused and memory keeps them."""
-        entries = list(entries)
+        self.hold(entries)
+        return self.write()
+
+    def write(self) -> Exception | None:
+        """Bring what is held to the disk; returns the error if it refused and memory keeps them."""
         with self._lock:
-            self.count += len(entries)
-            self.unwritten.extend(entries)
-            # A signal handler may come in the middle of `clear`, which appends again at its end.
+            # A signal handler may come in the middle of `clear`, which writes at its end.
             if not self.unwritten or self._clearing:
                 return None
+            held = len(self.unwritten)
             try:
-                self._write("".join(map(_line, self.unwritten)).encode())
+                self._write("".join(map(_line, self.unwritten[:held])).encode())
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 return error
-            self.unwritten = []
+            self._on_disk += held
+            del self.unwritten[:held]
         return None
 
     def _write(self, data: bytes) -> None:
+        try:
+            self._append(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or not _give_up_room(self._room):
+                raise
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
         private_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
@@ -102,10 +132,12 @@ class Spool:
                 except OSError:
                     rest = on_disk
                 del self.unwritten[: max(0, applied - len(on_disk))]
+                self._on_disk = len(rest)
             finally:
                 self._clearing = False
-            self.count = len(rest) + len(self.unwritten)
-            self.append([])
+            self.write()
+        if self._room is not None:
+            keep_room(self._room)
 
     def _replace(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
@@ -118,6 +150,50 @@ class Spool:
         sync_folder(self.path.parent)
 
 
+ROOM_BYTES = 512 << 10
+"""What is kept free for pending entries: those of about 1 500 epochs with a few metrics."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def room_path(location: Location) -> Path:
+    """Return the file that keeps room for the spools beside a database."""
+    return location.data_folder() / "spool.room"
+
+
+def keep_room(path: Path) -> None:
+    """Have a file of `ROOM_BYTES` that a spool can give up when the disk is full; one for all spools of a folder.
+
+    Where there is no room for it, or the file system cannot reserve any, there is none.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        if path.exists() and path.stat().st_size >= ROOM_BYTES:
+            return
+        private_folder(path.parent)
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, ROOM_BYTES)
+        except OSError:
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return
+
+
+def _give_up_room(path: Path | None) -> bool:
+    """Free what `keep_room` has reserved; returns whether there was something."""
+    try:
+        if path is None or path.stat().st_size == 0:
+            return False
+        os.truncate(path, 0)
+    except OSError:
+        return False
+    return True
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     written = os.write(descriptor, data)
     if written != len(data):
@@ -127,16 +203,27 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def spool_files(location: Location) -> list[Path]:
     """Return the spool files beside a database, oldest first."""
-    folder = location.data_folder() / FOLDER
-    try:
-        return sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    except OSError:
-        return []
+    return _oldest_first(location.data_folder() / FOLDER, "*.jsonl")
+
+
+def refused_files(location: Location) -> list[Path]:
+    """Return the files of entries that the database refused, see `set_aside`; oldest first."""
+    return _oldest_first(location.data_folder() / FOLDER, f"*{REFUSED}")
+
+
+def _oldest_first(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder by age; those that another process removes meanwhile are left out."""
+    ages: list[tuple[float, Path]] = []
+    with suppress(OSError):
+        for path in folder.glob(pattern):
+            with suppress(OSError):
+                ages.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(ages)]
 
 
 def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
     """Keep entries that the database refuses, beside the spool file at ``path``; returns where."""
-    beside = Spool(path.with_suffix(".refused"))
+    beside = Spool(path.with_suffix(REFUSED))
     beside.append(entries)
     return beside.path
 
