@@ -12,8 +12,13 @@ CORE ?= .venv-core
 CORE_PINS ?=
 CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignore=tests/adapters --ignore=tests/programs --ignore=tests/faults --ignore=tests/project --ignore=tests/web
 
+# The tests of the integrations, in an environment that adds the neighbours to what .venv has: pip sees both, and
+# installs only what is not there.
+NEIGHBOURS ?= .venv-neighbours
+NEIGHBOUR_EXTRAS := lightning
+
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core test-lowest test-pythons check format lint types bench docs clean
+.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours check format lint types bench docs clean
 
 help:  ## what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +51,15 @@ test-lowest: constraints-lowest.txt  ## the core tests with the lowest version o
 
 test-pythons: $(READY)  ## the core tests on the newest Python that the machine has; PYTHONS=all: on each from 3.11 up
 	@.ci/pythons $(PYTHONS)
+
+test-neighbours: $(NEIGHBOURS)/.ready  ## the integrations, with the newest version of each neighbour
+	KERAS_BACKEND=torch $(NEIGHBOURS)/bin/python -m pytest -n 2 tests/tracker_integrations
+
+$(NEIGHBOURS)/.ready: $(READY) pyproject.toml constraints.txt
+	@test -x $(NEIGHBOURS)/bin/python || $(PYTHON) -m venv $(NEIGHBOURS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$($(NEIGHBOURS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/zz-development.pth"
+	@$(NEIGHBOURS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(NEIGHBOUR_EXTRAS)]'
+	@touch $@
 
 constraints-lowest.txt: pyproject.toml .ci/lowest.py
 	$(PYTHON) .ci/lowest.py > $@

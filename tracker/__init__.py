@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from tracker.recording.join import active_run as active_run
     from tracker.recording.join import claim_run as claim_run
     from tracker.recording.join import join_run as join_run
+    from tracker.recording.ownership import Ownership as Ownership
     from tracker.recording.policy import Policy as Policy
     from tracker.recording.run import Run as Run
     from tracker.recording.start import start_run as start_run
@@ -84,6 +85,7 @@ _HOME_OF = {
     "NotWritable": "tracker.errors",
     "NothingToResume": "tracker.errors",
     "Owner": "tracker.recording.active",
+    "Ownership": "tracker.recording.ownership",
     "Policy": "tracker.recording.policy",
     "Run": "tracker.recording.run",
     "RunBusy": "tracker.errors",

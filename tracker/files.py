@@ -69,7 +69,7 @@ def prepared(
             f"The folder {target.parent} cannot be made: {error.strerror}."
         ) from error
     mode = _mode_of(target)
-    temporary = target.with_name(_temporary_name(target.name))
+    temporary = temporary_path(target)
     try:
         save(temporary)
         size, digest = _synced(temporary, target)
@@ -77,7 +77,7 @@ def prepared(
             temporary.chmod(mode)
         yield PreparedFile(target, size, digest, temporary)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def _mode_of(target: Path) -> int | None:
@@ -101,7 +101,7 @@ def _mode_of(target: Path) -> int | None:
     )
 
 
-def _discard(temporary: Path) -> None:
+def discard(temporary: Path) -> None:
     """Remove a temporary file, or the folder that was made in its place."""
     try:
         temporary.unlink(missing_ok=True)
@@ -111,10 +111,14 @@ def _discard(temporary: Path) -> None:
         pass  # the error that brought us here says more
 
 
-def _temporary_name(name: str) -> str:
-    """Name whose file it is, so that it is swept only after its process is gone; a long name keeps its end."""
+def temporary_path(path: Path) -> Path:
+    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
+
+    It ends as ``path`` does; a long name keeps its end.
+    """
+    name = path.name
     ending = name if len(name.encode()) < 200 else name[-40:]
-    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
+    return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 
 def _host_tag() -> str:
@@ -149,7 +153,7 @@ def sweep(folder: Path) -> list[Path]:
     """Remove a folder's temporary files of this host's processes that are gone; returns them."""
     swept, _ = leftovers(folder)
     for path in swept:
-        _discard(path)
+        discard(path)
     return swept
 
 
@@ -163,7 +167,8 @@ def _synced(temporary: Path, target: Path) -> tuple[int, str]:
         ) from error
     except IsADirectoryError as error:
         raise CheckpointError(
-            f"Saving {target} made a folder: a checkpoint is one file. Save an archive of it."
+            f"Saving {target} made a folder: save_checkpoint writes one file. Save the folder under its own name, "
+            f"and register it with run.log_checkpoint(path)."
         ) from error
     try:
         os.fsync(descriptor)
@@ -199,7 +204,7 @@ def save_link(path: Path, target: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = temporary_path(path)
     try:
         try:
             temporary.symlink_to(os.path.relpath(target, path.parent))
@@ -207,7 +212,7 @@ def save_link(path: Path, target: Path) -> None:
             shutil.copyfile(target, temporary)
         temporary.replace(path)
     finally:
-        _discard(temporary)
+        discard(temporary)
 
 
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:

@@ -8,14 +8,13 @@ from typing import Any
 from weakref import ref
 
 import tracker
-from tracker import Run, RunError, StoreError, UsageError, numbers, policies
+from tracker import Ownership, Run, RunError, StoreError, UsageError, numbers, policies
 from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
 from tracker_torch.loop.accumulation import Accumulation
 from tracker_torch.loop.batch_logs import BatchLogs
 from tracker_torch.loop.notices import Notices
-from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
 from tracker_torch.loop.stop_request import StopRequest

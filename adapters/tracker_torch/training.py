@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn, Self
 
-from tracker import Checkpoint, Run, RunClosed, RunError
+from tracker import Checkpoint, Ownership, Run, RunClosed, RunError
 from tracker.policies.validation import log_every as checked_log_every
 from tracker_torch.callback import Callback, as_callbacks
 from tracker_torch.callback_list import CallbackList
@@ -16,7 +16,6 @@ from tracker_torch.callbacks.base_logger import BaseLogger
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import validation
 from tracker_torch.loop.batches import Batches
-from tracker_torch.loop.ownership import Ownership
 from tracker_torch.loop.progress import Progress
 from tracker_torch.state.checkpoint_file import load_parts
 from tracker_torch.state.serialization import PARTS

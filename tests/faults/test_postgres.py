@@ -49,7 +49,9 @@ def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url
         for epoch in range(1, 4):
             took.append(timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": float(epoch)})))
             run.log({"step": 1.0})
-        took.append(timed(lambda: run.save_checkpoint("ckpt/second", lambda to: to.write_text("2"))))
+        took.append(
+            timed(lambda: run.save_checkpoint("ckpt/second", lambda to: to.write_text("2")))
+        )
         took.append(timed(lambda: run.log_params({"late": 1})))
         begun = time.monotonic()
         kept = run.checkpoints()

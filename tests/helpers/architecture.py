@@ -18,6 +18,7 @@ ORDER = (
         "process",
         "ranks",
         "files",
+        "folders",
         "csv_log",
         "states",
         "lazy",
@@ -51,6 +52,7 @@ DATABASE = (
     "tracker.storage.database",
     "tracker.queries",
 )
+ADAPTERS = ("tracker_keras", "tracker_torch", "tracker_integrations")
 HEAVY = ("tensorflow", "keras", "torch", "pandas", "alembic")
 WRITES = re.compile(r"^(insert|update|delete|upsert)$")
 
@@ -139,8 +141,9 @@ def adapters_use_public_names(root: Path, public: list[str]) -> list[str]:
     """Adapters use ``tracker.__all__`` and their own framework, never each other."""
     found = []
     for ours, foreign in (
-        ("tracker_keras", ("torch", "tracker_torch", "tensorflow")),
-        ("tracker_torch", ("keras", "tracker_keras", "tensorflow")),
+        ("tracker_keras", ("torch", "tracker_torch", "tensorflow", "tracker_integrations")),
+        ("tracker_torch", ("keras", "tracker_keras", "tensorflow", "tracker_integrations")),
+        ("tracker_integrations", ("tracker_keras", "tracker_torch")),
     ):
         for file in python_files(root / "adapters" / ours):
             for name in imports(file):
@@ -165,7 +168,7 @@ def importing_is_light(root: Path) -> list[str]:
 def migrations_import_nothing_of_ours(root: Path) -> list[str]:
     """A migration must do the same in ten years."""
     files = python_files(root / "migrations" / "versions")
-    ours = ("tracker", "tracker_keras", "tracker_torch")
+    ours = ("tracker", *ADAPTERS)
     return [f"{file.name}: {name}" for file in files for name in imports(file) if _is(name, ours)]
 
 
@@ -192,7 +195,7 @@ def no_file_imports_itself_in_a_circle(root: Path) -> list[str]:
     """Over all imports, those within functions and those for type checkers included."""
     sources = (
         (root / "tracker", "tracker"),
-        *((root / "adapters" / name, name) for name in ("tracker_keras", "tracker_torch")),
+        *((root / "adapters" / name, name) for name in ADAPTERS),
     )
     return [
         f"circle: {' -> '.join(sorted(circle))}"

@@ -39,6 +39,12 @@ PLANTED = [
     ),
     (adapters, "adapters/tracker_keras/callbacks/history.py", "import tracker_torch"),
     (adapters, "adapters/tracker_torch/callbacks/history.py", "import keras"),
+    (adapters, "adapters/tracker_integrations/recording.py", "import tracker_torch"),
+    (
+        adapters,
+        "adapters/tracker_integrations/recording.py",
+        "from tracker.recording.recorder import Recorder",
+    ),
     (rules.importing_is_light, "tracker/recording/run.py", "import pandas"),
     (rules.importing_is_light, "tracker/recording/start.py", "from alembic import command"),
     (

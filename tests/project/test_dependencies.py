@@ -32,7 +32,15 @@ def test_each_python_that_is_declared_is_tried() -> None:
         assert f"3.{minor}" in tried.split()
 
 
-@pytest.mark.parametrize("package", ["tracker", "adapters/tracker_keras", "adapters/tracker_torch"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "tracker",
+        "adapters/tracker_keras",
+        "adapters/tracker_torch",
+        "adapters/tracker_integrations",
+    ],
+)
 def test_a_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()
 

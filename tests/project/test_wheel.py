@@ -76,7 +76,8 @@ def test_importing_and_listing_load_nothing_heavy(python: Path, folder: Path) ->
 def test_the_adapters_and_migrations_are_inside(python: Path, folder: Path) -> None:
     code = (
         "import importlib.util as u, tracker.storage.migrate as m\n"
-        "assert u.find_spec('tracker_keras') and u.find_spec('tracker_torch') and not u.find_spec('migrations')\n"
+        "assert all(map(u.find_spec, ('tracker_keras', 'tracker_torch', 'tracker_integrations')))\n"
+        "assert not u.find_spec('migrations')\n"
         "print(m.scripts())"
     )
     assert call(python, "-c", code, folder=folder).strip().endswith("tracker/migrations")
@@ -86,7 +87,7 @@ def test_the_adapters_and_migrations_are_inside(python: Path, folder: Path) -> N
 def test_every_package_inside_says_that_it_is_typed(python: Path, folder: Path) -> None:
     code = (
         "import importlib.util as u, pathlib\n"
-        "for name in ('tracker', 'local_tracker', 'tracker_keras', 'tracker_torch'):\n"
+        "for name in ('tracker', 'local_tracker', 'tracker_keras', 'tracker_torch', 'tracker_integrations'):\n"
         "    assert pathlib.Path(u.find_spec(name).origin).with_name('py.typed').exists(), name\n"
     )
     call(python, "-c", code, folder=folder)

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from tracker.files import inspect_file, is_same
+from tracker.files import is_same
+from tracker.folders import inspect_path, remove_path
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
 from tracker.states import CheckpointState
@@ -71,7 +72,7 @@ def reconcile_path(connection: Connection, location: Location, stored_path: str)
 
 def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     """Give the pending checkpoints of one path the state that its file proves."""
-    file = inspect_file(path)
+    file = inspect_path(path)
     same = [one for one in pending if is_same(file, one)]
     replacing = any(one.state == CheckpointState.MISSING for one in pending)
     kept = None
@@ -81,9 +82,7 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     elif same:
         # The kill came between the decision to prune and the deletion.
         try:
-            path.unlink()
-        except FileNotFoundError:
-            pass
+            remove_path(path)
         except OSError:
             kept = same[-1]
     for one in pending:

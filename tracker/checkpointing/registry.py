@@ -18,7 +18,8 @@ from sqlalchemy import Connection, select
 from tracker import values
 from tracker.checkpointing.retention import available, protected
 from tracker.clock import RisingClock
-from tracker.files import SavedFile, inspect_file, is_same, sync_folder
+from tracker.files import SavedFile, is_same, sync_folder
+from tracker.folders import inspect_path, remove_path
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
 from tracker.states import CheckpointState
@@ -31,7 +32,7 @@ _clock = RisingClock()
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One saved file. ``path`` is absolute; ``value`` is that of ``monitor`` when it was saved."""
+    """One saved file, or one folder. ``path`` is absolute; ``value`` is that of ``monitor`` when it was saved."""
 
     id: str
     path: Path
@@ -107,7 +108,7 @@ def check(recorded: Checkpoint | SavedFile) -> CheckpointState:
     path = recorded.path
     if not path.exists() and not path.is_symlink():
         return CheckpointState.MISSING
-    same = is_same(inspect_file(path), recorded)
+    same = is_same(inspect_path(path), recorded)
     return CheckpointState.AVAILABLE if same else CheckpointState.MODIFIED
 
 
@@ -162,7 +163,7 @@ def delete_files(
     refused: dict[str, str] = {}
     for one in checkpoints:
         try:
-            one.path.unlink(missing_ok=True)
+            remove_path(one.path)
             gone.append(one)
         except OSError as error:
             refused[one.id] = f"it cannot be deleted: {error.strerror}"

@@ -14,6 +14,7 @@ from tracker.checkpointing import registry
 from tracker.checkpointing.retention import kept_beside_newest
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, is_same, save_file
+from tracker.folders import copy_folder
 from tracker.models import CHECKPOINT
 from tracker.queries import checkpoints
 from tracker.states import CheckpointState
@@ -76,7 +77,7 @@ def _recorded(row: dict[str, Any]) -> SavedFile:
 
 
 def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) -> SavedFile:
-    """Copy a checkpoint's file to ``target``, whole and as it was saved, or not at all.
+    """Copy a checkpoint's file or folder to ``target``, whole and as it was saved, or not at all.
 
     Args:
         checkpoint: its row, as `tracker.queries.checkpoints.find_checkpoint` gives it.
@@ -105,6 +106,8 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
             )
 
     try:
+        if source.is_dir():
+            return copy_folder(source, target, recorded)
         return save_file(target, copy)
     except FileNotFoundError as error:
         raise CheckpointError(f"The file {source} is missing.") from error

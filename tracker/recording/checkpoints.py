@@ -14,7 +14,8 @@ from tracker.checkpointing import registry
 from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
-from tracker.files import SavedFile, inspect_file, prepared, save_file
+from tracker.files import SavedFile, prepared, save_file
+from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
@@ -50,11 +51,12 @@ class CheckpointKeeper:
         self._folders: list[str] = []
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
-        """Register a complete file."""
-        file = inspect_file(path)
+        """Register a complete file or folder."""
+        target = self._checked(path)
+        file = inspect_path(target)
         if file is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is not a regular file: save the checkpoint first, or let "
+                f"{target} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(file, facts))
@@ -63,10 +65,11 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
+        target = self._checked(path)
         if not self._run.writer.recording:
-            return self._registered(describe(save_file(path, save), facts))
-        self._note_folder(Path(path).parent)
-        with prepared(path, save) as ready:
+            return self._registered(describe(save_file(target, save), facts))
+        self._note_folder(target.parent)
+        with prepared(target, save) as ready:
             made = describe(ready, facts)
             self._write(made, pending=True)
             try:
@@ -75,6 +78,12 @@ class CheckpointKeeper:
                 self._finish_pending(made)
                 raise
         return self._registered(made)
+
+    def _checked(self, path: str | os.PathLike[str]) -> Path:
+        """Return a path that both databases can keep; `BadValue` else."""
+        target = values.path_of(path)
+        values.path_of(self._run.writer.stored_path(target))
+        return target
 
     def _note_folder(self, folder: Path) -> None:
         """Have on disk where temporary files may be left, before the first one is made there."""
@@ -146,6 +155,23 @@ class CheckpointKeeper:
         self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
         return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in pruned]
 
+    def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
+        """Let what somebody else has deleted count as pruned; returns it."""
+        target = Path(os.path.abspath(path))  # noqa: PTH100 - as the path was registered
+        if os.path.lexists(target):
+            return []
+        gone = [one for one in self.available() if one.path == target]
+        if gone and self._run.writer.recording:
+            ids = [one.id for one in gone]
+            self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
+        return self._forgotten(gone)
+
+    def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
+        self._pruned |= {checkpoint.id for checkpoint in gone}
+        self._own = [own for own in self._own if own.id not in self._pruned]
+        self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
+        return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in gone]
+
 
 class _Stored(NamedTuple):
     """What the database knows: the available checkpoints, and the ids of all whose state is final."""
@@ -161,8 +187,7 @@ def _replacing(checkpoints: list[Checkpoint], made: Checkpoint) -> list[Checkpoi
 
 def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     """Make a checkpoint of a complete file; values become plain here."""
-    metrics = facts.get("metrics") or {}
-    numbers = {str(name): values.number(metric, str(name)) for name, metric in metrics.items()}
+    numbers = _numbers(facts.get("metrics"))
     policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
     epoch, step = facts.get("epoch"), facts.get("step")
     if monitor is None and policy is not None:
@@ -176,9 +201,22 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
         sha256=file.sha256,
         epoch=None if epoch is None else values.whole(epoch, "epoch", most=2**31 - 1),
         step=None if step is None else values.whole(step, "step"),
-        monitor=None if monitor is None else values.clean_text(str(monitor)),
-        value=None if value is None else values.number(value, str(monitor)),
+        monitor=None if monitor is None else values.name_text(monitor, "monitor"),
+        value=None if value is None else values.number(value, "value"),
         metrics=numbers,
         policy_id=policy.id if policy is not None else None,
         mode=policy.config.get("mode") if policy is not None else None,
     )
+
+
+def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    try:
+        pairs = list(metrics.items())
+    except Exception as error:  # whatever its own methods raise
+        raise values.no_mapping(metrics) from error
+    return {
+        (text := values.name_text(name, "A metric's name")): values.number(metric, text)
+        for name, metric in pairs
+    }

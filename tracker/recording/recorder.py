@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -169,10 +170,8 @@ class Recorder:
 
     def _overtake(self, handed: _Handed) -> None:
         """Go on while the worker hangs in a commit: what it may never finish is spooled as well."""
-        try:
+        with suppress(ValueError):
             self._queued.remove(handed)
-        except ValueError:
-            pass
         if self.strict:
             raise _busy()
         self._keep(handed.entries, _busy())
@@ -246,7 +245,9 @@ class Recorder:
         why = error or _busy()
         if kept is _Kept.DATABASE:
             if before is not _Kept.WAITING:
-                log.warning("local-tracker: the database takes records again; what waited is in it.")
+                log.warning(
+                    "local-tracker: the database takes records again; what waited is in it."
+                )
         elif kept is _Kept.WAITING:
             log.warning("local-tracker: %s What is recorded waits.", why)
         elif kept is _Kept.MEMORY:

@@ -198,11 +198,14 @@ class Run:
         self.check_open()
         number = epoch_number(epoch)
         try:
-            given = metrics.items()
-        except (AttributeError, TypeError) as error:
+            given = list(metrics.items())
+        except Exception as error:  # whatever its own methods raise
             raise values.no_mapping(metrics) from error
         plain = [
-            (text := values.name_text(name), *values.split(values.number(value, text)))
+            (
+                text := values.name_text(name, "A metric's name"),
+                *values.split(values.number(value, text)),
+            )
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
@@ -240,15 +243,15 @@ class Run:
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
-        """Register a file that is complete: its size and SHA-256 are taken now.
+        """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.
 
         Args:
-            path: the file.
+            path: the file or folder; of a folder the hash is that of a manifest, see `tracker.folders`.
             **facts: ``epoch``, ``step``, ``metrics``, ``monitor``, ``value``, ``policy``; each None by
                 default. ``value`` is that of ``monitor``, taken from ``metrics`` when it is there.
 
         Raises:
-            CheckpointError: if ``path`` is not a regular file.
+            CheckpointError: if ``path`` is neither a regular file nor a folder that holds some.
         """
         self.check_open()
         return self._keeper.register(path, facts)
@@ -276,6 +279,15 @@ class Run:
         """Delete files; returns those deleted. Never pinned, last, best, changed or unregistered ones."""
         self.check_open()
         return self._keeper.prune(checkpoints, why)
+
+    def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
+        """Record that whoever saved a registered checkpoint has deleted it: it counts as pruned, not as missing.
+
+        Returns:
+            What was registered there; nothing where the path still exists.
+        """
+        self.check_open()
+        return self._keeper.note_deleted(path)
 
     def add_policy(
         self,

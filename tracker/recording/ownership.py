@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-import tracker
-from tracker import Claim, Owner, Run
+from tracker.recording.active import Claim, Owner
+from tracker.recording.join import claim_run
+from tracker.recording.run import Run
 
 
 class Ownership:
@@ -88,7 +89,7 @@ class Ownership:
         owner = self._owner()
         # It is the owner that asks.
         assert owner is not None
-        return tracker.claim_run(owner, self._who, recording=self._recording, **arguments)
+        return claim_run(owner, self._who, recording=self._recording, **arguments)
 
     def release(self) -> None:
         """Leave the run to its next training; the run does not end."""

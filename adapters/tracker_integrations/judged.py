@@ -1,0 +1,77 @@
+"""What a neighbour's early stopping has decided, told from what it remembers before and after a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tracker
+from tracker.policies import reasons
+from tracker_integrations.recording import Recording
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an early stopping remembers: its best value, the epoch of it, and the checks without a better one."""
+
+    best: float | None = None
+    best_epoch: int | None = None
+    wait: int = 0
+
+
+def record_check(
+    recording: Recording,
+    policy: tracker.Policy,
+    before: Seen,
+    after: Seen,
+    *,
+    epoch: int,
+    value: float,
+    patience: int,
+    step: int | None = None,
+    min_delta: float = 0.0,
+    stopped: bool = False,
+    why: str | None = None,
+) -> None:
+    """Record one check of a neighbour's early stopping: improved, waited or stopped, with the sentence.
+
+    Args:
+        recording: the training.
+        policy: what stands for the callback.
+        before, after: what it remembered before the check, and remembers after it.
+        epoch, step: where the check was.
+        value: the metric.
+        patience: how many checks it waits for.
+        min_delta: what an improvement must exceed.
+        stopped: whether it has stopped the training.
+        why: the sentence, where the cause is another one than patience.
+    """
+    monitor = policy.monitor or ""
+    improved = after.best_epoch != before.best_epoch or after.best != before.best
+    if why is None and improved:
+        why = _improvement(monitor, value, before, min_delta)
+    elif why is None:
+        waits = reasons.waits(after.wait, patience)
+        no_better = reasons.not_improved(
+            monitor, value, before.best, before.best_epoch, min_delta=min_delta
+        )
+        why = f"{no_better}; {waits}"
+    verdict = "stopped" if stopped else "improved" if improved else "waited"
+    recording.decide(
+        policy,
+        verdict,
+        epoch=epoch,
+        step=step,
+        reason=why,
+        value=value,
+        best=after.best,
+        best_epoch=after.best_epoch,
+        wait=after.wait,
+    )
+    if stopped:
+        recording.stop(why)
+
+
+def _improvement(monitor: str, value: float, before: Seen, min_delta: float) -> str:
+    if before.best is None:
+        return reasons.first(monitor, value)
+    return reasons.improved(monitor, value, before.best, before.best_epoch, min_delta=min_delta)

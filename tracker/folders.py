@@ -1,0 +1,109 @@
+"""A folder as one checkpoint, as sharded and Hugging Face checkpoints are: a manifest stands for its files.
+
+Its hash is that of its manifest, which lists each file as ``sha256sum`` does; in the folder,
+``find * -type f | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`` prints the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tracker.errors import CheckpointError
+from tracker.files import SavedFile, discard, inspect_file, is_same, sync_folder, temporary_path
+
+
+def inspect_path(path: str | os.PathLike[str]) -> SavedFile | None:
+    """Read size and hash of a regular file, or of all files in a folder; None for anything else, a link included."""
+    target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+    if target.is_dir() and not target.is_symlink():
+        return _inspect_folder(target)
+    return inspect_file(target)
+
+
+def _inspect_folder(folder: Path) -> SavedFile | None:
+    """Return the folder with the bytes of all files and the hash of the manifest; None where it has no files.
+
+    A link within is known by where it leads, and not followed. A folder with a pipe, a device or a file that
+    cannot be read is not a checkpoint; empty folders within do not count.
+    """
+    digest, total, files = hashlib.sha256(), 0, 0
+    for name, path in sorted(_files(folder)):
+        if path.is_symlink():
+            text = os.fsencode(path.readlink())
+            size, sha256 = len(text), hashlib.sha256(text).hexdigest()
+        elif (file := inspect_file(path)) is not None:
+            size, sha256 = file.bytes, file.sha256
+        else:
+            return None
+        digest.update(sha256.encode() + b"  " + name + b"\n")
+        total, files = total + size, files + 1
+    return SavedFile(folder, total, digest.hexdigest()) if files else None
+
+
+def _files(folder: Path) -> Iterator[tuple[bytes, Path]]:
+    """Give what is in a folder and those below, links to folders as well, each with its relative name."""
+    for at, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(at, name).is_symlink()]
+        for path in (Path(at, name) for name in (*names, *links)):
+            yield os.fsencode(path.relative_to(folder).as_posix()), path
+
+
+def remove_path(path: Path) -> None:
+    """Delete a file or a folder; one that is gone already is no error. A folder leaves its place in one move.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    # A kill in between leaves a temporary folder, which is swept, and never half a checkpoint.
+    leaving = temporary_path(path)
+    path.rename(leaving)
+    discard(leaving)
+
+
+def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
+    """Copy a folder to ``target``, whole and as it was recorded, or not at all; a folder there is replaced.
+
+    Raises:
+        CheckpointError: the folder is not the one that was recorded; ``target`` is as it was.
+        OSError: it cannot be read or written.
+    """
+    temporary = temporary_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, temporary, symlinks=True)
+        copied = inspect_path(temporary)
+        if copied is None or not is_same(copied, recorded):
+            raise CheckpointError(
+                f"The folder {source} is not the one that was saved (size or SHA-256 differ): "
+                f"{target} was not written."
+            )
+        _sync(temporary)
+        if os.path.lexists(target):
+            remove_path(target)
+        temporary.rename(target)
+        sync_folder(target.parent)
+    finally:
+        discard(temporary)
+    return SavedFile(target, copied.bytes, copied.sha256)
+
+
+def _sync(folder: Path) -> None:
+    """Make the files of a folder durable."""
+    for _, path in _files(folder):
+        if path.is_symlink():
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    for at, _, _ in os.walk(folder):
+        sync_folder(Path(at))
