@@ -117,7 +117,7 @@ def temporary_path(path: Path) -> Path:
     It ends as ``path`` does; a long name keeps its end.
     """
     name = path.name
-    ending = name if len(name.encode()) < 200 else name[-40:]
+    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
     return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 

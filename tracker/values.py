@@ -25,12 +25,15 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Any
+from zlib import compress
 
 from tracker.errors import BadValue, cut
 
 LONGEST_NAME = 2000
-"""Bytes of UTF-8: PostgreSQL cannot index a row of more than 2704, see
+"""Bytes of UTF-8, compressed where it is longer: PostgreSQL cannot index a row of more than 2704, see
 https://www.postgresql.org/docs/current/btree.html#BTREE-IMPLEMENTATION."""
+
+_LONGEST_REPETITION = 10_000
 
 LONGEST_PATH = 2600
 """Bytes of a path as it is stored; it is indexed by itself."""
@@ -202,14 +205,28 @@ def name_text(name: Any, what: str = "A name") -> str:
     """Return the text of a name, as it is stored; ``what`` it names, for a message.
 
     Raises:
-        BadValue: for a name without a text, or of more than `LONGEST_NAME` bytes.
+        BadValue: for a name without a text, or one that `fits_index` does not take.
     """
     text = text_of(name, what)
-    if len(text) > LONGEST_NAME // 4 and (size := len(text.encode())) > LONGEST_NAME:
+    if not fits_index(text):
         raise BadValue(
-            f"{what} has {size} bytes, of at most {LONGEST_NAME}: {cut(text)} Give a shorter one."
+            f"{what} has {len(text.encode())} bytes, of at most {LONGEST_NAME}: {cut(text)} "
+            f"Give a shorter one."
         )
     return text
+
+
+def fits_index(text: str) -> bool:
+    """Say whether both databases can index a name: up to `LONGEST_NAME` bytes, or a longer repetition.
+
+    PostgreSQL compresses what it indexes, worse than zlib does: what counts is far below its limit.
+    """
+    if len(text) <= LONGEST_NAME // 4:
+        return True
+    data = text.encode()
+    if len(data) <= LONGEST_NAME:
+        return True
+    return len(data) <= _LONGEST_REPETITION and len(compress(data, 1)) <= LONGEST_NAME // 10
 
 
 def text_of(value: Any, what: str = "A value") -> str:

@@ -21,10 +21,10 @@ from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
-from tracker.queries.pending import pending_records
+from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import recover, temporary_folders
+from tracker.recording.recovery import import_refused, recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import prepare, writing
@@ -41,6 +41,7 @@ class Subject(StrEnum):
     STRUCTURE = "structure"
     RUNS = "runs"
     PENDING_RECORDS = "pending records"
+    REFUSED_RECORDS = "refused records"
     CHECKPOINTS = "checkpoints"
     FILES = "files"
     TEMPORARY_FILES = "temporary files"
@@ -51,6 +52,7 @@ class Subject(StrEnum):
 _REMEDY = "tracker db doctor --fix"
 _REMEDIES = {
     Subject.STRUCTURE: "tracker db doctor --salvage NEW.db",
+    Subject.REFUSED_RECORDS: "tracker db doctor --fix tries them again; what stays is named in the file",
     Subject.FILES: "tracker checkpoints verify records their state",
     Subject.STEP_METRICS: "their other blocks can be read",
 }
@@ -86,12 +88,13 @@ def examine(location: Location) -> list[Finding]:
     with reading(location) as reader:
         if reader.empty:
             absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _pending_records(reader)]
+            findings = [absent, _pending_records(reader), _refused_records(reader)]
         else:
             findings = [
                 Finding(Subject.STRUCTURE),
                 _runs(reader),
                 _pending_records(reader),
+                _refused_records(reader),
                 _checkpoints(reader),
                 _files(reader),
                 _temporary_files(reader),
@@ -104,10 +107,11 @@ def examine(location: Location) -> list[Finding]:
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
     with reading(location) as reader:
-        if reader.empty and not pending_records(reader):
+        if reader.empty and not (pending_records(reader) or refused_records(reader)):
             return
     prepare(location)
     recover(location)
+    import_refused(location)
     with reading(location) as reader:
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
@@ -202,6 +206,15 @@ def _pending_records(reader: Reader) -> Finding:
     them = "it" if count == 1 else "them"
     note = f"{counted(count, 'record')} in {folder}; the process that records imports {them} itself"
     return Finding(Subject.PENDING_RECORDS, note=note)
+
+
+def _refused_records(reader: Reader) -> Finding:
+    found = refused_records(reader)
+    if not found:
+        return Finding(Subject.REFUSED_RECORDS)
+    records = counted(sum(file.records for file in found), "record")
+    problem = f"{records} that the database refused, kept in {found[0].path.parent}"
+    return Finding(Subject.REFUSED_RECORDS, problem, tuple(str(file.path) for file in found))
 
 
 def _checkpoints(reader: Reader) -> Finding:

@@ -13,7 +13,12 @@ from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
-from tracker.queries.pending import PendingRecords, pending_records
+from tracker.queries.pending import (
+    PendingRecords,
+    RefusedRecords,
+    pending_records,
+    refused_records,
+)
 from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
@@ -43,6 +48,7 @@ class Details:
         stop: the decision that stopped the training, with `tracker.queries.decisions.COLUMNS`, or None.
         held_epoch: the epoch whose weights the model held at the end.
         waiting: records that the database could not take so far, and in which files they are.
+        refused: records that it never takes as they are, and in which files they are kept.
     """
 
     run: dict[str, Any]
@@ -60,6 +66,7 @@ class Details:
     stop: dict[str, Any] | None
     held_epoch: int | None
     waiting: list[PendingRecords]
+    refused: list[RefusedRecords]
 
 
 def details(reader: Reader, run: str) -> Details:
@@ -87,6 +94,7 @@ def details(reader: Reader, run: str) -> Details:
         stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
         waiting=pending_records(reader, run),
+        refused=refused_records(reader, run),
     )
 
 

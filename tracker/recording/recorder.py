@@ -34,7 +34,7 @@ from tracker.storage import entries, journal, run_rows
 from tracker.storage.database import Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
-from tracker.storage.spool import Spool, room_path, set_aside, spool_path
+from tracker.storage.spool import Room, Spool, set_aside, spool_path
 from tracker.worker import Job, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0
@@ -130,7 +130,8 @@ class Recorder:
         )
         self.log: LogCall = self._streamed.log
         path = spool_path(location, attempt_id)
-        self.spool = Spool(path, self._own_origin, room_path(location))
+        self._room = Room(location.data_folder())
+        self.spool = Spool(path, self._own_origin, self._room)
         self.spooled = 0
         self._spooler: Worker | None = None
         self._slow_spool: Job[Any] | None = None
@@ -409,6 +410,7 @@ class Recorder:
             if self._spooler is not None:
                 self._spooler.stop()
             self._questions.close()
+            self._room.close()
             self._tell_what_is_left()
         if handed.error is not None:
             raise handed.error
@@ -467,6 +469,7 @@ class Recorder:
         self._worker.submit(self._finish).wait(CALL_SECONDS)
         self._worker.stop()
         self._questions.close()
+        self._room.close()
         return True
 
     def forget(self) -> None:
@@ -477,3 +480,4 @@ class Recorder:
         self._lock = threading.Lock()
         self._worker.forget()
         self._spooler = None
+        self._room.close()

@@ -95,7 +95,7 @@ class Buffer:
                     break
         except BadValue:
             raise
-        except (AttributeError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever its own methods raise
             raise no_mapping(metrics) from error
         if (names := tuple(values)) not in self._names:
             self._learn(names)
@@ -229,7 +229,7 @@ def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
                 check(value, name)
     except BadValue:
         raise
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its own methods raise
         raise no_mapping(metrics) from error
     if step is not None and (step.__class__ is not int or step >> 62):
         _whole(step)

@@ -392,7 +392,7 @@ def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEnt
     """
     try:
         pairs = dict(given.items())
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "params", "a dict of names and values") from error
     rows = {name: _param(run_id, name, value) for name, value in _leaves(pairs)}
     return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}

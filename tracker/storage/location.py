@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from tracker.errors import BadValue, NotWritable, StoreError
 from tracker.redact import redact
+from tracker.values import brief
 
 FOLDER = ".tracker"
 FILE = "tracker.db"
@@ -126,8 +127,13 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
     if isinstance(database, str) and "://" in database:
         return _from_url(database)
     if not isinstance(database, (str, os.PathLike)):
-        raise BadValue(f"database is {database!r}: it must be a file's path or a URL.")
-    text = os.fsdecode(database)
+        raise BadValue(f"database is {brief(database)}: it must be a file's path or a URL.")
+    try:
+        text = os.fsdecode(database)
+    except Exception as error:  # whatever __fspath__ raises
+        raise BadValue(
+            f"database is {brief(database)}: it must be a file's path or a URL."
+        ) from error
     if text in {":memory:", ""} or "\0" in text:
         raise BadValue(
             f"database is {text!r}: it must be a file's path or a URL; memory is not kept."

@@ -33,14 +33,14 @@ class Spool:
     Args:
         path: the file.
         origin: returns the entry that says whose records follow; a new file begins with it.
-        room: a file that keeps room on the disk for this one, see `keep_room`.
+        room: what it may give up when the disk is full.
 
     Attributes:
         unwritten: entries that are not on the disk: just held, or refused by it (a full one); tried again.
     """
 
     def __init__(
-        self, path: Path, origin: Callable[[], Entry] | None = None, room: Path | None = None
+        self, path: Path, origin: Callable[[], Entry] | None = None, room: Room | None = None
     ) -> None:
         self.path = path
         self._origin = origin
@@ -88,13 +88,15 @@ class Spool:
         try:
             self._append(data)
         except OSError as error:
-            if error.errno not in _NO_ROOM or not _give_up_room(self._room):
+            if error.errno not in _NO_ROOM or self._room is None or not self._room.give_up():
                 raise
             self._append(data)
 
     def _append(self, data: bytes) -> None:
         private_folder(self.path.parent)
-        descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        descriptor = os.open(
+            self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW, 0o600
+        )
         try:
             end = os.fstat(descriptor).st_size
             if end == 0 and self._origin is not None:
@@ -126,7 +128,7 @@ class Spool:
                 rest = on_disk[applied:]
                 try:
                     if rest:
-                        self._replace(rest)
+                        self._rewrite(rest)
                     else:
                         self.path.unlink(missing_ok=True)
                 except OSError:
@@ -136,10 +138,19 @@ class Spool:
             finally:
                 self._clearing = False
             self.write()
-        if self._room is not None:
-            keep_room(self._room)
+        if self._room is not None and self.empty:
+            self._room.keep()
 
-    def _replace(self, entries: list[Entry]) -> None:
+    def replace(self, entries: list[Entry]) -> None:
+        """Have these entries on disk instead of those that are; without any, there is no file."""
+        with self._lock:
+            if entries:
+                self._rewrite(entries)
+            else:
+                self.path.unlink(missing_ok=True)
+            self._on_disk = len(entries)
+
+    def _rewrite(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
@@ -156,42 +167,67 @@ ROOM_BYTES = 512 << 10
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def room_path(location: Location) -> Path:
-    """Return the file that keeps room for the spools beside a database."""
-    return location.data_folder() / "spool.room"
+class Room:
+    """Room on the disk that a spool can give up when the disk is full, so that it can still be written.
 
-
-def keep_room(path: Path) -> None:
-    """Have a file of `ROOM_BYTES` that a spool can give up when the disk is full; one for all spools of a folder.
-
-    Where there is no room for it, or the file system cannot reserve any, there is none.
+    It is a file without a name: nothing is left of it when the process is killed. Where the file system cannot
+    reserve any, or has none, there is none.
     """
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        if path.exists() and path.stat().st_size >= ROOM_BYTES:
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = -1
+        with suppress(OSError, AttributeError):
+            self._descriptor = _nameless(folder)
+        self.keep()
+
+    def keep(self) -> None:
+        """Reserve the room, again where it was given up."""
+        if self._descriptor < 0:
             return
-        private_folder(path.parent)
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, ROOM_BYTES)
-        except OSError:
-            os.ftruncate(descriptor, 0)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return
+            os.posix_fallocate(self._descriptor, 0, ROOM_BYTES)
+        except (OSError, AttributeError):
+            self.give_up()
 
-
-def _give_up_room(path: Path | None) -> bool:
-    """Free what `keep_room` has reserved; returns whether there was something."""
-    try:
-        if path is None or path.stat().st_size == 0:
+    def give_up(self) -> bool:
+        """Free the room; returns whether there was some."""
+        if self._descriptor < 0:
             return False
-        os.truncate(path, 0)
+        try:
+            some = os.fstat(self._descriptor).st_size > 0
+            os.ftruncate(self._descriptor, 0)
+        except OSError:
+            return False
+        return some
+
+    def close(self) -> None:
+        """Reserve nothing any more."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _nameless(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
-        return False
-    return True
+        # Not every file system can; there the name is gone at once.
+        path = folder / f".room-{os.getpid()}-{threading.get_ident()}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        path.unlink()
+        return descriptor
+
+
+def copy_private(path: Path, target: Path) -> None:
+    """Copy a file that may hold what is recorded; nobody else may read the copy."""
+    data = path.read_bytes()
+    target.unlink(missing_ok=True)
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        _write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
