@@ -7,11 +7,18 @@ that needs it goes on without it: the job stays the worker's, and is done when d
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+_LOOK_SECONDS = 0.2
+_LEAST_STARVATION = 0.02
+"""Of `_LOOK_SECONDS`: what shows that a worker waits for a processor."""
+_LONGEST_STARVATION = 15.0
 
 
 class Unfinished(Exception):
@@ -98,6 +105,36 @@ class Worker:
         else:
             job.run()
         return job
+
+    def result(self, job: Job[T], seconds: float) -> T:
+        """Return what a job that was handed over returns; wait about ``seconds`` for it.
+
+        Time in which the worker would run, and other programs do, does not count: it waits for no disk then.
+
+        Raises:
+            Unfinished: it takes longer.
+        """
+        give_up = time.monotonic() + _LONGEST_STARVATION
+        try:
+            return job.wait(seconds)
+        except Unfinished:
+            starved = self._starved()
+            while True:
+                try:
+                    return job.wait(_LOOK_SECONDS)
+                except Unfinished:
+                    before, starved = starved, self._starved()
+                    if starved - before < _LEAST_STARVATION or time.monotonic() > give_up:
+                        raise
+
+    def _starved(self) -> float:
+        """Return how many seconds the worker has waited for a processor so far; 0.0 where nobody counts them."""
+        try:
+            assert self._thread is not None
+            counts = Path(f"/proc/self/task/{self._thread.native_id}/schedstat").read_text()
+            return int(counts.split()[1]) / 1e9
+        except (OSError, AssertionError, ValueError, IndexError):
+            return 0.0
 
     def wake(self) -> None:
         """Have ``idle`` called soon; only signals."""

@@ -42,9 +42,9 @@ CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
 EXIT_SECONDS = 5.0
 """The end of a run takes no longer, either."""
-_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 1.3, 1.6, 0.3
+_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 1.2, 1.4, 0.1
 """What the worker waits for others' locks, a call for the worker, and then for the spool."""
-_LAST_SECONDS = EXIT_SECONDS - 2 * _SPOOL_SECONDS - 0.4
+_LAST_SECONDS = 3.8
 _BEGIN_SECONDS = 0.1
 _CLOSE_SECONDS = 0.4
 
@@ -163,7 +163,8 @@ class Recorder:
         handed = _Handed(entries)
         self._queued.append(handed)
         try:
-            self._worker.submit(self._write_queued).wait(_COMMIT_SECONDS)
+            job = self._worker.submit(self._write_queued)
+            self._worker.result(job, _COMMIT_SECONDS)
         except Unfinished:
             self._overtake(handed)
         if handed.error is not None:
@@ -233,7 +234,7 @@ class Recorder:
         seconds = _SPOOL_SECONDS if self._slow_spool is None or self._slow_spool.done else 0.0
         job = self._spooler.submit(self.spool.write)
         try:
-            return job.wait(seconds)
+            return job.wait(seconds) if seconds == 0.0 else self._spooler.result(job, seconds)
         except Unfinished:
             self._slow_spool = job
             return TimeoutError("the disk did not answer in time")
@@ -368,7 +369,7 @@ class Recorder:
 
         try:
             try:
-                self._worker.submit(work).wait(_COMMIT_SECONDS)
+                self._worker.result(self._worker.submit(work), _COMMIT_SECONDS)
             except Unfinished:
                 raise _busy() from None
         except Exception as error:
@@ -399,7 +400,7 @@ class Recorder:
                 self._heard = -math.inf
                 self._queued.append(handed)
                 self._finishing = self._worker.submit(self._finish)
-            self._finishing.wait(_LAST_SECONDS)
+            self._worker.result(self._finishing, _LAST_SECONDS)
             self._worker.stop()
             self._worker.join(_SPOOL_SECONDS)
         except Unfinished:

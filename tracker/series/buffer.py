@@ -109,9 +109,12 @@ class Buffer:
             self._relieve()
 
     def _learn(self, names: tuple[Any, ...]) -> None:
-        """Look at names that come together for the first time; raises for one that cannot be stored."""
+        """Look at names that come together for the first time; raises for one that is too long.
+
+        What has no text is found, and left out, when it is packed.
+        """
         for name in names:
-            name_text(name, "A metric's name")
+            _check_name(name)
         if len(self._names) >= MOST_NAMES:
             self._names.clear()
         self._names.add(names)
@@ -224,7 +227,7 @@ def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
     """Raise what `Buffer.log` raises, and keep nothing."""
     try:
         for name, value in {**metrics}.items():
-            name_text(name, "A metric's name")
+            _check_name(name)
             if value.__class__ is not float:
                 check(value, name)
     except BadValue:
@@ -233,6 +236,11 @@ def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
         raise no_mapping(metrics) from error
     if step is not None and (step.__class__ is not int or step >> 62):
         _whole(step)
+
+
+def _check_name(name: Any) -> None:
+    if name.__class__ is str:
+        name_text(name, "A metric's name")
 
 
 def _next_step(last: int, step: int | None) -> int:

@@ -130,6 +130,7 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
         raise BadValue(f"database is {brief(database)}: it must be a file's path or a URL.")
     try:
         text = os.fsdecode(database)
+        os.fsencode(text)
     except Exception as error:  # whatever __fspath__ raises
         raise BadValue(
             f"database is {brief(database)}: it must be a file's path or a URL."
