@@ -22,6 +22,9 @@ class Moment(BigInteger):
 class Table(SQLModel, registry=registry()):
     """Base of our tables; a registry of its own keeps them apart from a user's SQLModel tables."""
 
+    # Rows are built by the ORM, which validates nothing: validators are made when somebody asks for one.
+    model_config = {"defer_build": True}
+
 
 class Run(Table, table=True):
     """One training, from start to an honest status; ``cause`` is the code of ``reason``."""
@@ -194,7 +197,11 @@ class Policy(Table, table=True):
 
 
 class Checkpoint(Table, table=True):
-    """One saved file. ``available`` means: complete, and with this size and hash."""
+    """One saved file. ``available`` means: complete, and with this size and hash.
+
+    ``path`` is where the bytes are. When a later run has taken that name and the bytes are in the
+    store, ``original_path`` is the name they were saved under, and ``kept`` the rule that keeps them.
+    """
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
@@ -213,6 +220,8 @@ class Checkpoint(Table, table=True):
     pending: bool = False
     pinned: bool = False
     created: int = Field(sa_type=Moment)
+    original_path: str | None = Field(default=None, index=True)
+    kept: str | None = None
 
 
 class Decision(Table, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import tracker
 from tracker.policies import reasons
@@ -16,6 +16,13 @@ class Seen:
     best: float | None = None
     best_epoch: int | None = None
     wait: int = 0
+
+    def known_to(self, policy: tracker.Policy) -> Seen:
+        """Return it with the epoch that the run has recorded for this best, where it is resumed."""
+        saved = policy.saved_state or {}
+        if self.best is None or saved.get("best") != self.best:
+            return self
+        return replace(self, best_epoch=saved.get("best_epoch"))
 
 
 def record_check(
@@ -66,6 +73,7 @@ def record_check(
         best=after.best,
         best_epoch=after.best_epoch,
         wait=after.wait,
+        state=asdict(after),
     )
     if stopped:
         recording.stop(why)

@@ -40,6 +40,7 @@ class Recording:
         start: what a run is started with.
 
     Attributes:
+        main: as given; it counts when the run begins.
         stopped: whether the neighbour's own rule has stopped the training.
     """
 
@@ -51,21 +52,33 @@ class Recording:
         main: bool = True,
         is_driven: Callable[[], bool] | None = None,
     ) -> None:
-        self._who, self._main, self._is_driven = who, main, is_driven
+        self._who, self.main, self._is_driven = who, main, is_driven
         self._start: Start = {**(start or {})}
         self._policies: dict[Hashable, Policy] = {}
         self._warned: set[str] = set()
         self._ownership = self._owned()
         self.stopped = False
+        self._stop_reason: str | None = None
 
     def _owned(self) -> Ownership:
         arguments: dict[str, Any] = {
             name: value for name, value in self._start.items() if name != "run"
         }
         run = self._start.get("run")
-        return Ownership(self, self._who, run, main=self._main, **arguments)
+        return Ownership(self, self._who, run, main=self.main, **arguments)
 
     # Whose run it is
+
+    def default(self, **start: Any) -> None:
+        """Say what a run is started with where nothing else was given; it counts when the run begins."""
+        for name, value in start.items():
+            if self._start.get(name) is None:
+                self._start[name] = value  # type: ignore[literal-required]
+
+    @property
+    def started(self) -> bool:
+        """Whether the run was started for this training, and ends with it."""
+        return self._ownership.started
 
     @property
     def run(self) -> Run:
@@ -89,19 +102,40 @@ class Recording:
             resume: the id of a run that the neighbour's own checkpoint names: this training continues it. One that
                 cannot be resumed, because it is unknown or still records, is a warning, and a run begins.
         """
-        if self.is_open:
+        if self.is_open and not self._gives_way_to(resume):
             return self.run
-        if self._ownership.has_ended:
+        if self._ownership.has_ended or not self.has_begun:
             self._ownership, self._policies, self.stopped = self._owned(), {}, False
         if resume is not None and not self._start.get("resume"):
             self._continue(resume)
         for note in self._ownership.claim():
-            self._warn(note)
+            self.warn(note)
         run = self._ownership.run
         assert run is not None
         if self._ownership.started:
             run.at_exit = ("interrupted", "the process ended before the training did")
         return run
+
+    def _gives_way_to(self, resume: str | None) -> bool:
+        """Take back a run that was just begun and recorded nothing, where another one turns out to be continued."""
+        run = self.run
+        if resume is None or run.id == resume or self._start.get("resume") or not self.started:
+            return False
+        if self._policies or run.trained.last_epoch is not None or not run.discard():
+            return False
+        self._ownership.end()
+        return True
+
+    def reopen(self) -> None:
+        """Begin, or go on in the run that has ended here: it keeps the status that it had."""
+        ended = self._ownership.run
+        if ended is None or not ended.finished:
+            self.begin()
+            return
+        status, reason = ended.status, self._stop_reason
+        self.begin(resume=ended.id)
+        if status == "stopped_early":
+            self.stop(reason or "training was stopped early")
 
     def _continue(self, resume: str) -> None:
         """Claim the run of that id, unless another one of this context is to be joined."""
@@ -115,15 +149,23 @@ class Recording:
             self._ownership.claim()
         except (tracker.NothingToResume, tracker.RunBusy, tracker.AmbiguousRun) as error:
             self._ownership = fresh
-            self._warn(f"The run {resume} is not continued, a new one begins: {error}")
+            self.warn(f"The run {resume} is not continued, a new one begins: {error}")
         finally:
             self._start["resume"] = None
 
     def starts_at(self, epoch: int) -> None:
         """Say which epoch a resumed training begins with: what was recorded from there on is superseded."""
+        if not self.is_open:
+            return
         with self._shielded():
-            run = self.run
-            if run.attempt > 1 and run.first_epoch != epoch:
+            run, last = self.run, self.run.trained.last_epoch
+            if last is None and run.attempt > 1 and run.first_epoch != epoch:
+                run.rewind(epoch)
+            elif last is not None and epoch <= last:
+                self.warn(
+                    f"this training begins at epoch {epoch} (0-based), and run {run.name} has recorded epochs up to "
+                    f"{last}: those that are repeated are superseded, kept but not shown."
+                )
                 run.rewind(epoch)
 
     def is_left(self) -> bool:
@@ -155,6 +197,7 @@ class Recording:
         seconds: float | None = None,
         learning_rate: float | None = None,
         step: int | None = None,
+        learning_rates: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Record an epoch, or add to it; see `tracker.Run.log_epoch`."""
         if not self.is_open:
@@ -162,8 +205,14 @@ class Recording:
         with self._shielded():
             plain = self.numbers(metrics)
             self.run.log_epoch(
-                epoch, plain, seconds=seconds, learning_rate=learning_rate, step=step
+                epoch,
+                plain,
+                seconds=seconds,
+                learning_rate=learning_rate,
+                step=step,
+                learning_rates=learning_rates,
             )
+            self.run.trained.last_epoch = epoch
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, float]:
         """Return the entries that are one number each; the others are named in a warning."""
@@ -176,7 +225,7 @@ class Recording:
             try:
                 plain[str(name)] = tracker.number(value, str(name))
             except tracker.BadValue:
-                self._warn(f"{name} is not recorded: a metric is one number, not {_kind(value)}.")
+                self.warn(f"{name} is not recorded: a metric is one number, not {_kind(value)}.")
         return plain
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -226,7 +275,7 @@ class Recording:
     def stop(self, reason: str) -> None:
         """Note that the training is stopped early, and why: the first reason stays."""
         if self.is_open and not self.stopped:
-            self.stopped = True
+            self.stopped, self._stop_reason = True, reason
             self.run.note_stop(reason)
 
     # What it saves
@@ -269,9 +318,10 @@ class Recording:
         except tracker.TrackerError as error:
             if self._start.get("strict"):
                 raise
-            self._warn(str(error))
+            self.warn(str(error))
 
-    def _warn(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
+        """Warn with a sentence, once."""
         if sentence not in self._warned:
             self._warned.add(sentence)
             warnings.warn(f"local-tracker: {sentence}", stacklevel=3)

@@ -13,13 +13,15 @@ from tracker_torch.callback import Callback, Logs, as_callback, as_callbacks
 from tracker_torch.callbacks.history import History
 from tracker_torch.loop import distributed, validation
 from tracker_torch.loop.accumulation import Accumulation
+from tracker_torch.loop.advance import Advance
 from tracker_torch.loop.batch_logs import BatchLogs
 from tracker_torch.loop.notices import Notices
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
 from tracker_torch.loop.stop_request import StopRequest
-from tracker_torch.state import capture, settings
+from tracker_torch.state import capture
 from tracker_torch.state.serialization import named
+from tracker_torch.state.settings import ScriptSettings
 
 
 class CallbackList:
@@ -62,6 +64,7 @@ class CallbackList:
         position: where it is in its data.
         rates: the learning rates that the epoch was trained with, under the names they are logged by.
         rates_used: notes them at every step of an optimizer.
+        advance: how far it is, and whether its batches are reported.
         accumulation: notes over how many batches gradients are accumulated, where batches are backed up.
         main: whether this process writes files and talks (rank 0, or the only one).
         ownership: whose run it is.
@@ -96,16 +99,11 @@ class CallbackList:
         self.restored = self.is_next_phase = False
         self.phase_begin = self._recorded_step = 0
         self.lacking: frozenset[str] = frozenset()
-        self.settings: settings.Settings = {}
-        self._said: settings.Settings | None = None
-        self.waits_for_batches: list[str] = []
-        """What else has something to do in every batch, by name."""
-        self._progress_at_begin = self._progress_at_epoch = (0, 0)
-        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
-        self._begun: tuple[frozenset[str], Mapping[str, Any] | None] | None = None
+        self.settings = ScriptSettings(self)
         self.position = Position()
         self.rates: dict[str, float] = {}
         self.rates_used = RatesUsed()
+        self.advance = Advance(self)
         self.accumulation = Accumulation()
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
@@ -262,7 +260,7 @@ class CallbackList:
             callback.set_params(self.params)
             callback.set_model(self.model)
             callback.set_loop(self)
-        self.note_settings()
+        self.settings.note()
         self.run.at_exit = ("interrupted", "the process ended before its training did")
         last = None if self.restored else self.run.trained.last_epoch
         self.is_next_phase, self.phase_begin = last is not None, 0 if last is None else last + 1
@@ -282,43 +280,22 @@ class CallbackList:
         # What is trained with: not what the script said before a backup came back.
         described = capture.describe(self.model, self.optimizer, self.scheduler, self.scaler)
         # Rates that a schedule has moved are not other settings than those of the attempt before.
-        settings.overlay(described["optimizer"], self.settings["optimizer"])
+        self.settings.overlay(described["optimizer"])
         self.run.capture(**described, distributed=distributed.describe())
-        self._warn_of_settings()
-        self._warn_of_fresh_weights()
-        self.rates_used.watch(self.optimizer)
-        self.rates_used.on_step = _noting_steps(self) if self.position.watch_batches else None
-        self._progress_at_begin = self._progress_at_epoch = self.progress
-        self._recorded_step = self.step
-        self._had_batch = self._told_of_no_batch = self._told_of_waiting = False
-        self._began = perf_counter()
-        self._live = True
-        self.run.count_steps(_steps_of(self))
-
-    def note_settings(self) -> None:
-        """Note what the script says of optimizers and schedulers; once, before anything is restored."""
-        if self._said is None:
-            self._said = self.settings = settings.of_script(self)
-
-    def took_back(self, parts: Iterable[str], begun: Mapping[str, Any] | None) -> None:
-        """Note that these parts came back, with the settings that their training began with."""
-        self._begun = frozenset(parts), begun
-        if begun is not None and "optimizer" in self._begun[0]:
-            self.settings = dict(begun)
-
-    def _warn_of_settings(self) -> None:
-        """Warn where what came back is trained with, and not what the script says now."""
-        said, self._said = self._said, None
-        if self._begun is None or said is None:
-            return
-        (parts, begun), self._begun = self._begun, None
-        found = settings.differences({name: said[name] for name in parts & set(said)}, begun, self)
-        if found:
+        if changed := self.settings.changed():
             self.warn(
-                f"run {self.run.name} continues with what came back: {', '.join(found)}. To train with "
+                f"run {self.run.name} continues with what came back: {', '.join(changed)}. To train with "
                 f"the script's, set it after that: in on_train_begin of a callback of your own, or in "
                 f"the first epoch."
             )
+        self._warn_of_fresh_weights()
+        self.rates_used.watch(self.optimizer)
+        self.rates_used.on_step = _noting_steps(self) if self.position.watch_batches else None
+        self.advance.begin()
+        self._recorded_step = self.step
+        self._began = perf_counter()
+        self._live = True
+        self.run.count_steps(_steps_of(self))
 
     def _warn_of_fresh_weights(self) -> None:
         """Warn where a resumed run is about to be continued with the weights of a new model."""
@@ -381,7 +358,7 @@ class CallbackList:
             values,
             seconds=seconds,
             learning_rate=rate,
-            step=self.step if self.counts_batches else None,
+            step=self.step if self.advance.counts_batches else None,
             learning_rates=self.rates_used.by_group() or None,
         )
         self.run.trained.last_epoch, self._recorded_step = epoch, self.step
@@ -396,8 +373,9 @@ class CallbackList:
             logs.update(values)
         self._names.update(dict.fromkeys(values))
         self._began = perf_counter()
-        self._warn_of_no_batches(epoch)
-        self._progress_at_epoch = self.progress
+        for warning in self.advance.warnings(epoch):
+            self.warn(warning)
+        self.advance.end_epoch()
         self.rates_used.begin()
         self.agree_to_stop(epoch)
 
@@ -416,60 +394,6 @@ class CallbackList:
         except StoreError:
             return 0
 
-    @property
-    def counts_batches(self) -> bool:
-        """Whether batches are reported: without them `step` says nothing."""
-        return self._had_batch or self.position.was_walked or self.step > 0
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """How far training is: batches that were counted, and steps of the optimizers."""
-        return self.step, self.rates_used.updates
-
-    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
-        """Whether anything may have been trained since `progress` was ``before``; True where nobody counts."""
-        if before is None:
-            return True
-        # Where batches are counted, one that was not finished is not new.
-        counted = 0 if self.step > self._progress_at_begin[0] else 1
-        now = self.progress[counted]
-        return before[counted] != now or now == self._progress_at_begin[counted]
-
-    def _warn_of_no_batches(self, epoch: int) -> None:
-        """Warn, once, where an epoch had no batch, and of what waits for batches that nobody reports."""
-        steps, updates = self._progress_at_epoch
-        if self.step > steps or (epoch == self.first_epoch and self.position.in_epoch):
-            return
-        trained_before = updates > self._progress_at_begin[1]
-        if self.position.was_walked:
-            self._warn_of_nothing(epoch, "the loader of batches() gave none")
-        elif trained_before and self.rates_used.updates == updates:
-            self._warn_of_nothing(epoch, "no optimizer made a step, as in earlier epochs")
-        if self._told_of_waiting or self._had_batch or self.position.was_walked:
-            return
-        if self.step > self._progress_at_begin[0]:
-            return
-        waiting = [
-            type(entry).__name__
-            for entry in self.callbacks
-            if entry is not self.fed
-            and (entry.listens("on_train_batch_end") or entry.listens("on_train_batch_begin"))
-        ]
-        for who in dict.fromkeys([*waiting, *self.waits_for_batches]):
-            self.warn(
-                f"{who} has something to do in every batch, but epoch {epoch} reported none: iterate over "
-                f"training.batches(loader); with a CallbackList call on_train_batch_end(batch, logs)."
-            )
-        self._told_of_waiting = True
-
-    def _warn_of_nothing(self, epoch: int, why: str) -> None:
-        if not self._told_of_no_batch:
-            self._told_of_no_batch = True
-            self.warn(
-                f"epoch {epoch} was recorded without training: {why}. A generator is used up after one "
-                f"epoch: make a new one for each, or pass a list or a DataLoader."
-            )
-
     def on_epoch_close(self, epoch: int) -> None:
         """Back up: nothing of this epoch is left to do."""
         for hook in self._listeners("on_epoch_close"):
@@ -477,7 +401,7 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Begin a training batch."""
-        self._had_batch = True
+        self.advance.had_batch = True
         self._call("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -592,7 +516,7 @@ def _steps_of(loop: CallbackList) -> Callable[[], int | None]:
 
     def steps() -> int | None:
         present = weak()
-        return present.step if present is not None and present.counts_batches else None
+        return present.step if present is not None and present.advance.counts_batches else None
 
     return steps
 

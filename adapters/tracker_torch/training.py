@@ -125,7 +125,7 @@ class Training:
             strict=strict,
         )
         if log_every:
-            self.callbacks.waits_for_batches.append("log_every")
+            self.callbacks.advance.waits_for_batches.append("log_every")
         self._epochs = epochs
         self._bar = Progress(progress if self.callbacks.main else False, epochs)
         self._batches = Batches(self.callbacks, self._bar, log_every)
@@ -279,7 +279,7 @@ class Training:
         for callback in loop.callbacks:
             # The schedulers of callbacks come back as well.
             callback.set_loop(loop)
-        loop.note_settings()
+        loop.settings.note()
         parts = {part: getattr(loop, part) for part in PARTS}
         about, missing = load_parts(checkpoint, parts, rng=rng, need_all=False)
         if missing:
@@ -289,7 +289,7 @@ class Training:
                 f"but for learning rates and schedules that callbacks recorded."
             )
         loop.restored, loop.lacking = True, frozenset(missing)
-        loop.took_back(set(PARTS) - loop.lacking, about.get("settings"))
+        loop.settings.took_back(set(PARTS) - loop.lacking, about.get("settings"))
         if about["epoch"] is not None:
             loop.step = about["next_step"]
             self.run.rewind(about["epoch"] + about["complete"])

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import unicodedata
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ LONGEST = 200
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NEVER_SHORTENED = ("reason", "path", "file", "error")
+_DIGITS = {"id": 8, "sha256": 12}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -43,23 +45,54 @@ def cells_wide(text: str) -> int:
     )
 
 
-def cell(value: Any, column: Column) -> str:
-    """Write a cell of a table: short rather than exact."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, str):
+def cells(values: Iterable[Any], column: Column) -> list[str]:
+    """Write the cells of a column of a table: short rather than exact.
+
+    What the column's name and kind decide is decided once.
+    """
+    write_text, write_number = _text_writer(column), _number_writer(column)
+    return [
+        NOTHING
+        if value is None
+        else write_text(value)
+        if isinstance(value, str)
+        else write_number(value)
+        for value in values
+    ]
+
+
+def _text_writer(column: Column) -> Callable[[str], str]:
+    is_whole = column.name in _NEVER_SHORTENED
+
+    def write(value: str) -> str:
         text = visible(value)
-        return shortened(text if column.name in _NEVER_SHORTENED else brief(text), column.name)
-    if isinstance(value, bool):
-        return _flag(value) if column.kind == "flag" else parameter(value)
-    if column.name == "age" and column.kind == "time":
-        return age(value)
-    if column.kind == "time":
-        return local(value)
-    if column.name == "bytes":
-        return size(value)
-    if column.name == "seconds" or column.name.startswith("seconds_"):
-        return duration(value)
+        return shortened(text if is_whole else brief(text), column.name)
+
+    if column.name in _DIGITS or is_whole:
+        return write
+    # Most texts are short and plain.
+    return lambda value: (
+        value
+        if 0 < len(value) <= LONGEST and value.isascii() and value.isprintable()
+        else write(value)
+    )
+
+
+def _number_writer(column: Column) -> Callable[[Any], str]:
+    """Return what writes anything but text and None."""
+    name, kind = column.name, column.kind
+    write: Callable[[Any], str] = _plain
+    if kind == "time":
+        write = age if name == "age" else local
+    elif name == "bytes":
+        write = size
+    elif name == "seconds" or name.startswith("seconds_"):
+        write = duration
+    write_flag = _flag if kind == "flag" else parameter
+    return lambda value: write_flag(value) if isinstance(value, bool) else write(value)
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value) if isinstance(value, int) else parameter(value)
@@ -71,7 +104,7 @@ def _flag(value: bool) -> str:
 
 def shortened(text: str, name: str) -> str:
     """Cut ids to 8 and hashes to 12 digits."""
-    return text[: {"id": 8, "sha256": 12}.get(name)] or NOTHING
+    return text[: _DIGITS.get(name)] or NOTHING
 
 
 def parameter(value: Any) -> str:

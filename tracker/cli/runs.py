@@ -171,8 +171,8 @@ def overview_table(
     kept: Collection[str] = (),
 ) -> Table:
     """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
-    rows = list(listing.dicts())
-    monitors = {row["monitor"] for row in rows} - {None}
+    ids = listing.cells("id")
+    monitors = {*listing.cells("monitor")} - {None}
     # A person compares ages; a program that reads a pipe wants the time.
     unwanted = {"started" if on_terminal() else "age"}
     if len(monitors) <= 1:
@@ -183,16 +183,11 @@ def overview_table(
     added += [one for one in differing if one.name not in {field.name for field in added}]
     place = names.index("last") + 1
     columns = [Column(name, kinds[name]) for name in names]
+    cells = [_overview_cells(listing, name) for name in names]
+    more = [list(map(field.values.get, ids)) for field in added]
     shown = Listing(
         (*columns[:place], *(field.column for field in added), *columns[place:]),
-        [
-            [
-                *(_overview_cell(row, name) for name in names[:place]),
-                *(field.values.get(row["id"]) for field in added),
-                *(_overview_cell(row, name) for name in names[place:]),
-            ]
-            for row in rows
-        ],
+        list(zip(*cells[:place], *more, *cells[place:], strict=True)),
     )
     headings = {"restored_epoch": "restored"}
     headings |= {field.title: visible(field.name) for field in differing}
@@ -207,12 +202,13 @@ def overview_table(
     )
 
 
-def _overview_cell(row: dict[str, Any], name: str) -> Any:
+def _overview_cells(listing: Listing, name: str) -> list[Any]:
     if name == "age":
-        return row["started"]
+        return listing.cells("started")
     if name not in {"best", "last"}:
-        return row[name]
-    return at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
+        return listing.cells(name)
+    parts = (listing.cells(part) for part in (name, f"{name}_epoch", f"{name}_step"))
+    return list(map(at_epoch, *parts))
 
 
 def _chosen(listing: Listing, fields: Sequence[RunField]) -> Listing:
@@ -284,6 +280,9 @@ def _explain_no_rows(reader: Reader, where: str | None, *, running: bool) -> Non
 
 
 def _count_pending_records(reader: Reader) -> None:
+    # Reading such a file loads what writes one; there seldom is any.
+    if not reader.location.spool_files():
+        return
     from tracker.queries.pending import pending_records
 
     pending = pending_records(reader)

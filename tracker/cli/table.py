@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from tracker.cli.format import NOTHING, cell, cells_wide, visible
+from tracker.cli.format import NOTHING, cells, cells_wide, visible
 from tracker.queries import Column, Listing
 
 GAP = "  "
@@ -58,11 +59,11 @@ class Table:
         self.spare = tuple(spare)
         self.columns: list[TextColumn] = []
         for place, column in enumerate(listing.columns):
-            cells = [cell(row[place], column) for row in listing.rows]
+            texts = cells(map(itemgetter(place), listing.rows), column)
             empty = {NOTHING, "no"} if column.kind == "flag" else {NOTHING}
-            if column.name in keep or not empty.issuperset(cells):
+            if column.name in keep or not empty.issuperset(texts):
                 heading = (headings or {}).get(column.name, visible(column.name))
-                self.columns.append(_text_column(column, heading, cells))
+                self.columns.append(_text_column(column, heading, texts))
 
     def plain_lines(self) -> list[str]:
         """Return the table as aligned text without colours, one line per row, as wide as it needs."""
@@ -70,14 +71,23 @@ class Table:
         return [GAP.join(line).rstrip() for line in zip(*padded, strict=True)]
 
 
-def _text_column(column: Column, heading: str, cells: Sequence[str]) -> TextColumn:
-    width = max(map(cells_wide, [heading, *cells]))
-    return TextColumn(column.name, column.kind, heading, cells, width)
+def _text_column(column: Column, heading: str, texts: Sequence[str]) -> TextColumn:
+    width = max(map(_measure(heading, texts), [heading, *texts]))
+    return TextColumn(column.name, column.kind, heading, texts, width)
+
+
+def _measure(heading: str, texts: Sequence[str]) -> Callable[[str], int]:
+    """Return what says how wide these texts are: plain length, where all of them are ASCII."""
+    return len if heading.isascii() and all(map(str.isascii, texts)) else cells_wide
 
 
 def _padded(column: TextColumn) -> list[str]:
     texts = [column.heading, *column.cells]
-    spaces = [" " * (column.width - cells_wide(text)) for text in texts]
+    width = column.width
+    if _measure(column.heading, column.cells) is len:
+        pad = str.rjust if column.is_number else str.ljust
+        return [pad(text, width) for text in texts]
+    spaces = [" " * (width - cells_wide(text)) for text in texts]
     if column.is_number:
         return [space + text for space, text in zip(spaces, texts, strict=True)]
     return [text + space for space, text in zip(spaces, texts, strict=True)]

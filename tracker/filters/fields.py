@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sqlalchemy import Connection, TableClause, select
+from sqlalchemy import Connection, TableClause, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import alike, nearest
@@ -211,12 +211,15 @@ class CheckpointFields(Fields):
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
+            columns.kept,
         )  # fmt: skip
+        path = func.coalesce(columns.original_path, columns.path)
         states = (*CheckpointState, OVERWRITTEN)
         self.columns = {
             **self.columns,
             "state": Place(TEXT, state, certain=True, words=states),
             "alias": alias_place({}),
+            "path": replace(self.columns["path"], column=path),
         }
 
     def find(self, field: Field) -> Place | None:

@@ -130,6 +130,31 @@ def every_save() -> str:
     return "every checkpoint is saved"
 
 
+def among_best(monitor: str, value: float, keep: int) -> str:
+    """Word a save because the value is among the ``keep`` best."""
+    return f"{monitor} {show(value)} is {f'among the {keep} best' if keep != 1 else 'the best'}"
+
+
+def rate_found(epoch: int, before: float | None, after: float) -> str:
+    """Word a learning rate that a search has suggested."""
+    return f"{scheduled(epoch, after if before is None else before, after)}, as the search suggests"
+
+
+def averaging(epoch: int) -> str:
+    """Word the first epoch whose weights are averaged."""
+    return f"weights are averaged from epoch {epoch} on"
+
+
+def averaged(first: int, last: int) -> str:
+    """Word weights that the average of several epochs has taken the place of."""
+    return f"the average of the weights of epochs {first} to {last} took the place of the last ones"
+
+
+def out_of_time(limit: str) -> str:
+    """Word a stop by the clock; ``limit``: ``0:01:00``."""
+    return f"training has taken {limit}, which is all the time it has"
+
+
 def saved_unjudged(monitor: str, names: Iterable[str] = ()) -> str:
     """Word Keras' rule that a missing metric is saved rather than skipped."""
     return f"{missing(monitor, names)}, and Keras then saves"
@@ -163,6 +188,21 @@ def pruned_by_rank(
 def pruned_by_age(keep: int) -> str:
     """Word a file that is not among the ``keep`` last."""
     return "no checkpoint is kept (keep 0)" if keep == 0 else f"not among the {keep} last"
+
+
+def pruned_by_retention(best: int | None, last: int | None, every: int | None) -> str:
+    """Word a file that none of these rules keeps."""
+    rules = [
+        "" if best is None else f"the {best} best",
+        "" if last is None else f"the {last} last",
+        "" if every is None else f"every {every}th epoch",
+    ]
+    return f"not among {', '.join(filter(None, rules))}"
+
+
+def pruned_by_size(size: int) -> str:
+    """Word a file that does not fit beside newer and better ones."""
+    return f"the files that stay would take more than {size} bytes with it"
 
 
 def replaced(epoch: int) -> str:

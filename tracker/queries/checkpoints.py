@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last
+from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last, protected
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
@@ -25,7 +27,7 @@ COLUMNS = columns(
     Column("run", "text"), CHECKPOINT.c.id, CHECKPOINT.c.epoch, CHECKPOINT.c.step, Column("alias", "text"),
     CHECKPOINT.c.state, CHECKPOINT.c.pinned, CHECKPOINT.c.monitor, CHECKPOINT.c.value, CHECKPOINT.c.bytes,
     CHECKPOINT.c.sha256, CHECKPOINT.c.path, Column("file", "text"), Column("policy", "text"),
-    CHECKPOINT.c.attempt, CHECKPOINT.c.created,
+    CHECKPOINT.c.attempt, CHECKPOINT.c.created, Column("kept", "text"), Column("frees", "optional"),
 )  # fmt: skip
 
 
@@ -42,8 +44,10 @@ def checkpoints(
     """Return checkpoints with `COLUMNS`, oldest first, run by run; only those in one of ``states``, if given.
 
     ``alias`` says which one is "best" (by its monitor) and "last" among those of a run that are available;
-    ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute. A file
-    that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
+    ``path`` is the name it was saved under (relative to the project folder when below it), ``file`` where its
+    bytes are, absolute; where a later run has taken the name, that is in the store, and ``kept`` the rule
+    that keeps it there. ``frees``: how many bytes of disk `prune` would free by deleting it, None where it
+    would not. A file that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
     """
     selection = Selection(ids, where, order_by, limit)
     if reader.empty:
@@ -63,7 +67,9 @@ def checkpoints(
     )
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
-    called, alias = labels(reader.connection, runs), aliases(reader.connection, runs, missing)
+    called = labels(reader.connection, runs)
+    of_runs = _available_of_run(reader.connection, runs, missing)
+    alias, free = _aliases(of_runs), _deletable(of_runs)
     location = reader.location
     return Listing.from_dicts(
         COLUMNS,
@@ -74,7 +80,9 @@ def checkpoints(
                 "state": row.state_now,
                 "alias": alias.get(row.id),
                 "value": join(row.value, row.value_kind),
+                "path": row.original_path or row.path,
                 "file": str(location.absolute(row.path)),
+                "frees": bytes_freed(location.absolute(row.path)) if row.id in free else None,
             }
             for row in rows
         ),
@@ -148,13 +156,10 @@ def aliases(
 
     Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded.
     """
-    of_run: dict[str, list[Saved]] = {}
-    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
-        if row.id in missing:
-            continue
-        value = join(row.value, row.value_kind)
-        saved = Saved(row.id, row.monitor, value, mode_in(row.config))
-        of_run.setdefault(row.run_id, []).append(saved)
+    return _aliases(_available_of_run(connection, runs, missing))
+
+
+def _aliases(of_run: Mapping[str, list[Saved]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for checkpoints_of_run in of_run.values():
         best, last = best_and_last(checkpoints_of_run)
@@ -162,3 +167,36 @@ def aliases(
         if last is not None:
             found[last] = "best, last" if last in best else "last"
     return found
+
+
+def _deletable(of_run: Mapping[str, list[Saved]]) -> set[str]:
+    """Return the ids of those that nothing protects: not pinned, their run's best or last."""
+    return {
+        one.id
+        for saved in of_run.values()
+        for kept in (protected(saved),)
+        for one in saved
+        if one.id not in kept
+    }
+
+
+def _available_of_run(
+    connection: Connection, runs: Sequence[str] | None, missing: Collection[str]
+) -> dict[str, list[Saved]]:
+    """Return the available checkpoints of each run, oldest first."""
+    of_run: dict[str, list[Saved]] = {}
+    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
+        if row.id not in missing:
+            value = join(row.value, row.value_kind)
+            saved = Saved(row.id, row.monitor, value, mode_in(row.config), row.pinned)
+            of_run.setdefault(row.run_id, []).append(saved)
+    return of_run
+
+
+def bytes_freed(path: Path) -> int:
+    """Return how many bytes of disk deleting a file frees: none while it has another name."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0
+    return status.st_size if status.st_nlink == 1 else 0

@@ -122,10 +122,11 @@ def best_and_last(summary: Any, directions: Directions, mode: str | None = None)
         last = join(last, kind)
     if mode not in ("min", "max"):
         mode = directions.of(summary.name, summary.run_id).mode
-    best, best_epoch, best_step = {
-        "min": (summary.min, summary.min_epoch, summary.min_step),
-        "max": (summary.max, summary.max_epoch, summary.max_step),
-    }.get(mode or "", (None, None, None))
+    best, best_epoch, best_step = None, None, None
+    if mode == "min":
+        best, best_epoch, best_step = summary.min, summary.min_epoch, summary.min_step
+    elif mode == "max":
+        best, best_epoch, best_step = summary.max, summary.max_epoch, summary.max_step
     return BestAndLast(
         summary.name,
         best,

@@ -218,7 +218,8 @@ def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[An
 
 def _row(run: Any, lost: Any, monitor: BestAndLast) -> dict[str, Any]:
     """Return a run by names of columns; ``lost`` is its newest attempt where that is dead."""
-    row = {**run._mapping, **monitor._asdict(), "parent": run.parent_id}
+    row: dict[str, Any] = run._asdict() | monitor._asdict()
+    row["parent"] = row["parent_id"]
     if lost is not None:
         row |= {"reason": lost_reason(lost), "ended": lost.heartbeat}
     return row

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from tracker import values
-from tracker.checkpointing import registry
+from tracker.checkpointing import registry, store
 from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
-from tracker.files import SavedFile, prepared, save_file
+from tracker.files import SavedFile, inspect_file, prepared, save_file, save_link
 from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
-from tracker.states import CheckpointState
+from tracker.states import CheckpointState, KeepRule
 from tracker.storage import entries
 from tracker.storage.database import Reader
+from tracker.storage.entries import StoredFile
 
 FOLDERS = "checkpoint_folders"
 """Where in what is captured the folders are that an attempt saves into."""
@@ -71,13 +72,105 @@ class CheckpointKeeper:
         self._note_folder(target.parent)
         with prepared(target, save) as ready:
             made = describe(ready, facts)
-            self._write(made, pending=True)
+            replaced = self._keep_replaced(ready.path)
+            self._write(made, pending=True, stored=replaced)
             try:
                 ready.publish()
             except BaseException:
                 self._finish_pending(made)
                 raise
-        return self._registered(made)
+        self._registered(made)
+        if replaced is not None:
+            self._clear_store()
+        return made
+
+    def save_in_place(
+        self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
+    ) -> Checkpoint | None:
+        """Let ``save`` write the file under its own name, and register it; None where it made none."""
+        target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+        replaced = None
+        if self._run.writer.recording:
+            replaced = self._keep_replaced(target, copy=True)
+        save(target)
+        file = inspect_file(target)
+        if file is None:
+            return None
+        made = self._registered(describe(file, facts), stored=replaced)
+        if replaced is not None:
+            self._clear_store()
+        return made
+
+    def link(self, path: Path, target: Path) -> None:
+        """Let ``path`` point to ``target``, after keeping what another run has there."""
+        writer = self._run.writer
+        if not writer.recording:
+            save_link(path, target)
+            return
+        stored_path = writer.stored_path(path)
+        replaced = self._keep_replaced(Path(os.path.abspath(path)))  # noqa: PTH100
+        if replaced is not None:
+            writer.record(entries.replaced(self._run.id, stored_path, replaced))
+        is_file = path.is_file() and not path.is_symlink()
+        save_link(path, target)
+        if is_file:
+            writer.record(entries.replaced(self._run.id, stored_path, None))
+        if replaced is not None:
+            self._clear_store()
+
+    def _keep_replaced(self, path: Path, *, copy: bool = False) -> StoredFile | None:
+        """Keep the file of another run, or a pinned one, that is about to lose its name.
+
+        Where the database does not answer, any file is kept that this process has not written.
+        """
+        writer, rule = self._run.writer, self._run.keeping.rule
+        location = writer.location
+        if location is None or path.is_symlink() or not path.is_file():
+            return None
+        stored_path = writer.stored_path(path)
+        wanted: Callable[[SavedFile], bool]
+        try:
+            none: list[Any] = []
+            rows = writer.query(
+                lambda reader: store.registered_at(reader.connection, stored_path), none
+            )
+            kept = [
+                (row.bytes, row.sha256)
+                for row in rows
+                if row.pinned or (rule != KeepRule.NONE and row.run_id != self._run.id)
+            ]
+            if not kept:
+                return None
+            wanted = lambda file: (file.bytes, file.sha256) in kept  # noqa: E731
+        except StoreError:
+            if any(own.path == path for own in self._own) or rule == KeepRule.NONE:
+                return None
+            wanted = lambda file: True  # noqa: E731
+        try:
+            file = store.keep(location, path, wanted, copy=copy)
+        except OSError as error:
+            log.warning(
+                "local-tracker: %s of another run is replaced, and could not be kept in %s: %s",
+                path, store.folder_of(location), error,
+            )  # fmt: skip
+            return None
+        if file is None:
+            return None
+        place = writer.stored_path(file.path)
+        return {"path": place, "bytes": file.bytes, "sha256": file.sha256, "rule": rule.value}
+
+    def _clear_store(self) -> None:
+        """Delete what need not stay in the store now that another file has come into it."""
+        writer, limit = self._run.writer, self._run.keeping.limit
+        none: list[Checkpoint] = []
+        try:
+            going = writer.query(
+                lambda reader: store.superfluous(reader.connection, reader.location, limit), none
+            )
+        except StoreError as error:
+            log.debug("the store is not cleared now: %s", error)
+            return
+        store.evict(going, writer.record)
 
     def _checked(self, path: str | os.PathLike[str]) -> Path:
         """Return a path that both databases can keep; `BadValue` else."""
@@ -99,20 +192,24 @@ class CheckpointKeeper:
             lambda connection, location: reconcile_path(connection, location, stored)
         )
 
-    def _registered(self, made: Checkpoint) -> Checkpoint:
+    def _registered(self, made: Checkpoint, stored: StoredFile | None = None) -> Checkpoint:
         if not self._run.writer.recording:
             self._unrecorded = _replacing(self._unrecorded, made)
         else:
-            self._write(made, pending=False)
+            self._write(made, pending=False, stored=stored)
             self._own = _replacing(self._own, made)
         return made
 
-    def _write(self, made: Checkpoint, *, pending: bool) -> None:
-        stored = self._run.writer.stored_path(made.path)
-        row = registry.row(made, stored, self._run.id, self._run.attempt)
+    def _write(self, made: Checkpoint, *, pending: bool, stored: StoredFile | None = None) -> None:
+        path = self._run.writer.stored_path(made.path)
+        row = registry.row(made, path, self._run.id, self._run.attempt)
         if pending:
             row["state"], row["pending"] = CheckpointState.MISSING, True
-        self._run.writer.record(entries.checkpoint(row))
+        known = entries.checkpoint(row)
+        if stored is None:
+            self._run.writer.record(known)
+        else:
+            self._run.writer.record(entries.replaced(self._run.id, path, stored), known)
 
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first.

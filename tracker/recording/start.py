@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from tracker import process, values
+from tracker.checkpointing.store import Keeping, keeping
 from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.ids import new_id
@@ -29,6 +30,8 @@ from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
+KEEP_VARIABLE = "TRACKER_KEEP"
+KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
@@ -46,6 +49,8 @@ def start_run(
     recording: bool | None = None,
     monitor: str | None = None,
     mode: str | None = None,
+    keep: str | None = None,
+    keep_bytes: int | str | None = None,
 ) -> Run:
     """Start recording a training run; a context manager, which ends the run with an honest status.
 
@@ -64,6 +69,11 @@ def start_run(
         monitor: the metric that the run is judged by, in lists and comparisons; by default the one that
             its callbacks monitor, else a validation loss.
         mode: which way is better for it, see `Run.define_metric`.
+        keep: which files of other runs, which this one replaces, are kept in the data folder: "best" of
+            each experiment and monitor, which is the default, the best of each "run", or "none"; pinned
+            ones always. Without it, the variable ``TRACKER_KEEP`` says it.
+        keep_bytes: how much they may take: bytes, or text such as "20GB"; without it, the variable
+            ``TRACKER_KEEP_BYTES`` says it, else there is no limit.
 
     Raises:
         BadValue: for params without names, an empty name, or what else cannot be taken.
@@ -77,6 +87,7 @@ def start_run(
         raise BadValue("name is empty: leave it out for a numbered one.")
     if mode is not None and monitor is None:
         raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
+    keeping = _keeping(keep, keep_bytes)
     if not (enabled() if recording is None else recording):
         run = _silent_run(experiment, name, strict)
         # What is refused is refused on every rank.
@@ -84,11 +95,18 @@ def start_run(
         run.set_tags(tags or {})
     else:
         request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
-        run = _recorded_run(locate(database), request, strict, asked=recording is True)
+        run = _recorded_run(locate(database), request, strict, keeping, asked=recording is True)
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
     return run
+
+
+def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:
+    """Return what is kept: what was asked for, else what the environment says."""
+    rule = os.environ.get(KEEP_VARIABLE) or None if keep is None else keep
+    limit = os.environ.get(KEEP_BYTES_VARIABLE) or None if keep_bytes is None else keep_bytes
+    return keeping(rule, limit)
 
 
 @dataclass(frozen=True)
@@ -133,7 +151,9 @@ def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
     )
 
 
-def _recorded_run(location: Location, request: _Request, strict: bool, *, asked: bool) -> Run:
+def _recorded_run(
+    location: Location, request: _Request, strict: bool, keeping: Keeping, *, asked: bool
+) -> Run:
     prepare(location)
     captured = capture()
     recover(location)
@@ -157,6 +177,7 @@ def _recorded_run(location: Location, request: _Request, strict: bool, *, asked:
         captured=captured,
         ending=opened.ending,
         recording_asked=asked,
+        keeping=keeping,
     )
 
 

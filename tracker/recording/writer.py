@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from tracker.checkpointing.store import Keeping
 from tracker.storage.database import Reader
 from tracker.storage.entries import Entry
 from tracker.storage.location import Location
@@ -83,6 +84,7 @@ class RecordedRun(Protocol):
     attempt: int
     first_epoch: int
     writer: Writer
+    keeping: Keeping
 
     @property
     def is_resumed(self) -> bool:

@@ -99,6 +99,24 @@ class CheckpointRow(TypedDict):
     created: int
 
 
+class StoredFile(TypedDict):
+    """A replaced file that was linked into the store: its path there, what tells its row, the rule."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rule: str
+
+
+class ReplacedEntry(TypedDict):
+    """What becomes of the file that had a path: it is in the store from now on; without ``stored`` it is gone."""
+
+    kind: Literal["replaced"]
+    run: str
+    path: str
+    stored: StoredFile | None
+
+
 class CheckpointEntry(TypedDict):
     """A complete file; with ``pending`` set in its row, one that is about to take its name."""
 
@@ -319,6 +337,7 @@ Entry = (
     | DecisionEntry
     | CheckpointEntry
     | CheckpointStateEntry
+    | ReplacedEntry
     | ParamsEntry
     | TagsEntry
     | PolicyEntry
@@ -370,6 +389,11 @@ def decision(row: DecisionRow, *, claims: bool) -> DecisionEntry:
 def checkpoint(row: CheckpointRow) -> CheckpointEntry:
     """Return the entry that registers a file."""
     return {"kind": "checkpoint", "row": row}
+
+
+def replaced(run_id: str, path: str, stored: StoredFile | None) -> ReplacedEntry:
+    """Return the entry that says where the file that had ``path`` is, which this run replaces."""
+    return {"kind": "replaced", "run": run_id, "path": path, "stored": stored}
 
 
 def checkpoint_state(

@@ -204,8 +204,33 @@ def _checkpoint(connection: Connection, entry: kinds.CheckpointEntry) -> None:
         connection.execute(update(CHECKPOINT).where(others).values(pending=False))
 
 
+def _replaced(connection: Connection, entry: kinds.ReplacedEntry) -> None:
+    """Note where the file is that another one replaces: in the store, if it is the one that was put there."""
+    there = and_(
+        CHECKPOINT.c.path == entry["path"], CHECKPOINT.c.state == CheckpointState.AVAILABLE
+    )
+    stored = entry["stored"]
+    if stored is None:
+        connection.execute(update(CHECKPOINT).where(there).values(state=CheckpointState.PRUNED))
+        return
+    connection.execute(
+        update(CHECKPOINT)
+        .where(
+            there,
+            CHECKPOINT.c.sha256 == stored["sha256"],
+            CHECKPOINT.c.bytes == stored["bytes"],
+            or_(CHECKPOINT.c.run_id != entry["run"], CHECKPOINT.c.pinned.is_(True)),
+        )
+        .values(path=stored["path"], original_path=entry["path"], kept=stored["rule"])
+    )
+
+
 def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry) -> None:
     change = update(CHECKPOINT).values(state=entry["state"], pending=entry["pending"])
+    if entry["state"] == CheckpointState.PRUNED and not entry["pending"]:
+        # What left the store is one that was overwritten, like those that never were in it.
+        name = func.coalesce(CHECKPOINT.c.original_path, CHECKPOINT.c.path)
+        change = change.values(path=name, original_path=None, kept=None)
     for ids in in_parts(entry["ids"]):
         connection.execute(change.where(CHECKPOINT.c.id.in_(ids)))
 
@@ -394,6 +419,7 @@ _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "decision": _decision,
     "checkpoint": _checkpoint,
     "checkpoint_state": _checkpoint_state,
+    "replaced": _replaced,
     "params": _params,
     "tags": _tags,
     "policy": _policy,

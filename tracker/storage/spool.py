@@ -19,10 +19,9 @@ from zlib import crc32
 
 from tracker.files import private_folder, sync_folder
 from tracker.storage.entries import Entry, OriginEntry
-from tracker.storage.location import Location
+from tracker.storage.location import SPOOL, Location
 from tracker.values import plain
 
-FOLDER = "spool"
 REFUSED = ".refused"
 """The ending of files that hold what a database refused."""
 
@@ -239,22 +238,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def spool_files(location: Location) -> list[Path]:
     """Return the spool files beside a database, oldest first."""
-    return _oldest_first(location.data_folder() / FOLDER, "*.jsonl")
+    return location.spool_files()
 
 
 def refused_files(location: Location) -> list[Path]:
     """Return the files of entries that the database refused, see `set_aside`; oldest first."""
-    return _oldest_first(location.data_folder() / FOLDER, f"*{REFUSED}")
-
-
-def _oldest_first(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder by age; those that another process removes meanwhile are left out."""
-    ages: list[tuple[float, Path]] = []
-    with suppress(OSError):
-        for path in folder.glob(pattern):
-            with suppress(OSError):
-                ages.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(ages)]
+    return location.spool_files(REFUSED)
 
 
 def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
@@ -266,7 +255,7 @@ def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
 
 def spool_path(location: Location, attempt_id: str) -> Path:
     """Return the spool file of an attempt."""
-    return location.data_folder() / FOLDER / f"{attempt_id}.jsonl"
+    return location.data_folder() / SPOOL / f"{attempt_id}.jsonl"
 
 
 def read_file(path: Path) -> list[Entry]:

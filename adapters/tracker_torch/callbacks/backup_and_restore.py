@@ -150,7 +150,7 @@ class BackupAndRestore(Callback):
 
     def _restore(self, payload: Mapping[str, Any]) -> None:
         loop, run = self.loop, self.run
-        loop.note_settings()
+        loop.settings.note()
         groups.rebuild(loop.model, loop.optimizer, payload.get("groups", {}))
         self._freeze_as(payload)
         for part in serialization.PARTS:
@@ -162,7 +162,7 @@ class BackupAndRestore(Callback):
             )
         loop.step, loop.epoch, loop.restored = payload["step"], payload["epoch"], True
         loop.phase_begin = payload.get("phase_begin", 0)
-        loop.took_back(serialization.PARTS, payload.get("settings"))
+        loop.settings.took_back(serialization.PARTS, payload.get("settings"))
         batch = payload["batch"]
         # A loop of one's own cannot pass over batches.
         begins_again = batch is not None and payload["position"]["began"] is None

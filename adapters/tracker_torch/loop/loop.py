@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tracker import Run
 from tracker_torch.loop.accumulation import Accumulation
+from tracker_torch.loop.advance import Advance
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
+from tracker_torch.state.settings import ScriptSettings
 
 
 class Remembering(Protocol):
@@ -41,11 +43,12 @@ class Loop(Protocol):
     is_next_phase: bool
     phase_begin: int
     lacking: frozenset[str]
-    settings: dict[str, Any]
+    settings: ScriptSettings
     position: Position
     rates: dict[str, float]
     rates_used: RatesUsed
     accumulation: Accumulation
+    advance: Advance
     stop_training: bool
 
     @property
@@ -61,21 +64,8 @@ class Loop(Protocol):
         """Whether training has begun, has not ended, and is still driven by somebody."""
 
     @property
-    def progress(self) -> tuple[int, int]:
-        """How far training is: batches that were counted, and steps of the optimizers."""
-
-    def has_trained_since(self, before: tuple[int, int] | None) -> bool:
-        """Whether anything may have been trained since `progress` was ``before``."""
-
-    @property
     def has_its_rates(self) -> bool:
         """Whether the learning rates came back with the optimizer."""
-
-    def note_settings(self) -> None:
-        """Note what the script says of optimizers and schedulers, before anything is restored."""
-
-    def took_back(self, parts: Iterable[str], settings: Mapping[str, Any] | None) -> None:
-        """Note that these parts came back, with the settings that their training began with."""
 
     def stop(self, reason: str) -> None:
         """End training, for a reason that is kept with the run."""

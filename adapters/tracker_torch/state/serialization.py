@@ -203,7 +203,7 @@ def collect(loop: Any) -> dict[str, Any]:
         **payload,
         "rng": rng_state(),
         **place(loop),
-        "settings": loop.settings,
+        "settings": loop.settings.begun,
     }
 
 

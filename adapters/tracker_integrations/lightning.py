@@ -1,0 +1,34 @@
+"""Lightning: `TrackerLogger`, and recording with no line of code.
+
+    from lightning.pytorch import Trainer
+    from tracker_integrations.lightning import TrackerLogger
+
+    Trainer(logger=TrackerLogger(experiment="digits")).fit(model)
+
+Where local-tracker is installed, each Trainer is recorded, whatever logger it has; ``TRACKER_LIGHTNING=off`` in the
+environment leaves those out that have no TrackerLogger. `tracker_integrations.pytorch_lightning` is the same for the
+package of that name.
+"""
+
+from __future__ import annotations
+
+from tracker_integrations.lightning_parts.callback import CallbackParts
+from tracker_integrations.lightning_parts.logger import LoggerParts
+from tracker_integrations.needed import needed
+
+with needed("lightning", "lightning"):
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.loggers import Logger
+
+
+class TrackerLogger(LoggerParts, Logger):
+    """Record what Lightning logs into a run; the arguments are those of `LoggerParts`."""
+
+
+class TrackerCallback(CallbackParts, Callback):
+    """Record a Trainer's ``fit``, see `CallbackParts`; each Trainer has one already."""
+
+
+def callbacks() -> list[Callback]:
+    """Return what each new Trainer gets: the entry point of ``lightning.pytorch.callbacks_factory``."""
+    return [TrackerCallback()]

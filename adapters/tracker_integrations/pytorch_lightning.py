@@ -1,0 +1,33 @@
+"""The package `pytorch_lightning`: what `tracker_integrations.lightning` is for `lightning`.
+
+    from pytorch_lightning import Trainer
+    from tracker_integrations.pytorch_lightning import TrackerLogger
+
+    Trainer(logger=TrackerLogger(experiment="digits")).fit(model)
+
+Where local-tracker is installed, each Trainer is recorded, whatever logger it has; ``TRACKER_LIGHTNING=off`` in the
+environment leaves those out that have no TrackerLogger.
+"""
+
+from __future__ import annotations
+
+from tracker_integrations.lightning_parts.callback import CallbackParts
+from tracker_integrations.lightning_parts.logger import LoggerParts
+from tracker_integrations.needed import needed
+
+with needed("pytorch_lightning", "pytorch-lightning"):
+    from pytorch_lightning.callbacks import Callback
+    from pytorch_lightning.loggers import Logger
+
+
+class TrackerLogger(LoggerParts, Logger):
+    """Record what Lightning logs into a run; the arguments are those of `LoggerParts`."""
+
+
+class TrackerCallback(CallbackParts, Callback):
+    """Record a Trainer's ``fit``, see `CallbackParts`; each Trainer has one already."""
+
+
+def callbacks() -> list[Callback]:
+    """Return what each new Trainer gets: the entry point of ``pytorch_lightning.callbacks_factory``."""
+    return [TrackerCallback()]
