@@ -63,6 +63,7 @@ import os, signal, time, tracker
 with tracker.start_run() as run:
     if (child := os.fork()) == 0:
         time.sleep(60)
+        os._exit(7)
     os.kill(child, signal.SIGTERM)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     run.log_epoch(0, {"loss": 1.0})

@@ -41,7 +41,6 @@ class Subject(StrEnum):
     STRUCTURE = "structure"
     RUNS = "runs"
     PENDING_RECORDS = "pending records"
-    REFUSED_RECORDS = "refused records"
     CHECKPOINTS = "checkpoints"
     FILES = "files"
     TEMPORARY_FILES = "temporary files"
@@ -52,7 +51,6 @@ class Subject(StrEnum):
 _REMEDY = "tracker db doctor --fix"
 _REMEDIES = {
     Subject.STRUCTURE: "tracker db doctor --salvage NEW.db",
-    Subject.REFUSED_RECORDS: "tracker db doctor --fix tries them again; what stays is named in the file",
     Subject.FILES: "tracker checkpoints verify records their state",
     Subject.STEP_METRICS: "their other blocks can be read",
 }
@@ -88,13 +86,12 @@ def examine(location: Location) -> list[Finding]:
     with reading(location) as reader:
         if reader.empty:
             absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _pending_records(reader), _refused_records(reader)]
+            findings = [absent, _unimported_records(reader)]
         else:
             findings = [
                 Finding(Subject.STRUCTURE),
                 _runs(reader),
-                _pending_records(reader),
-                _refused_records(reader),
+                _unimported_records(reader),
                 _checkpoints(reader),
                 _files(reader),
                 _temporary_files(reader),
@@ -208,13 +205,20 @@ def _pending_records(reader: Reader) -> Finding:
     return Finding(Subject.PENDING_RECORDS, note=note)
 
 
-def _refused_records(reader: Reader) -> Finding:
-    found = refused_records(reader)
-    if not found:
-        return Finding(Subject.REFUSED_RECORDS)
-    records = counted(sum(file.records for file in found), "record")
-    problem = f"{records} that the database refused, kept in {found[0].path.parent}"
-    return Finding(Subject.REFUSED_RECORDS, problem, tuple(str(file.path) for file in found))
+def _unimported_records(reader: Reader) -> Finding:
+    """Those that the database has refused are counted with the pending ones; fixing tries them again."""
+    pending, refused = _pending_records(reader), refused_records(reader)
+    if not refused:
+        return pending
+    records = counted(sum(file.records for file in refused), "record")
+    problem = (
+        f"{records} that the database refused, kept in {refused[0].path.parent}: what --fix leaves there is yours "
+        f"to read, and to delete"
+    )
+    if pending.problem is not None:
+        problem = f"{pending.problem}; {problem}"
+    files = (*pending.affected, *(str(file.path) for file in refused))
+    return Finding(Subject.PENDING_RECORDS, problem, files)
 
 
 def _checkpoints(reader: Reader) -> Finding:

@@ -5,9 +5,9 @@ context (a thread, an asyncio task) are nested: the innermost one is the active 
 begins with none. A training that records into a run holds a `Claim` on it, so that no other
 training mixes its epochs into it.
 
-Of signals only SIGTERM is looked at, where nobody else does (`tracker.recording.termination`). An uncaught exception is seen by `sys.excepthook`, an exit with a
-status by our `sys.exit`, which calls the original, the end by `atexit`, and a kill later by whoever
-looks (`tracker.process`).
+Of signals only SIGTERM is looked at, where nobody else does (`tracker.recording.termination`). An
+uncaught exception is seen by `sys.excepthook`, an exit with a status by our `sys.exit`, which calls the
+original, the end by `atexit`, and a kill later by whoever looks (`tracker.process`).
 """
 
 from __future__ import annotations
@@ -206,7 +206,11 @@ class _Exits:
         self._installed = True
         self._main = _outermost_frame()
         atexit.register(self.end_all)
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_termination.before_fork,
+            after_in_parent=_termination.after_fork,
+            after_in_child=_after_fork,
+        )
         excepthook, exit_ = sys.excepthook, sys.exit
 
         def hook(
@@ -274,6 +278,7 @@ def _after_fork() -> None:
     _live.clear()
     _claims.clear()
     _termination.leave()
+    _termination.after_fork()
     # Another thread of the parent may hold it.
     _claiming = threading.Lock()
 

@@ -20,6 +20,7 @@ class Termination:
     def __init__(self, end: Callable[[], None]) -> None:
         self._end = end
         self._process = os.getpid()
+        self._mask: set[signal.Signals] | None = None
 
     def watch(self) -> None:
         """Stand in for the default action; anything else is left alone."""
@@ -37,6 +38,17 @@ class Termination:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
         except ValueError:
             pass  # another thread has ended the last run: the handler has nothing to do any more
+
+    def before_fork(self) -> None:
+        """Hold the signal back: one that a child gets before it has the default action would be forgotten."""
+        if signal.getsignal(signal.SIGTERM) == self._handle:
+            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # type: ignore[assignment]
+
+    def after_fork(self) -> None:
+        """Let the signal through again."""
+        mask, self._mask = self._mask, None
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # A forked child has the handler, and none of the runs.
