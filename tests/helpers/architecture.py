@@ -24,6 +24,7 @@ ORDER = (
         "lazy",
         "cards",
         "worker",
+        "system_names",
     ),
     ("models",),
     ("policies", "series"),

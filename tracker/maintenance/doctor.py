@@ -12,9 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, except_, func, select, union
 
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
@@ -137,7 +136,10 @@ def structure(location: Location) -> str | None:
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries differ from what their effective epochs, and points, say."""
+    """Return the runs whose summaries differ from what their effective epochs, and points, say.
+
+    The database compares; NULL equals NULL there, as None does None.
+    """
     effective = (
         select(
             EPOCH.c.run_id,
@@ -149,27 +151,17 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
         .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
         .where(EPOCH.c.superseded.is_(False))
         .group_by(EPOCH.c.run_id, METRIC.c.name)
+        .cte("effective")
     )
     columns = SUMMARY.c
-    summaries = select(
+    stored = select(
         columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch
     ).where(~OF_STEPS)
-    expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
-    stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
-    of_epochs = {
-        run
-        for run, name in expected.keys() | stored.keys()
-        if expected.get((run, name)) != stored.get((run, name))
-    }
+    missing = except_(select(effective), stored).subquery()
+    unfounded = except_(stored, select(effective)).subquery()
+    wrong = union(select(missing.c.run_id), select(unfounded.c.run_id))
+    of_epochs = {row.run_id for row in connection.execute(wrong)}
     return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
-
-
-def _key(row: Any) -> tuple[str, str]:
-    return row.run_id, row.name
-
-
-def _extremes(row: Any) -> tuple[float | None, float | None, int]:
-    return row.min, row.max, row.last_epoch
 
 
 def _runs(reader: Reader) -> Finding:

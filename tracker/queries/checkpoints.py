@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last, protected
 from tracker.errors import CheckpointError, UnknownRun
@@ -18,7 +18,8 @@ from tracker.policies.modes import mode_in
 from tracker.queries.missing_files import missing_files, state_now
 from tracker.queries.resolve import find_run, labels
 from tracker.queries.result import Column, Listing, columns
-from tracker.queries.selection import Order, Selection, selected_rows
+from tracker.queries.selection import Order, Selection, of_run, selected_rows
+from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import join
@@ -53,20 +54,20 @@ def checkpoints(
     if reader.empty:
         selection.check()
         return Listing(COLUMNS)
-    missing = set() if as_recorded else missing_files(reader, ids)
-    state = CHECKPOINT.c.state if as_recorded else state_now(missing)
+    seen = _Files(reader, ids, as_recorded=as_recorded)
+    # Without a state in the question only the files of the rows that are shown need to be looked at.
+    state = CHECKPOINT.c.state if as_recorded else state_now(())
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
-        .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
+        .join_from(RUN, CHECKPOINT, of_run(CHECKPOINT, order_by))
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
     if states is not None:
-        statement = statement.where(state.in_(states))
-    fields = partial(
-        CheckpointFields, state=state, aliases=lambda: aliases(reader.connection, ids, missing)
-    )
+        statement = statement.where(seen.state().in_(states))
+    fields = partial(CheckpointFields, state=seen.state, aliases=seen.aliases)
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
+    missing = seen.missing_of(runs)
     called = labels(reader.connection, runs)
     of_runs = _available_of_run(reader.connection, runs, missing)
     alias, free = _aliases(of_runs), _deletable(of_runs)
@@ -77,7 +78,7 @@ def checkpoints(
             {
                 **row._mapping,
                 "run": called[row.run_id],
-                "state": row.state_now,
+                "state": CheckpointState.MISSING.value if row.id in missing else row.state_now,
                 "alias": alias.get(row.id),
                 "value": join(row.value, row.value_kind),
                 "path": row.original_path or row.path,
@@ -87,6 +88,31 @@ def checkpoints(
             for row in rows
         ),
     )
+
+
+class _Files:
+    """Which checkpoints are missing now: of all that a listing may show, once it asks for their state."""
+
+    def __init__(self, reader: Reader, ids: Sequence[str] | None, *, as_recorded: bool) -> None:
+        self._reader, self._ids, self._as_recorded = reader, ids, as_recorded
+
+    @cached_property
+    def _missing(self) -> set[str]:
+        return set() if self._as_recorded else missing_files(self._reader, self._ids)
+
+    def missing_of(self, runs: Sequence[str]) -> set[str]:
+        """Return the missing checkpoints of these runs; of others as well, where they are known already."""
+        if self._as_recorded or "_missing" in self.__dict__:
+            return self._missing
+        return missing_files(self._reader, runs)
+
+    def state(self) -> ColumnElement[str]:
+        """Return a checkpoint's state as an expression."""
+        return CHECKPOINT.c.state if self._as_recorded else state_now(self._missing)
+
+    def aliases(self) -> dict[str, str]:
+        """Return which checkpoints are the best and the last of their run."""
+        return aliases(self._reader.connection, self._ids, self._missing)
 
 
 def find_checkpoint(

@@ -28,6 +28,7 @@ from tracker.clock import now
 from tracker.errors import DatabaseBusy, StoreError
 from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
+from tracker.recording.sampled import SampledMetrics
 from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal, run_rows
@@ -101,7 +102,8 @@ def _busy() -> DatabaseBusy:
 class Recorder:
     """Writes for one attempt of one run, from any thread of the process that made it.
 
-    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them.
+    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them,
+    ``sampled`` measures the machine.
     """
 
     recording = True
@@ -116,6 +118,7 @@ class Recorder:
         next_step: int,
         strict: bool,
         origin: Callable[[str, int], OriginEntry],
+        sampled: SampledMetrics,
     ) -> None:
         self.location = location
         self.run_id = run_id
@@ -124,11 +127,12 @@ class Recorder:
         self._origin = origin
         self._file = location.file_id()
         self.strict = strict
-        self._worker = Worker("tracker-writer", self._flush, FLUSH_SECONDS)
+        self._worker = Worker("tracker-writer", self._idle, FLUSH_SECONDS)
         self._streamed = StreamedMetrics(
             run_id, attempt, next_step=next_step, wake=self._worker.wake
         )
         self.log: LogCall = self._streamed.log
+        self.sampled = sampled
         path = spool_path(location, attempt_id)
         self._room = Room(location.data_folder())
         self.spool = Spool(path, self._own_origin, self._room)
@@ -207,7 +211,7 @@ class Recorder:
                 return
             if not isinstance(error, StoreError):
                 log.warning("local-tracker could not write: %s: %s", type(error).__name__, error)
-            streamed = self._streamed.pending() if self._closing.is_set() else []
+            streamed = self._pending_blocks() if self._closing.is_set() else []
             self._keep((*streamed, *entries), error, here=True)
 
     def _after_pending(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -288,6 +292,7 @@ class Recorder:
             pending = self._commit_each(new, give_up - time.monotonic())
         if blocks:
             self._streamed.saved()
+            self.sampled.saved()
         if pending:
             self.spool.clear(len(pending))
         if beat:
@@ -296,14 +301,18 @@ class Recorder:
 
     def _has_streamed(self) -> bool:
         """Say whether there are step metrics to write; by attributes alone, for an epoch without any."""
-        buffer = self._streamed.buffer
-        return bool(buffer.calls or buffer.packed or buffer.held or self._streamed.unsaved)
+        return self._streamed.has_any or self.sampled.has_any
 
     def _blocks(self) -> list[SeriesEntry]:
         """Return the step metrics that are not in the database yet."""
         if not self._failing or self._closing.is_set():
             self._streamed.take()
-        return self._streamed.pending()
+            self.sampled.take()
+        return self._pending_blocks()
+
+    def _pending_blocks(self) -> list[SeriesEntry]:
+        """Return what has been taken, and is not in the database yet."""
+        return [*self._streamed.pending(), *self.sampled.pending()]
 
     def _commit_each(self, new: list[Entry], patience: float) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever.
@@ -337,6 +346,10 @@ class Recorder:
 
     def _beat(self, counts: _Counts) -> AttemptEntry:
         return entries.attempt(self.attempt_id, heartbeat=now(), **counts._asdict())
+
+    def _idle(self) -> None:
+        self.sampled.look()
+        self._flush()
 
     def flush(self) -> None:
         """Write what is pending; on failure it stays so."""
@@ -384,6 +397,7 @@ class Recorder:
     def next_attempt(self, number: int) -> None:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self._streamed.begin(number, _BEGIN_SECONDS)
+        self.sampled.begin(number, _BEGIN_SECONDS)
         counts = self._counted()
         last_beat = self._beat(counts)
         self._earlier_counts = counts.plus(self._earlier_counts)
@@ -417,6 +431,8 @@ class Recorder:
             raise handed.error
 
     def _finish(self) -> None:
+        if self._closing.is_set():
+            self.sampled.end()
         self._write_queued()
         if self._given_up:
             self._flush()  # what `close` has spooled meanwhile
@@ -478,6 +494,7 @@ class Recorder:
         self._database.forget()
         self._questions.forget()
         self._streamed.forget()
+        self.sampled.forget()
         self._lock = threading.Lock()
         self._worker.forget()
         self._spooler = None

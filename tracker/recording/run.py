@@ -246,6 +246,13 @@ class Run:
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
+    def note_unread(self, unread: Mapping[str, str]) -> None:
+        """Record what cannot be measured of the machine, and why; called by the writer."""
+        if not self.finished:
+            self._captured["system"] = {"unread": dict(unread)}
+            captured = values.to_json(self._captured)
+            self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
+
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.
 

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _POLL_SECONDS = 0.002
 _LOCK_SHARE = 0.6
 _LONGEST_ANSWER = 60.0
 """Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
+_MOST_ENGINES = 16
 
 
 class Lock:
@@ -60,10 +62,12 @@ def never_free(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+@lru_cache(maxsize=_MOST_ENGINES)
 def engine(location: Location, mode: str, patience: float, *, bounded: bool = False) -> Engine:
     """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``.
 
-    ``bounded``: connecting to a server takes no longer than the patience.
+    ``bounded``: connecting to a server takes no longer than the patience. It is kept for the process: it holds
+    no connection, but each statement that it has compiled.
     """
     if location.path is None:
         return _server_engine(location.url, mode, patience, bounded=bounded)

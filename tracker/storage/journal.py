@@ -331,6 +331,10 @@ def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
         }
         for block in entry["blocks"]
     ]
+    if number < 0:
+        # Samples of the machine: no run is judged by them, so they have no summary.
+        upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
+        return
     if step_summaries.is_out_of_order(connection, run, attempt, number):
         stale = set(names)
     else:

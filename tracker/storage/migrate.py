@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from tracker import process
 from tracker.errors import NotWritable, StoreError
 from tracker.files import sync_folder
+from tracker.models import Table
 from tracker.storage import schema
 from tracker.storage.database import peek, translated
 from tracker.storage.engine import Lock, begin_with, set_durable
@@ -35,6 +36,11 @@ _ADVISORY_LOCK = 7236254117
 """Any number, the same in every release."""
 
 _PATIENCE = 60.0
+_VERSION_TABLE = f"""CREATE TABLE {schema.VERSION_TABLE} (
+    version_num VARCHAR(32) NOT NULL, CONSTRAINT {schema.VERSION_TABLE}_pkc PRIMARY KEY (version_num)
+)"""
+"""As Alembic creates it."""
+
 _WITHOUT_STEP_SUMMARIES = ("0001", "0002")
 
 
@@ -64,10 +70,6 @@ def upgrade(location: Location) -> Path | None:
         NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
         StoreError: when the upgrade failed; the database is as it was.
     """
-    from alembic import command
-
-    from tracker.storage import step_summaries
-
     peek(location)
     location.create_folder()
     with translated(location), Lock(location).held(_PATIENCE):
@@ -77,12 +79,34 @@ def upgrade(location: Location) -> Path | None:
             schema.refuse_newer(state, location)
             if state == schema.HEAD:
                 return None
+            if state == "absent" and location.path is not None:
+                lay_down(connection)
+                return None
             saved = _saved(location) if state != "absent" else None
-            command.upgrade(config(connection), "head")
+            run_migrations(connection)
             if state in _WITHOUT_STEP_SUMMARIES:
+                from tracker.storage import step_summaries
+
                 step_summaries.rebuild_all(connection)
             _check_foreign_keys(connection, location)
         return saved
+
+
+def run_migrations(connection: Connection) -> None:
+    """Bring the tables to this release's schema, one migration after the other."""
+    from alembic import command
+
+    command.upgrade(config(connection), "head")
+
+
+def lay_down(connection: Connection) -> None:
+    """Create this release's tables in an empty SQLite database at once, from the models.
+
+    What the migrations would make, without Alembic, which takes longer to load than the tables to be made.
+    """
+    Table.metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(_VERSION_TABLE)
+    connection.exec_driver_sql(f"INSERT INTO {schema.VERSION_TABLE} VALUES (?)", (schema.HEAD,))
 
 
 def backup(location: Location, target: Path | None = None) -> Path | None:

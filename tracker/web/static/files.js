@@ -42,7 +42,9 @@ export function Files({ table, runs, onDone, withRun = false }) {
     path: (/** @type {string} */ path, /** @type {any} */ row) => html`<span class="path">${path}</span> <${Copy} label="copy command" text=${command(["tracker", "checkpoints", "restore", row.id])} />`,
     alias: (/** @type {any} */ alias) => (alias ? html`<strong>${alias}</strong>` : NOTHING),
   };
-  const hidden = ["sha256", "file", "attempt", "step", "policy", ...(withRun ? [] : ["run"])];
+  const kept = table.columns.findIndex((/** @type {any} */ column) => column.name === "kept");
+  const nothingKept = table.rows.every((/** @type {any[]} */ row) => !row[kept]);
+  const hidden = ["sha256", "file", "attempt", "step", "policy", ...(withRun ? ["id"] : ["run"]), ...(nothingKept ? ["kept"] : [])];
   return html`<div class="files"><div class="bar"><button onClick=${verify} disabled=${progress !== null}>Verify files</button>
       ${progress && html`<progress max=${progress.total || 1} value=${progress.done} aria-label="Files read"></progress><span>${size(progress.done)} of ${size(progress.total)}</span>`}
       <span role="status" class="verified">${said}</span></div>
