@@ -27,17 +27,7 @@ VALUES = (
 )  # fmt: skip
 """Values of a parameter; most are wrong for most."""
 
-FEW = (
-    "",
-    "nan",
-    "-1",
-    "9" * 40,
-    "\0",
-    "<script>alert(1)</script>",
-    "(" * 3000,
-    "1..999999999",
-    "epochs = 'x",
-)
+FEW = ("", "nan", "-1", "\0", "1..999999999", "(" * 3000)
 """The sample that every run of the tests takes."""
 
 BODIES = (

@@ -103,9 +103,7 @@ for name in ("a", "b"):
 """
 
 
-@pytest.mark.parametrize(
-    "command", [["note", "a", "from a terminal"], ["tag", "a", "team=vision"], ["rename", "a", "c"]]
-)
+@pytest.mark.parametrize("command", [["note", "a", "from a terminal"], ["tag", "a", "team=vision"]])
 def test_what_another_process_edits_is_noticed(url: str, script: Any, command: list[str]) -> None:
     recording = script(RECORD)
     assert recording.wait() == 0, recording.stderr.read()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from tracker import values
 from tracker.checkpointing.retention import available, protected
@@ -77,6 +77,14 @@ def of_run(connection: Connection, location: Location, run_id: str) -> list[Chec
     """Return the available checkpoints of a run, oldest first."""
     rows = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
     return [checkpoint_of(row, location) for row in rows]
+
+
+def registered_at(stored_path: str) -> Select[Any]:
+    """Select the rows that say that a path has their bytes: run_id, pinned, bytes, sha256."""
+    columns = CHECKPOINT.c.run_id, CHECKPOINT.c.pinned, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256
+    return select(*columns).where(
+        CHECKPOINT.c.path == stored_path, CHECKPOINT.c.state == CheckpointState.AVAILABLE
+    )
 
 
 def settled_ids(connection: Connection, run_id: str) -> set[str]:

@@ -93,18 +93,6 @@ def folder_of(location: Location) -> Path:
     return location.data_folder() / name
 
 
-def registered_at(connection: Connection, stored_path: str) -> list[Any]:
-    """Return the rows that say that a path has their bytes: run_id, pinned, bytes, sha256."""
-    columns = CHECKPOINT.c.run_id, CHECKPOINT.c.pinned, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256
-    return list(
-        connection.execute(
-            select(*columns).where(
-                CHECKPOINT.c.path == stored_path, CHECKPOINT.c.state == CheckpointState.AVAILABLE
-            )
-        )
-    )
-
-
 def keep(
     location: Location,
     path: Path,

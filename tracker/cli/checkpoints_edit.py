@@ -10,7 +10,7 @@ from tracker import queries
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
-from tracker.cli.options import database_option, runs_argument
+from tracker.cli.options import complete_metrics, complete_where, database_option, runs_argument
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.resolve import select_runs
@@ -50,6 +50,7 @@ def pin(
 @click.option(
     "--where",
     metavar="FILTER",
+    shell_complete=complete_where,
     help="Only files of runs that match this filter.",
 )
 @click.option(
@@ -178,7 +179,12 @@ def _described(row: dict[str, object]) -> str:
     "--run", "run", metavar="RUN", help="The run that a file belongs to which none has saved."
 )
 @click.option("--epoch", type=int, metavar="N", help="The epoch of a new checkpoint.")
-@click.option("--monitor", metavar="METRIC", help="What a new checkpoint is judged by.")
+@click.option(
+    "--monitor",
+    metavar="METRIC",
+    shell_complete=complete_metrics,
+    help="What a new checkpoint is judged by.",
+)
 @click.option("--value", type=float, help="The value of that metric.")
 @database_option
 def adopt(

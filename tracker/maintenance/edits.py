@@ -130,13 +130,14 @@ def _deletable(
     deletable = []
     for run in runs:
         for checkpoint in registry.of_run(connection, location, run):
-            if stored_only and not store.is_stored(location, checkpoint.path):
+            is_stored = store.is_stored(location, checkpoint.path)
+            if stored_only and not is_stored:
                 continue
             state, file = registry.inspect(checkpoint)
-            if checkpoint.pinned and not stored_only:
+            if checkpoint.pinned and not is_stored:
                 kept[checkpoint.path] = "it is pinned"
             elif state == CheckpointState.AVAILABLE:
                 deletable.append(registry.Deletable(checkpoint, file))
-            elif state == CheckpointState.MODIFIED and not stored_only:
+            elif state == CheckpointState.MODIFIED and not is_stored:
                 kept[checkpoint.path] = "it is not the file that was recorded"
     return deletable

@@ -19,14 +19,14 @@ class Retention(Monitored):
     deletes still spares pinned and foreign files.
 
     Args:
-        best: how many of the best by ``monitor``, as `TopK` ranks them.
+        best: how many of the best by ``monitor``, as `TopK` ranks them: without one, the newest.
         last: how many of the newest.
         every: files of the epochs n, 2n, 3n …, counted from 1.
         size: how many bytes the files may take; the oldest go first, the best and the newest one never.
         monitor, mode, rules: as for `TopK`.
 
     Raises:
-        BadValue: for a negative number; for ``best`` without a monitor.
+        BadValue: for a negative number, and for what `TopK` refuses.
     """
 
     best: int | None = None
@@ -43,7 +43,8 @@ class Retention(Monitored):
         for name in ("best", "last", "every", "size"):
             value = getattr(self, name)
             if value is not None:
-                self._set(**{name: validation.count(value, name, hint=hint)})
+                least = 1 if name == "every" else 0
+                self._set(**{name: validation.count(value, name, least=least, hint=hint)})
 
     def choose(
         self,

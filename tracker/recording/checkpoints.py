@@ -130,10 +130,7 @@ class CheckpointKeeper:
         stored_path = writer.stored_path(path)
         wanted: Callable[[SavedFile], bool]
         try:
-            none: list[Any] = []
-            rows = writer.query(
-                lambda reader: store.registered_at(reader.connection, stored_path), none
-            )
+            rows = writer.rows(registry.registered_at(stored_path))
             kept = [
                 (row.bytes, row.sha256)
                 for row in rows

@@ -21,7 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from tracker import values
 from tracker.clock import now
@@ -372,6 +372,10 @@ class Recorder:
             StoreError: when the database does not answer.
         """
         return self._questions.ask(lambda connection: ask(Reader(self.location, connection)))
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects; `StoreError` when the database does not answer."""
+        return self._questions.rows(statement)
 
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, values
 from tracker.checkpointing.recovery import reconcile
+from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
@@ -237,7 +238,7 @@ def temporary_folders(
         return in_chunks(connection, statement, column, runs)
 
     saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
-    folders = {location.absolute(row.path).parent for row in saved}
+    folders = {location.absolute(row.path).parent for row in saved} | {folder_of(location)}
     worked_in: dict[str, set[Path]] = {}
     for row in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
         captured = values.from_json(row.captured)

@@ -246,6 +246,10 @@ class Run:
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
+    def captured(self, section: str) -> Any:
+        """Return what `capture` has recorded in this attempt under a name; None where it has not."""
+        return self._captured.get(section)
+
     def note_unread(self, unread: Mapping[str, str]) -> None:
         """Record what cannot be measured of the machine, and why; called by the writer."""
         if not self.finished:

@@ -118,7 +118,7 @@ def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:
     """Return what is kept: what was asked for, else what the environment says."""
     rule = os.environ.get(KEEP_VARIABLE) or None if keep is None else keep
     limit = os.environ.get(KEEP_BYTES_VARIABLE) or None if keep_bytes is None else keep_bytes
-    return keeping(rule, limit)
+    return Keeping() if rule is None and limit is None else keeping(rule, limit)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from tracker.checkpointing.store import Keeping
 from tracker.storage.database import Reader
@@ -57,6 +57,9 @@ class Writer(Protocol):
         Raises:
             StoreError: when the database does not answer.
         """
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects, as `query` does; none where nothing is recorded."""
 
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""

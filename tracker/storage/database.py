@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import Timeout
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker.errors import StoreError
@@ -319,6 +319,10 @@ class Questions:
             if self._closed:
                 self._database.close()
             self._lock.release()
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects, as `ask` does."""
+        return self.ask(lambda connection: list(connection.execute(statement)))
 
     def close(self) -> None:
         """Close the connection; what is asked from now on opens one of its own."""
