@@ -13,7 +13,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
@@ -72,7 +72,7 @@ def prepared(
     """
     target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        shared_folder(target.parent)
     except OSError as error:
         raise NotWritable(
             f"The folder {target.parent} cannot be made: {error.strerror}."
@@ -126,7 +126,7 @@ def temporary_path(path: Path) -> Path:
     It ends as ``path`` does; a long name keeps its end.
     """
     name = path.name
-    ending = name if len(name.encode()) < 200 else name[-40:]
+    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
     return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 
@@ -409,9 +409,24 @@ def is_same(file: SavedFile | None, recorded: Any) -> bool:
 
 def private_folder(folder: Path) -> None:
     """Create a folder, and those above it that are missing, for this user alone."""
+    _make_folder(folder, 0o700)
+
+
+def shared_folder(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, each on disk when this returns."""
+    _make_folder(folder, 0o777)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    if folder.is_dir():
+        return
     if not folder.parent.is_dir():
-        private_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(folder.parent, mode)
+    folder.mkdir(mode=mode, exist_ok=True)
+    # A folder survives a power loss when its name in the folder above does. One that may not be listed cannot
+    # be opened for that.
+    with suppress(PermissionError):
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

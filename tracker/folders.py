@@ -22,6 +22,7 @@ from tracker.files import (
     is_same,
     remove_file,
     same_file,
+    shared_folder,
     sync_folder,
     temporary_path,
 )
@@ -101,7 +102,7 @@ def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
     """
     temporary = temporary_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        shared_folder(target.parent)
         shutil.copytree(source, temporary, symlinks=True)
         copied = inspect_path(temporary)
         if copied is None or not is_same(copied, recorded):

@@ -23,6 +23,7 @@ ORDER = (
         "states",
         "lazy",
         "cards",
+        "worker",
         "system_names",
     ),
     ("models",),

@@ -128,6 +128,9 @@ def print_json(details: Details) -> None:
         {"path": str(file.path), "records": file.records, "alive": file.alive}
         for file in details.waiting
     ]
+    plain["refused"] = [
+        {"path": str(file.path), "records": file.records} for file in details.refused
+    ]
     ready = json_cell(plain, Column("run", "any"))
     escaped = not takes_unicode(sys.stdout)
     click.echo(json.dumps(ready, ensure_ascii=escaped, indent=2, allow_nan=False))
@@ -143,6 +146,11 @@ def _print_sentences(details: Details) -> None:
     click.echo(ending(details, visible, local))
     for file in details.waiting:
         click.echo(pending_in(file, visible))
+    for refused in details.refused:
+        click.echo(
+            f"Not counted: {counted(refused.records, 'record')} that the database refused, kept in "
+            f"{visible(str(refused.path))}. tracker db doctor --fix tries them again."
+        )
     if weights := weights_held(details, visible):
         click.echo(weights)
 

@@ -20,10 +20,10 @@ from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
-from tracker.queries.pending import pending_records
+from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import recover, temporary_folders
+from tracker.recording.recovery import import_refused, recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import prepare, writing
@@ -85,12 +85,12 @@ def examine(location: Location) -> list[Finding]:
     with reading(location) as reader:
         if reader.empty:
             absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _pending_records(reader)]
+            findings = [absent, _unimported_records(reader)]
         else:
             findings = [
                 Finding(Subject.STRUCTURE),
                 _runs(reader),
-                _pending_records(reader),
+                _unimported_records(reader),
                 _checkpoints(reader),
                 _files(reader),
                 _temporary_files(reader),
@@ -103,10 +103,11 @@ def examine(location: Location) -> list[Finding]:
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
     with reading(location) as reader:
-        if reader.empty and not pending_records(reader):
+        if reader.empty and not (pending_records(reader) or refused_records(reader)):
             return
     prepare(location)
     recover(location)
+    import_refused(location)
     with reading(location) as reader:
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
@@ -194,6 +195,22 @@ def _pending_records(reader: Reader) -> Finding:
     them = "it" if count == 1 else "them"
     note = f"{counted(count, 'record')} in {folder}; the process that records imports {them} itself"
     return Finding(Subject.PENDING_RECORDS, note=note)
+
+
+def _unimported_records(reader: Reader) -> Finding:
+    """Those that the database has refused are counted with the pending ones; fixing tries them again."""
+    pending, refused = _pending_records(reader), refused_records(reader)
+    if not refused:
+        return pending
+    records = counted(sum(file.records for file in refused), "record")
+    problem = (
+        f"{records} that the database refused, kept in {refused[0].path.parent}: what --fix leaves there is yours "
+        f"to read, and to delete"
+    )
+    if pending.problem is not None:
+        problem = f"{pending.problem}; {problem}"
+    files = (*pending.affected, *(str(file.path) for file in refused))
+    return Finding(Subject.PENDING_RECORDS, problem, files)
 
 
 def _checkpoints(reader: Reader) -> Finding:

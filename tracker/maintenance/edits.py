@@ -22,7 +22,7 @@ from tracker.storage.database import Location
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
 from tracker.storage.spool import spool_path
-from tracker.values import clean_text
+from tracker.values import clean_text, name_text
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def rename(location: Location, run: str, name: str) -> int:
     """
     if not name.strip():
         raise BadValue("The name is empty: give one that can be typed.")
-    name = clean_text(name)
+    name = name_text(name, "The name")
     with writing(location) as connection:
         connection.execute(update(RUN).where(RUN.c.id == run).values(name=name))
         others = select(func.count()).where(RUN.c.name == name, RUN.c.id != run)

@@ -13,7 +13,12 @@ from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
-from tracker.queries.pending import PendingRecords, pending_records
+from tracker.queries.pending import (
+    PendingRecords,
+    RefusedRecords,
+    pending_records,
+    refused_records,
+)
 from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
@@ -44,6 +49,7 @@ class Details:
         stop: the decision that stopped the training, with `tracker.queries.decisions.COLUMNS`, or None.
         held_epoch: the epoch whose weights the model held at the end.
         waiting: records that the database could not take so far, and in which files they are.
+        refused: records that it never takes as they are, and in which files they are kept.
         system: what was measured of the machine, by name.
         price_per_hour: what an hour of it costs, or None; ``cost``: what all attempts cost.
     """
@@ -63,6 +69,7 @@ class Details:
     stop: dict[str, Any] | None
     held_epoch: int | None
     waiting: list[PendingRecords]
+    refused: list[RefusedRecords]
     system: dict[str, Measured]
     price_per_hour: float | None
     cost: float | None
@@ -95,6 +102,7 @@ def details(reader: Reader, run: str) -> Details:
         stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
         waiting=pending_records(reader, run),
+        refused=refused_records(reader, run),
         system=measured(reader, run),
         price_per_hour=price,
         cost=cost(price, sum(attempt["seconds"] for attempt in attempts)),

@@ -53,10 +53,11 @@ class CheckpointKeeper:
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file or folder."""
-        file = inspect_path(path)
+        target = self._checked(path)
+        file = inspect_path(target)
         if file is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is neither a regular file nor a folder of them: save the checkpoint first, or let "
+                f"{target} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(file, facts))
@@ -65,10 +66,11 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
+        target = self._checked(path)
         if not self._run.writer.recording:
-            return self._registered(describe(save_file(path, save), facts))
-        self._note_folder(Path(path).parent)
-        with prepared(path, save) as ready:
+            return self._registered(describe(save_file(target, save), facts))
+        self._note_folder(target.parent)
+        with prepared(target, save) as ready:
             made = describe(ready, facts)
             replaced = self._keep_replaced(ready.path)
             self._write(made, pending=True, stored=replaced)
@@ -166,6 +168,12 @@ class CheckpointKeeper:
             log.debug("the store is not cleared now: %s", error)
             return
         store.evict(going, writer.record)
+
+    def _checked(self, path: str | os.PathLike[str]) -> Path:
+        """Return a path that both databases can keep; `BadValue` else."""
+        target = values.path_of(path)
+        values.path_of(self._run.writer.stored_path(target))
+        return target
 
     def _note_folder(self, folder: Path) -> None:
         """Have on disk where temporary files may be left, before the first one is made there."""
@@ -273,8 +281,7 @@ def _replacing(checkpoints: list[Checkpoint], made: Checkpoint) -> list[Checkpoi
 
 def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     """Make a checkpoint of a complete file; values become plain here."""
-    metrics = facts.get("metrics") or {}
-    numbers = {str(name): values.number(metric, str(name)) for name, metric in metrics.items()}
+    numbers = _numbers(facts.get("metrics"))
     policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
     epoch, step = facts.get("epoch"), facts.get("step")
     if monitor is None and policy is not None:
@@ -288,9 +295,22 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
         sha256=file.sha256,
         epoch=None if epoch is None else values.whole(epoch, "epoch", most=2**31 - 1),
         step=None if step is None else values.whole(step, "step"),
-        monitor=None if monitor is None else values.clean_text(str(monitor)),
-        value=None if value is None else values.number(value, str(monitor)),
+        monitor=None if monitor is None else values.name_text(monitor, "monitor"),
+        value=None if value is None else values.number(value, "value"),
         metrics=numbers,
         policy_id=policy.id if policy is not None else None,
         mode=policy.config.get("mode") if policy is not None else None,
     )
+
+
+def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    try:
+        pairs = list(metrics.items())
+    except Exception as error:  # whatever its own methods raise
+        raise values.no_mapping(metrics) from error
+    return {
+        (text := values.name_text(name, "A metric's name")): values.number(metric, text)
+        for name, metric in pairs
+    }

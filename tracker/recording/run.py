@@ -202,11 +202,14 @@ class Run:
         self.check_open()
         number = epoch_number(epoch)
         try:
-            given = metrics.items()
-        except (AttributeError, TypeError) as error:
+            given = list(metrics.items())
+        except Exception as error:  # whatever its own methods raise
             raise values.no_mapping(metrics) from error
         plain = [
-            (text := values.name_text(name), *values.split(values.number(value, text)))
+            (
+                text := values.name_text(name, "A metric's name"),
+                *values.split(values.number(value, text)),
+            )
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")

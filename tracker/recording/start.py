@@ -89,8 +89,9 @@ def start_run(
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
         StoreError: when the database cannot be used. After the start nothing is raised any more.
     """
-    experiment = values.clean_text(str(experiment or DEFAULT_EXPERIMENT))
-    name = None if name is None else values.clean_text(str(name))
+    given = DEFAULT_EXPERIMENT if experiment is None else experiment
+    experiment = values.name_text(given, "experiment") or DEFAULT_EXPERIMENT
+    name = None if name is None else values.name_text(name, "name")
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if mode is not None and monitor is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
+from tracker.errors import BadValue
 from tracker.redact import redact
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 
@@ -415,10 +416,22 @@ def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEnt
     """
     try:
         pairs = dict(given.items())
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "params", "a dict of names and values") from error
-    rows = {name: _param(run_id, name, value) for name, value in values.leaves(pairs)}
+    rows = {name: _param(run_id, name, value) for name, value in _leaves(pairs)}
     return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}
+
+
+def _leaves(params: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    try:
+        return [
+            (values.name_text(name, "A parameter's name"), value)
+            for name, value in values.leaves(params)
+        ]
+    except BadValue:
+        raise
+    except Exception as error:  # whatever a mapping's own methods raise
+        raise values.no_mapping(params, "params", "a dict of names and values") from error
 
 
 def _param(run_id: str, name: str, value: Any) -> ParamRow:
@@ -442,14 +455,14 @@ def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> TagsEntry:
         given = [given]
     try:
         pairs = given.items() if isinstance(given, Mapping) else [(name, "") for name in given]
-    except TypeError as error:
+    except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "tags", "names, or a dict of names and values") from error
     return {"kind": "tags", "rows": [_tag(run_id, name, value) for name, value in pairs]}
 
 
 def _tag(run_id: str, name: Any, value: Any) -> TagRow:
-    text = values.clean_text(str(value))
-    return {"run_id": run_id, "name": values.name_text(name), "value": text}
+    text = values.text_of(value, "A tag's value")
+    return {"run_id": run_id, "name": values.name_text(name, "A tag's name"), "value": text}
 
 
 def policy(row: PolicyRow) -> PolicyEntry:

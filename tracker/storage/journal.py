@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from tracker.models import (
     ATTEMPT,
@@ -35,6 +35,7 @@ from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
 from tracker.storage import facts, step_summaries, summaries
 from tracker.storage.chunks import in_parts
+from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
 
@@ -55,20 +56,25 @@ def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[E
         try:
             with connection.begin_nested():
                 _WRITERS[entry["kind"]](connection, entry)
-        except _REFUSALS as error:
+        except Exception as error:
+            if not is_refusal(error):
+                raise
             refused.append((entry, error))
     return refused
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Say whether an error concerns the entries, so that trying again would not help."""
-    return isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
+    """Say whether an error concerns the entries, so that trying again would not help.
+
+    A full disk, a lock, a missing privilege or table is the database's: the entries wait.
+    """
+    return _is_refusal(error) or (error.__cause__ is not None and _is_refusal(error.__cause__))
 
 
-_REFUSALS = (
-    IntegrityError, DataError, InterfaceError, ProgrammingError, LookupError, TypeError, ValueError,
-    ArithmeticError, AttributeError,
-)  # fmt: skip
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        return is_entrys_fault(error)
+    return isinstance(error, (LookupError, TypeError, ValueError, ArithmeticError, AttributeError))
 
 
 # Built once: making a statement costs more than running it.
