@@ -15,7 +15,8 @@ CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignor
 # The tests of the integrations, in an environment that adds the neighbours to what .venv has: pip sees both, and
 # installs only what is not there.
 NEIGHBOURS ?= .venv-neighbours
-NEIGHBOUR_EXTRAS := lightning,pytorch-lightning
+# Not fastai: it brings spaCy and torchvision. Its tests run where it is installed.
+NEIGHBOUR_EXTRAS := lightning,pytorch-lightning,transformers,accelerate,optuna,ignite,skorch,lightgbm,catboost,hydra,keras-tuner,scikit-learn,xgboost
 
 .DEFAULT_GOAL := help
 .PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours check format lint types bench docs clean

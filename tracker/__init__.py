@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from tracker.recording.join import active_run as active_run
     from tracker.recording.join import claim_run as claim_run
     from tracker.recording.join import join_run as join_run
+    from tracker.recording.loading import Loaded as Loaded
+    from tracker.recording.loading import best as best
+    from tracker.recording.loading import load_checkpoint as load_checkpoint
     from tracker.recording.ownership import Ownership as Ownership
     from tracker.recording.policy import Policy as Policy
     from tracker.recording.run import Run as Run
@@ -81,6 +84,7 @@ _HOME_OF = {
     "DatabaseBusy": "tracker.errors",
     "DatabaseTooNew": "tracker.errors",
     "DatabaseTooOld": "tracker.errors",
+    "Loaded": "tracker.recording.loading",
     "NotATrackerDatabase": "tracker.errors",
     "NotWritable": "tracker.errors",
     "NothingToResume": "tracker.errors",
@@ -100,6 +104,7 @@ _HOME_OF = {
     "WhereError": "tracker.errors",
     "active_run": "tracker.recording.join",
     "arrow": "tracker.exports.arrow",
+    "best": "tracker.recording.loading",
     "checkpoints": "tracker.frames",
     "claim_run": "tracker.recording.join",
     "compare": "tracker.frames",
@@ -109,6 +114,7 @@ _HOME_OF = {
     "files": "tracker.files",
     "history": "tracker.frames",
     "join_run": "tracker.recording.join",
+    "load_checkpoint": "tracker.recording.loading",
     "metrics": "tracker.frames",
     "number": "tracker.values",
     "numbers": "tracker.series.deferred",

@@ -5,14 +5,16 @@ Temporary file in the same folder → save → fsync → sha256 → rename → f
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
@@ -25,14 +27,21 @@ PREFIX = ".tracker-"
 _TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
 _CHUNK = 1 << 20
 
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and time of change of the bytes, in nanoseconds: the same file, unchanged."""
+
 
 @dataclass(frozen=True)
 class SavedFile:
-    """A complete file: absolute path, size in bytes, hex SHA-256."""
+    """A complete file: absolute path, size in bytes, hex SHA-256.
+
+    ``identity`` is what `remove_file` asks for, of one that `inspect_file` has read.
+    """
 
     path: Path
     bytes: int
     sha256: str
+    identity: Identity | None = field(default=None, kw_only=True, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ def prepared(
     """
     target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        shared_folder(target.parent)
     except OSError as error:
         raise NotWritable(
             f"The folder {target.parent} cannot be made: {error.strerror}."
@@ -117,7 +126,7 @@ def temporary_path(path: Path) -> Path:
     It ends as ``path`` does; a long name keeps its end.
     """
     name = path.name
-    ending = name if len(name.encode()) < 200 else name[-40:]
+    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
     return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
 
 
@@ -171,17 +180,48 @@ def _synced(temporary: Path, target: Path) -> tuple[int, str]:
             f"and register it with run.log_checkpoint(path)."
         ) from error
     try:
-        os.fsync(descriptor)
-        return os.fstat(descriptor).st_size, _digest(descriptor)
+        with _beside(lambda: os.fsync(descriptor)):
+            digest = _digest(descriptor)
+        return os.fstat(descriptor).st_size, digest
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _beside(work: Callable[[], object]) -> Iterator[None]:
+    """Run ``work`` in a thread beside the block; where no thread can start (at exit), after it.
+
+    What it raises is raised at the end of the block.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="tracker-fsync", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        yield
+        work()
+        return
+    try:
+        yield
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _digest(descriptor: int) -> str:
     digest = hashlib.sha256()
     os.lseek(descriptor, 0, os.SEEK_SET)
-    while chunk := os.read(descriptor, _CHUNK):
-        digest.update(chunk)
+    buffer = memoryview(bytearray(_CHUNK))
+    while count := os.readv(descriptor, [buffer]):
+        digest.update(buffer[:count])
     return digest.hexdigest()
 
 
@@ -227,9 +267,139 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         status = os.fstat(descriptor)
         if not S_ISREG(status.st_mode):
             return None
-        return SavedFile(target, status.st_size, _digest(descriptor))
+        digest = _digest(descriptor)
+        return SavedFile(target, status.st_size, digest, identity=identity_of(status))
     finally:
         os.close(descriptor)
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells a file from another one, or from itself after a change."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def remove_file(file: SavedFile) -> None:
+    """Delete the very file that `inspect_file` has read, and no other that has taken its name since.
+
+    The folder is held open meanwhile, so that one that is swapped for a link leads nowhere else.
+
+    Raises:
+        FileNotFoundError: there is no such file any more.
+        OSError: another one has its name, which is left alone; or it cannot be deleted.
+    """
+    with same_file(file) as folder:
+        os.unlink(file.path.name, dir_fd=folder)
+
+
+@contextmanager
+def same_file(file: SavedFile) -> Iterator[int]:
+    """Give a descriptor of the folder, in which the name is that of the file that was read.
+
+    Raises:
+        OSError: it is not.
+    """
+    folder = os.open(file.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        now = os.stat(file.path.name, dir_fd=folder, follow_symlinks=False)
+        if identity_of(now) != file.identity:
+            raise OSError(errno.ESTALE, "another one has taken its name", str(file.path))
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
+    """Return a recorded file as `remove_file` asks for it, without reading it: for files that only we write.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return SavedFile(
+        path,
+        recorded.bytes,
+        recorded.sha256,
+        identity=identity_of(path.stat(follow_symlinks=False)),
+    )
+
+
+def keep_bytes(
+    source: Path, folder: Path, name: Callable[[SavedFile], str | None], *, copy: bool = False
+) -> SavedFile | None:
+    """Give the bytes of a regular file a second name, durably; returns what has it.
+
+    By a hard link, which takes no room; where that cannot be, by a reflink or a copy.
+
+    Args:
+        source: the file.
+        folder: where the second name goes.
+        name: returns it for what was read; None: these bytes are not wanted, and None is returned.
+        copy: never by a hard link: ``source`` is about to be written in place.
+
+    Raises:
+        OSError: there is no such file, or the folder cannot be written.
+    """
+    aside = temporary_path(folder / source.name)
+    try:
+        if copy or not _linked(source, aside):
+            _copied(source, aside)
+        read = inspect_file(aside)
+        chosen = None if read is None else name(read)
+        if read is None or chosen is None:
+            return None
+        target = folder / chosen
+        aside.replace(target)
+        sync_folder(folder)
+        return SavedFile(target, read.bytes, read.sha256, identity=read.identity)
+    finally:
+        # Also after the rename: between two names of one file it does nothing.
+        discard(aside)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Make a hard link; say whether that can be."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copy a regular file, by sharing its blocks where the file system can."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as old:
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(source))
+        with target.open("xb") as new:
+            if not _cloned(old.fileno(), new.fileno()):
+                shutil.copyfileobj(old, new, _CHUNK)
+            os.fchmod(new.fileno(), S_IMODE(status.st_mode))
+            new.flush()
+            os.fsync(new.fileno())
+
+
+_CLONE = 0x40049409
+"""FICLONE of linux/fs.h."""
+
+
+def _cloned(source: int, target: int) -> bool:
+    """Let two files share their blocks; say whether that can be."""
+    try:
+        import fcntl
+
+        fcntl.ioctl(target, _CLONE, source)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def path_part(text: str) -> str:
+    """Return a name as one part of a path: what cannot be in one is a ``-``, and it is never ``..`` or hidden."""
+    part = re.sub(r"[^\w.=+-]+", "-", text).lstrip(".-")[:100].rstrip(".")
+    return part or "_"
 
 
 def is_same(file: SavedFile | None, recorded: Any) -> bool:
@@ -239,9 +409,24 @@ def is_same(file: SavedFile | None, recorded: Any) -> bool:
 
 def private_folder(folder: Path) -> None:
     """Create a folder, and those above it that are missing, for this user alone."""
+    _make_folder(folder, 0o700)
+
+
+def shared_folder(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, each on disk when this returns."""
+    _make_folder(folder, 0o777)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    if folder.is_dir():
+        return
     if not folder.parent.is_dir():
-        private_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(folder.parent, mode)
+    folder.mkdir(mode=mode, exist_ok=True)
+    # A folder survives a power loss when its name in the folder above does. One that may not be listed cannot
+    # be opened for that.
+    with suppress(PermissionError):
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

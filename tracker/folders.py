@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import CheckpointError
-from tracker.files import SavedFile, discard, inspect_file, is_same, sync_folder, temporary_path
+from tracker.files import (
+    SavedFile,
+    discard,
+    identity_of,
+    inspect_file,
+    is_same,
+    remove_file,
+    same_file,
+    shared_folder,
+    sync_folder,
+    temporary_path,
+)
 
 
 def inspect_path(path: str | os.PathLike[str]) -> SavedFile | None:
@@ -42,7 +53,8 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
             return None
         digest.update(sha256.encode() + b"  " + name + b"\n")
         total, files = total + size, files + 1
-    return SavedFile(folder, total, digest.hexdigest()) if files else None
+    identity = identity_of(folder.stat(follow_symlinks=False))
+    return SavedFile(folder, total, digest.hexdigest(), identity=identity) if files else None
 
 
 def _files(folder: Path) -> Iterator[tuple[bytes, Path]]:
@@ -53,18 +65,31 @@ def _files(folder: Path) -> Iterator[tuple[bytes, Path]]:
             yield os.fsencode(path.relative_to(folder).as_posix()), path
 
 
-def remove_path(path: Path) -> None:
-    """Delete a file or a folder; one that is gone already is no error. A folder leaves its place in one move.
+def remove_path(target: Path | SavedFile) -> None:
+    """Delete a file or a folder; a folder leaves its place in one move.
+
+    Args:
+        target: what `inspect_path` has read: then only that goes, and nothing else that has its name by
+            now. A path: whatever is there; one that is gone already is no error.
 
     Raises:
-        OSError: it cannot be deleted.
+        FileNotFoundError: what was read is gone already.
+        OSError: another one has its name; or it cannot be deleted.
     """
+    path = target if isinstance(target, Path) else target.path
     if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
+        if isinstance(target, Path):
+            path.unlink(missing_ok=True)
+        else:
+            remove_file(target)
         return
     # A kill in between leaves a temporary folder, which is swept, and never half a checkpoint.
     leaving = temporary_path(path)
-    path.rename(leaving)
+    if isinstance(target, Path):
+        path.rename(leaving)
+    else:
+        with same_file(target) as parent:
+            os.rename(path.name, leaving.name, src_dir_fd=parent, dst_dir_fd=parent)
     discard(leaving)
 
 
@@ -77,7 +102,7 @@ def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
     """
     temporary = temporary_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        shared_folder(target.parent)
         shutil.copytree(source, temporary, symlinks=True)
         copied = inspect_path(temporary)
         if copied is None or not is_same(copied, recorded):

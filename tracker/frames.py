@@ -7,8 +7,10 @@ column ``run`` holds the name of the run, or name@id where several have that nam
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,7 @@ def runs(
     Raises:
         WhereError: for a filter or key that cannot be read, with a caret under the place.
     """
-    with reading(database) as reader:
+    with reading(database) as reader, _without_garbage_collection():
         return frame(queries.runs(reader, where, order_by, limit))
 
 
@@ -64,7 +66,9 @@ def epochs(*runs: str | Run, superseded: bool = False, database: Database = None
         database: a path or URL.
     """
     with reading(database) as reader:
-        return frame(queries.epochs(reader, _ids(reader, runs), superseded=superseded))
+        ids = _ids(reader, runs)
+        with _without_garbage_collection():
+            return frame(queries.epochs(reader, ids, superseded=superseded))
 
 
 def metrics(
@@ -75,6 +79,7 @@ def metrics(
     every: int | None = None,
     points: int | None = None,
     superseded: bool = False,
+    system: bool = False,
     database: Database = None,
 ) -> pd.DataFrame:
     """Return step metrics, one row per point: run, name, step, time, value.
@@ -85,11 +90,13 @@ def metrics(
 
     Args:
         *runs: of these; without any, of all.
-        names: one metric or several; None for all.
+        names: one metric or several; None for all that the training logged.
         start, stop: steps from ``start`` up to, and without, ``stop``; only their blocks are read.
         every: keep about one point in this many, for plots: lowest and highest values stay.
         points: keep at most this many points of each run's metric, in the same way.
         superseded: also superseded points, with two more columns: attempt and superseded.
+        system: without names, also what was measured of the machine: ``system/cpu_percent`` and others, whose
+            steps are seconds since the run began.
         database: a path or URL.
 
     Raises:
@@ -112,6 +119,7 @@ def metrics(
             start=start,
             stop=stop,
             superseded=superseded,
+            system=system,
         )
     columns = series.columns
     if every is not None:
@@ -135,7 +143,9 @@ def metrics(
 def checkpoints(*runs: str | Run, database: Database = None) -> pd.DataFrame:
     """Return one row per checkpoint, oldest first: alias ("best", "last"), state, value, path, file, sha256 …"""
     with reading(database) as reader:
-        return frame(queries.checkpoints(reader, _ids(reader, runs)))
+        ids = _ids(reader, runs)
+        with _without_garbage_collection():
+            return frame(queries.checkpoints(reader, ids))
 
 
 def decisions(
@@ -143,7 +153,9 @@ def decisions(
 ) -> pd.DataFrame:
     """Return one row per decision: epoch, policy, value, best, best_epoch, wait, verdict, reason …"""
     with reading(database) as reader:
-        return frame(queries.decisions(reader, _ids(reader, runs), superseded=superseded))
+        ids = _ids(reader, runs)
+        with _without_garbage_collection():
+            return frame(queries.decisions(reader, ids, superseded=superseded))
 
 
 def compare(*runs: str | Run, metric: str = "val_loss", database: Database = None) -> pd.DataFrame:
@@ -192,6 +204,18 @@ def frame(listing: Listing) -> pd.DataFrame:
 
 def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
     return queries.find_runs(reader, map(named, runs)) if runs else None
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Build many rows without looking through all of them again and again: they hold no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def named(run: str | Run) -> str:

@@ -27,7 +27,10 @@ class Table(SQLModel, registry=registry()):
 
 
 class Run(Table, table=True):
-    """One training, from start to an honest status; ``cause`` is the code of ``reason``."""
+    """One training, from start to an honest status; ``cause`` is the code of ``reason``.
+
+    ``price_per_hour`` is what an hour of its machine costs, where somebody says so.
+    """
 
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
@@ -42,6 +45,7 @@ class Run(Table, table=True):
     parent_id: str | None = Field(default=None, foreign_key="run.id", index=True)
     note: str | None = None
     cause: str | None = None
+    price_per_hour: float | None = None
 
 
 class Attempt(Table, table=True):
@@ -74,8 +78,10 @@ class Attempt(Table, table=True):
 class Param(Table, table=True):
     """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
 
+    __table_args__ = (Index("ix_param_name_number", "name", "number"),)
+
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
-    name: str = Field(primary_key=True, index=True)
+    name: str = Field(primary_key=True)
     kind: str
     text: str
     number: float | None = None
@@ -131,6 +137,7 @@ class Summary(Table, table=True):
     __table_args__ = (
         Index("ix_summary_name_min", "name", "min"),
         Index("ix_summary_name_max", "name", "max"),
+        Index("ix_summary_name_last", "name", "last"),
     )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
@@ -158,7 +165,11 @@ class Series(Table, table=True):
 
 
 class Clock(Table, table=True):
-    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series.codec`)."""
+    """When up to 8192 calls of ``log`` came: their steps and times, as compressed columns (`tracker.series.codec`).
+
+    ``number`` counts the blocks of an attempt from 0; samples of the machine (``system/``) have negative ones,
+    and for steps the whole seconds since the run began.
+    """
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     attempt: int = Field(primary_key=True)
@@ -197,7 +208,16 @@ class Policy(Table, table=True):
 
 
 class Checkpoint(Table, table=True):
-    """One saved file. ``available`` means: complete, and with this size and hash."""
+    """One saved file. ``available`` means: complete, and with this size and hash.
+
+    ``path`` is where the bytes are. When a later run has taken that name and the bytes are in the
+    store, ``original_path`` is the name they were saved under, and ``kept`` the rule that keeps them.
+    """
+
+    __table_args__ = (
+        # Every start asks for them. On PostgreSQL by its migration, as `ix_decision_restored`.
+        Index("ix_checkpoint_pending", "run_id", sqlite_where=text("pending IS 1")),
+    )
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
@@ -216,6 +236,8 @@ class Checkpoint(Table, table=True):
     pending: bool = False
     pinned: bool = False
     created: int = Field(sa_type=Moment)
+    original_path: str | None = Field(default=None, index=True)
+    kept: str | None = None
 
 
 class Decision(Table, table=True):

@@ -36,6 +36,17 @@ class CheckpointState(Word):
     MODIFIED = "modified"
 
 
+class KeepRule(Word):
+    """Which files stay in the store when a later run takes their name; pinned ones always do."""
+
+    BEST = "best"
+    """The best of each experiment and monitor."""
+    RUN = "run"
+    """The best of each run and monitor."""
+    NONE = "none"
+    """None but pinned ones."""
+
+
 class VerdictWord(Word):
     """What a callback decided."""
 

@@ -19,13 +19,24 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
+from zlib import compress
 
 from tracker.errors import BadValue, cut
+
+LONGEST_NAME = 2000
+"""Bytes of UTF-8, compressed where it is longer: PostgreSQL cannot index a row of more than 2704, see
+https://www.postgresql.org/docs/current/btree.html#BTREE-IMPLEMENTATION."""
+
+_LONGEST_REPETITION = 10_000
+
+LONGEST_PATH = 2600
+"""Bytes of a path as it is stored; it is indexed by itself."""
 
 MOST_WHOLE = 2**63 - 1
 """The highest whole number that both databases keep; its negative is the lowest."""
@@ -190,18 +201,65 @@ def join(value: float | None, kind: str | None) -> float | None:
     return {"nan": math.nan, "+inf": math.inf, "-inf": -math.inf, "-0": -0.0}[kind]
 
 
-def name_text(name: Any) -> str:
-    """Return the text of a name, as it is stored.
+def name_text(name: Any, what: str = "A name") -> str:
+    """Return the text of a name, as it is stored; ``what`` it names, for a message.
 
     Raises:
-        BadValue: for a name without a text.
+        BadValue: for a name without a text, or one that `fits_index` does not take.
+    """
+    text = text_of(name, what)
+    if not fits_index(text):
+        raise BadValue(
+            f"{what} has {len(text.encode())} bytes, of at most {LONGEST_NAME}: {cut(text)} "
+            f"Give a shorter one."
+        )
+    return text
+
+
+def fits_index(text: str) -> bool:
+    """Say whether both databases can index a name: up to `LONGEST_NAME` bytes, or a longer repetition.
+
+    PostgreSQL compresses what it indexes, worse than zlib does: what counts is far below its limit.
+    """
+    if len(text) <= LONGEST_NAME // 4:
+        return True
+    data = text.encode()
+    if len(data) <= LONGEST_NAME:
+        return True
+    return len(data) <= _LONGEST_REPETITION and len(compress(data, 1)) <= LONGEST_NAME // 10
+
+
+def text_of(value: Any, what: str = "A value") -> str:
+    """Return ``str(value)`` as both databases take it.
+
+    Raises:
+        BadValue: for a value without a text.
     """
     try:
-        return clean_text(str(name))
+        return clean_text(str(value))
     except Exception as error:  # whatever its __str__ raises
         raise BadValue(
-            f"A name is a {type(name).__name__} without a text ({_told(error)})."
+            f"{what} is a {type(value).__name__} without a text ({_told(error)})."
         ) from error
+
+
+def path_of(value: Any, what: str = "path") -> Path:
+    """Return the path of a file.
+
+    Raises:
+        BadValue: for what is no path, or one that no file system takes.
+    """
+    try:
+        text = os.fsdecode(value)
+        encoded = os.fsencode(text)
+    except Exception as error:  # a number, a lone surrogate, or whatever __fspath__ raises
+        raise BadValue(f"{what} is {_shown(value)}: it must be the path of a file.") from error
+    if not encoded or b"\0" in encoded or len(encoded) > LONGEST_PATH:
+        why = f"has {len(encoded)} bytes, of at most {LONGEST_PATH}" if encoded else "is empty"
+        if b"\0" in encoded:
+            why = "has a NUL in it"
+        raise BadValue(f"{what} is {brief(text)}, which {why}: name a file.")
+    return Path(text)
 
 
 def clean_text(text: str) -> str:
@@ -215,12 +273,18 @@ def plain(value: Any) -> Any:
     """Return ``value`` as JSON-ready data: numbers, text, lists and dicts with text keys.
 
     Raises:
-        BadValue: for data that contains itself.
+        BadValue: for data that contains itself, and what raises when it is looked at.
     """
     try:
         return _plain(value)
+    except BadValue:
+        raise
     except RecursionError as error:
         raise BadValue(f"A {type(value).__name__} that contains itself cannot be kept.") from error
+    except Exception as error:  # whatever the value's own methods raise
+        raise BadValue(
+            f"A {type(value).__name__} cannot be kept as data ({_told(error)}): pass numbers, text, lists, dicts."
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -265,8 +329,21 @@ def param_encode(value: Any) -> tuple[str, str, float | None]:
     """Return ``(kind, text, number)`` of a parameter: exact for any float, and integers of up to 4300 digits.
 
     Raises:
-        BadValue: for longer integers, and for data that contains itself.
+        BadValue: for longer integers, for data that contains itself, and what raises when it is looked at.
     """
+    try:
+        return _param_encode(value)
+    except BadValue:
+        raise
+    except RecursionError as error:
+        raise BadValue(f"A {type(value).__name__} that contains itself cannot be kept.") from error
+    except Exception as error:  # whatever the value's own methods raise
+        raise BadValue(
+            f"A {type(value).__name__} cannot be kept as a parameter ({_told(error)})."
+        ) from error
+
+
+def _param_encode(value: Any) -> tuple[str, str, float | None]:
     if isinstance(value, bool):
         return "bool", str(value).lower(), float(value)
     if isinstance(value, int):
@@ -278,10 +355,10 @@ def param_encode(value: Any) -> tuple[str, str, float | None]:
     if isinstance(value, str):
         return "str", clean_text(value), None
     if element_count(value) == 1 and hasattr(value, "item"):
-        return param_encode(value.item())
+        return _param_encode(value.item())
     ready = plain(value)
     if isinstance(ready, (str, int, float)):
-        return param_encode(ready)
+        return _param_encode(ready)
     return "json", to_json(ready), None
 
 
@@ -295,7 +372,8 @@ def leaves(data: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]
     """
     try:
         for key, value in data.items():
-            path = f"{above}.{name_text(key)}" if above else name_text(key)
+            name = text_of(key, "A name")
+            path = f"{above}.{name}" if above else name
             if isinstance(value, Mapping) and value:
                 yield from leaves(value, path)
             else:

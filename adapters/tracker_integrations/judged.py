@@ -37,6 +37,7 @@ def record_check(
     step: int | None = None,
     min_delta: float = 0.0,
     stopped: bool = False,
+    improved: bool | None = None,
     why: str | None = None,
 ) -> None:
     """Record one check of a neighbour's early stopping: improved, waited or stopped, with the sentence.
@@ -50,12 +51,16 @@ def record_check(
         patience: how many checks it waits for.
         min_delta: what an improvement must exceed.
         stopped: whether it has stopped the training.
+        improved: whether the count begins anew; by default, whether there is a new best value, which with some
+            neighbours is not the same.
         why: the sentence, where the cause is another one than patience.
     """
     monitor = policy.monitor or ""
-    improved = after.best_epoch != before.best_epoch or after.best != before.best
+    if improved is None:
+        improved = after.best_epoch != before.best_epoch or after.best != before.best
     if why is None and improved:
         why = _improvement(monitor, value, before, min_delta)
+        why = f"{why}; {reasons.waits(0, patience)}" if stopped else why
     elif why is None:
         waits = reasons.waits(after.wait, patience)
         no_better = reasons.not_improved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,7 +21,9 @@ def needed(package: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != package:
+        inside = (error.name or "").startswith(f"{package}.")
+        is_blocked = inside and sys.modules.get(package) is None
+        if error.name != package and not is_blocked:
             raise
         raise ImportError(
             f"{package} is not installed, which this module of tracker_integrations records: "

@@ -32,6 +32,7 @@ from tracker_keras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from tracker_keras.callbacks.tensorboard import TensorBoard
 from tracker_keras.callbacks.terminate_on_nan import TerminateOnNaN
 from tracker_keras.callbacks.tracker_callback import TrackerCallback
+from tracker_keras.session.checkpoint_file import load_checkpoint
 from tracker_keras.session.fit_hook import fit_hook
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
     "TrackerCallback",
+    "load_checkpoint",
 ]
 
 fit_hook.wrap()

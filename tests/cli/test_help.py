@@ -150,7 +150,7 @@ def completed(*words: str) -> list[str]:
              "COMP_WORDS": " ".join(("tracker", *words)), "COMP_CWORD": str(len(words))},
     )  # fmt: skip
     assert done.stderr == ""
-    return [line.removeprefix("plain,") for line in done.stdout.split()]
+    return [line.removeprefix("plain,") for line in done.stdout.splitlines()]
 
 
 def test_names_of_runs_are_completed(folder: Path) -> None:
@@ -168,3 +168,16 @@ def test_sort_keys_and_policies_are_completed() -> None:
     assert completed("runs", "list", "--sort", "name,-params") == ["name,-params.lr"]
     assert completed("epochs", "list", "--sort", "sup") == ["superseded"]
     assert completed("decisions", "list", "--policy", "Ear") == ["EarlyStopping"]
+    assert completed("plot", "--metric", "val") == ["val_loss"]
+    assert completed("runs", "list", "--columns", "name,params") == ["name,params.lr"]
+
+
+def test_a_filter_is_completed_inside() -> None:
+    with tracker.start_run("digits", params={"lr": 0.1}) as run:
+        run.log_epoch(0, {"val_loss": 1.0})
+    assert completed("runs", "list", "--where", "'params.lr < 1 and val'") == [
+        "params.lr < 1 and val_loss"
+    ]
+    assert completed("runs", "list", "--where", "'status = fin'") == ["status = 'finished'"]
+    assert completed("runs", "delete", "--where", "'experiment = di'") == ["experiment = 'digits'"]
+    assert completed("checkpoints", "list", "--where", "'not (alia'") == ["not (alias"]

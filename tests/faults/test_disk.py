@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tracker
+from tests.faults.conftest import NOTE
 from tracker.storage.location import locate
 from tracker.storage.spool import read_file, spool_files
 
@@ -58,3 +61,62 @@ def test_a_read_only_folder_is_told_at_the_start(folder: Path, script: Any) -> N
     folder.chmod(0o700)
     assert "NotWritable" in errors
     assert "Choose another place" in errors
+
+
+FULL_DISK = (
+    NOTE
+    + """
+import logging, os, sys, tracker
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+run = tracker.start_run(name="full", database=f"{sys.argv[1]}/tracker.db")
+for epoch in range(int(sys.argv[2])):
+    run.log_epoch(epoch, {"loss": float(epoch), "filler" * 20: 1.0})
+    note("acknowledged", run.id, epoch, float(epoch))
+    free = os.statvfs(sys.argv[1])
+    if epoch == 5:
+        filler = open(f"{sys.argv[1]}/filler", "wb", buffering=0)
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            pass
+print("end", flush=True)
+os.kill(os.getpid(), 9)
+"""
+)
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 4 MiB; only root may make one."""
+    place = folder / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a file system of its own cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_spool_has_room_on_a_disk_that_is_full(small_disk: Path, script: Any) -> None:
+    """Reserved at the start; a kill then costs nothing that was acknowledged."""
+    said, errors = script(FULL_DISK, small_disk, 300).communicate()
+    assert "Training continues; what is recorded waits in" in said + errors
+    assert "waits in memory" not in said + errors
+    acknowledged = Path("acknowledged").read_text().splitlines()
+    assert len(acknowledged) == 300
+    (small_disk / "filler").unlink()
+    database = small_disk / "tracker.db"
+    tracker.start_run("after", database=database).finish()
+    assert list(tracker.epochs("full", database=database)["epoch"]) == list(range(300))
+
+
+def test_a_disk_without_any_room_is_said_when_memory_is_all_there_is(
+    small_disk: Path, script: Any
+) -> None:
+    said, errors = script(FULL_DISK, small_disk, 1500).communicate()
+    text = said + errors
+    assert text.count("waits in memory") == 1
+    assert text.index("Training continues") < text.index("waits in memory")

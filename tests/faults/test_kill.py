@@ -156,7 +156,7 @@ other = run.save_checkpoint("ckpt/other", lambda path: path.write_text("other"),
 rename = Path.replace
 if moment == "before the deletion":
     save(1)
-    Path.unlink = killed
+    sys.addaudithook(lambda event, _: killed() if event == "os.remove" else None)
     run.prune_checkpoints([other])
 else:
     Path.replace = killed

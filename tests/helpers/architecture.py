@@ -23,6 +23,8 @@ ORDER = (
         "states",
         "lazy",
         "cards",
+        "worker",
+        "system_names",
     ),
     ("models",),
     ("policies", "series"),

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import BadValue
-from tracker.policies import KERAS, TRACKER, EarlyStopping, replay_early_stopping
+from tracker.policies import (
+    KERAS,
+    LIGHTNING,
+    TRACKER,
+    TRANSFORMERS,
+    EarlyStopping,
+    replay_early_stopping,
+)
 
 PATIENCES = [0, 1, 2, 3, 7]
 TIES = [0.5, 0.5000000005, 0.5 + 2**-24, 0.6, 0.4, 0.3, 0.0, -0.0, 1e39]
@@ -34,6 +41,23 @@ tracker_configs = st.builds(
     min_epochs=st.sampled_from([0, 0, 3, 30]),
     **common,
 )
+transformers_configs = st.builds(
+    EarlyStopping,
+    rules=st.just(TRANSFORMERS),
+    mode=st.sampled_from(["min", "max"]),
+    min_delta=deltas,
+)
+
+lightning_configs = st.builds(
+    EarlyStopping,
+    rules=st.just(LIGHTNING),
+    mode=st.sampled_from(["min", "max"]),
+    min_delta=deltas,
+    stopping_threshold=bounds,
+    divergence_threshold=bounds,
+    check_finite=st.booleans(),
+    min_epochs=st.sampled_from([0, 0, 3, 30]),
+)
 
 
 def one_by_one(run, config):
@@ -53,7 +77,11 @@ def same(one, other):
 
 
 @settings(max_examples=400, deadline=None)
-@given(runs, keras_configs | tracker_configs, st.sampled_from([0, 0, 1, 5]))
+@given(
+    runs,
+    keras_configs | tracker_configs | transformers_configs | lightning_configs,
+    st.sampled_from([0, 0, 1, 5]),
+)
 def test_agrees_with_step(recorded, config, first_epoch):
     """The replay decides as `step` does."""
     series = [list(enumerate(run, first_epoch)) for run in recorded]

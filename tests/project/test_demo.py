@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from types import ModuleType
-
 import pytest
 
 import tracker
-from tests.helpers import ROOT
-
-
-@pytest.fixture
-def demo() -> ModuleType:
-    """Return examples/demo.py as a module."""
-    path = ROOT / "examples" / "demo.py"
-    spec = importlib.util.spec_from_file_location("demo", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["demo"] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.project.conftest import Demo
 
 
 @pytest.mark.xdist_group("docs")
-def test_the_demo_database_holds_the_histories(demo: ModuleType) -> None:
-    histories = demo.train_all(epochs=6)
-    names = list(histories)
+def test_the_demo_database_holds_the_histories(demo: Demo) -> None:
+    names = list(demo.histories)
     frame = tracker.compare(names[0], names[-1], metric="val_loss")
     assert frame.index.name == "epoch" and list(frame.columns) == [names[0], names[-1]]
-    for name, history in histories.items():
+    for name, history in demo.histories.items():
         for metric in ("loss", "val_loss"):
             column = tracker.compare(name, metric=metric)[name]
             assert column.tolist() == history[metric], f"{metric} of {name}"
 
 
 @pytest.mark.xdist_group("docs")
-def test_a_replay_of_the_demo_with_its_own_settings_gives_its_decisions(demo: ModuleType) -> None:
-    demo.train_all(epochs=12)
+@pytest.mark.usefixtures("demo")
+def test_a_replay_of_the_demo_with_its_own_settings_gives_its_decisions() -> None:
     told = tracker.decisions()
     told = told[told["policy"] == "EarlyStopping"]
     stopped = told[told["verdict"] == "stopped"].set_index("run")["epoch"].to_dict()

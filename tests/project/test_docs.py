@@ -21,6 +21,8 @@ USES = {
     page: re.findall(r"^(?:from|import) (keras|torch)\b", page.read_text(), re.MULTILINE)
     for page in PAGES
 }
+INTEGRATIONS = ROOT / "docs" / "integrations"
+"""Pages whose neighbours are in an environment of their own: tests/tracker_integrations runs them."""
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 
 
@@ -29,9 +31,14 @@ def blocks(page: Path, language: str) -> list[str]:
     return [text for name, text in BLOCK.findall(page.read_text()) if name == language]
 
 
-def runnable() -> list[object]:
+def runnable(*, integrations: bool = False) -> list[object]:
     """Give each page that has something to run; those that use a framework go to one process."""
-    pages = [page for page in PAGES if blocks(page, "python") or blocks(page, "console")]
+    pages = [
+        page
+        for page in PAGES
+        if (INTEGRATIONS in page.parents) == integrations
+        and (blocks(page, "python") or blocks(page, "console"))
+    ]
     return [
         pytest.param(
             page, id=page.stem, marks=pytest.mark.xdist_group("docs") if USES[page] else ()
@@ -42,10 +49,15 @@ def runnable() -> list[object]:
 
 @pytest.mark.parametrize("page", runnable())
 def test_a_page_does_what_it_says_also_a_second_time(page: Path, folder: Path) -> None:
+    run_page(page, folder)
+
+
+def run_page(page: Path, folder: Path, turns: tuple[str, ...] = ("first", "second")) -> None:
+    """Run what a page says; each turn in the same folder."""
     (folder / "page.py").write_text("\n".join(blocks(page, "python")))
     lines = "".join(blocks(page, "console")).splitlines()
     commands = [shlex.split(line[2:]) for line in lines if line.startswith("$ tracker ")]
-    for turn in ("first", "second"):
+    for turn in turns:
         for command in ([sys.executable, "page.py"], *commands):
             done = run(command, folder)
             assert done.returncode == 0, f"{turn} time: {shlex.join(command)}\n{done.stderr}"
@@ -54,9 +66,10 @@ def test_a_page_does_what_it_says_also_a_second_time(page: Path, folder: Path) -
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command as a reader would, with this environment's programs."""
+    paths = [str(ROOT), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     return subprocess.run(

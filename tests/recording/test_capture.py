@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,16 @@ def test_a_git_that_hangs_or_is_missing_is_not_waited_for(
     fake.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     fake.chmod(0o755)
     assert capture()["git"] is None
+
+
+def test_a_package_installed_between_two_runs_is_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    before = capture()["packages"]
+    assert "jax" not in before
+    info = folder / "jax-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: jax\nVersion: 9.9\n")
+    os.utime(folder, ns=(1, 1))
+    assert capture()["packages"] == {**before, "jax": "9.9"}

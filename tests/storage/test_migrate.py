@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, select
+from sqlalchemy import Connection, create_engine, inspect, select
 from sqlmodel import SQLModel
 
 import tracker
@@ -54,6 +56,43 @@ def test_the_schema_is_that_of_the_models(location: Location) -> None:
         assert compare_metadata(context, models.Table.metadata) == []
         assert "run" in inspect(reader.connection).get_table_names()
     assert "run" not in SQLModel.metadata.tables
+
+
+def test_a_new_database_is_what_the_migrations_make() -> None:
+    made, migrated = (shape_after(make) for make in (migrate.lay_down, migrate.run_migrations))
+    assert made.keys() == migrated.keys()
+    for name, shape in migrated.items():
+        assert made[name] == shape, name
+
+
+def shape_after(make: Callable[[Connection], None]) -> dict[str, list[Any]]:
+    """Return what an empty database is by table: columns, indexes, foreign keys, in any order; and the version."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        make(connection)
+
+        def ask(question: str) -> list[tuple[Any, ...]]:
+            return sorted((tuple(row) for row in connection.exec_driver_sql(question)), key=repr)
+
+        shape: dict[str, list[Any]] = {"version": ask(f"SELECT * FROM {schema.VERSION_TABLE}")}
+        for (table,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            columns = [row[1:] for row in ask(f"PRAGMA table_info({table})")]
+            keys = [row[2:] for row in ask(f"PRAGMA foreign_key_list({table})")]
+            # A constraint's index is named by its number, which depends on the order.
+            indexes = [
+                (
+                    re.sub(r"_\d+$", "", index[1]),
+                    *index[2:],
+                    [
+                        row[2]
+                        for row in connection.exec_driver_sql(f"PRAGMA index_info({index[1]})")
+                    ],
+                    ask(f"SELECT sql FROM sqlite_master WHERE name = '{index[1]}'"),
+                )
+                for index in ask(f"PRAGMA index_list({table})")
+            ]
+            shape[table] = [sorted(part, key=repr) for part in (columns, keys, indexes)]
+        return shape
 
 
 def test_the_releases_known_by_number_are_the_migrations() -> None:

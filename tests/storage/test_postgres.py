@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,11 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker.storage.database import Database
+from benchmarks.many_runs import build
+from tests.helpers.plans import plans
+from tracker import queries
+from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
 
 
@@ -126,3 +131,38 @@ def test_a_lock_that_another_connection_holds_is_busy(url: str) -> None:
     with database.transaction() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM run").scalar() == 1
     database.close()
+
+
+def test_listings_of_the_first_rows_look_at_no_more_than_those(url: str) -> None:
+    build(locate(), 2000)
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+    listings = {
+        "runs": lambda reader: queries.overview(reader, None, "val_loss", 20),
+        "param": lambda reader: queries.overview(reader, None, "lr", 20),
+        "where": lambda reader: queries.overview(reader, "val_loss < 0.5 and lr > 0.1", None, 20),
+        "epochs": lambda reader: queries.epochs(reader, limit=20),
+        "decisions": lambda reader: queries.decisions(reader, limit=20),
+        "checkpoints": lambda reader: queries.checkpoints(reader, limit=20),
+    }
+    with reading() as reader:
+        for name, ask in listings.items():
+            planned = [one for one in plans(reader, ask) if is_listing(one.statement)]
+            lines = [line for one in planned for line in one.plan]
+            assert planned, name
+            scanned = re.compile(r"Seq Scan on (epoch|metric|summary|param|decision|checkpoint)\b")
+            assert not [line for line in lines if scanned.search(line)], (name, lines)
+            # Within equal keys it may sort.
+            assert not [line for line in lines if re.search(r"(^|-> +)Sort  \(", line)], (
+                name,
+                lines,
+            )
+        ask = lambda reader: reader.connection.execute(pending_checkpoints()).all()  # noqa: E731
+        (planned_pending,) = plans(reader, ask)
+        assert any("ix_checkpoint_pending" in line for line in planned_pending.plan)
+
+
+def is_listing(statement: str) -> bool:
+    """Say whether a statement asks for the first rows in an order."""
+    return "LIMIT" in statement and "ORDER BY" in statement

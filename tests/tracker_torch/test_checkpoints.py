@@ -236,15 +236,23 @@ def test_where_links_cannot_be_made_last_is_a_copy(feed: Any, monkeypatch: Any) 
     assert load_checkpoint("ck/last.pt")["epoch"] == 1
 
 
-def test_a_second_run_in_the_same_folder_spares_the_files_of_the_first(feed: Any) -> None:
-    feed([1], ModelCheckpoint("best.pt"))
+def test_a_second_run_writes_the_path_that_it_was_given_and_the_best_of_the_first_is_kept(
+    feed: Any,
+) -> None:
+    feed([3, 1], ModelCheckpoint("best.pt", save_best_only=True))
     before = Path("best.pt").read_bytes()
-    with pytest.warns(UserWarning, match=r"best-v2\.pt instead"):
-        feed([2, 1], ModelCheckpoint("best.pt"))
-    assert Path("best.pt").read_bytes() == before
-    assert load_checkpoint("best-v2.pt")["epoch"] == 1
-    feed([1], ModelCheckpoint("best.pt", overwrite=True))
-    assert not Path("best-v3.pt").exists()
+    feed([4, 5, 2], ModelCheckpoint("best.pt", save_best_only=True))
+    assert load_checkpoint("best.pt")["epoch"] == 2
+    (kept,) = tracker.checkpoints().query("state == 'available' and value == 1")["file"]
+    assert Path(kept).read_bytes() == before
+    assert load_checkpoint(kept)["epoch"] == 1
+    assert not list(Path().glob("best-*"))
+
+
+def test_a_template_names_the_run_and_its_experiment(feed: Any) -> None:
+    with tracker.start_run("some/../thing", name="..first try") as run:
+        feed([1], ModelCheckpoint("{experiment}/{name}-{run}-{epoch}.pt"))
+    assert Path(f"some-..-thing/first-try-{run.id}-1.pt").is_file()
 
 
 def test_whoever_looks_at_the_run_sees_complete_files_only_once_each(feed: Any) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+import tracker
 from tests.helpers.torch_problems import Problem, decisions, train
+from tracker.maintenance.checkpoints import pin
+from tracker.storage.location import locate
 from tracker_torch import (
     BackupAndRestore,
     Callback,
@@ -78,13 +81,18 @@ def test_a_checkpoint_that_could_not_be_written_is_a_decision(wine: Problem) -> 
     assert decisions("ModelCheckpoint") == [(0, "saved"), (1, "skipped"), (2, "skipped")]
 
 
-def test_a_link_never_takes_the_place_of_another_runs_file(wine: Problem) -> None:
+def test_a_link_takes_the_place_of_another_runs_file_whose_pinned_bytes_are_kept(
+    wine: Problem,
+) -> None:
     train(wine, 2, ModelCheckpoint("ck/{run}-{epoch}.pt", save_last=True))
+    (of_first,) = tracker.checkpoints().query("path == 'ck/last.pt' and state == 'available'")["id"]
+    pin(locate(), [of_first])
     real = Path("ck/last.pt").read_bytes()
-    with pytest.warns(UserWarning, match="saving last-v2.pt instead"):
-        train(wine, 3, ModelCheckpoint("ck/{run}-{epoch}.pt", save_last="link", keep=1))
-    assert Path("ck/last.pt").read_bytes() == real and not Path("ck/last-v3.pt").exists()
-    assert Path("ck/last-v2.pt").resolve().name.endswith("-3.pt")
+    train(wine, 3, ModelCheckpoint("ck/{run}-{epoch}.pt", save_last="link", keep=1))
+    assert Path("ck/last.pt").resolve().name.endswith("-3.pt")
+    kept = tracker.checkpoints().set_index("id").loc[of_first]
+    assert (kept["state"], kept["path"]) == ("available", "ck/last.pt")
+    assert Path(kept["file"]).read_bytes() == real
 
 
 def test_a_warning_points_at_the_line_of_the_user(wine: Problem) -> None:

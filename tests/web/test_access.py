@@ -27,7 +27,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 def record(database: Path | None = None) -> None:
     """Record two runs with all there is."""
-    file = Path("a.pt").absolute()
+    file = (Path() if database is None else database.parent).absolute() / "a.pt"
     file.write_bytes(b"weights")
     for name in ("a", "b"):
         with tracker.start_run("digits", name, params={"lr": 0.1}, database=database) as run:

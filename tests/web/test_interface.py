@@ -230,3 +230,22 @@ def test_an_overview_of_many_points_loses_no_peak_and_no_odd_value(page: Page) -
     few = {"from": 123_450, "to": 123_460}
     heads, x, y, _ = series(page, "a", name="x", **few)
     assert x == list(range(123_450, 123_461)) and y == values[123_450:123_461].tolist()
+
+
+def test_a_logarithmic_axis_shows_as_many_points_of_each_doubling(page: Page) -> None:
+    total = 250_000
+    values = np.cos(np.arange(total) / 7)
+    values[[3, 40, 50_000]] = 50.0, -60.0, 70.0
+    with tracker.start_run("digits", "a") as run:
+        for step, value in enumerate(values.tolist()):
+            run.log({"x": value}, step=step)
+    for more in ({}, {"to": 150_000}, {"ema": 1e-9}):
+        heads, x, y, _ = series(page, "a", name="x", points=600, scale="log", **more)
+        assert int(heads["x-total"]) == (more.get("to", total - 1))
+        assert x[:16] == list(range(1, 17)) and len(x) <= 600 and x == sorted(x)
+        if "ema" not in more:
+            assert {50.0, -60.0, 70.0} <= set(y)
+        counts = np.histogram(x, 2.0 ** np.arange(5, 18))[0]
+        assert counts.min() >= 15 and counts.max() <= 40
+    refused = page.get("/runs/a/series", name="x", scale="log", x="time")
+    assert refused.status_code == 400 and "only steps" in refused.json()["error"]

@@ -153,3 +153,22 @@ def test_the_server_looks_for_changes_only_while_somebody_listens(tab: Tab) -> N
     while watchers() and time.monotonic() < give_up:
         time.sleep(0.1)
     assert watchers() == 0
+
+
+def test_more_tabs_than_a_browser_has_connections_are_all_live(tab: Tab) -> None:
+    """Browsers allow six connections to a server: a seventh stream would never open, nor anything else."""
+    from playwright.sync_api import expect
+
+    tab.open("/")
+    others = [tab.shown.context.new_page() for _ in range(8)]
+    for other in others:
+        other.goto(tab.page.origin)
+        expect(other.locator(".live")).to_have_text("live")
+    run = tracker.start_run("digits", "now")
+    for shown in (tab.shown, *others):
+        expect(shown.locator("tr[data-run=now] .status.running")).to_be_visible()
+    # Whoever closes the first tab does not silence the others.
+    tab.shown.goto("about:blank")
+    run.finish()
+    for other in others:
+        expect(other.locator("tr[data-run=now] .status.finished")).to_be_visible()

@@ -6,10 +6,15 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import tracker
 from tests.helpers.pages import Page, serving
 from tests.storage.test_postgres import pytestmark, server, url
+from tracker.queries.changes import Changes
+from tracker.storage.database import locate
 
 # Fixtures, which pytest finds by their names here.
 __all__ = ["pytestmark", "server", "url"]
@@ -88,3 +93,29 @@ def test_an_epoch_is_told_within_a_second(url: str) -> None:
         listening.join(10)
         assert len(found) == 2 and found[1] - started < 1.5
         run.finish()
+
+
+RECORD = """
+import tracker
+for name in ("a", "b"):
+    with tracker.start_run("digits", name, params={"lr": 0.1}) as run:
+        run.log_epoch(0, {"loss": 1.0})
+"""
+
+
+@pytest.mark.parametrize("command", [["note", "a", "from a terminal"], ["tag", "a", "team=vision"]])
+def test_what_another_process_edits_is_noticed(url: str, script: Any, command: list[str]) -> None:
+    recording = script(RECORD)
+    assert recording.wait() == 0, recording.stderr.read()
+    changes = Changes(locate(url))
+    while changes.look() is None:
+        pass
+    while changes.look() is not None:
+        pass
+    edit = script(f"from tracker.cli.program import main; main({['runs', *command]!r})")
+    assert edit.wait() == 0, edit.stderr.read()
+    give_up, found = time.monotonic() + 10, None
+    while found is None and time.monotonic() < give_up:
+        found = changes.look()
+    changes.close()
+    assert found is not None and (found.other or found.runs)

@@ -7,10 +7,12 @@ import json
 import math
 import random
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import pytest
 
@@ -258,6 +260,102 @@ def test_a_chart_is_saved_as_a_picture_and_as_numbers(view: Tab, folder: Path) -
     rows = list(csv.reader(saved["CSV"].read_text().splitlines()))
     assert rows[0] == ["epoch", "run-0", "run-1"]
     assert len(rows) == 21 and float(rows[1][1]) == pytest.approx(1.2)
+
+
+def saved(tab: Tab, chart: Any, kind: str, folder: Path) -> Path:
+    """Save a chart, as its menu does; return the file."""
+    chart.locator(".menu > button").click()
+    with tab.shown.expect_download() as download:
+        chart.locator("[role=menuitem]", has_text=kind).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_a_choice_between_axes_narrows_what_is_drawn_and_saved(view: Tab, folder: Path) -> None:
+    expect = expecting()
+    view.open("/compare?runs=run-0,run-1,run-2,run-3&metric=val_loss")
+    chart = view.find(".chart", has=view.find(".strand"))
+    expect(chart.locator(".strand")).to_have_count(4)
+    handle = chart.locator(".handle").last
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    assert box is not None
+    mouse, middle = view.shown.mouse, box["x"] + box["width"] / 2
+    mouse.move(middle, box["y"] + 0.55 * box["height"])
+    mouse.down()
+    mouse.move(middle, box["y"] + box["height"], steps=4)
+    mouse.up()
+    expect(chart.locator(".chart-note")).to_have_text("2 of 4 within")
+    rows = list(csv.reader(saved(view, chart, "CSV", folder).read_text().splitlines()))
+    assert rows[0] == ["", "params.lr", "params.width", "val_loss"]
+    assert {row[0] for row in rows[1:]} == {"run-0", "run-1"}
+    svg = saved(view, chart, "SVG", folder).read_text()
+    assert svg.startswith("<svg ") and svg.count("<polyline ") == 4 and 'stroke="rgb(' in svg
+    assert saved(view, chart, "PNG", folder).read_bytes().startswith(b"\x89PNG")
+    chart.locator("button", has_text="choose all").click()
+    expect(chart.locator(".strand.out")).to_have_count(0)
+
+
+def test_steps_have_a_logarithmic_axis(view: Tab) -> None:
+    expect = expecting()
+    view.open("/runs/run-0")
+    chart = view.find(".step-chart")
+    expect(chart).to_have_attribute("data-total", str(STEPS))
+    chart.locator("button", has_text="log x").click()
+    # The step 0 has no logarithm.
+    expect(chart).to_have_attribute("data-total", str(STEPS - 1))
+    view.picture("steps-log")
+
+
+ODD_NAMES = (
+    "a\x1bb\x01",
+    "x" * 23 + "\N{ROCKET}y",
+    "=1+1",
+    "$(touch /tmp/pwned)",
+    "-rf",
+    "it's",
+    "a,b",
+    "100%",
+)
+
+
+def test_names_of_any_kind_are_compared_saved_and_copied(tab: Tab, folder: Path) -> None:
+    expect = expecting()
+    for place, name in enumerate(ODD_NAMES):
+        with tracker.start_run("digits", name, params={"lr": place}) as run:
+            for epoch in range(3):
+                run.log_epoch(
+                    epoch, {"loss": math.nan if place == 2 else 1.0 / (place + epoch + 1)}
+                )
+    ids = tracker.runs()["id"].tolist()
+    tab.open(f"/compare?runs={','.join(ids)}&metric=loss")
+    expect(tab.find(".legend li")).to_have_count(len(ODD_NAMES))
+    for chart in (tab.find(".chart").first, tab.find(".chart", has=tab.find(".strand"))):
+        assert saved(tab, chart, "PNG", folder).read_bytes().startswith(b"\x89PNG")
+        ElementTree.fromstring(saved(tab, chart, "SVG", folder).read_text())
+        assert "'=1+1" in saved(tab, chart, "CSV", folder).read_text()
+    tab.shown.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    given = [name for name in ODD_NAMES if "," not in name and "\x1b" not in name]
+    tab.open("/replay?patience=2&runs=" + quote(",".join(given)))
+    expect(tab.find(".outcome")).to_have_count(len(given))
+    tab.find("button", has_text="copy command").click()
+    expect(tab.find("button", has_text="copied")).to_be_visible()
+    command = tab.shown.evaluate("navigator.clipboard.readText()")
+    words = ["tracker", "decisions", "replay", "--patience", "2", "--", *given]
+    assert shlex.split(command) == words
+    assert "'$(touch /tmp/pwned)'" in command
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/runs/%E0%A4%A", "There is no such view"), ("/?offset=500", "There are only 6 runs"), ("/?offset=x", "6 runs")],
+)  # fmt: skip
+def test_an_address_that_a_hand_has_changed_still_says_something(
+    view: Tab, path: str, said: str
+) -> None:
+    view.open(path)
+    expecting()(view.find("main")).to_contain_text(said)
 
 
 def test_a_changed_file_is_found(tab: Tab, folder: Path) -> None:

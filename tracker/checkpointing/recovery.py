@@ -6,9 +6,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, update
 
-from tracker.files import is_same
+from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path, remove_path
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.process import is_live
@@ -79,12 +79,37 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     # Of an old and a new one with the same content the new one stays: one file, one row.
     if same and replacing:
         kept = max(same, key=lambda one: bool(one.state == CheckpointState.MISSING))
-    elif same:
+    elif same and file is not None:
         # The kill came between the decision to prune and the deletion.
         try:
-            remove_path(path)
+            remove_path(file)
+        except FileNotFoundError:
+            pass
         except OSError:
             kept = same[-1]
     for one in pending:
         state = CheckpointState.AVAILABLE if one is kept else one.state
         apply(connection, [checkpoint_state([one.id], state)])
+    if replacing and kept is None and file is not None:
+        _take_back(connection, pending[0].path, file)
+
+
+def _take_back(connection: Connection, path: str, file: SavedFile) -> None:
+    """Let the row of a file that was about to be replaced name it again: the kill came before that.
+
+    Its second name in the store has no row then, and goes with the next ``checkpoints gc``.
+    """
+    same = (
+        select(CHECKPOINT.c.id)
+        .where(
+            CHECKPOINT.c.original_path == path,
+            CHECKPOINT.c.state == CheckpointState.AVAILABLE,
+            CHECKPOINT.c.sha256 == file.sha256,
+            CHECKPOINT.c.bytes == file.bytes,
+        )
+        .order_by(CHECKPOINT.c.created.desc())
+    )
+    newest = connection.scalars(same.limit(1)).first()
+    if newest is not None:
+        change = update(CHECKPOINT).where(CHECKPOINT.c.id == newest)
+        connection.execute(change.values(path=path, original_path=None, kept=None))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from tracker import values
 from tracker.checkpointing.retention import available, protected
@@ -76,7 +76,15 @@ def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
     """Return the available checkpoints of a run, oldest first."""
     rows = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
-    return [_checkpoint(row, location) for row in rows]
+    return [checkpoint_of(row, location) for row in rows]
+
+
+def registered_at(stored_path: str) -> Select[Any]:
+    """Select the rows that say that a path has their bytes: run_id, pinned, bytes, sha256."""
+    columns = CHECKPOINT.c.run_id, CHECKPOINT.c.pinned, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256
+    return select(*columns).where(
+        CHECKPOINT.c.path == stored_path, CHECKPOINT.c.state == CheckpointState.AVAILABLE
+    )
 
 
 def settled_ids(connection: Connection, run_id: str) -> set[str]:
@@ -85,7 +93,8 @@ def settled_ids(connection: Connection, run_id: str) -> set[str]:
     return set(connection.scalars(select(CHECKPOINT.c.id).where(*of_run)))
 
 
-def _checkpoint(row: Any, location: Location) -> Checkpoint:
+def checkpoint_of(row: Any, location: Location) -> Checkpoint:
+    """Return the checkpoint of a row of its table, with the ``config`` of its policy."""
     return Checkpoint(
         id=row.id,
         path=location.absolute(row.path),
@@ -103,13 +112,27 @@ def _checkpoint(row: Any, location: Location) -> Checkpoint:
     )
 
 
+class Deletable(NamedTuple):
+    """A checkpoint, and its file as it was read; None where it is gone already."""
+
+    checkpoint: Checkpoint
+    file: SavedFile | None
+
+
 def check(recorded: Checkpoint | SavedFile) -> CheckpointState:
     """Return the state that a recorded file is in: available, missing or modified."""
+    return inspect(recorded)[0]
+
+
+def inspect(recorded: Checkpoint | SavedFile) -> tuple[CheckpointState, SavedFile | None]:
+    """Return the state that a recorded file is in, and the file as it was read if it is available."""
     path = recorded.path
     if not path.exists() and not path.is_symlink():
-        return CheckpointState.MISSING
-    same = is_same(inspect_path(path), recorded)
-    return CheckpointState.AVAILABLE if same else CheckpointState.MODIFIED
+        return CheckpointState.MISSING, None
+    file = inspect_path(path)
+    if not is_same(file, recorded):
+        return CheckpointState.MODIFIED, None
+    return CheckpointState.AVAILABLE, file
 
 
 def prune(
@@ -128,7 +151,7 @@ def prune(
     """
     kept = protected(known)
     current = {one.id: one for one in known}
-    deletable = []
+    deletable: list[Deletable] = []
     missing = []
     refused: dict[str, str] = {}
     for one in checkpoints:
@@ -136,16 +159,18 @@ def prune(
             refused[one.id] = "it is not registered as available"
         elif one.id in kept:
             refused[one.id] = kept[one.id]
-        elif (state := check(current[one.id])) != CheckpointState.AVAILABLE:
+        else:
+            state, file = inspect(current[one.id])
+            if state == CheckpointState.AVAILABLE:
+                deletable.append(Deletable(current[one.id], file))
+                continue
             refused[one.id] = f"its file is {state}"
             if state == CheckpointState.MISSING:
                 missing.append(one.id)
-        else:
-            deletable.append(current[one.id])
     if missing:
         commit(checkpoint_state(missing, CheckpointState.MISSING))
     if deletable:
-        commit(condemned(deletable))
+        commit(condemned(one.checkpoint for one in deletable))
     gone, undeletable = delete_files(deletable, commit)
     return gone, refused | undeletable
 
@@ -156,14 +181,20 @@ def condemned(checkpoints: Iterable[Checkpoint]) -> CheckpointStateEntry:
 
 
 def delete_files(
-    checkpoints: Iterable[Checkpoint], commit: Callable[[Entry], None]
+    deletable: Iterable[Deletable], commit: Callable[[Entry], None]
 ) -> tuple[list[Checkpoint], dict[str, str]]:
-    """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason."""
+    """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason.
+
+    Only the very files that were read before are deleted, whatever has taken their names since.
+    """
     gone: list[Checkpoint] = []
     refused: dict[str, str] = {}
-    for one in checkpoints:
+    for one, file in deletable:
         try:
-            remove_path(one.path)
+            if file is not None:
+                remove_path(file)
+            gone.append(one)
+        except FileNotFoundError:
             gone.append(one)
         except OSError as error:
             refused[one.id] = f"it cannot be deleted: {error.strerror}"

@@ -6,15 +6,15 @@ Every listing, every pruning and every alias asks here; the rule that ranks valu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Select, select
 
 from tracker.models import CHECKPOINT, POLICY
 from tracker.policies.modes import direction
-from tracker.policies.top_k import best_of
-from tracker.states import CheckpointState
+from tracker.policies.top_k import TopK, best_of
+from tracker.states import CheckpointState, KeepRule
 
 OLDEST_FIRST = (CHECKPOINT.c.attempt, CHECKPOINT.c.created)
 """The order of a run's checkpoints; between two attempts the clock may have been set back."""
@@ -27,6 +27,7 @@ class Saved(NamedTuple):
     monitor: str | None
     value: float | None
     mode: str | None
+    pinned: bool = False
 
 
 class Registered(Protocol):
@@ -51,6 +52,20 @@ class Registered(Protocol):
     @property
     def pinned(self) -> bool:
         """Whether it is never to be deleted."""
+
+
+class Stored(NamedTuple):
+    """What retention asks of a file in the store; ``mode``: "min" or "max", None where its metric has no best."""
+
+    id: str
+    run: str
+    experiment: str
+    monitor: str | None
+    value: float | None
+    mode: str | None
+    pinned: bool
+    rule: str
+    bytes: int
 
 
 class BestAndLast(NamedTuple):
@@ -104,3 +119,62 @@ def kept_beside_newest(checkpoints: Sequence[Registered], keep: int) -> dict[str
     free = [one.id for one in checkpoints if one.id not in reasons]
     newest = free[max(0, len(free) - keep) :]
     return reasons | dict.fromkeys(newest, f"it is one of the {keep} newest")
+
+
+def kept_in_store(files: Sequence[Stored], limit: int | None = None) -> dict[str, str]:
+    """Return which files stay in the store: id → the reason. The others go.
+
+    Pinned ones stay; else the best by each monitor, of each experiment or, under the rule "run", of
+    each run. Of equal values the oldest is the best; a NaN never is.
+
+    Args:
+        files: those in the store, oldest first.
+        limit: how many bytes they may take. Beyond it those that only their own run's rule keeps go
+            first, the oldest of them before the others; pinned ones never go.
+    """
+    reasons: dict[str, str] = {}
+    for rule, what in ((KeepRule.RUN, "run"), (KeepRule.BEST, "experiment")):
+        groups: dict[tuple[str, str | None, str], list[tuple[str, float | None, None]]] = {}
+        for one in files:
+            asked = one.rule == KeepRule.RUN or (rule, one.rule) == (KeepRule.BEST, KeepRule.BEST)
+            if one.mode is not None and asked:
+                owner = one.run if rule == KeepRule.RUN else one.experiment
+                key = owner, one.monitor, one.mode
+                groups.setdefault(key, []).append((one.id, one.value, None))
+        for (_, monitor, mode), group in groups.items():
+            if (best := best_of(group, mode)) is not None:
+                reasons[best] = f"it is the best of its {what} by {monitor}"
+    reasons |= {one.id: "it is pinned" for one in files if one.pinned}
+    if limit is not None:
+        for id in _beyond(files, reasons, limit):
+            del reasons[id]
+    return reasons
+
+
+def _beyond(files: Sequence[Stored], reasons: Mapping[str, str], limit: int) -> list[str]:
+    """Return which of the files that would stay go beyond a size limit, those that go first before the others."""
+    staying = [one for one in files if one.id in reasons]
+    total = sum(one.bytes for one in staying)
+    first = "it is the best of its run"
+    going = []
+    for one in sorted(staying, key=lambda one: not reasons[one.id].startswith(first)):
+        if total <= limit:
+            break
+        if not one.pinned:
+            going.append(one.id)
+            total -= one.bytes
+    return going
+
+
+def among_best(checkpoints: Sequence[Registered], best: int) -> dict[str, str]:
+    """Return which of a run's checkpoints, oldest first, are among the ``best`` ones by a monitor: id → the reason."""
+    judged: dict[tuple[str, str], list[tuple[str, float | None, None]]] = {}
+    for one in checkpoints:
+        if one.monitor is not None and one.value is not None:
+            key = one.monitor, direction(one.monitor, one.mode)
+            judged.setdefault(key, []).append((one.id, one.value, None))
+    return {
+        id: f"it is one of the {best} best by {monitor}"
+        for (monitor, mode), files in judged.items()
+        for id in TopK(best, monitor, mode).choose(files).keep
+    }

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tracker import queries
+from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size, visible
 from tracker.cli.options import (
-    complete_runs,
     database_option,
     format_option,
     listing_options,
     runs_argument,
 )
-from tracker.cli.program import Group
+from tracker.cli.program import LazyGroup
 from tracker.cli.progress import progress
-from tracker.cli.render import print_listing
-from tracker.errors import BadValue, CheckpointError, counted
+from tracker.cli.render import on_terminal, print_data, print_listing
+from tracker.errors import CheckpointError, counted
 from tracker.queries import Column, Listing
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.resolve import select_runs
+from tracker.states import CheckpointState
 from tracker.storage.database import locate, reading
 
 _HIDDEN = ("file", "attempt")
 _BYTES_WITH_PROGRESS = 100_000_000
 """Bytes that take a while to read."""
 
-_SPARE = ("sha256", "policy", "created", "step", "monitor", "bytes")
+_SPARE = ("sha256", "policy", "created", "step", "monitor", "kept", "frees", "bytes")
 _VERIFIED_COLUMNS = (
     Column("run", "text"),
     Column("id", "text"),
@@ -40,9 +41,18 @@ _VERIFIED_COLUMNS = (
 )
 
 
-@click.group(cls=Group)
+_PLACES = {
+    **{name: f"tracker.cli.checkpoints:{name}" for name in ("show", "totals", "verify", "restore")},
+    **{
+        name: f"tracker.cli.checkpoints_edit:{name}"
+        for name in ("pin", "prune", "gc", "adopt", "relocate")
+    },
+}
+
+
+@click.group(cls=LazyGroup, places={"list": "tracker.cli.checkpoints:list_", **_PLACES})
 def checkpoints() -> None:
-    """List, verify, restore, pin and prune saved files.
+    """List, verify, restore, pin, prune and adopt saved files.
 
     \b
     Example:
@@ -50,7 +60,7 @@ def checkpoints() -> None:
     """
 
 
-@checkpoints.command("list")
+@click.command("list")
 @runs_argument()
 @listing_options
 def list_(
@@ -63,8 +73,9 @@ def list_(
 ) -> None:
     """List checkpoints: state, metric, path, and which is the best and the last.
 
-    Without RUN, checkpoints of all runs are listed. In --where and --sort, a metric, params.NAME, tags.NAME
-    and run.NAME are those of the run.
+    Without RUN, checkpoints of all runs are listed. A file that a later run has replaced is in the store:
+    "kept" says by which rule. "frees" is what prune would free by deleting it. In --where and --sort, a metric,
+    params.NAME, tags.NAME and run.NAME are those of the run.
 
     \b
     Example:
@@ -75,25 +86,92 @@ def list_(
         listing = queries.checkpoints(reader, ids, where=where, order_by=sort, limit=limit or None)
     hidden = {*_HIDDEN, *(("run",) if ids is not None and len(ids) == 1 else ())}
     print_listing(listing, form, "checkpoints", hidden=hidden, spare=_SPARE)
+    if form == "table" and listing.rows and on_terminal():
+        click.echo(_footer(listing))
 
 
-# The id of a checkpoint, or the run whose best or last one is meant.
-_WHICH = click.argument("which", metavar="CHECKPOINT|RUN", shell_complete=complete_runs)
-_ALIAS = click.option(
-    "--alias", type=click.Choice(["best", "last"]),
-    help="For a RUN: which of its available checkpoints; by default the best, or the last if none was "
-    "saved with a metric.",
-)  # fmt: skip
-_EPOCH = click.option(
-    "--epoch", type=int, metavar="N", help="For a RUN: the checkpoint of epoch N."
-)
+def _footer(listing: Listing) -> str:
+    """Say what the files take, and what pruning would free."""
+    available = [row for row in listing.dicts() if row["state"] == CheckpointState.AVAILABLE]
+    total = sum(row["bytes"] for row in available)
+    free = [row["frees"] for row in available if row["frees"] is not None]
+    amount = f"{counted(len(available), 'available file')}, {size(total)}"
+    return f"{amount}; prune would free {size(sum(free))} ({counted(len(free), 'file')})."
 
 
-@checkpoints.command()
-@runs_argument()
+@click.command()
 @format_option
 @database_option
-def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
+def totals(form: str, database: str | None) -> None:
+    """Show how many files each experiment has, what they take, and what pruning would free.
+
+    \b
+    Example:
+      tracker checkpoints totals
+    """
+    from tracker.queries.checkpoint_totals import checkpoint_totals
+
+    with reading(database) as reader:
+        listing = checkpoint_totals(reader)
+    print_listing(listing, form, "checkpoints")
+
+
+@click.command()
+@WHICH
+@PLACE
+@ALIAS
+@EPOCH
+@format_option
+@database_option
+def show(
+    which: str,
+    place: str | None,
+    alias: str | None,
+    epoch: int | None,
+    form: str,
+    database: str | None,
+) -> None:
+    """Show where a checkpoint comes from: run, epoch, metrics, git state, parents.
+
+    \b
+    Example:
+      tracker checkpoints show digits-3 best
+    """
+    from tracker.queries.provenance import provenance
+
+    with reading(database) as reader:
+        checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
+        facts = provenance(reader, checkpoint)
+    if form != "table":
+        columns = tuple(Column(name, "any") for name in facts)
+        print_data(Listing(columns, [list(facts.values())]), form)
+        return
+    for name, value in facts.items():
+        for line in _lines_of(name, value):
+            click.echo(visible(line))
+
+
+def _lines_of(name: str, value: Any) -> list[str]:
+    """Return a fact as lines, nested ones below each other."""
+    if isinstance(value, dict):
+        return [line for key, one in value.items() for line in _lines_of(f"{name}.{key}", one)]
+    if isinstance(value, list):
+        return [line for one in value for line in _lines_of(name, one)]
+    if value is None:
+        return []
+    text = f"{size(value)} ({value} bytes)" if name == "bytes" else value
+    return [f"{name.replace('_', ' '):<22}  {text}"]
+
+
+@click.command()
+@runs_argument()
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="How many files are read at the same time; by default one per core.",
+)  # fmt: skip
+@format_option
+@database_option
+def verify(names: tuple[str, ...], jobs: int | None, form: str, database: str | None) -> None:
     """Check size and SHA-256 of each file; exits with 1 if one is missing or modified.
 
     The result is recorded, so that listings show it. Without RUN, the files of all runs are checked.
@@ -111,7 +189,7 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
         listing = queries.checkpoints(reader, ids, states=WITH_FILE)
     total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:
-        results = verify_files(location, ids, step=track(total))
+        results = verify_files(location, ids, jobs=jobs, step=track(total))
     rows = (
         {
             **result.checkpoint,
@@ -131,18 +209,20 @@ def verify(names: tuple[str, ...], form: str, database: str | None) -> None:
         )
 
 
-@checkpoints.command()
-@_WHICH
-@_ALIAS
-@_EPOCH
+@click.command()
+@WHICH
+@PLACE
+@ALIAS
+@EPOCH
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path(),
+    "-o", "--output", "--to", "output", type=click.Path(path_type=Path), default=Path(),
     help="The file or folder to copy to; by default the working directory.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @database_option
 def restore(
     which: str,
+    place: str | None,
     alias: str | None,
     epoch: int | None,
     output: Path,
@@ -151,89 +231,18 @@ def restore(
 ) -> None:
     """Copy the file of a checkpoint, after checking its hash.
 
+    Also one whose name a later run has taken, if it is the best of its experiment or pinned.
+
     \b
     Example:
-      tracker checkpoints restore digits-3 --alias best -o best.keras
+      tracker checkpoints restore digits-3 best --to best.keras
     """
     from tracker.maintenance.checkpoints import restore as restore_file
 
     with reading(database) as reader:
-        checkpoint = find_checkpoint(reader, which, alias=alias, epoch=epoch)
+        checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
     file = restore_file(checkpoint, output, replace=force)
     click.echo(
         f"{visible(str(file.path))}: {size(file.bytes)}, epoch {checkpoint['epoch']} of "
         f"{visible(checkpoint['run'])}."
     )
-
-
-@checkpoints.command()
-@_WHICH
-@_ALIAS
-@_EPOCH
-@click.option("--undo", is_flag=True, help="Remove the pin.")
-@database_option
-def pin(which: str, alias: str | None, epoch: int | None, undo: bool, database: str | None) -> None:
-    """Pin a checkpoint: neither callbacks nor prune will delete its file.
-
-    \b
-    Example:
-      tracker checkpoints pin digits-3 --alias best
-    """
-    from tracker.maintenance.checkpoints import pin as set_pin
-
-    with reading(database) as reader:
-        checkpoint = find_checkpoint(reader, which, alias=alias, epoch=epoch)
-    set_pin(locate(database), [checkpoint["id"]], pinned=not undo)
-    state = "is not pinned any more" if undo else "is pinned"
-    click.echo(f"{visible(checkpoint['path'])} {state}.")
-
-
-@checkpoints.command()
-@runs_argument()
-@click.option(
-    "--where",
-    metavar="FILTER",
-    help="Only files of runs that match this filter.",
-)
-@click.option(
-    "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
-    help="Also keep the N newest files.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-@database_option
-def prune(
-    names: tuple[str, ...], where: str | None, keep: int, dry_run: bool, yes: bool,
-    database: str | None,
-) -> None:  # fmt: skip
-    """Delete checkpoint files, except the best, the last and pinned ones.
-
-    A file that has changed since it was recorded is left alone.
-
-    \b
-    Example:
-      tracker checkpoints prune digits-3 --keep 2 --dry-run
-    """
-    from tracker.maintenance import checkpoints
-
-    if not names and where is None:
-        raise BadValue("Name runs, or select them with --where.")
-    location = locate(database)
-    with reading(location) as reader:
-        ids = select_runs(reader, names, where)
-    plans = [checkpoints.plan_pruning(location, run, keep) for run in ids]
-    files = [file for plan in plans for file in plan.going]
-    for file in files:
-        click.echo(f"{'would delete' if dry_run else 'to delete'}: {visible(str(file.path))}")
-    amount = f"{counted(len(files), 'file')}, {size(sum(file.bytes for file in files))}"
-    if dry_run or not files:
-        click.echo(f"{amount} to delete.")
-        return
-    if not yes:
-        click.confirm(f"Delete {amount}?", abort=True, err=True)
-    results = [checkpoints.prune(location, plan) for plan in plans if plan.going]
-    deleted = [file for files, _ in results for file in files]
-    total = size(sum(file.bytes for file in deleted))
-    click.echo(f"{counted(len(deleted), 'file')}, {total} deleted.")
-    for path, why in (pair for _, refused in results for pair in refused.items()):
-        click.echo(f"Kept {visible(str(path))}: {why}.")

@@ -13,7 +13,10 @@ from tracker.cli.program import Group
 from tracker.cli.render import print_data
 from tracker.errors import StoreError, TrackerError
 from tracker.queries import Column, Listing
-from tracker.storage.database import locate, reading
+from tracker.storage.database import Location, locate, reading
+
+_SIZES = ("size", "kept_size")
+"""Facts that are bytes."""
 
 
 @click.group(cls=Group)
@@ -53,15 +56,24 @@ def status(form: str, database: str | None) -> None:
             state, problem = "cannot be read", error
     if location.path is not None:
         facts["size"] = _size(location.path)
+    facts |= _stored(location)
     if form == "table":
         for name, value in (facts | {"schema": state}).items():
-            text = size(value) if name == "size" else visible(str(value))
+            text = size(value) if name in _SIZES else visible(str(value))
             click.echo(f"{name.replace('_', ' '):<13}  {text}")
     else:
         columns = tuple(Column(name, "any") for name in facts)
         print_data(Listing(columns, [list(facts.values())]), form)
     if problem is not None:
         raise problem
+
+
+def _stored(location: Location) -> dict[str, int]:
+    """Return what the data folder keeps of files whose names later runs have taken."""
+    from tracker.maintenance.store import totals
+
+    files, taken = totals(location)
+    return {"kept_files": files, "kept_size": taken}
 
 
 def _size(path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tracker.cli.format import at_epoch, brief, duration, local, parameter, visible
+from tracker.cli.format import at_epoch, brief, duration, local, measure, parameter, visible
 from tracker.cli.render import print_table
 from tracker.cli.table import Table
 from tracker.errors import counted
@@ -21,6 +21,7 @@ from tracker.queries import Column, Listing
 from tracker.queries.details import Details
 from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.states import OVERWRITTEN, CheckpointState
+from tracker.system_names import PREFIX
 
 _METRIC_COLUMNS = (
     Column("metric", "text"),
@@ -49,6 +50,11 @@ _POINT_COLUMNS = (
     Column("points", "integer"),
     Column("last", "number"),
 )
+_SYSTEM_COLUMNS = (
+    Column("measured", "text"),
+    Column("samples", "integer"),
+    *(Column(name, "text") for name in ("mean", "max", "last")),
+)
 _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
@@ -75,6 +81,7 @@ def print_details(details: Details, *, everything: bool = False) -> None:
     _print_section("policies", _policies(details), spare=())
     _print_checkpoints(details.checkpoints, everything)
     _print_section("step metrics", _step_metrics(details))
+    _print_section("system", _system(details))
     _print_captured(_captured(details), everything)
 
 
@@ -121,6 +128,9 @@ def print_json(details: Details) -> None:
         {"path": str(file.path), "records": file.records, "alive": file.alive}
         for file in details.waiting
     ]
+    plain["refused"] = [
+        {"path": str(file.path), "records": file.records} for file in details.refused
+    ]
     ready = json_cell(plain, Column("run", "any"))
     escaped = not takes_unicode(sys.stdout)
     click.echo(json.dumps(ready, ensure_ascii=escaped, indent=2, allow_nan=False))
@@ -136,6 +146,11 @@ def _print_sentences(details: Details) -> None:
     click.echo(ending(details, visible, local))
     for file in details.waiting:
         click.echo(pending_in(file, visible))
+    for refused in details.refused:
+        click.echo(
+            f"Not counted: {counted(refused.records, 'record')} that the database refused, kept in "
+            f"{visible(str(refused.path))}. tracker db doctor --fix tries them again."
+        )
     if weights := weights_held(details, visible):
         click.echo(weights)
 
@@ -171,6 +186,7 @@ def _about(details: Details) -> dict[str, str]:
         "ended": None if run["ended"] is None else local(run["ended"]),
         "seconds": duration(run["seconds"]),
         "epochs": str(run["epochs"]),
+        "cost": _cost(details),
         "superseded": _superseded(details.superseded),
         "error": None if run["error"] is None else visible(run["error"]),
         "note": None if run["note"] is None else visible(run["note"]),
@@ -179,6 +195,12 @@ def _about(details: Details) -> dict[str, str]:
         **_losses(details),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _cost(details: Details) -> str | None:
+    if details.cost is None:
+        return None
+    return f"{details.cost:,.2f} ({details.price_per_hour:g} per hour, all attempts)"
 
 
 def _superseded(epochs: int) -> str | None:
@@ -257,6 +279,18 @@ def _config(policy: Mapping[str, Any]) -> str:
 def _step_metrics(details: Details) -> Listing:
     rows = [[name, count, details.last_points.get(name)] for name, count in details.points.items()]
     return Listing(_POINT_COLUMNS, rows)
+
+
+def _system(details: Details) -> Listing:
+    rows = [
+        [
+            name.removeprefix(PREFIX),
+            found.samples,
+            *(measure(name, value) for value in (found.mean, found.max, found.last)),
+        ]
+        for name, found in details.system.items()
+    ]
+    return Listing(_SYSTEM_COLUMNS, rows)
 
 
 def _captured(details: Details) -> dict[str, str]:

@@ -20,6 +20,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NEVER_SHORTENED = ("reason", "path", "file", "error")
 _DIGITS = {"id": 8, "sha256": 12}
+_MEASURED = {"percent": " %", "watts": " W", "celsius": " °C", "joules": " J"}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -168,3 +169,13 @@ def size(count: int) -> str:
     while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{amount:.3g} {_UNITS[unit]}"
+
+
+def measure(name: str, value: float) -> str:
+    """Write a measurement in the unit that its name ends with: ``12.3 %``, ``1.3 GB``, ``45 kB/s``."""
+    if name.endswith("bytes_per_second"):
+        return f"{size(round(value))}/s"
+    if name.endswith("bytes"):
+        return size(round(value))
+    unit = next((_MEASURED[end] for end in _MEASURED if name.endswith(f"_{end}")), "")
+    return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from tracker.errors import BadValue, nearest
-from tracker.filters.names import experiments, policy_kinds, sort_keys
+from tracker.filters.names import (
+    all_metric_names,
+    experiments,
+    policy_kinds,
+    run_names,
+    sort_keys,
+)
 from tracker.queries.resolve import names_like
+from tracker.states import RunStatus
 from tracker.storage.database import Reader, locate, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,13 +32,49 @@ def complete_sort(context: click.Context, parameter: click.Parameter, start: str
     """Return completions of the last sort key in ``start``, with its sign and the keys before it."""
     before, comma, last = start.rpartition(",")
     sign = "-" if last.startswith("-") else ""
-    group = context.parent.info_name if context.parent is not None else None
-    listed = "" if context.info_name == "waste" else group or ""
     return [
         f"{before}{comma}{sign}{name}"
-        for name in _query(context, lambda reader: sort_keys(reader, listed))
+        for name in _fields(context)
         if name.startswith(last.removeprefix("-"))
     ]
+
+
+def complete_where(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    """Return completions of the last word of a filter, with what stands before it.
+
+    A word is a field; after ``status =``, ``experiment =`` and ``name =`` it is a text that there is, in quotes.
+    """
+    compared = _COMPARED.search(start)
+    if compared is not None:
+        before = start[: compared.start("text")].rstrip("'\"")
+        texts = _query(context, _TEXTS[compared["field"]])
+        return [f"{before}'{text}'" for text in texts if text.startswith(compared["text"])]
+    word = start[_LAST_WORD.search(start).start() :]  # type: ignore[union-attr]
+    before = start.removesuffix(word) if word else start
+    return [f"{before}{name}" for name in _fields(context) if name.startswith(word)]
+
+
+_LAST_WORD = re.compile(r"[^\s()<>=!,'\"]*$")
+_COMPARED = re.compile(
+    r"\b(?P<field>status|experiment|name)\s*(?:=|==|!=)\s*['\"]?(?P<text>[^'\"\s]*)$"
+)
+_TEXTS: dict[str, Callable[[Reader], list[str]]] = {
+    "status": lambda reader: [str(status) for status in RunStatus],
+    "experiment": experiments,
+    "name": run_names,
+}
+
+
+def _fields(context: click.Context) -> list[str]:
+    """Return the fields of the listing that a command shows."""
+    group = context.parent.info_name if context.parent is not None else None
+    listed = "" if context.info_name == "waste" else group or ""
+    return _query(context, lambda reader: sort_keys(reader, listed))
+
+
+def complete_metrics(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    """Return the names of metrics that begin with ``start``."""
+    return [name for name in _query(context, all_metric_names) if name.startswith(start)]
 
 
 def complete_policies(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
@@ -119,6 +163,7 @@ def listing_options(command: Command) -> Command:
         click.option(
             "--where",
             metavar="FILTER",
+            shell_complete=complete_where,
             help="A condition such as \"val_loss < 0.3 and lr >= 1e-3 and status = 'finished' and "
             'started > today - 7d". A bare name is a column, a metric, or the one param or tag of that name.',
         ),
@@ -136,7 +181,12 @@ def names_options(command: Command) -> Command:
         click.option(
             "--sort", metavar="KEY[,KEY…]", help="A column of the listing; -KEY reverses it."
         ),
-        click.option("--where", metavar="FILTER", help="Only of runs that match this filter."),
+        click.option(
+            "--where",
+            metavar="FILTER",
+            shell_complete=complete_where,
+            help="Only of runs that match this filter.",
+        ),
     ):
         command = option(command)
     return command

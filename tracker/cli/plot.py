@@ -15,7 +15,7 @@ import click
 
 from tracker import queries
 from tracker.cli.format import visible
-from tracker.cli.options import database_option, runs_argument
+from tracker.cli.options import complete_metrics, database_option, runs_argument
 from tracker.cli.render import on_terminal
 from tracker.errors import BadValue, TrackerError
 from tracker.exports.picture import LABELS, save_picture
@@ -32,7 +32,7 @@ _MARKERS = ("dot", "x", "+", "o", "*", "#")
 @click.command()
 @runs_argument(required=True)
 @click.option(
-    "--metric", "metrics", multiple=True, metavar="NAME",
+    "--metric", "metrics", multiple=True, metavar="NAME", shell_complete=complete_metrics,
     help="This metric; can be repeated, for a chart each. By default the monitored one.",
 )  # fmt: skip
 @click.option(

@@ -10,6 +10,8 @@ import click
 from tracker import queries
 from tracker.cli.options import (
     children_option,
+    complete_metrics,
+    complete_where,
     database_option,
     format_option,
     listing_options,
@@ -60,13 +62,23 @@ def _read_patiences(
 @click.command()
 @runs_argument()
 @children_option
-@click.option("--where", metavar="FILTER", help="Only runs that match this filter.")
+@click.option(
+    "--where",
+    metavar="FILTER",
+    shell_complete=complete_where,
+    help="Only runs that match this filter.",
+)
 @click.option(
     "--patience", metavar="N|N,N…|N..N", callback=_read_patiences,
     help="What to try; by default the run's own, or 1..20 for a curve.",
 )  # fmt: skip
 @click.option("--min-delta", type=float, help="What an improvement must exceed.")
-@click.option("--monitor", metavar="METRIC", help="Judge by this metric, not by the callback's.")
+@click.option(
+    "--monitor",
+    metavar="METRIC",
+    shell_complete=complete_metrics,
+    help="Judge by this metric, not by the callback's.",
+)
 @click.option("--mode", type=click.Choice(MODES), help="Whether lower or higher is better.")
 @click.option("--baseline", type=float, help="What the first improvements must beat.")
 @click.option("--start-from-epoch", type=int, help="Do not judge the epochs before this one.")

@@ -9,7 +9,7 @@ import click
 
 from tracker import queries
 from tracker.cli.format import at_epoch, visible
-from tracker.cli.options import children_option, listing_options, runs_argument
+from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
 from tracker.cli.program import LazyGroup
 from tracker.cli.render import on_terminal, print_data, print_listing, print_table
 from tracker.cli.table import Table
@@ -63,11 +63,11 @@ def runs() -> None:
 @runs_argument()
 @children_option
 @click.option(
-    "--columns", metavar="FIELD[,FIELD…]",
+    "--columns", metavar="FIELD[,FIELD…]", shell_complete=complete_sort,
     help="These columns: a column, a metric at its best, last(METRIC), a param, a tag …",
 )  # fmt: skip
 @click.option(
-    "--group-by", metavar="FIELD[,FIELD…]",
+    "--group-by", metavar="FIELD[,FIELD…]", shell_complete=complete_sort,
     help="One row per group, such as experiment or lr: how many runs, the best of the monitored metric, its "
     "mean and standard deviation over the runs.",
 )  # fmt: skip

@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from tracker.cli.format import at_epoch, size, visible
-from tracker.cli.options import complete_experiments, database_option, format_option
+from tracker.cli.options import (
+    complete_experiments,
+    complete_metrics,
+    complete_where,
+    database_option,
+    format_option,
+)
 from tracker.cli.render import print_data
 from tracker.errors import CheckpointError, counted
 from tracker.queries import Column, Listing
@@ -24,8 +30,17 @@ _COLUMNS = (
 
 @click.command()
 @click.argument("experiment", shell_complete=complete_experiments)
-@click.option("--metric", help="The best by this metric, not by the one that was monitored.")
-@click.option("--where", metavar="FILTER", help="Only runs that match this filter.")
+@click.option(
+    "--metric",
+    shell_complete=complete_metrics,
+    help="The best by this metric, not by the one that was monitored.",
+)
+@click.option(
+    "--where",
+    metavar="FILTER",
+    shell_complete=complete_where,
+    help="Only runs that match this filter.",
+)
 @click.option("--path", "only_path", is_flag=True, help="Print only the path of its file.")
 @format_option
 @database_option

@@ -9,7 +9,7 @@ import click
 
 from tracker import queries
 from tracker.cli.format import at_epoch
-from tracker.cli.options import database_option, format_option, runs_argument
+from tracker.cli.options import complete_metrics, database_option, format_option, runs_argument
 from tracker.cli.render import on_terminal, print_data, print_table
 from tracker.cli.table import GAP, Table
 from tracker.errors import BadValue, UnknownMetric, nearest
@@ -23,7 +23,13 @@ _WIDEST_NAME = 24
 
 @click.command()
 @runs_argument(required=True)
-@click.option("--metric", "metrics", multiple=True, help="Only this metric; can be repeated.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    shell_complete=complete_metrics,
+    help="Only this metric; can be repeated.",
+)
 @click.option("--all", "everything", is_flag=True, help="Also params that do not differ.")
 @format_option
 @database_option

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, TableClause, select
+from sqlalchemy import Connection, Select, TableClause, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import alike, nearest
@@ -14,6 +15,7 @@ from tracker.filters.targets import (
     Expression,
     ParentPlace,
     Place,
+    SummaryPlace,
     alias_place,
     column_place,
     column_places,
@@ -38,6 +40,9 @@ from tracker.models import (
 )
 from tracker.states import OVERWRITTEN, CheckpointState, RunStatus, VerdictWord
 from tracker.storage.directions import Directions
+
+_FEW = 500
+"""Runs that a condition may leave for it to be rare: they are counted up to here, by an index."""
 
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
 # Columns of the listing of runs that are another metric's in each run: see `Fields.unknown`.
@@ -75,7 +80,8 @@ class Fields:
     def find(self, field: Field) -> Place | None:
         """Return the place of a field; None for a name that nothing here has."""
         if field.scope == "params":
-            return param_place(self._key, field.name) if self._has(PARAM, field.name) else None
+            place = param_place(self._key, field.name) if self._has(PARAM, field.name) else None
+            return None if place is None else replace(place, is_rare=self._is_rare)
         if field.scope == "tags":
             return tag_place(self._key, field.name) if self._has(TAG, field.name) else None
         if field.scope == "captured":
@@ -116,7 +122,14 @@ class Fields:
     def _summary(self, name: str, function: str) -> Place | None:
         if not self._has(SUMMARY, name):
             return None
-        return run_metric(self._key, name, function, self._directions.of(name).mode)
+        place = run_metric(self._key, name, function, self._directions.of(name).mode)
+        return replace(place, is_rare=self._is_rare)
+
+    def _is_rare(self, ids: Select[Any]) -> bool:
+        """Return whether a query gives few rows: a list of them is then quicker than to ask run by run."""
+        some = ids.limit(_FEW).subquery()
+        count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
+        return int(count) < _FEW
 
     def _has(self, table: TableClause, name: str, *tests: Expression) -> bool:
         """Return whether the name is known; without any run, every name is."""
@@ -202,28 +215,37 @@ class CheckpointFields(Fields):
         self,
         connection: Connection,
         status: Expression,
-        state: Expression = CHECKPOINT.c.state,
+        state: Callable[[], Expression] = lambda: CHECKPOINT.c.state,
         aliases: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(connection, status)
-        self._aliases = aliases
+        self._state, self._aliases = state, aliases
         columns = CHECKPOINT.c
         self.columns = _of_run_and_policy() | column_places(
             columns.id, columns.attempt, columns.path, columns.bytes, columns.sha256, columns.epoch,
             columns.step, columns.monitor, columns.value, columns.state, columns.created, columns.pinned,
+            columns.kept,
         )  # fmt: skip
-        states = (*CheckpointState, OVERWRITTEN)
+        path = func.coalesce(columns.original_path, columns.path)
         self.columns = {
             **self.columns,
-            "state": Place(TEXT, state, certain=True, words=states),
+            "state": _state_place(CHECKPOINT.c.state),
             "alias": alias_place({}),
+            "path": replace(self.columns["path"], column=path),
         }
 
     def find(self, field: Field) -> Place | None:
-        """Return the place of a field; which checkpoints are best and last is only looked up when it is asked."""
-        if field.scope is None and field.function is None and field.name == "alias":
+        """Return the place of a field; states, and which are best and last, are only looked up when asked for."""
+        is_bare = field.scope is None and field.function is None
+        if is_bare and field.name == "alias":
             return alias_place(self._aliases())
+        if is_bare and field.name == "state":
+            return _state_place(self._state())
         return super().find(field)
+
+
+def _state_place(state: Expression) -> Place:
+    return Place(TEXT, state, certain=True, words=(*CheckpointState, OVERWRITTEN))
 
 
 class DecisionFields(Fields):
@@ -241,7 +263,7 @@ class DecisionFields(Fields):
         self.columns = {**self.columns, "verdict": verdict}
 
 
-def run_metric(key: Expression, name: str, function: str, mode: str | None) -> Place:
+def run_metric(key: Expression, name: str, function: str, mode: str | None) -> SummaryPlace:
     """Return the place of a metric of a run: best, min, max, last, or the epoch or step of one of them.
 
     ``mode`` says which way is better; a metric without a best is asked for its last value. The usual

@@ -35,6 +35,22 @@ def metric_names(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     return sorted({row.name for row in rows})
 
 
+def all_metric_names(reader: Reader) -> list[str]:
+    """Return the names of all metrics, of epochs and of steps, sorted; for completion."""
+    if reader.empty:
+        return []
+    names = select(SUMMARY.c.name).distinct().order_by(SUMMARY.c.name)
+    return list(reader.connection.scalars(names.limit(_MOST_NAMES)))
+
+
+def run_names(reader: Reader) -> list[str]:
+    """Return the names of the newest runs; for completion."""
+    if reader.empty:
+        return []
+    newest = select(RUN.c.name).order_by(RUN.c.started.desc(), RUN.c.id).limit(_MOST_NAMES)
+    return list(dict.fromkeys(reader.connection.scalars(newest)))
+
+
 def misspelt(reader: Reader, where: str) -> list[str]:
     """Return a sentence for each run and experiment that a filter asks for and that does not exist."""
     sentences = []

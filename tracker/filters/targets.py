@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     Column,
+    Select,
     Table,
     and_,
     bindparam,
@@ -24,7 +25,9 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from tracker.models import (
     CHECKPOINT,
@@ -42,6 +45,14 @@ Test = Callable[[Any], ColumnElement[bool]]
 Expression = ColumnElement[Any]
 
 TEXT, NUMBER, TIME, FLAG, PARAMETER = "text", "number", "time", "flag", "parameter"
+
+
+_INDEXED = ("min", "max", "last")
+"""Columns of `SUMMARY` that have an index together with the name."""
+
+
+def _never(ids: Select[Any]) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,15 @@ class Place:
         """Return the condition that the value is NaN."""
         return false() if self.nan is None else func.coalesce(self.nan, false())
 
-    def order(self, descending: bool) -> list[Expression]:
-        """Return what to sort by; rows without a value come last."""
-        value = self.column
-        return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
+    def sorted(self, statement: Select[Any], descending: bool) -> Select[Any]:
+        """Return a statement sorted by the value, after what it is sorted by; rows without one come last."""
+        if self.certain:
+            return statement.order_by(self.column.desc() if descending else self.column.asc())
+        return statement.order_by(*_absent_last(self.column, descending))
+
+
+def _absent_last(value: Expression, descending: bool) -> list[Expression]:
+    return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
 
 
 _PLACE_KINDS: dict[ColumnKind, str] = {
@@ -152,9 +168,10 @@ class SummaryPlace(Place):
     key: Expression | None = None
     name: str = ""
     summarized: Column[Any] = SUMMARY.c.min
+    is_rare: Callable[[Select[Any]], bool] = _never
 
     def holds(self, test: Test) -> ColumnElement[bool]:
-        """Ask the summaries' index by name and value."""
+        """Ask the run's own summary of that metric."""
         return self._among(test(self.summarized))
 
     def present(self) -> ColumnElement[bool]:
@@ -168,7 +185,14 @@ class SummaryPlace(Place):
 
     def _among(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
         assert self.key is not None
-        return self.key.in_(select(SUMMARY.c.run_id).where(SUMMARY.c.name == self.name, test))
+        is_rare = self.is_rare if self.summarized.name in _INDEXED else _never
+        return _has_row(SUMMARY, self.key, self.name, test, is_rare)
+
+    def sorted(self, statement: Select[Any], descending: bool) -> Select[Any]:
+        """Join the run's own summary: one look per run."""
+        assert self.key is not None
+        joined, row = _joined(statement, SUMMARY, self.key, self.name)
+        return joined.order_by(*_absent_last(row.c[self.summarized.name], descending))
 
 
 def summary_place(
@@ -193,13 +217,16 @@ class LabelPlace(Place):
     table: Table = TAG
     key: Expression | None = None
     name: str = ""
+    is_rare: Callable[[Select[Any]], bool] = _never
 
     def holds(self, test: Test) -> ColumnElement[bool]:
         """Give the test the row's columns for a parameter, the value for a tag."""
         assert self.key is not None
         columns = self.table.c
         passed = test(columns if self.kind == PARAMETER else columns.value)
-        return self.key.in_(select(columns.run_id).where(columns.name == self.name, passed))
+        # Only numbers have an index.
+        is_rare = _never if self.table is not PARAM or _asks(passed, columns.text) else self.is_rare
+        return _has_row(self.table, self.key, self.name, passed, is_rare)
 
     def present(self) -> ColumnElement[bool]:
         """Let a parameter that is None be null, as one that was not given."""
@@ -213,17 +240,15 @@ class LabelPlace(Place):
             return super().is_nan()
         return self.holds(lambda row: (row.kind == "float") & (row.text == "nan"))
 
-    def order(self, descending: bool) -> list[Expression]:
-        """Sort numbers before text."""
+    def sorted(self, statement: Select[Any], descending: bool) -> Select[Any]:
+        """Join the run's own row, one look per run; of parameters, numbers come before text."""
+        assert self.key is not None
+        joined, row = _joined(statement, self.table, self.key, self.name)
         if self.kind != PARAMETER:
-            return super().order(descending)
-        columns = self.table.c
-        text = _scalar(columns.text, columns.run_id == self.key, columns.name == self.name)
-        return [
-            *super().order(descending),
-            case((text.is_(None), 1), else_=0),
-            text.desc() if descending else text.asc(),
-        ]
+            return joined.order_by(*_absent_last(row.c.value, descending))
+        return joined.order_by(
+            *_absent_last(row.c.number, descending), *_absent_last(row.c.text, descending)
+        )
 
 
 def tag_place(key: Expression, name: str) -> LabelPlace:
@@ -252,6 +277,8 @@ class MetricPlace(Place):
     """A metric of an epoch."""
 
     link: ColumnElement[bool] | None = None
+    epoch: Expression | None = None
+    name: str = ""
 
     def holds(self, test: Test) -> ColumnElement[bool]:
         """Ask the epoch's own row of that metric."""
@@ -265,6 +292,14 @@ class MetricPlace(Place):
         """Ask the epoch's own row of that metric for its kind."""
         return false() if self.nan is None else self._exists(self.nan)
 
+    def sorted(self, statement: Select[Any], descending: bool) -> Select[Any]:
+        """Join the epoch's own row of that metric: one look per epoch."""
+        assert self.epoch is not None
+        row = METRIC.alias()
+        link = and_(row.c.epoch_id == self.epoch, row.c.name == self.name)
+        joined = statement.outerjoin(row, link)
+        return joined.order_by(*_absent_last(row.c.value, descending))
+
     def _exists(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
         assert self.link is not None
         return exists(select(METRIC.c.name).where(self.link, test).correlate_except(METRIC))
@@ -274,7 +309,44 @@ def metric_place(epoch: Expression, name: str, *, falling: bool) -> MetricPlace:
     """Return the place of metric ``name`` of the epoch ``epoch`` (its id)."""
     link = and_(METRIC.c.epoch_id == epoch, METRIC.c.name == name)
     nan = _is_nan(METRIC.c.value)
-    return MetricPlace(NUMBER, _scalar(METRIC.c.value, link), nan=nan, falling=falling, link=link)
+    return MetricPlace(
+        NUMBER,
+        _scalar(METRIC.c.value, link),
+        nan=nan,
+        falling=falling,
+        link=link,
+        epoch=epoch,
+        name=name,
+    )
+
+
+def _asks(test: ColumnElement[bool], column: Column[Any]) -> bool:
+    return any(part is column for part in visitors.iterate(test))
+
+
+def _has_row(
+    table: Table,
+    key: Expression,
+    name: str,
+    test: ColumnElement[bool],
+    is_rare: Callable[[Select[Any]], bool],
+) -> ColumnElement[bool]:
+    """Return the condition that the run ``key`` has a row of that name which passes.
+
+    It is asked run by run, which a listing of the first runs stops early; of rows that are rare, by their list.
+    """
+    ids = select(table.c.run_id).where(table.c.name == name, test)
+    if is_rare(ids):
+        return key.in_(ids)
+    return exists(ids.where(table.c.run_id == key).correlate_except(table))
+
+
+def _joined(
+    statement: Select[Any], table: Table, key: Expression, name: str
+) -> tuple[Select[Any], NamedFromClause[Any]]:
+    """Return a statement with the row of that name of the run ``key``, where there is one; and that row."""
+    row = table.alias()
+    return statement.outerjoin(row, and_(row.c.run_id == key, row.c.name == name)), row
 
 
 def _scalar(column: Column[Any], *where: ColumnElement[bool]) -> Expression:

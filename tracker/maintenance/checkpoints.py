@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 from sqlalchemy import update
 
 from tracker.checkpointing import registry
-from tracker.checkpointing.retention import kept_beside_newest
+from tracker.checkpointing.retention import among_best, kept_beside_newest, protected
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.folders import copy_folder
 from tracker.models import CHECKPOINT
+from tracker.policies import Retention
 from tracker.queries import checkpoints
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_parts
@@ -45,6 +48,7 @@ def verify(
     location: Location,
     ids: Sequence[str] | None = None,
     *,
+    jobs: int | None = None,
     step: Callable[[int], object] | None = None,
 ) -> list[Verified]:
     """Read each checkpoint's file and compare size and SHA-256; a state that changed is recorded.
@@ -52,13 +56,16 @@ def verify(
     Args:
         location: the database.
         ids: of these runs; None for all. Pruned ones have no file and are skipped.
+        jobs: how many files are read at the same time; None for one per core.
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
-        rows = checkpoints(reader, ids, states=WITH_FILE, as_recorded=True).dicts()
-        verified = []
-        for row in rows:
-            verified.append(Verified(row, registry.check(_recorded(row))))
+        rows = list(checkpoints(reader, ids, states=WITH_FILE, as_recorded=True).dicts())
+    verified = []
+    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        # Hashing lets other threads run.
+        for row, state in zip(rows, pool.map(registry.check, map(_recorded, rows)), strict=True):
+            verified.append(Verified(row, state))
             if step is not None:
                 step(row["bytes"])
     changed: dict[str, list[str]] = {}
@@ -91,7 +98,7 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
     recorded = _recorded(checkpoint)
     source = recorded.path
     if target.is_dir():
-        target = target / source.name
+        target = target / Path(checkpoint["path"]).name
     if target.exists() and target.samefile(source):
         raise NotWritable(f"{target} is the checkpoint itself: name another file with -o.")
     if target.exists() and not replace:
@@ -148,13 +155,41 @@ class Pruning:
     kept: dict[Path, str]
 
 
-def plan_pruning(location: Location, run: str, keep: int) -> Pruning:
-    """Plan to delete all files of a run but the best, the last, pinned ones, and the ``keep`` newest."""
+def plan_pruning(
+    location: Location,
+    run: str,
+    keep: int = 0,
+    *,
+    best: int | None = None,
+    every: int | None = None,
+    size: int | None = None,
+) -> Pruning:
+    """Plan to delete files of a run; the best, the last and pinned ones always stay.
+
+    Args:
+        location: the database.
+        run: its id.
+        keep: how many of the newest of the others stay, too.
+        best: how many of the best by each monitor stay.
+        every: files of the epochs n, 2n, 3n …, counted from 1, stay.
+        size: how many bytes the files may take; the oldest go first.
+    """
     with reading(location) as reader:
         known = registry.of_run(reader.connection, location, run)
     reasons = kept_beside_newest(known, keep)
-    going = [one for one in known if one.id not in reasons]
-    kept = {one.path: reasons[one.id] for one in known if one.id in reasons}
+    if best is not None:
+        reasons |= among_best(known, best)
+    files = [(one.id, None, one.epoch) for one in known]
+    wanted = Retention(last=0, every=every).choose(files, spared=reasons).keep
+    chosen = Retention(size=size).choose(
+        [file for file in files if file[0] in wanted],
+        {one.id: one.bytes for one in known},
+        protected(known),
+    )
+    staying = set(chosen.keep)
+    going = [one for one in known if one.id not in staying]
+    why = f"its epoch is a multiple of {every}"
+    kept = {one.path: reasons.get(one.id, why) for one in known if one.id in staying}
     return Pruning(known, going, kept)
 
 

@@ -12,19 +12,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, except_, func, select, union
 
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
-from tracker.queries.pending import pending_records
+from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
-from tracker.recording.recovery import recover, temporary_folders
+from tracker.recording.recovery import import_refused, recover, temporary_folders
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, reading
 from tracker.storage.prepare import prepare, writing
@@ -86,12 +85,12 @@ def examine(location: Location) -> list[Finding]:
     with reading(location) as reader:
         if reader.empty:
             absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _pending_records(reader)]
+            findings = [absent, _unimported_records(reader)]
         else:
             findings = [
                 Finding(Subject.STRUCTURE),
                 _runs(reader),
-                _pending_records(reader),
+                _unimported_records(reader),
                 _checkpoints(reader),
                 _files(reader),
                 _temporary_files(reader),
@@ -104,10 +103,11 @@ def examine(location: Location) -> list[Finding]:
 def mend(location: Location) -> None:
     """Repair what can be repaired without a loss; call it when `structure` finds no damage."""
     with reading(location) as reader:
-        if reader.empty and not pending_records(reader):
+        if reader.empty and not (pending_records(reader) or refused_records(reader)):
             return
     prepare(location)
     recover(location)
+    import_refused(location)
     with reading(location) as reader:
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
@@ -136,7 +136,10 @@ def structure(location: Location) -> str | None:
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:
-    """Return the runs whose summaries differ from what their effective epochs, and points, say."""
+    """Return the runs whose summaries differ from what their effective epochs, and points, say.
+
+    The database compares; NULL equals NULL there, as None does None.
+    """
     effective = (
         select(
             EPOCH.c.run_id,
@@ -148,27 +151,17 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
         .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
         .where(EPOCH.c.superseded.is_(False))
         .group_by(EPOCH.c.run_id, METRIC.c.name)
+        .cte("effective")
     )
     columns = SUMMARY.c
-    summaries = select(
+    stored = select(
         columns.run_id, columns.name, columns.min, columns.max, columns.last_epoch
     ).where(~OF_STEPS)
-    expected = {_key(row): _extremes(row) for row in connection.execute(effective)}
-    stored = {_key(row): _extremes(row) for row in connection.execute(summaries)}
-    of_epochs = {
-        run
-        for run, name in expected.keys() | stored.keys()
-        if expected.get((run, name)) != stored.get((run, name))
-    }
+    missing = except_(select(effective), stored).subquery()
+    unfounded = except_(stored, select(effective)).subquery()
+    wrong = union(select(missing.c.run_id), select(unfounded.c.run_id))
+    of_epochs = {row.run_id for row in connection.execute(wrong)}
     return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
-
-
-def _key(row: Any) -> tuple[str, str]:
-    return row.run_id, row.name
-
-
-def _extremes(row: Any) -> tuple[float | None, float | None, int]:
-    return row.min, row.max, row.last_epoch
 
 
 def _runs(reader: Reader) -> Finding:
@@ -202,6 +195,22 @@ def _pending_records(reader: Reader) -> Finding:
     them = "it" if count == 1 else "them"
     note = f"{counted(count, 'record')} in {folder}; the process that records imports {them} itself"
     return Finding(Subject.PENDING_RECORDS, note=note)
+
+
+def _unimported_records(reader: Reader) -> Finding:
+    """Those that the database has refused are counted with the pending ones; fixing tries them again."""
+    pending, refused = _pending_records(reader), refused_records(reader)
+    if not refused:
+        return pending
+    records = counted(sum(file.records for file in refused), "record")
+    problem = (
+        f"{records} that the database refused, kept in {refused[0].path.parent}: what --fix leaves there is yours "
+        f"to read, and to delete"
+    )
+    if pending.problem is not None:
+        problem = f"{pending.problem}; {problem}"
+    files = (*pending.affected, *(str(file.path) for file in refused))
+    return Finding(Subject.PENDING_RECORDS, problem, files)
 
 
 def _checkpoints(reader: Reader) -> Finding:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy import delete as delete_from
 
-from tracker.checkpointing import registry
+from tracker.checkpointing import registry, store
 from tracker.errors import BadValue, counted
 from tracker.maintenance.checkpoints import committing
 from tracker.models import RUN, TAG
@@ -22,7 +22,7 @@ from tracker.storage.database import Location
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
 from tracker.storage.spool import spool_path
-from tracker.values import clean_text
+from tracker.values import clean_text, name_text
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def rename(location: Location, run: str, name: str) -> int:
     """
     if not name.strip():
         raise BadValue("The name is empty: give one that can be typed.")
-    name = clean_text(name)
+    name = name_text(name, "The name")
     with writing(location) as connection:
         connection.execute(update(RUN).where(RUN.c.id == run).values(name=name))
         others = select(func.count()).where(RUN.c.name == name, RUN.c.id != run)
@@ -85,7 +85,8 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
     Args:
         location: the database.
         runs: their ids.
-        files: also their checkpoints' files: those that are available, unchanged and not pinned.
+        files: also their checkpoints' files: those that are available, unchanged and not pinned. Those in
+            the store go in any case.
 
     Raises:
         RunBusy: when one of them is being recorded; nothing is deleted then. When one is resumed
@@ -95,11 +96,11 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
     with writing(location) as connection:
         for run in runs:
             refuse_busy(connection, run, _advice(deleted.files))
-        deletable = _deletable(connection, location, runs, deleted.kept) if files else []
-        apply(connection, [registry.condemned(deletable)])
+        deletable = _deletable(connection, location, runs, deleted.kept, stored_only=not files)
+        apply(connection, [registry.condemned(one.checkpoint for one in deletable)])
     gone, refused = registry.delete_files(deletable, committing(location))
     deleted.files.extend(one.path for one in gone)
-    deleted.kept.update({one.path: refused[one.id] for one in deletable if one.id in refused})
+    deleted.kept.update({one.path: refused[one.id] for one, _ in deletable if one.id in refused})
     with writing(location) as connection:
         for run in runs:
             refuse_busy(connection, run, _advice(deleted.files))
@@ -118,17 +119,25 @@ def _advice(files: list[Path]) -> str:
 
 
 def _deletable(
-    connection: Connection, location: Location, runs: Sequence[str], kept: dict[Path, str]
-) -> list[registry.Checkpoint]:
+    connection: Connection,
+    location: Location,
+    runs: Sequence[str],
+    kept: dict[Path, str],
+    *,
+    stored_only: bool,
+) -> list[registry.Deletable]:
     """Return the checkpoints whose files may be deleted; why others are not is added to ``kept``."""
     deletable = []
     for run in runs:
         for checkpoint in registry.of_run(connection, location, run):
-            state = registry.check(checkpoint)
-            if checkpoint.pinned:
+            is_stored = store.is_stored(location, checkpoint.path)
+            if stored_only and not is_stored:
+                continue
+            state, file = registry.inspect(checkpoint)
+            if checkpoint.pinned and not is_stored:
                 kept[checkpoint.path] = "it is pinned"
             elif state == CheckpointState.AVAILABLE:
-                deletable.append(checkpoint)
-            elif state == CheckpointState.MODIFIED:
+                deletable.append(registry.Deletable(checkpoint, file))
+            elif state == CheckpointState.MODIFIED and not is_stored:
                 kept[checkpoint.path] = "it is not the file that was recorded"
     return deletable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
-from tracker.policies.modes import KERAS
+from tracker.policies.modes import KERAS, LIGHTNING
 
 _FEWEST, _MOST = 4, 17
 _SINGLE = struct.Struct("f")
@@ -19,6 +19,11 @@ def single(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
+def is_single(value: float) -> bool:
+    """Say whether a number is one of single precision."""
+    return single(value) == value
+
+
 def beats(
     value: float, reference: float, *, direction: str, min_delta: float = 0.0, rules: str
 ) -> bool:
@@ -26,11 +31,16 @@ def beats(
 
     ``keras-3.15`` shifts in double and compares in single precision, as ``keras.ops.less`` and
     ``greater`` do in Keras 3.15.1 (`MonitorCallback._is_improvement`); ``tracker-1`` compares
-    doubles. Nothing beats a NaN and a NaN beats nothing.
+    doubles; ``lightning-2.6`` shifts and compares in the value's own precision, as torch does, which is
+    single unless the value is a number that only a double can hold. Nothing beats a NaN and a NaN beats nothing.
     """
     lower = direction == "min"
+    if rules == LIGHTNING and is_single(value):
+        min_delta = single(min_delta)
     shifted = value + abs(min_delta) if lower else value - abs(min_delta)
-    if rules == KERAS:
+    if rules == LIGHTNING and is_single(value):
+        shifted = single(shifted)
+    elif rules == KERAS:
         shifted, reference = single(shifted), single(reference)
     return shifted < reference if lower else shifted > reference
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.policies.early_stopping import EarlyStopping
-from tracker.policies.modes import KERAS
+from tracker.policies.modes import KERAS, LIGHTNING, TRANSFORMERS
 
 Recorded = Sequence[tuple[int, float | None]]
 Ints = NDArray[np.int64]
@@ -57,8 +57,9 @@ def replay_early_stopping(
     epochs, values, given = _side_by_side(series)
     if not given.size:
         return _nothing(len(series), len(tried))
+    follow = _follow_transformers if config.rules == TRANSFORMERS else _follow
     with np.errstate(over="ignore", invalid="ignore"):
-        trace = _follow(config, epochs, values, given)
+        trace = follow(config, epochs, values, given)
     outcomes = [_outcome(trace, epochs, patience) for patience in tried]
     if not outcomes:
         return _nothing(len(series), 0)
@@ -70,17 +71,23 @@ def replay_early_stopping(
 
 @dataclass(frozen=True)
 class _Trace:
-    """How each run goes when nothing stops it; arrays of shape (checks, runs)."""
+    """How each run goes when nothing stops it; arrays of shape (checks, runs).
+
+    ``ready``, where there is one: a stop that comes before is remembered until then.
+    """
 
     wait: Ints
     best: Floats
     best_epoch: Ints
     may_stop: Bools
     must_stop: Bools
+    ready: Bools | None = None
 
 
 def _outcome(trace: _Trace, epochs: Ints, patience: int) -> tuple[Ints, Ints, Floats]:
     stops = trace.must_stop | (trace.may_stop & (trace.wait >= patience))
+    if trace.ready is not None:
+        stops = np.logical_or.accumulate(stops, axis=0) & trace.ready
     stopped, runs = stops.any(axis=0), np.arange(epochs.shape[1])
     row = np.where(stopped, stops.argmax(axis=0), len(epochs) - 1)
     stop_epoch = np.where(stopped, epochs[row, runs], -1)
@@ -90,6 +97,9 @@ def _outcome(trace: _Trace, epochs: Ints, patience: int) -> tuple[Ints, Ints, Fl
 def _follow(config: EarlyStopping, epochs: Ints, values: Floats, given: Bools) -> _Trace:
     judged = given & (epochs >= config.start_from_epoch)
     eligible = judged & _eligible(config, values)
+    lightning, at_once = config.rules == LIGHTNING, judged & _stops_at_once(config, values)
+    counted = judged & ~at_once if lightning else judged
+    worst = np.inf if config.direction == "min" else -np.inf
     shifted = _shifted(config, values)
     resets = _is_better(config, shifted, config.baseline)
     wait, best, best_epoch = np.zeros_like(epochs), np.empty_like(values), np.empty_like(epochs)
@@ -101,19 +111,51 @@ def _follow(config: EarlyStopping, epochs: Ints, values: Floats, given: Bools) -
     )
     some = np.zeros_like(given[0])
     for row in range(len(epochs)):
-        better = eligible[row] & (~some | _is_better(config, shifted[row], value))
-        waited = np.where(better & resets[row], 0, waited + judged[row])
+        best_yet = np.where(some, value, worst) if lightning else value
+        better = eligible[row] & _is_better(config, shifted[row], best_yet)
+        if not lightning:
+            better |= eligible[row] & ~some
+        waited = np.where(better & resets[row], 0, waited + counted[row])
         value = np.where(better, values[row], value)
         at = np.where(better, epochs[row], at)
         some |= better
         wait[row], best[row], best_epoch[row], improved[row] = waited, value, at, better
     ready = judged & (epochs + 1 >= config.min_epochs)
+    if lightning:
+        waits = counted & ~improved
+        return _Trace(wait, best, best_epoch, may_stop=waits, must_stop=at_once, ready=ready)
     return _Trace(
         wait=wait,
         best=best,
         best_epoch=best_epoch,
         may_stop=ready & ~improved & (epochs > 0),
-        must_stop=ready & _stops_at_once(config, values),
+        must_stop=ready & at_once,
+    )
+
+
+def _follow_transformers(
+    config: EarlyStopping, epochs: Ints, values: Floats, given: Bools
+) -> _Trace:
+    """Follow ``transformers-5``: the best moves with any improvement, the wait ends with one beyond ``min_delta``."""
+    lower = config.direction == "min"
+    wait, best, best_epoch = np.zeros_like(epochs), np.empty_like(values), np.empty_like(epochs)
+    waited, at = np.zeros_like(epochs[0]), np.full_like(epochs[0], -1)
+    value = np.full_like(values[0], np.inf if lower else -np.inf)
+    some = np.zeros_like(given[0])
+    for row, judged in enumerate(given):
+        ahead = judged & (values[row] < value if lower else values[row] > value)
+        resets = ~some | (ahead & (np.abs(values[row] - value) > config.min_delta))
+        waited = np.where(judged, np.where(resets, 0, waited + 1), waited)
+        value = np.where(ahead, values[row], value)
+        at = np.where(ahead, epochs[row], at)
+        some |= judged
+        wait[row], best[row], best_epoch[row] = waited, np.where(some, value, np.nan), at
+    return _Trace(
+        wait=wait,
+        best=best,
+        best_epoch=best_epoch,
+        may_stop=given,
+        must_stop=np.zeros_like(given),
     )
 
 
@@ -136,6 +178,8 @@ def _nothing(runs: int, patiences: int) -> Replayed:
 
 
 def _eligible(config: EarlyStopping, values: Floats) -> Bools:
+    if config.rules == LIGHTNING:
+        return ~_stops_at_once(config, values)
     if config.check_finite:
         return np.isfinite(values)
     return np.ones(values.shape, np.bool_) if config.rules == KERAS else ~np.isnan(values)
@@ -143,6 +187,11 @@ def _eligible(config: EarlyStopping, values: Floats) -> Bools:
 
 def _shifted(config: EarlyStopping, values: Floats) -> Any:
     delta = abs(config.min_delta)
+    if config.rules == LIGHTNING:
+        sign = 1 if config.direction == "min" else -1
+        single = values.astype(np.float32)
+        shifted = (single + sign * np.float32(delta)).astype(np.float64)
+        return np.where(single == values, shifted, values + sign * delta)
     return _comparable(config, values + delta if config.direction == "min" else values - delta)
 
 
@@ -164,8 +213,21 @@ def _stops_at_once(config: EarlyStopping, values: Floats) -> Bools:
     stops = np.zeros(values.shape, np.bool_)
     if config.check_finite:
         stops |= ~np.isfinite(values)
-    if (target := config.stopping_threshold) is not None:
-        stops |= values <= target if lower else values >= target
-    if (bound := config.divergence_threshold) is not None:
+    if config.stopping_threshold is not None:
+        target = _threshold(config, config.stopping_threshold, values)
+        stops |= values < target if lower else values > target
+        if config.rules != LIGHTNING:
+            stops |= values == target
+    if config.divergence_threshold is not None:
+        bound = _threshold(config, config.divergence_threshold, values)
         stops |= values > bound if lower else values < bound
     return stops
+
+
+def _threshold(config: EarlyStopping, threshold: float, values: Floats) -> Any:
+    """Return what values are compared with: under ``lightning-2.6`` in the precision of each."""
+    if config.rules != LIGHTNING:
+        return threshold
+    return np.where(
+        values.astype(np.float32) == values, np.float64(np.float32(threshold)), threshold
+    )

@@ -14,7 +14,9 @@ from tracker.values import from_json
 
 TRACKER = "tracker-1"
 KERAS = "keras-3.15"
-RULES = (TRACKER, KERAS)
+TRANSFORMERS = "transformers-5"
+LIGHTNING = "lightning-2.6"
+RULES = (TRACKER, KERAS, TRANSFORMERS, LIGHTNING)
 MODES = ("auto", "min", "max")
 
 

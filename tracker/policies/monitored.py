@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from tracker.policies import reasons, validation
 from tracker.policies.compare import beats
@@ -29,6 +29,9 @@ class Monitored(Record):
     rules: str
     min_delta: float = 0.0
 
+    known_rules: ClassVar[tuple[str, ...]] = (TRACKER, KERAS)
+    """The versions of the rules that there are for this policy."""
+
     @cached_property
     def direction(self) -> str:
         """``min`` or ``max``: `mode`, or what the metric's name says."""
@@ -36,7 +39,7 @@ class Monitored(Record):
 
     def _check_monitor(self, *, optional: bool = False) -> None:
         """Refuse rules that are unknown, a monitor that is not a name, and a direction that nobody can tell."""
-        validation.known_rules(self.rules)
+        validation.known_rules(self.rules, self.known_rules)
         if self.monitor is None and optional:
             return
         validation.metric_name(self.monitor)

@@ -190,6 +190,21 @@ def pruned_by_age(keep: int) -> str:
     return "no checkpoint is kept (keep 0)" if keep == 0 else f"not among the {keep} last"
 
 
+def pruned_by_retention(best: int | None, last: int | None, every: int | None) -> str:
+    """Word a file that none of these rules keeps."""
+    rules = [
+        "" if best is None else f"the {best} best",
+        "" if last is None else f"the {last} last",
+        "" if every is None else f"every {every}th epoch",
+    ]
+    return f"not among {', '.join(filter(None, rules))}"
+
+
+def pruned_by_size(size: int) -> str:
+    """Word a file that does not fit beside newer and better ones."""
+    return f"the files that stay would take more than {size} bytes with it"
+
+
 def replaced(epoch: int) -> str:
     """Word a file that a later one of the same name has taken the place of."""
     return f"the file of epoch {epoch} has the same name and took its place"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tracker import values
 from tracker.errors import BadValue
-from tracker.policies.modes import RULES
+from tracker.policies.modes import KERAS, TRACKER
 
 
-def known_rules(rules: Any) -> str:
-    """Return ``rules`` when there are such rules."""
-    if rules not in RULES:
+def known_rules(rules: Any, known: Sequence[str]) -> str:
+    """Return ``rules`` when they are among those that a policy knows."""
+    if rules not in known:
         raise BadValue(
-            f"rules is {rules!r}: there are {' and '.join(RULES)}. "
-            f"Leave it out for {RULES[0]}, or pass {RULES[1]!r} to decide exactly as Keras does."
+            f"rules is {rules!r}: there are {', '.join(known[:-1])} and {known[-1]}. "
+            f"Leave it out for {TRACKER}, or pass {KERAS!r} to decide exactly as Keras does."
         )
     return str(rules)
 

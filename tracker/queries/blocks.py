@@ -9,13 +9,16 @@ from sqlalchemy import Connection, and_, func, select
 from tracker.models import BLOCK, CLOCK, SERIES
 from tracker.storage.database import Reader
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
+from tracker.system_names import PREFIX
+
+_OF_TRAINING = SERIES.c.name.not_like(f"{PREFIX}%")
 
 
 def point_counts(reader: Reader, run: str) -> dict[str, int]:
     """Return how many points of each step metric a run has, without superseded ones; reads few blocks."""
     series = list(
         reader.connection.execute(
-            select(SERIES).where(SERIES.c.run_id == run).order_by(SERIES.c.id)
+            select(SERIES).where(SERIES.c.run_id == run, _OF_TRAINING).order_by(SERIES.c.id)
         )
     )
     cuts = cuts_of(reader.connection, series)
@@ -52,7 +55,7 @@ def last_points(reader: Reader, run: str) -> dict[str, float | None]:
     newest = func.row_number().over(
         partition_by=BLOCK.c.series_id, order_by=[BLOCK.c.attempt.desc(), BLOCK.c.number.desc()]
     )
-    of_run = BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run))
+    of_run = BLOCK.c.series_id.in_(select(SERIES.c.id).where(SERIES.c.run_id == run, _OF_TRAINING))
     keys = (BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number)
     ranked = select(*keys, newest.label("place")).where(of_run).subquery()
     statement = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from functools import partial
+import os
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
-from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last
+from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last, protected
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
@@ -16,7 +18,8 @@ from tracker.policies.modes import mode_in
 from tracker.queries.missing_files import missing_files, state_now
 from tracker.queries.resolve import find_run, labels
 from tracker.queries.result import Column, Listing, columns
-from tracker.queries.selection import Order, Selection, selected_rows
+from tracker.queries.selection import Order, Selection, of_run, selected_rows
+from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import join
@@ -25,7 +28,7 @@ COLUMNS = columns(
     Column("run", "text"), CHECKPOINT.c.id, CHECKPOINT.c.epoch, CHECKPOINT.c.step, Column("alias", "text"),
     CHECKPOINT.c.state, CHECKPOINT.c.pinned, CHECKPOINT.c.monitor, CHECKPOINT.c.value, CHECKPOINT.c.bytes,
     CHECKPOINT.c.sha256, CHECKPOINT.c.path, Column("file", "text"), Column("policy", "text"),
-    CHECKPOINT.c.attempt, CHECKPOINT.c.created,
+    CHECKPOINT.c.attempt, CHECKPOINT.c.created, Column("kept", "text"), Column("frees", "optional"),
 )  # fmt: skip
 
 
@@ -42,28 +45,32 @@ def checkpoints(
     """Return checkpoints with `COLUMNS`, oldest first, run by run; only those in one of ``states``, if given.
 
     ``alias`` says which one is "best" (by its monitor) and "last" among those of a run that are available;
-    ``path`` is as it is stored (relative to the project folder when below it), ``file`` is absolute. A file
-    that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
+    ``path`` is the name it was saved under (relative to the project folder when below it), ``file`` where its
+    bytes are, absolute; where a later run has taken the name, that is in the store, and ``kept`` the rule
+    that keeps it there. ``frees``: how many bytes of disk `prune` would free by deleting it, None where it
+    would not. A file that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
     """
     selection = Selection(ids, where, order_by, limit)
     if reader.empty:
         selection.check()
         return Listing(COLUMNS)
-    missing = set() if as_recorded else missing_files(reader, ids)
-    state = CHECKPOINT.c.state if as_recorded else state_now(missing)
+    seen = _Files(reader, ids, as_recorded=as_recorded)
+    # Without a state in the question only the files of the rows that are shown need to be looked at.
+    state = CHECKPOINT.c.state if as_recorded else state_now(())
     statement = (
         select(CHECKPOINT, POLICY.c.kind.label("policy"), state.label("state_now"))
-        .join_from(CHECKPOINT, RUN, CHECKPOINT.c.run_id == RUN.c.id)
+        .join_from(RUN, CHECKPOINT, of_run(CHECKPOINT, order_by))
         .join(POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
     )
     if states is not None:
-        statement = statement.where(state.in_(states))
-    fields = partial(
-        CheckpointFields, state=state, aliases=lambda: aliases(reader.connection, ids, missing)
-    )
+        statement = statement.where(seen.state().in_(states))
+    fields = partial(CheckpointFields, state=seen.state, aliases=seen.aliases)
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
-    called, alias = labels(reader.connection, runs), aliases(reader.connection, runs, missing)
+    missing = seen.missing_of(runs)
+    called = labels(reader.connection, runs)
+    of_runs = _available_of_run(reader.connection, runs, missing)
+    alias, free = _aliases(of_runs), _deletable(of_runs)
     location = reader.location
     return Listing.from_dicts(
         COLUMNS,
@@ -71,14 +78,41 @@ def checkpoints(
             {
                 **row._mapping,
                 "run": called[row.run_id],
-                "state": row.state_now,
+                "state": CheckpointState.MISSING.value if row.id in missing else row.state_now,
                 "alias": alias.get(row.id),
                 "value": join(row.value, row.value_kind),
+                "path": row.original_path or row.path,
                 "file": str(location.absolute(row.path)),
+                "frees": bytes_freed(location.absolute(row.path)) if row.id in free else None,
             }
             for row in rows
         ),
     )
+
+
+class _Files:
+    """Which checkpoints are missing now: of all that a listing may show, once it asks for their state."""
+
+    def __init__(self, reader: Reader, ids: Sequence[str] | None, *, as_recorded: bool) -> None:
+        self._reader, self._ids, self._as_recorded = reader, ids, as_recorded
+
+    @cached_property
+    def _missing(self) -> set[str]:
+        return set() if self._as_recorded else missing_files(self._reader, self._ids)
+
+    def missing_of(self, runs: Sequence[str]) -> set[str]:
+        """Return the missing checkpoints of these runs; of others as well, where they are known already."""
+        if self._as_recorded or "_missing" in self.__dict__:
+            return self._missing
+        return missing_files(self._reader, runs)
+
+    def state(self) -> ColumnElement[str]:
+        """Return a checkpoint's state as an expression."""
+        return CHECKPOINT.c.state if self._as_recorded else state_now(self._missing)
+
+    def aliases(self) -> dict[str, str]:
+        """Return which checkpoints are the best and the last of their run."""
+        return aliases(self._reader.connection, self._ids, self._missing)
 
 
 def find_checkpoint(
@@ -148,13 +182,10 @@ def aliases(
 
     Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded.
     """
-    of_run: dict[str, list[Saved]] = {}
-    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
-        if row.id in missing:
-            continue
-        value = join(row.value, row.value_kind)
-        saved = Saved(row.id, row.monitor, value, mode_in(row.config))
-        of_run.setdefault(row.run_id, []).append(saved)
+    return _aliases(_available_of_run(connection, runs, missing))
+
+
+def _aliases(of_run: Mapping[str, list[Saved]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for checkpoints_of_run in of_run.values():
         best, last = best_and_last(checkpoints_of_run)
@@ -162,3 +193,36 @@ def aliases(
         if last is not None:
             found[last] = "best, last" if last in best else "last"
     return found
+
+
+def _deletable(of_run: Mapping[str, list[Saved]]) -> set[str]:
+    """Return the ids of those that nothing protects: not pinned, their run's best or last."""
+    return {
+        one.id
+        for saved in of_run.values()
+        for kept in (protected(saved),)
+        for one in saved
+        if one.id not in kept
+    }
+
+
+def _available_of_run(
+    connection: Connection, runs: Sequence[str] | None, missing: Collection[str]
+) -> dict[str, list[Saved]]:
+    """Return the available checkpoints of each run, oldest first."""
+    of_run: dict[str, list[Saved]] = {}
+    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
+        if row.id not in missing:
+            value = join(row.value, row.value_kind)
+            saved = Saved(row.id, row.monitor, value, mode_in(row.config), row.pinned)
+            of_run.setdefault(row.run_id, []).append(saved)
+    return of_run
+
+
+def bytes_freed(path: Path) -> int:
+    """Return how many bytes of disk deleting a file frees: none while it has another name."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0
+    return status.st_size if status.st_nlink == 1 else 0

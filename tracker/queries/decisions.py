@@ -13,7 +13,7 @@ from tracker.filters.fields import DecisionFields
 from tracker.models import DECISION, POLICY, RUN
 from tracker.queries.resolve import labels
 from tracker.queries.result import Column, Listing, columns
-from tracker.queries.selection import Order, Selection, selected_rows
+from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import from_json, join
@@ -60,7 +60,7 @@ def decisions(
         return Listing(listed)
     statement = (
         select(DECISION, POLICY.c.kind.label("policy"), POLICY.c.config)
-        .join_from(DECISION, RUN, DECISION.c.run_id == RUN.c.id)
+        .join_from(RUN, DECISION, of_run(DECISION, order_by))
         .join(POLICY, DECISION.c.policy_id == POLICY.c.id)
     )
     if policy is not None:

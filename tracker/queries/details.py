@@ -13,10 +13,16 @@ from tracker.queries.callbacks import changed, newest
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.compare import metrics_of
 from tracker.queries.decisions import decisions
-from tracker.queries.pending import PendingRecords, pending_records
+from tracker.queries.pending import (
+    PendingRecords,
+    RefusedRecords,
+    pending_records,
+    refused_records,
+)
 from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
+from tracker.queries.system import Measured, cost, measured
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
@@ -43,6 +49,9 @@ class Details:
         stop: the decision that stopped the training, with `tracker.queries.decisions.COLUMNS`, or None.
         held_epoch: the epoch whose weights the model held at the end.
         waiting: records that the database could not take so far, and in which files they are.
+        refused: records that it never takes as they are, and in which files they are kept.
+        system: what was measured of the machine, by name.
+        price_per_hour: what an hour of it costs, or None; ``cost``: what all attempts cost.
     """
 
     run: dict[str, Any]
@@ -60,6 +69,10 @@ class Details:
     stop: dict[str, Any] | None
     held_epoch: int | None
     waiting: list[PendingRecords]
+    refused: list[RefusedRecords]
+    system: dict[str, Measured]
+    price_per_hour: float | None
+    cost: float | None
 
 
 def details(reader: Reader, run: str) -> Details:
@@ -70,13 +83,15 @@ def details(reader: Reader, run: str) -> Details:
     of_epochs = (metric["last_epoch"] for metric in metrics.values())
     last = max((epoch for epoch in of_epochs if epoch is not None), default=None)
     restored = row["restored_epoch"]
+    attempts = _attempts(reader, rows, run)
+    (price,) = reader.connection.scalars(select(RUN.c.price_per_hour).where(RUN.c.id == run))
     stops = list(decisions(reader, [run], verdict="stopped").dicts())
     return Details(
         run=row,
         params={param.name: param_decode(param.kind, param.text) for param in rows.of(PARAM)},
         tags={tag.name: tag.value for tag in sorted(rows.of(TAG), key=lambda tag: tag.name)},
         metrics=metrics,
-        attempts=_attempts(reader, rows, run),
+        attempts=attempts,
         policies=_policies(rows),
         checkpoints=checkpoints(reader, [run]),
         superseded=rows.count(EPOCH, EPOCH.c.superseded.is_(True)),
@@ -87,6 +102,10 @@ def details(reader: Reader, run: str) -> Details:
         stop=stops[-1] if stops else None,
         held_epoch=last if restored is None else restored,
         waiting=pending_records(reader, run),
+        refused=refused_records(reader, run),
+        system=measured(reader, run),
+        price_per_hour=price,
+        cost=cost(price, sum(attempt["seconds"] for attempt in attempts)),
     )
 
 

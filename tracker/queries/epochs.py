@@ -13,7 +13,7 @@ from tracker.filters.fields import EpochFields
 from tracker.models import ATTEMPT, EPOCH, METRIC, RUN
 from tracker.queries.resolve import labels
 from tracker.queries.result import Column, Listing, columns, metric_titles
-from tracker.queries.selection import Order, Selection, selected_rows
+from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import from_json, join
@@ -115,7 +115,7 @@ def csv_style(reader: Reader, run: str) -> CsvStyle:
 
 
 def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:
-    statement = select(EPOCH).join_from(EPOCH, RUN, EPOCH.c.run_id == RUN.c.id)
+    statement = select(EPOCH).join_from(RUN, EPOCH, of_run(EPOCH, selection.order_by))
     if not superseded:
         statement = statement.where(EPOCH.c.superseded.is_(False))
     order = EPOCH.c.epoch, EPOCH.c.attempt

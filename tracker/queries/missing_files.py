@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import BindParameter, and_, bindparam, case, exists, select
+from sqlalchemy import BindParameter, and_, bindparam, case, exists, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, CHECKPOINT
@@ -56,7 +56,8 @@ def state_now(missing: Collection[str]) -> ColumnElement[str]:
     """
     later = CHECKPOINT.alias()
     replaced = exists().where(
-        later.c.path == CHECKPOINT.c.path, later.c.created > CHECKPOINT.c.created
+        or_(later.c.path == CHECKPOINT.c.path, later.c.original_path == CHECKPOINT.c.path),
+        later.c.created > CHECKPOINT.c.created,
     )
     is_overwritten = and_(CHECKPOINT.c.state == CheckpointState.PRUNED, replaced)
     state: ColumnElement[str] = case((is_overwritten, OVERWRITTEN), else_=CHECKPOINT.c.state)

@@ -54,6 +54,30 @@ def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecor
     return pending
 
 
+@dataclass(frozen=True)
+class RefusedRecords:
+    """The records of one attempt that the database has refused, in a file; ``run`` as in `PendingRecords`."""
+
+    path: Path
+    records: int
+    run: str | None
+
+
+def refused_records(reader: Reader, run: str | None = None) -> list[RefusedRecords]:
+    """Return what the database has refused, the oldest file first; with ``run``, an id, of that run only."""
+    files = {path.stem: path for path in spool.refused_files(reader.location)}
+    attempts = {} if reader.empty else _attempts(reader.connection, list(files))
+    found = [
+        RefusedRecords(
+            path,
+            len(spool.read_file(path)),
+            attempts[attempt].run_id if attempt in attempts else None,
+        )
+        for attempt, path in files.items()
+    ]
+    return [file for file in found if file.records and run in {None, file.run}]
+
+
 def _attempts(connection: Connection, ids: list[str]) -> dict[str, Any]:
     return {row.id: row for row in in_chunks(connection, select(ATTEMPT), ATTEMPT.c.id, ids)}
 

@@ -15,6 +15,7 @@ from tracker.queries.resolve import labels
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
+from tracker.system_names import is_system
 
 if TYPE_CHECKING:
     from tracker.series.assemble import Columns
@@ -41,6 +42,7 @@ def points(
     start: int | None = None,
     stop: int | None = None,
     superseded: bool = False,
+    system: bool = False,
 ) -> Points:
     """Return step metrics.
 
@@ -50,10 +52,12 @@ def points(
     Args:
         reader: an open database.
         ids: of these runs, in this order; None for all that have step metrics, oldest first.
-        names: this metric, or these in this order; None for all, as they were first logged.
+        names: this metric, or these in this order; None for all that the training logged, as they were first
+            logged.
         start: from this step on; blocks of lower steps are not read.
         stop: below this step.
         superseded: also points that a later attempt repeated, marked.
+        system: without names, also what was measured of the machine (``system/``).
 
     Raises:
         UnknownMetric: for a name that none of the runs has.
@@ -68,7 +72,7 @@ def points(
     if reader.empty:
         return Points([], list(names or ()), assemble([], []))
     connection = reader.connection
-    series = _series(reader, ids, names)
+    series = _series(reader, ids, names, system)
     runs = list(ids or dict.fromkeys(metric.run_id for metric in series))
     titles = list(names or dict.fromkeys(metric.name for metric in series))
     run_of = {run: place for place, run in enumerate(runs)}
@@ -117,14 +121,16 @@ def _titles(names: str | Sequence[str]) -> list[str]:
 
 
 def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
-    """Return the ids of the runs, of those named, that have step metrics."""
+    """Return the ids of the runs, of those named, that have step metrics of their training."""
     if reader.empty:
         return []
     with_points = {metric.run_id: None for metric in _series(reader, ids, None)}
     return list(with_points) if ids is None else [run for run in ids if run in with_points]
 
 
-def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | None) -> list[Any]:
+def _series(
+    reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | None, system: bool = False
+) -> list[Any]:
     statement = (
         select(SERIES)
         .join_from(SERIES, RUN, SERIES.c.run_id == RUN.c.id)
@@ -132,7 +138,7 @@ def _series(reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | No
     )
     series = list(in_chunks(reader.connection, statement, SERIES.c.run_id, ids))
     if names is None:
-        return series
+        return [metric for metric in series if system or not is_system(metric.name)]
     known = [metric.name for metric in series]
     for name in names:
         if name not in known:

@@ -17,7 +17,7 @@ from tracker.queries.result import Listing
 from tracker.queries.runs import run_ids
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.values import clean_text
+from tracker.values import text_of
 
 log = logging.getLogger("tracker")
 
@@ -39,7 +39,7 @@ def find_run(reader: Reader, text: str) -> str:
         UnknownRun: with the nearest names; for a text without a letter.
         AmbiguousRun: for a prefix that several ids have, with the candidates.
     """
-    text = clean_text(str(text))
+    text = text_of(text, "The name of a run")
     if not text.strip():
         raise UnknownRun(f"{text!r} names no run: give an id, the beginning of one, or a name.")
     if reader.empty:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from tracker.filters.compile import Condition, check_limit, condition, ordering
 from tracker.filters.fields import Fields
-from tracker.filters.targets import Place, SummaryPlace
+from tracker.filters.targets import LabelPlace, Place, SummaryPlace
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
@@ -192,27 +192,40 @@ def _first(
     limit: int | None,
     offset: int = 0,
 ) -> list[Any]:
-    """Return the rows after ``offset``; by a metric's best from the summaries' index where that has enough of them."""
-    place, descending = keys[0] if keys else (None, False)
-    if limit is not None and isinstance(place, SummaryPlace):
-        value = place.summarized
-        quick = (
-            statement.join_from(
-                RUN, SUMMARY, and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == place.name)
-            )
-            .where(value.is_not(None))
-            .order_by(value.desc() if descending else value.asc())
-        )
-        rows = list(connection.execute(_sorted(quick, keys[1:]).limit(limit).offset(offset)))
+    """Return the rows after ``offset``; from the index of a metric or param where that has enough of them."""
+    if keys and limit is not None and (indexed := _by_index(statement, *keys[0])) is not None:
+        rows = list(connection.execute(_sorted(indexed, keys[1:]).limit(limit).offset(offset)))
         if len(rows) == limit:
             return rows
     paged = _sorted(statement, keys).limit(limit)
     return list(connection.execute(paged.offset(offset) if offset else paged))
 
 
+def _by_index(statement: Select[Any], place: Place, descending: bool) -> Select[Any] | None:
+    """Return the statement for the runs that have a value, in its order; None where no index has that order."""
+    if isinstance(place, SummaryPlace):
+        table, value = SUMMARY, place.summarized
+        if value.name not in ("min", "max", "last"):
+            return None
+    elif isinstance(place, LabelPlace) and place.table is PARAM:
+        table, value = PARAM, PARAM.c.number
+    else:
+        return None
+    link = and_(table.c.run_id == RUN.c.id, table.c.name == place.name)
+    ordered = (
+        statement.join_from(RUN, table, link)
+        .where(value.is_not(None))
+        .order_by(value.desc() if descending else value.asc())
+    )
+    if table is PARAM:
+        text = PARAM.c.text
+        return ordered.order_by(text.desc() if descending else text.asc())
+    return ordered
+
+
 def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[Any]:
     for place, descending in keys:
-        statement = statement.order_by(*place.order(descending))
+        statement = place.sorted(statement, descending)
     return statement.order_by(RUN.c.started.desc(), RUN.c.id)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, TableClause
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, func
 
 from tracker.filters.compile import check_limit, condition, ordering
 from tracker.filters.fields import Fields
@@ -42,6 +42,17 @@ class Selection(NamedTuple):
             parse_order(self.order_by)
 
 
+def of_run(table: TableClause, order_by: Order) -> ColumnElement[bool]:
+    """Return the condition that a row is of the run, for a join in which, without sort keys, the run comes first.
+
+    The rows of the first runs are then found by their index, and none of the others is looked at: a database
+    does not look for a run by an expression, so that it never begins with the rows.
+    """
+    if order_by is not None:
+        return table.c.run_id == RUN.c.id
+    return table.c.run_id == func.coalesce(RUN.c.id, "")
+
+
 def selected_rows(
     reader: Reader,
     statement: Select[Any],
@@ -54,7 +65,7 @@ def selected_rows(
 
     Args:
         reader: an open database that is not empty.
-        statement: selects from ``table`` and ``run``.
+        statement: selects from ``run`` and ``table``, joined by `of_run`.
         table: what is listed; it has a ``run_id``.
         fields: what its filters and sort keys may name.
         selection: which rows.
@@ -69,13 +80,13 @@ def selected_rows(
         statement = statement.where(test)
     keys = ordering(order_by, names)
     for place, descending in keys:
-        statement = statement.order_by(*place.order(descending))
+        statement = place.sorted(statement, descending)
     statement = statement.order_by(RUN.c.started, RUN.c.id, *order)
     if ids is None:
         return list(reader.connection.execute(statement.limit(limit)))
     most = limit if keys else None
     if len(ids) <= CHUNK:
-        statement = statement.where(table.c.run_id.in_(ids)).limit(most)
+        statement = statement.where(RUN.c.id.in_(ids)).limit(most)
         rows = list(reader.connection.execute(statement))
     else:
         # One statement does not take so many ids.

@@ -26,7 +26,9 @@ def totals(reader: Reader) -> dict[str, int]:
         return int(connection.execute(statement).scalar_one())
 
     runs, running = run_counts(reader)
-    points = connection.execute(select(func.coalesce(func.sum(BLOCK.c.points), 0))).scalar_one()
+    points = connection.execute(
+        select(func.coalesce(func.sum(BLOCK.c.points), 0)).where(BLOCK.c.number >= 0)
+    ).scalar_one()
     return {
         "runs": runs,
         "running": running,

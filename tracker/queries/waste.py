@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from tracker.errors import nearest
 from tracker.filters.compile import check_limit
@@ -18,6 +18,7 @@ from tracker.queries.resolve import labels
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
 from tracker.queries.selection import Order
+from tracker.queries.system import cost
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 
@@ -30,6 +31,8 @@ COLUMNS = columns(
     Column("best_epoch", "integer"), *_SUMS,
 )  # fmt: skip
 BY_EXPERIMENT = columns(RUN.c.experiment, Column("runs", "integer"), *_SUMS)
+COST = Column("cost_after", "number")
+"""Beside both, where somebody said what an hour of a run's machine costs."""
 _MOST_WASTEFUL = "-seconds_after"
 
 
@@ -42,22 +45,31 @@ def waste(
 ) -> Listing:
     """Return what came after the best epoch, one row per run; ``share`` is that of its seconds, 0…1.
 
+    ``cost_after`` is what the seconds after the best epoch cost, where `start_run(price_per_hour=)` was given.
     Runs without a best epoch are left out. ``order_by`` names columns of this listing, or else what runs
     are sorted by; without it the most wasteful run comes first. ``limit`` cuts what is sorted so.
     """
     check_limit(limit)
-    names = {column.name for column in COLUMNS}
+    names = {column.name for column in (*COLUMNS, COST)}
     own = all(_name(key) in names for key in parse_order(order_by or _MOST_WASTEFUL))
     listing = overview(reader, where, None if own else order_by, None, ids)
     known = [row for row in listing.dicts() if row["best_epoch"] is not None]
+    prices = _prices(reader, [row["id"] for row in known])
     if not known:
         return Listing(COLUMNS)
     spent = _spent(reader, {row["id"]: row["best_epoch"] for row in known})
     called = labels(reader.connection, [row["id"] for row in known])
     rows = [
-        {**row, "run": called[row["id"]], **spent.get(row["id"], _Spent()).cells()} for row in known
+        {
+            **row,
+            "run": called[row["id"]],
+            **(cells := spent.get(row["id"], _Spent()).cells()),
+            COST.name: cost(prices.get(row["id"]), cells["seconds_after"]),
+        }
+        for row in known
     ]
-    return Listing.from_dicts(COLUMNS, (_sorted(COLUMNS, rows, order_by) if own else rows)[:limit])
+    listed = (*COLUMNS, COST) if prices else COLUMNS
+    return Listing.from_dicts(listed, (_sorted(listed, rows, order_by) if own else rows)[:limit])
 
 
 def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = None) -> Listing:
@@ -68,16 +80,20 @@ def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = 
     """
     groups: dict[str, dict[str, Any]] = {}
     for row in listing.dicts():
-        group = groups.setdefault(row["experiment"], {"runs": 0, "epochs": 0, "spent": _Spent()})
+        group = groups.setdefault(
+            row["experiment"], {"runs": 0, "epochs": 0, "spent": _Spent(), COST.name: None}
+        )
+        if row.get(COST.name) is not None:
+            group[COST.name] = (group[COST.name] or 0.0) + row[COST.name]
         group["runs"] += 1
         group["epochs"] += row["epochs"]
         group["spent"].add(row["epochs_after"], row["seconds_after"], row["seconds"])
     rows = [
-        {"experiment": experiment, **group, **group["spent"].cells()}
+        {"experiment": experiment, **group["spent"].cells(), **group}
         for experiment, group in groups.items()
     ]
-    rows = _sorted(BY_EXPERIMENT, rows, order_by)
-    return Listing.from_dicts(BY_EXPERIMENT, rows[:limit])
+    listed = (*BY_EXPERIMENT, COST) if COST in listing.columns else BY_EXPERIMENT
+    return Listing.from_dicts(listed, _sorted(listed, rows, order_by)[:limit])
 
 
 def _name(key: SortKey) -> str:
@@ -96,8 +112,18 @@ def _sorted(
             hint = nearest(_name(key), names, what="there are", most=len(names))
             raise wrong(key.text, key.field.at, f"There is no column {_name(key)!r}: {hint}")
         descending = key.direction in ("reversed", "desc")
-        rows = sorted(rows, key=itemgetter(_name(key)), reverse=descending)
+        known = [row for row in rows if row[_name(key)] is not None]
+        rows = sorted(known, key=itemgetter(_name(key)), reverse=descending) + [
+            row for row in rows if row[_name(key)] is None
+        ]
     return rows
+
+
+def _prices(reader: Reader, ids: Sequence[str]) -> dict[str, float]:
+    """Return what an hour of each run's machine costs, where somebody said so."""
+    statement = select(RUN.c.id, RUN.c.price_per_hour).where(RUN.c.price_per_hour.is_not(None))
+    rows = in_chunks(reader.connection, statement, RUN.c.id, ids) if ids else ()
+    return {row.id: row.price_per_hour for row in rows}
 
 
 @dataclass
@@ -119,13 +145,26 @@ class _Spent:
 
 
 def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:
-    """Return what each run spent; ``best`` has its best epoch."""
-    seconds = func.sum(EPOCH.c.seconds).label(EPOCH.c.seconds.name)
-    statement = select(EPOCH.c.run_id, EPOCH.c.epoch, seconds).where(EPOCH.c.superseded.is_(False))
-    statement = statement.group_by(EPOCH.c.run_id, EPOCH.c.epoch)
+    """Return what each run spent; ``best`` has its best epoch. Added up in the database, run by run.
+
+    The runs with one best epoch are asked for together: there are as many best epochs as a run has epochs at most.
+    """
+    runs_of: dict[int, list[str]] = {}
+    for run, epoch in best.items():
+        runs_of.setdefault(epoch, []).append(run)
     found: dict[str, _Spent] = {}
-    for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, list(best)):
-        is_after = row.epoch > best[row.run_id]
-        spent = found.setdefault(row.run_id, _Spent())
-        spent.add(int(is_after), row.seconds * is_after, row.seconds)
+    for epoch, runs in runs_of.items():
+        is_after = EPOCH.c.epoch > epoch
+        statement = (
+            select(
+                EPOCH.c.run_id,
+                func.count(case((is_after, EPOCH.c.epoch)).distinct()).label("epochs_after"),
+                func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)).label("seconds_after"),
+                func.sum(EPOCH.c.seconds).label("seconds"),
+            )
+            .where(EPOCH.c.superseded.is_(False))
+            .group_by(EPOCH.c.run_id)
+        )
+        for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, runs):
+            found[row.run_id] = _Spent(row.epochs_after, row.seconds_after, row.seconds)
     return found

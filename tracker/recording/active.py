@@ -5,9 +5,9 @@ context (a thread, an asyncio task) are nested: the innermost one is the active 
 begins with none. A training that records into a run holds a `Claim` on it, so that no other
 training mixes its epochs into it.
 
-We install no signal handlers. An uncaught exception is seen by `sys.excepthook`, an exit with a
-status by our `sys.exit`, which calls the original, the end by `atexit`, and a kill later by whoever
-looks (`tracker.process`).
+Of signals only SIGTERM is looked at, where nobody else does (`tracker.recording.termination`). An
+uncaught exception is seen by `sys.excepthook`, an exit with a status by our `sys.exit`, which calls the
+original, the end by `atexit`, and a kill later by whoever looks (`tracker.process`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Generic, NoReturn, Protocol, TypeVar
 from weakref import ReferenceType, ref
+
+from tracker.recording.termination import REASON, Termination
 
 log = logging.getLogger("tracker")
 
@@ -123,6 +125,7 @@ def is_active(run_id: str) -> bool:
 def enter(run: Recording) -> None:
     """Make a run the innermost one of this context."""
     _exits.install()
+    _termination.watch()
     _live[run] = None
     others = (one for one in _nested.get() if one is not run and one in _live)
     _nested.set((*others, run))
@@ -132,6 +135,8 @@ def leave(run: Recording) -> None:
     """Note that a run has finished."""
     _live.pop(run, None)
     _claims.pop(run, None)
+    if not _live:
+        _termination.leave()
 
 
 def claim(run: R, owner: Owner, *, started: bool = False) -> Claim[R]:
@@ -201,7 +206,11 @@ class _Exits:
         self._installed = True
         self._main = _outermost_frame()
         atexit.register(self.end_all)
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_termination.before_fork,
+            after_in_parent=_termination.after_fork,
+            after_in_child=_after_fork,
+        )
         excepthook, exit_ = sys.excepthook, sys.exit
 
         def hook(
@@ -268,8 +277,17 @@ def _after_fork() -> None:
         run.disown()
     _live.clear()
     _claims.clear()
+    _termination.leave()
+    _termination.after_fork()
     # Another thread of the parent may hold it.
     _claiming = threading.Lock()
 
 
+def _interrupt_all() -> None:
+    with ExitStack() as endings:
+        for run in live_runs():
+            endings.callback(run.finish, "interrupted", REASON)
+
+
 _exits = _Exits()
+_termination = Termination(_interrupt_all)

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from tracker import values
-from tracker.checkpointing import registry
+from tracker.checkpointing import registry, store
 from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
-from tracker.files import SavedFile, prepared, save_file
+from tracker.files import SavedFile, inspect_file, prepared, save_file, save_link
 from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
-from tracker.states import CheckpointState
+from tracker.states import CheckpointState, KeepRule
 from tracker.storage import entries
 from tracker.storage.database import Reader
+from tracker.storage.entries import StoredFile
 
 FOLDERS = "checkpoint_folders"
 """Where in what is captured the folders are that an attempt saves into."""
@@ -52,10 +53,11 @@ class CheckpointKeeper:
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file or folder."""
-        file = inspect_path(path)
+        target = self._checked(path)
+        file = inspect_path(target)
         if file is None:
             raise CheckpointError(
-                f"{os.fspath(path)} is neither a regular file nor a folder of them: save the checkpoint first, or let "
+                f"{target} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
         return self._registered(describe(file, facts))
@@ -64,18 +66,114 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
+        target = self._checked(path)
         if not self._run.writer.recording:
-            return self._registered(describe(save_file(path, save), facts))
-        self._note_folder(Path(path).parent)
-        with prepared(path, save) as ready:
+            return self._registered(describe(save_file(target, save), facts))
+        self._note_folder(target.parent)
+        with prepared(target, save) as ready:
             made = describe(ready, facts)
-            self._write(made, pending=True)
+            replaced = self._keep_replaced(ready.path)
+            self._write(made, pending=True, stored=replaced)
             try:
                 ready.publish()
             except BaseException:
                 self._finish_pending(made)
                 raise
-        return self._registered(made)
+        self._registered(made)
+        if replaced is not None:
+            self._clear_store()
+        return made
+
+    def save_in_place(
+        self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
+    ) -> Checkpoint | None:
+        """Let ``save`` write the file under its own name, and register it; None where it made none."""
+        target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+        replaced = None
+        if self._run.writer.recording:
+            replaced = self._keep_replaced(target, copy=True)
+        save(target)
+        file = inspect_file(target)
+        if file is None:
+            return None
+        made = self._registered(describe(file, facts), stored=replaced)
+        if replaced is not None:
+            self._clear_store()
+        return made
+
+    def link(self, path: Path, target: Path) -> None:
+        """Let ``path`` point to ``target``, after keeping what another run has there."""
+        writer = self._run.writer
+        if not writer.recording:
+            save_link(path, target)
+            return
+        stored_path = writer.stored_path(path)
+        replaced = self._keep_replaced(Path(os.path.abspath(path)))  # noqa: PTH100
+        if replaced is not None:
+            writer.record(entries.replaced(self._run.id, stored_path, replaced))
+        is_file = path.is_file() and not path.is_symlink()
+        save_link(path, target)
+        if is_file:
+            writer.record(entries.replaced(self._run.id, stored_path, None))
+        if replaced is not None:
+            self._clear_store()
+
+    def _keep_replaced(self, path: Path, *, copy: bool = False) -> StoredFile | None:
+        """Keep the file of another run, or a pinned one, that is about to lose its name.
+
+        Where the database does not answer, any file is kept that this process has not written.
+        """
+        writer, rule = self._run.writer, self._run.keeping.rule
+        location = writer.location
+        if location is None or path.is_symlink() or not path.is_file():
+            return None
+        stored_path = writer.stored_path(path)
+        wanted: Callable[[SavedFile], bool]
+        try:
+            rows = writer.rows(registry.registered_at(stored_path))
+            kept = [
+                (row.bytes, row.sha256)
+                for row in rows
+                if row.pinned or (rule != KeepRule.NONE and row.run_id != self._run.id)
+            ]
+            if not kept:
+                return None
+            wanted = lambda file: (file.bytes, file.sha256) in kept  # noqa: E731
+        except StoreError:
+            if any(own.path == path for own in self._own) or rule == KeepRule.NONE:
+                return None
+            wanted = lambda file: True  # noqa: E731
+        try:
+            file = store.keep(location, path, wanted, copy=copy)
+        except OSError as error:
+            log.warning(
+                "local-tracker: %s of another run is replaced, and could not be kept in %s: %s",
+                path, store.folder_of(location), error,
+            )  # fmt: skip
+            return None
+        if file is None:
+            return None
+        place = writer.stored_path(file.path)
+        return {"path": place, "bytes": file.bytes, "sha256": file.sha256, "rule": rule.value}
+
+    def _clear_store(self) -> None:
+        """Delete what need not stay in the store now that another file has come into it."""
+        writer, limit = self._run.writer, self._run.keeping.limit
+        none: list[Checkpoint] = []
+        try:
+            going = writer.query(
+                lambda reader: store.superfluous(reader.connection, reader.location, limit), none
+            )
+        except StoreError as error:
+            log.debug("the store is not cleared now: %s", error)
+            return
+        store.evict(going, writer.record)
+
+    def _checked(self, path: str | os.PathLike[str]) -> Path:
+        """Return a path that both databases can keep; `BadValue` else."""
+        target = values.path_of(path)
+        values.path_of(self._run.writer.stored_path(target))
+        return target
 
     def _note_folder(self, folder: Path) -> None:
         """Have on disk where temporary files may be left, before the first one is made there."""
@@ -91,20 +189,24 @@ class CheckpointKeeper:
             lambda connection, location: reconcile_path(connection, location, stored)
         )
 
-    def _registered(self, made: Checkpoint) -> Checkpoint:
+    def _registered(self, made: Checkpoint, stored: StoredFile | None = None) -> Checkpoint:
         if not self._run.writer.recording:
             self._unrecorded = _replacing(self._unrecorded, made)
         else:
-            self._write(made, pending=False)
+            self._write(made, pending=False, stored=stored)
             self._own = _replacing(self._own, made)
         return made
 
-    def _write(self, made: Checkpoint, *, pending: bool) -> None:
-        stored = self._run.writer.stored_path(made.path)
-        row = registry.row(made, stored, self._run.id, self._run.attempt)
+    def _write(self, made: Checkpoint, *, pending: bool, stored: StoredFile | None = None) -> None:
+        path = self._run.writer.stored_path(made.path)
+        row = registry.row(made, path, self._run.id, self._run.attempt)
         if pending:
             row["state"], row["pending"] = CheckpointState.MISSING, True
-        self._run.writer.record(entries.checkpoint(row))
+        known = entries.checkpoint(row)
+        if stored is None:
+            self._run.writer.record(known)
+        else:
+            self._run.writer.record(entries.replaced(self._run.id, path, stored), known)
 
     def available(self) -> list[Checkpoint]:
         """Return the run's available checkpoints, oldest first.
@@ -179,8 +281,7 @@ def _replacing(checkpoints: list[Checkpoint], made: Checkpoint) -> list[Checkpoi
 
 def describe(file: SavedFile, facts: Facts) -> Checkpoint:
     """Make a checkpoint of a complete file; values become plain here."""
-    metrics = facts.get("metrics") or {}
-    numbers = {str(name): values.number(metric, str(name)) for name, metric in metrics.items()}
+    numbers = _numbers(facts.get("metrics"))
     policy, monitor, value = facts.get("policy"), facts.get("monitor"), facts.get("value")
     epoch, step = facts.get("epoch"), facts.get("step")
     if monitor is None and policy is not None:
@@ -194,9 +295,22 @@ def describe(file: SavedFile, facts: Facts) -> Checkpoint:
         sha256=file.sha256,
         epoch=None if epoch is None else values.whole(epoch, "epoch", most=2**31 - 1),
         step=None if step is None else values.whole(step, "step"),
-        monitor=None if monitor is None else values.clean_text(str(monitor)),
-        value=None if value is None else values.number(value, str(monitor)),
+        monitor=None if monitor is None else values.name_text(monitor, "monitor"),
+        value=None if value is None else values.number(value, "value"),
         metrics=numbers,
         policy_id=policy.id if policy is not None else None,
         mode=policy.config.get("mode") if policy is not None else None,
     )
+
+
+def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    try:
+        pairs = list(metrics.items())
+    except Exception as error:  # whatever its own methods raise
+        raise values.no_mapping(metrics) from error
+    return {
+        (text := values.name_text(name, "A metric's name")): values.number(metric, text)
+        for name, metric in pairs
+    }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from tracker.recording.writer import LogCall
 from tracker.series.buffer import check_call
@@ -35,6 +35,10 @@ class NullRecorder:
     def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
         """Return ``otherwise``: nothing is recorded."""
         return otherwise
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return no rows: nothing is recorded."""
+        return []
 
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change nothing."""

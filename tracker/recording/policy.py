@@ -40,9 +40,9 @@ class Policy:
         rules: str | None,
     ) -> None:
         self.id = new_id()
-        self.kind = values.clean_text(str(kind))
-        self.monitor = None if monitor is None else values.clean_text(str(monitor))
-        self.rules = None if rules is None else values.clean_text(str(rules))
+        self.kind = values.name_text(kind, "kind")
+        self.monitor = None if monitor is None else values.name_text(monitor, "monitor")
+        self.rules = None if rules is None else values.name_text(rules, "rules")
         self.config: dict[str, Any] = values.plain(dict(config or {}))
         self.number = run.next_number("policy")
         self._run = run

@@ -1,7 +1,10 @@
 """The writer of one attempt: recorded entries at once, step metrics once a second, a heartbeat, the spool.
 
 Nothing here raises into a training loop: what the database cannot take goes to the spool and is applied
-later, in order. With ``strict`` the error comes out instead.
+later, in order. With ``strict`` the error comes out instead. And nothing here holds a training loop up:
+what waits for a disk or a server is done by a worker, and a call that has waited long enough goes on
+without it. What is recorded is then in the spool, or, where the disk hangs as well, in memory, and the log
+says so.
 """
 
 from __future__ import annotations
@@ -11,29 +14,40 @@ import math
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from tracker import values
 from tracker.clock import now
 from tracker.errors import DatabaseBusy, StoreError
 from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
+from tracker.recording.sampled import SampledMetrics
 from tracker.recording.streamed import StreamedMetrics
 from tracker.recording.writer import LogCall
 from tracker.storage import entries, journal, run_rows
-from tracker.storage.database import PATIENCE, Database, Questions, Reader
+from tracker.storage.database import Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
-from tracker.storage.spool import Spool, set_aside, spool_path
+from tracker.storage.spool import Room, Spool, set_aside, spool_path
+from tracker.worker import Job, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0
 CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
-_LAST_SECONDS, _CLOSE_SECONDS = 1.5, 0.4  # with CALL_SECONDS before them, those of `close`
+EXIT_SECONDS = 5.0
+"""The end of a run takes no longer, either."""
+_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 1.2, 1.4, 0.1
+"""What the worker waits for others' locks, a call for the worker, and then for the spool."""
+_LAST_SECONDS = 3.8
+_BEGIN_SECONDS = 0.1
+_CLOSE_SECONDS = 0.4
 
 log = logging.getLogger("tracker")
 
@@ -62,6 +76,25 @@ class _Counts(NamedTuple):
         )
 
 
+class _Kept(Enum):
+    """Where what is recorded is when a call returns."""
+
+    DATABASE = 0
+    WAITING = 1
+    """Step metrics wait for the database; nothing has been recorded since it failed."""
+    SPOOL = 2
+    MEMORY = 3
+
+
+class _Handed:
+    """Entries on their way to the database."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        self.give_up = time.monotonic() + _LOCK_SECONDS
+        self.error: Exception | None = None
+
+
 def _busy() -> DatabaseBusy:
     return DatabaseBusy("The database did not answer in time.")
 
@@ -69,7 +102,8 @@ def _busy() -> DatabaseBusy:
 class Recorder:
     """Writes for one attempt of one run, from any thread of the process that made it.
 
-    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them.
+    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them,
+    ``sampled`` measures the machine.
     """
 
     recording = True
@@ -84,6 +118,7 @@ class Recorder:
         next_step: int,
         strict: bool,
         origin: Callable[[str, int], OriginEntry],
+        sampled: SampledMetrics,
     ) -> None:
         self.location = location
         self.run_id = run_id
@@ -92,53 +127,92 @@ class Recorder:
         self._origin = origin
         self._file = location.file_id()
         self.strict = strict
-        self.wake = threading.Event()
-        self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self.wake.set)
+        self._worker = Worker("tracker-writer", self._idle, FLUSH_SECONDS)
+        self._streamed = StreamedMetrics(
+            run_id, attempt, next_step=next_step, wake=self._worker.wake
+        )
         self.log: LogCall = self._streamed.log
-        self.spool = Spool(spool_path(location, attempt_id), self._own_origin)
+        self.sampled = sampled
+        path = spool_path(location, attempt_id)
+        self._room = Room(location.data_folder())
+        self.spool = Spool(path, self._own_origin, self._room)
         self.spooled = 0
-        self._database = Database(location)
+        self._spooler: Worker | None = None
+        self._slow_spool: Job[Any] | None = None
+        self._database = Database(location, bounded=True)
         self._questions = Questions(location)
         self._lock = threading.Lock()
+        self._queued: deque[_Handed] = deque()
+        self._in_hand: list[_Handed] = []
         self._closing = threading.Event()
-        self._failing = self._given_up = False
+        self._finishing: Job[None] | None = None
+        self._given_up = False
+        self._kept = _Kept.DATABASE
         self._heard = time.monotonic()
         self._earlier_counts = _Counts()
         self._counts = _Counts()
-        self._thread = self._started()
 
     def _own_origin(self) -> OriginEntry:
         return self._origin(self.attempt_id, self._attempt)
 
-    def _started(self) -> threading.Thread | None:
-        thread = threading.Thread(target=self._work, name="tracker-writer", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the process is ending, or may have no more threads
-            return None
-        return thread
+    @property
+    def _failing(self) -> bool:
+        return self._kept is not _Kept.DATABASE
 
     def record(self, *entries: Entry) -> None:
         """Make entries durable: in the database, else in the spool."""
-        if (
-            self._failing
-            and self._thread is not None
-            and self._thread.is_alive()
-            and not self.strict
-        ):
-            self._keep(entries, None)  # the writer thread tries again once a second
+        if self._failing and self._worker.is_working and not self.strict:
+            self._keep(entries, None)  # the worker tries the database again once a second
             return
-        give_up = time.monotonic() + CALL_SECONDS
-        if not self._lock.acquire(timeout=CALL_SECONDS):
-            self._failed(entries, _busy())
-            return
+        handed = _Handed(entries)
+        self._queued.append(handed)
+        try:
+            job = self._worker.submit(self._write_queued)
+            self._worker.result(job, _COMMIT_SECONDS)
+        except Unfinished:
+            self._overtake(handed)
+        if handed.error is not None:
+            raise handed.error
+
+    def _overtake(self, handed: _Handed) -> None:
+        """Go on while the worker hangs in a commit: what it may never finish is spooled as well."""
+        with suppress(ValueError):
+            self._queued.remove(handed)
+        if self.strict:
+            raise _busy()
+        self._keep(handed.entries, _busy())
+
+    def _write_queued(self) -> None:
+        """Write everything that was handed over, in one transaction.
+
+        Raises:
+            Unfinished: another thread hangs in a commit; only where there is no worker.
+        """
+        if not self._lock.acquire(timeout=-1 if self._worker.is_working else CALL_SECONDS):
+            raise Unfinished
+        try:
+            while self._queued:
+                self._in_hand.append(self._queued.popleft())
+            if self._in_hand:
+                self._write(tuple(one for handed in self._in_hand for one in handed.entries))
+        finally:
+            self._in_hand.clear()
+            self._lock.release()
+
+    def _write(self, entries: tuple[Entry, ...]) -> None:
+        last = max(handed.give_up for handed in self._in_hand)
         try:
             entries = self._after_pending(entries)
-            self._commit(entries, give_up - time.monotonic())
+            self._commit(entries, last - time.monotonic())
         except Exception as error:
-            self._failed(entries, error)
-        finally:
-            self._lock.release()
+            if self.strict:
+                for handed in self._in_hand:
+                    handed.error = error
+                return
+            if not isinstance(error, StoreError):
+                log.warning("local-tracker could not write: %s: %s", type(error).__name__, error)
+            streamed = self._pending_blocks() if self._closing.is_set() else []
+            self._keep((*streamed, *entries), error, here=True)
 
     def _after_pending(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """Queue behind pending entries: a kill while these are written must leave all of them, in order."""
@@ -147,30 +221,61 @@ class Recorder:
         self.spool.append(entries)
         return ()
 
-    def _failed(self, entries: tuple[Entry, ...], error: Exception) -> None:
-        if self.strict:
-            raise error
-        if not isinstance(error, StoreError):
-            log.warning("local-tracker could not write: %s: %s", type(error).__name__, error)
-        self._keep(entries, error)
-
-    def _keep(self, entries: tuple[Entry, ...], error: Exception | None) -> None:
-        refused = self.spool.append(entries)
+    def _keep(
+        self, entries: tuple[Entry, ...], error: Exception | None, *, here: bool = False
+    ) -> None:
+        """Put entries into the spool; ``here``: by this thread, which others do not wait for."""
         self.spooled += len(entries)
-        if not self._failing:
-            where = f"in {self.spool.path} and is imported later"
-            if refused:
-                where = (
-                    "in memory, and is lost if the process ends before there is room on the disk"
-                )
-            log.warning(
-                "local-tracker: %s Training continues; what is recorded waits %s.",
-                error or _busy(),
-                where,
-            )
-        self._failing = True
+        self.spool.hold(entries)
+        refusal = self.spool.write() if here else self._spooled_in_time()
+        self._tell(_Kept.SPOOL if refusal is None else _Kept.MEMORY, error, refusal)
 
-    def _commit(self, entries: tuple[Entry, ...] = (), patience: float = PATIENCE) -> None:
+    def _spooled_in_time(self) -> Exception | None:
+        """Have what is held brought to the disk; returns the error if it refuses, or takes too long."""
+        if self._spooler is None:
+            self._spooler = Worker("tracker-spooler")
+        # One that hangs is waited for once.
+        seconds = _SPOOL_SECONDS if self._slow_spool is None or self._slow_spool.done else 0.0
+        job = self._spooler.submit(self.spool.write)
+        try:
+            return job.wait(seconds) if seconds == 0.0 else self._spooler.result(job, seconds)
+        except Unfinished:
+            self._slow_spool = job
+            return TimeoutError("the disk did not answer in time")
+
+    def _tell(self, kept: _Kept, error: Exception | None, refusal: Exception | None = None) -> None:
+        """Log where what is recorded is kept from now on; each change of it once."""
+        before, self._kept = self._kept, kept
+        if kept is before:
+            return
+        why = error or _busy()
+        if kept is _Kept.DATABASE:
+            if before is not _Kept.WAITING:
+                log.warning(
+                    "local-tracker: the database takes records again; what waited is in it."
+                )
+        elif kept is _Kept.WAITING:
+            log.warning("local-tracker: %s What is recorded waits.", why)
+        elif kept is _Kept.MEMORY:
+            first = f"{why} Training continues; " if before is not _Kept.SPOOL else ""
+            log.warning(
+                "local-tracker: %sthe spool cannot be written either (%s): what is recorded waits in memory, "
+                "and is lost if the process ends before there is room on the disk (%d records now).",
+                first, refusal, len(self.spool.unwritten),
+            )  # fmt: skip
+        elif before is _Kept.MEMORY:
+            log.warning(
+                "local-tracker: what waited in memory is on the disk, in %s; it is imported later.",
+                self.spool.path,
+            )
+        else:
+            log.warning(
+                "local-tracker: %s Training continues; what is recorded waits in %s and is imported later.",
+                why, self.spool.path,
+            )  # fmt: skip
+
+    def _commit(self, entries: tuple[Entry, ...] = (), patience: float = _LOCK_SECONDS) -> None:
+        give_up = time.monotonic() + patience
         blocks = self._blocks() if self._has_streamed() else []
         counts = self._counted()
         beat = self._heartbeat(counts)
@@ -178,39 +283,44 @@ class Recorder:
             return
         new = [*entries, *blocks, *beat]
         try:
-            with self._database.transaction(min(patience, PATIENCE)) as connection:
+            with self._database.transaction(max(0.1, patience)) as connection:
                 pending = self.spool.read() if self.spool.count else []
                 journal.apply(connection, [*pending, *new])
         except Exception as error:
             if self.strict or not journal.is_refusal(error):
                 raise
-            pending = self._commit_each(new)
+            pending = self._commit_each(new, give_up - time.monotonic())
         if blocks:
             self._streamed.saved()
+            self.sampled.saved()
         if pending:
             self.spool.clear(len(pending))
         if beat:
             self._heard, self._counts = time.monotonic(), counts
-        self._failing = False
+        self._tell(_Kept.DATABASE, None)
 
     def _has_streamed(self) -> bool:
         """Say whether there are step metrics to write; by attributes alone, for an epoch without any."""
-        buffer = self._streamed.buffer
-        return bool(buffer.calls or buffer.packed or buffer.held or self._streamed.unsaved)
+        return self._streamed.has_any or self.sampled.has_any
 
     def _blocks(self) -> list[SeriesEntry]:
         """Return the step metrics that are not in the database yet."""
         if not self._failing or self._closing.is_set():
             self._streamed.take()
-        return self._streamed.pending()
+            self.sampled.take()
+        return self._pending_blocks()
 
-    def _commit_each(self, new: list[Entry]) -> list[Entry]:
+    def _pending_blocks(self) -> list[SeriesEntry]:
+        """Return what has been taken, and is not in the database yet."""
+        return [*self._streamed.pending(), *self.sampled.pending()]
+
+    def _commit_each(self, new: list[Entry], patience: float) -> list[Entry]:
         """Write all but what the database refuses, which must not hold up the rest for ever.
 
         Another file in the database's place (an older backup, or one that was made anew) may not have the
         run: there it is made again. One that somebody deleted from the same file stays deleted.
         """
-        with self._database.transaction() as connection:
+        with self._database.transaction(max(0.1, patience)) as connection:
             pending = self.spool.read()
             known = self.location.file_id() == self._file
             first = [] if known else [self._own_origin()]
@@ -237,23 +347,23 @@ class Recorder:
     def _beat(self, counts: _Counts) -> AttemptEntry:
         return entries.attempt(self.attempt_id, heartbeat=now(), **counts._asdict())
 
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            self.wake.wait(FLUSH_SECONDS)
-            self.wake.clear()
-            self.flush()
-        if self._given_up:  # by `close`, while this thread hung in a commit
-            self.flush()
+    def _idle(self) -> None:
+        self.sampled.look()
+        self._flush()
 
     def flush(self) -> None:
         """Write what is pending; on failure it stays so."""
+        self._worker.submit(self._flush).wait()
+
+    def _flush(self) -> None:
         with self._lock:
             try:
                 self._commit()
             except Exception as error:
                 if not self._failing:
-                    log.warning("local-tracker: %s What is recorded waits.", error)
-                self._failing = True
+                    self._tell(_Kept.WAITING, error)
+                elif self.spool.unwritten and self.spool.write() is None:
+                    self._tell(_Kept.SPOOL, error)
 
     def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
         """Return what ``ask`` finds in what is committed; pending entries are not part of it.
@@ -263,16 +373,22 @@ class Recorder:
         """
         return self._questions.ask(lambda connection: ask(Reader(self.location, connection)))
 
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects; `StoreError` when the database does not answer."""
+        return self._questions.rows(statement)
+
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""
+
+        def work() -> None:
+            with self._lock, self._database.transaction(_LOCK_SECONDS) as connection:
+                change(connection, self.location)
+
         try:
-            if not self._lock.acquire(timeout=CALL_SECONDS):
-                raise _busy()
             try:
-                with self._database.transaction() as connection:
-                    change(connection, self.location)
-            finally:
-                self._lock.release()
+                self._worker.result(self._worker.submit(work), _COMMIT_SECONDS)
+            except Unfinished:
+                raise _busy() from None
         except Exception as error:
             if self.strict:
                 raise
@@ -284,7 +400,8 @@ class Recorder:
 
     def next_attempt(self, number: int) -> None:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
-        self._streamed.begin(number, CALL_SECONDS)
+        self._streamed.begin(number, _BEGIN_SECONDS)
+        self.sampled.begin(number, _BEGIN_SECONDS)
         counts = self._counted()
         last_beat = self._beat(counts)
         self._earlier_counts = counts.plus(self._earlier_counts)
@@ -292,54 +409,73 @@ class Recorder:
         self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
 
     def close(self, *entries: Entry) -> None:
-        """Write the last entries and end the thread; at most about 4 seconds."""
+        """Write the last entries and end the threads; at most `EXIT_SECONDS`."""
+        handed = _Handed(entries)
         try:
-            self._close(entries)
+            if self._finishing is None:
+                self._closing.set()
+                # A last heartbeat is due.
+                self._heard = -math.inf
+                self._queued.append(handed)
+                self._finishing = self._worker.submit(self._finish)
+            self._worker.result(self._finishing, _LAST_SECONDS)
+            self._worker.stop()
+            self._worker.join(_SPOOL_SECONDS)
+        except Unfinished:
+            self._given_up = True
+            self._give_up()
         finally:
-            if self.spool.unwritten:
-                log.error(
-                    "local-tracker: %d records of the run could be written nowhere, and end with this "
-                    "process: the disk had no room for them until the run ended.",
-                    len(self.spool.unwritten),
-                )
-
-    def _end_thread(self) -> None:
-        self._closing.set()
-        self.wake.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(CALL_SECONDS)
-
-    def _close(self, entries: tuple[Entry, ...]) -> None:
-        self._end_thread()
-        # A last heartbeat is due.
-        self._heard = -math.inf
-        if not self._lock.acquire(timeout=_LAST_SECONDS):
-            self._give_up(entries)
-            return
-        try:
-            entries = self._after_pending(entries)
-            self._commit(entries)
-        except Exception as error:
-            self._failed((*self._streamed.pending(), *entries), error)
-        finally:
+            self._worker.stop()
+            if self._spooler is not None:
+                self._spooler.stop()
             self._questions.close()
-            self._database.close(_CLOSE_SECONDS)
-            self._lock.release()
+            self._room.close()
+            self._tell_what_is_left()
+        if handed.error is not None:
+            raise handed.error
 
-    def _give_up(self, entries: tuple[Entry, ...]) -> None:
-        """End while the writer hangs in a commit: its blocks cannot be had, what is recorded is spooled."""
-        self._given_up = True
+    def _finish(self) -> None:
+        if self._closing.is_set():
+            self.sampled.end()
+        self._write_queued()
+        if self._given_up:
+            self._flush()  # what `close` has spooled meanwhile
+        with self._lock:
+            self._database.close(_CLOSE_SECONDS)
+
+    def _tell_what_is_left(self) -> None:
+        if self.spool.unwritten:
+            log.error(
+                "local-tracker: %d records of the run could be written nowhere, and end with this "
+                "process: the disk had no room for them until the run ended.",
+                len(self.spool.unwritten),
+            )
+        elif self.spool.count:
+            log.warning(
+                "local-tracker: %d records of the run wait in %s: the next run in this database imports "
+                "them, or tracker db doctor --fix.",
+                self.spool.count, self.spool.path,
+            )  # fmt: skip
+
+    def _give_up(self) -> None:
+        """End while the worker hangs in a commit: its blocks cannot be had, what is recorded is spooled."""
         lost = self._streamed.abandon()
         if lost:
             log.warning(
                 "local-tracker: %d step metrics were not recorded: the disk did not answer.", lost
             )
-        self._keep((self._beat(self._counted()), *entries), _busy())
+        left = [*self._in_hand]
+        while self._queued:
+            left.append(self._queued.popleft())
+        recorded = [one for handed in left for one in handed.entries]
+        self._keep((self._beat(self._counted()), *recorded), _busy())
 
     def discard(self) -> bool:
         """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
-        self.flush()
+        try:
+            self._worker.submit(self._flush).wait(CALL_SECONDS)
+        except Unfinished:
+            return False
         if self._attempt > 1 or self._failing or self.spool.count:
             return False
         deleted: list[str] = []
@@ -351,9 +487,10 @@ class Recorder:
         self.amend(delete)
         if not deleted:
             return False
-        self._end_thread()
+        self._worker.submit(self._finish).wait(CALL_SECONDS)
+        self._worker.stop()
         self._questions.close()
-        self._database.close(_CLOSE_SECONDS)
+        self._room.close()
         return True
 
     def forget(self) -> None:
@@ -361,5 +498,8 @@ class Recorder:
         self._database.forget()
         self._questions.forget()
         self._streamed.forget()
+        self.sampled.forget()
         self._lock = threading.Lock()
-        self._thread = None
+        self._worker.forget()
+        self._spooler = None
+        self._room.close()

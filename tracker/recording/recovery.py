@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from tracker import files, values
 from tracker.checkpointing.recovery import reconcile
+from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
@@ -25,7 +27,16 @@ from tracker.storage.database import Database
 from tracker.storage.entries import Entry
 from tracker.storage.journal import apply, apply_each, is_refusal
 from tracker.storage.location import Location
-from tracker.storage.spool import damaged_lines, origin_of, read_file, set_aside, spool_files
+from tracker.storage.spool import (
+    Spool,
+    copy_private,
+    damaged_lines,
+    origin_of,
+    read_file,
+    refused_files,
+    set_aside,
+    spool_files,
+)
 
 log = logging.getLogger("tracker")
 
@@ -100,7 +111,10 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
     """Apply the spools of processes that are gone; returns the files that were applied whole."""
     done = []
     for path in spool_files(location):
-        size, entries = path.stat().st_size, read_file(path)
+        try:
+            size, entries = path.stat().st_size, read_file(path)
+        except FileNotFoundError:
+            continue  # another start has imported it
         attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == path.stem)).first()
         if attempt is None:
             if not _is_ours_to_restore(connection, location, path, entries):
@@ -116,9 +130,29 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
                 raise
             refused = apply_each(connection, entries)
         _report(path, refused, damaged_lines(path))
-        if path.stat().st_size == size:
-            done.append(path)
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == size:
+                done.append(path)
     return done
+
+
+def import_refused(location: Location) -> None:
+    """Try once more what the database has refused: its run, or the release that knows it, may be here now."""
+    for path in refused_files(location):
+        database = Database(location, patience=10)
+        try:
+            with database.transaction(alone=True) as connection:
+                attempt = connection.execute(
+                    select(ATTEMPT).where(ATTEMPT.c.id == path.stem)
+                ).first()
+                if attempt is not None and _is_writing(connection, attempt):
+                    continue
+                entries = read_file(path)
+                refused = apply_each(connection, entries)
+            if len(refused) < len(entries):
+                Spool(path).replace([entry for entry, _ in refused])
+        finally:
+            database.close()
 
 
 def _is_ours_to_restore(
@@ -153,7 +187,10 @@ def _set_aside_nameless(location: Location, path: Path, entries: list[Entry]) ->
     """
     folder = location.data_folder()
     others = [other for other in folder.glob("*.db") if other != location.path]
-    is_old = now() / 1e6 - path.stat().st_mtime > SILENT_SECONDS
+    try:
+        is_old = now() / 1e6 - path.stat().st_mtime > SILENT_SECONDS
+    except FileNotFoundError:
+        return
     if entries and is_old and not others and location.path is not None:
         _set_aside(path, "the database does not have their run")
 
@@ -163,7 +200,8 @@ def _set_aside(path: Path, why: str) -> None:
     log.warning(
         "local-tracker: pending records cannot be imported (%s); they are kept in %s.", why, kept
     )
-    path.replace(kept)
+    with suppress(FileNotFoundError):  # another start has set it aside
+        path.replace(kept)
 
 
 def _is_writing(connection: Connection, attempt: Any) -> bool:
@@ -186,7 +224,7 @@ def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) ->
         log.warning("local-tracker: %s could not be imported (%s): %s", records, why, kept)
     if damaged:
         kept = path.with_suffix(".damaged")
-        kept.write_bytes(path.read_bytes())
+        copy_private(path, kept)
         records = counted(damaged, "pending record")
         log.warning("local-tracker: %s cannot be read: %s", records, kept)
 
@@ -200,7 +238,7 @@ def temporary_folders(
         return in_chunks(connection, statement, column, runs)
 
     saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
-    folders = {location.absolute(row.path).parent for row in saved}
+    folders = {location.absolute(row.path).parent for row in saved} | {folder_of(location)}
     worked_in: dict[str, set[Path]] = {}
     for row in rows(select(ATTEMPT.c.run_id, ATTEMPT.c.captured), ATTEMPT.c.run_id):
         captured = values.from_json(row.captured)

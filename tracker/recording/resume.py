@@ -200,8 +200,8 @@ def next_epoch(reader: Reader, run_id: str) -> int:
 
 
 def next_step(reader: Reader, run_id: str) -> int:
-    """Return the number after the highest step."""
+    """Return the number after the highest step of ``log``; samples of the machine have numbers below 0."""
     last = reader.connection.execute(
-        select(func.max(CLOCK.c.last_step)).where(CLOCK.c.run_id == run_id)
+        select(func.max(CLOCK.c.last_step)).where(CLOCK.c.run_id == run_id, CLOCK.c.number >= 0)
     ).scalar()
     return 0 if last is None else int(last) + 1

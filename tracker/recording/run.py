@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Self, Unpack
 from tracker import values
 from tracker.cards import run_card
 from tracker.checkpointing.registry import Checkpoint
+from tracker.checkpointing.store import Keeping
 from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
@@ -45,6 +46,7 @@ class Run:
         recording: False where nothing is recorded (switched off, another rank, a forked child).
         status: "running", or how it ended.
         trained: what the trainings of this process have recorded into it.
+        keeping: what it keeps of the files of other runs that it replaces.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Run:
         captured: dict[str, Any] | None = None,
         ending: entries.Ending | None = None,
         recording_asked: bool = False,
+        keeping: Keeping | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -69,6 +72,7 @@ class Run:
         self.trained = Trained()
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Writer = NullRecorder() if writer is None else writer
+        self.keeping = keeping or Keeping()
         self._stop_reason: str | None = None
         self._ending = ending
         self._recording_asked = recording_asked
@@ -198,11 +202,14 @@ class Run:
         self.check_open()
         number = epoch_number(epoch)
         try:
-            given = metrics.items()
-        except (AttributeError, TypeError) as error:
+            given = list(metrics.items())
+        except Exception as error:  # whatever its own methods raise
             raise values.no_mapping(metrics) from error
         plain = [
-            (text := values.name_text(name), *values.split(values.number(value, text)))
+            (
+                text := values.name_text(name, "A metric's name"),
+                *values.split(values.number(value, text)),
+            )
             for name, value in given
         ]
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
@@ -239,6 +246,17 @@ class Run:
         captured = values.to_json(self._captured)
         self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
+    def captured(self, section: str) -> Any:
+        """Return what `capture` has recorded in this attempt under a name; None where it has not."""
+        return self._captured.get(section)
+
+    def note_unread(self, unread: Mapping[str, str]) -> None:
+        """Record what cannot be measured of the machine, and why; called by the writer."""
+        if not self.finished:
+            self._captured["system"] = {"unread": dict(unread)}
+            captured = values.to_json(self._captured)
+            self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
+
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.
 
@@ -259,12 +277,34 @@ class Run:
         """Save a file and register it, so that a kill at any moment leaves the old one or the new one, whole.
 
         Args:
-            path: where it goes. A registered file of that name is replaced.
+            path: where it goes. A registered file of that name is replaced; one of another run is kept
+                in the data folder first, see ``keep`` of `start_run`.
             save: called with a temporary path in the same folder; what it raises comes out unchanged.
             **facts: as for `log_checkpoint`.
         """
         self.check_open()
         return self._keeper.save(path, save, facts)
+
+    def save_checkpoint_in_place(
+        self, path: str | os.PathLike[str], save: Callable[[Path], object], **facts: Unpack[Facts]
+    ) -> Checkpoint | None:
+        """As `save_checkpoint`, for what cannot be saved under another name first: a kill may leave half a file.
+
+        Returns None where ``save`` made something other than a regular file, which is not registered.
+        """
+        self.check_open()
+        return self._keeper.save_in_place(path, save, facts)
+
+    def link_checkpoint(self, path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+        """Let ``path`` be a relative link to a file, such as ``last.pt``; a copy where links cannot be made.
+
+        A registered file of another run that has the name is kept first, as by `save_checkpoint`.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.check_open()
+        self._keeper.link(Path(path), Path(os.path.abspath(target)))  # noqa: PTH100 - a link stays one
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return this run's available checkpoints, of all attempts, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from tracker import process, values
+from tracker.checkpointing.store import Keeping, keeping
 from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.ids import new_id
@@ -23,12 +25,16 @@ from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.recorder import Recorder
 from tracker.recording.recovery import recover, refuse_busy
 from tracker.recording.run import Run
+from tracker.recording.sampled import SampledMetrics
+from tracker.recording.system_metrics import sampler_of
 from tracker.states import RunStatus
 from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
+KEEP_VARIABLE = "TRACKER_KEEP"
+KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
@@ -46,6 +52,10 @@ def start_run(
     recording: bool | None = None,
     monitor: str | None = None,
     mode: str | None = None,
+    keep: str | None = None,
+    keep_bytes: int | str | None = None,
+    system_metrics: bool | None = None,
+    price_per_hour: float | None = None,
 ) -> Run:
     """Start recording a training run; a context manager, which ends the run with an honest status.
 
@@ -64,30 +74,51 @@ def start_run(
         monitor: the metric that the run is judged by, in lists and comparisons; by default the one that
             its callbacks monitor, else a validation loss.
         mode: which way is better for it, see `Run.define_metric`.
+        keep: which files of other runs, which this one replaces, are kept in the data folder: "best" of
+            each experiment and monitor, which is the default, the best of each "run", or "none"; pinned
+            ones always. Without it, the variable ``TRACKER_KEEP`` says it.
+        keep_bytes: how much they may take: bytes, or text such as "20GB"; without it, the variable
+            ``TRACKER_KEEP_BYTES`` says it, else there is no limit.
+        system_metrics: whether to measure processor, memory, disk, network and graphics cards every 15
+            seconds, as step metrics under ``system/``; by default yes, unless ``TRACKER_SYSTEM=off``.
+        price_per_hour: what an hour of the machine costs, in whatever currency: `tracker runs show` then
+            says what the run cost. A resumed run keeps its price where none is given.
 
     Raises:
         BadValue: for params without names, an empty name, or what else cannot be taken.
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
         StoreError: when the database cannot be used. After the start nothing is raised any more.
     """
-    experiment = values.clean_text(str(experiment or DEFAULT_EXPERIMENT))
-    name = None if name is None else values.clean_text(str(name))
+    given = DEFAULT_EXPERIMENT if experiment is None else experiment
+    experiment = values.name_text(given, "experiment") or DEFAULT_EXPERIMENT
+    name = None if name is None else values.name_text(name, "name")
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
     if mode is not None and monitor is None:
         raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
+    keeping = _keeping(keep, keep_bytes)
+    price = _price(price_per_hour)
     if not (enabled() if recording is None else recording):
         run = _silent_run(experiment, name, strict)
         # What is refused is refused on every rank.
         run.log_params(params or {})
         run.set_tags(tags or {})
     else:
-        request = _Request(experiment, name, params or {}, tags or {}, resume, parent)
-        run = _recorded_run(locate(database), request, strict, asked=recording is True)
+        request = _Request(
+            experiment, name, params or {}, tags or {}, resume, parent, price, system_metrics
+        )
+        run = _recorded_run(locate(database), request, strict, keeping, asked=recording is True)
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
     return run
+
+
+def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:
+    """Return what is kept: what was asked for, else what the environment says."""
+    rule = os.environ.get(KEEP_VARIABLE) or None if keep is None else keep
+    limit = os.environ.get(KEEP_BYTES_VARIABLE) or None if keep_bytes is None else keep_bytes
+    return Keeping() if rule is None and limit is None else keeping(rule, limit)
 
 
 @dataclass(frozen=True)
@@ -100,6 +131,8 @@ class _Request:
     tags: Mapping[str, Any] | Iterable[str]
     resume: str | None
     parent: Run | str | None
+    price_per_hour: float | None
+    system_metrics: bool | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +141,7 @@ class _Opened:
 
     Attributes:
         run_id, name, experiment: the run.
+        began: when it began, in µs since 1970.
         attempt_id, attempt: id and number of the attempt.
         first_epoch, next_step: where a resumed run continues.
         ending: how a resumed run had ended; None for a new one.
@@ -116,6 +150,7 @@ class _Opened:
     run_id: str
     name: str
     experiment: str
+    began: int
     attempt_id: str = field(default_factory=new_id)
     attempt: int = 1
     first_epoch: int = 0
@@ -132,11 +167,27 @@ def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
     )
 
 
-def _recorded_run(location: Location, request: _Request, strict: bool, *, asked: bool) -> Run:
+def _price(price_per_hour: float | None) -> float | None:
+    if price_per_hour is None:
+        return None
+    price = values.number(price_per_hour, "price_per_hour")
+    if not 0 <= price < math.inf:
+        raise BadValue(f"price_per_hour is {price}: give what an hour costs, 0 or more.")
+    return price
+
+
+def _recorded_run(
+    location: Location, request: _Request, strict: bool, keeping: Keeping, *, asked: bool
+) -> Run:
     prepare(location)
     captured = capture()
     recover(location)
     opened = _open(location, request, captured)
+    folder = None if location.path is None else location.path.parent
+    sampled = SampledMetrics(
+        opened.run_id, opened.attempt, began=opened.began,
+        sampler=sampler_of(folder, request.system_metrics),
+    )  # fmt: skip
     recorder = Recorder(
         location,
         opened.run_id,
@@ -145,8 +196,9 @@ def _recorded_run(location: Location, request: _Request, strict: bool, *, asked:
         next_step=opened.next_step,
         strict=strict,
         origin=_origin(location, opened, values.to_json(captured)),
+        sampled=sampled,
     )
-    return Run(
+    run = Run(
         id=opened.run_id,
         name=opened.name,
         experiment=opened.experiment,
@@ -156,7 +208,10 @@ def _recorded_run(location: Location, request: _Request, strict: bool, *, asked:
         captured=captured,
         ending=opened.ending,
         recording_asked=asked,
+        keeping=keeping,
     )
+    sampled.tell = run.note_unread
+    return run
 
 
 def _origin(
@@ -180,7 +235,7 @@ def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _O
         with database.transaction(alone=True) as connection:
             reader = Reader(location, connection)
             row = _run_to_resume(reader, request)
-            opened = _create(reader, request) if row is None else _resume(reader, row)
+            opened = _create(reader, request) if row is None else _resume(reader, row, request)
             _add_attempt(connection, opened, values.to_json(captured))
             if row is not None:
                 changes = earlier.changes(
@@ -199,16 +254,17 @@ def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _O
 
 def _create(reader: Reader, request: _Request) -> _Opened:
     name = request.name or _numbered(reader.connection, request.experiment)
-    opened = _Opened(new_id(), name, request.experiment)
+    opened = _Opened(new_id(), name, request.experiment, now())
     reader.connection.execute(
         insert(RUN).values(
             id=opened.run_id,
             name=opened.name,
             experiment=opened.experiment,
             status=RunStatus.RUNNING,
-            started=now(),
+            started=opened.began,
             seconds=0.0,
             epochs=0,
+            price_per_hour=request.price_per_hour,
             parent_id=_parent_id(reader, request.parent),
         )
     )
@@ -267,13 +323,14 @@ def _named_run(reader: Reader, text: str) -> Any:
     return reader.connection.execute(select(RUN).where(RUN.c.id == run_id)).one()
 
 
-def _resume(reader: Reader, row: Any) -> _Opened:
+def _resume(reader: Reader, row: Any, request: _Request) -> _Opened:
     newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == row.id)
     last = reader.connection.execute(newest).scalar() or 0
     opened = _Opened(
         row.id,
         row.name,
         row.experiment,
+        row.started,
         attempt=last + 1,
         first_epoch=earlier.next_epoch(reader, row.id),
         next_step=earlier.next_step(reader, row.id),
@@ -290,7 +347,10 @@ def _resume(reader: Reader, row: Any) -> _Opened:
         "error": None,
         "ended": None,
     }
-    reader.connection.execute(update(RUN).where(RUN.c.id == row.id).values(**running))
+    price = row.price_per_hour if request.price_per_hour is None else request.price_per_hour
+    reader.connection.execute(
+        update(RUN).where(RUN.c.id == row.id).values(**running, price_per_hour=price)
+    )
     return opened
 
 

@@ -20,14 +20,15 @@ log = logging.getLogger("tracker")
 class _AttemptBlocks:
     """The blocks of one attempt, and the batches that are not in them yet."""
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, first_block: int) -> None:
         self.attempt = attempt
         self.queued: deque[Batch] = deque()
+        self._first_block = first_block
 
     @cached_property
     def writer(self) -> SeriesWriter:
         """What cuts the blocks; many runs log no step metric and never need it."""
-        return SeriesWriter()
+        return SeriesWriter(first_number=self._first_block)
 
     def pack(self) -> None:
         """Put the queued batches into blocks."""
@@ -44,6 +45,7 @@ class StreamedMetrics:
         run_id, attempt: what is logged first belongs to.
         next_step: the step of the first call that names none.
         wake: called when there is much to drain; it must only signal.
+        first_block: the number of the first block of an attempt.
 
     Attributes:
         buffer: what has been logged and not been drained.
@@ -51,16 +53,29 @@ class StreamedMetrics:
     """
 
     def __init__(
-        self, run_id: str, attempt: int, *, next_step: int, wake: Callable[[], None]
+        self,
+        run_id: str,
+        attempt: int,
+        *,
+        next_step: int,
+        wake: Callable[[], None],
+        first_block: int = 0,
     ) -> None:
         self._run_id = run_id
         self.buffer = Buffer(next_step=next_step, wake=wake)
         self.log = self.buffer.log
         self.unsaved = False
-        self._attempts = [_AttemptBlocks(attempt)]
+        self._first_block = first_block
+        self._attempts = [_AttemptBlocks(attempt, first_block)]
         # Reentrant: a signal handler may have interrupted its own thread while it drains.
         self._draining = threading.RLock()
         self._warned = False
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is something that is not in the database yet; by attributes alone, for an epoch without any."""
+        buffer = self.buffer
+        return bool(buffer.calls or buffer.packed or buffer.held or self.unsaved)
 
     def begin(self, attempt: int, patience: float) -> None:
         """Take what is logged from now on for another attempt; what was logged before stays with the last one.
@@ -69,7 +84,7 @@ class StreamedMetrics:
         not answer), what was logged in the meantime counts for the new attempt as well.
         """
         self._drain(patience)
-        self._attempts.append(_AttemptBlocks(attempt))
+        self._attempts.append(_AttemptBlocks(attempt, self._first_block))
 
     def take(self) -> None:
         """Take what has been logged; before that it is in the buffer, which is bounded."""

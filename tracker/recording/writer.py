@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
+from tracker.checkpointing.store import Keeping
 from tracker.storage.database import Reader
 from tracker.storage.entries import Entry
 from tracker.storage.location import Location
@@ -57,6 +58,9 @@ class Writer(Protocol):
             StoreError: when the database does not answer.
         """
 
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects, as `query` does; none where nothing is recorded."""
+
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""
 
@@ -83,6 +87,7 @@ class RecordedRun(Protocol):
     attempt: int
     first_epoch: int
     writer: Writer
+    keeping: Keeping
 
     @property
     def is_resumed(self) -> bool:

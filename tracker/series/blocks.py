@@ -221,7 +221,8 @@ class SeriesWriter:
     """Turns the batches of one attempt into blocks. Not for several threads at once.
 
     A block is full at ``most_calls`` calls (at most 65536), or earlier at ``points`` values once it
-    has ``fewest_calls``, so that wide calls make no huge blocks. `pending` keeps giving a block
+    has ``fewest_calls``, so that wide calls make no huge blocks. Blocks are numbered from
+    ``first_number``. `pending` keeps giving a block
     until `saved` is called after its commit, so that a failed transaction loses nothing.
     """
 
@@ -231,11 +232,12 @@ class SeriesWriter:
         most_calls: int = BLOCK_CALLS,
         fewest_calls: int = FEWEST_CALLS,
         points: int = BLOCK_POINTS,
+        first_number: int = 0,
     ) -> None:
         self._most_calls = most_calls
         self._fewest_calls = fewest_calls
         self._points = points
-        self._open = _OpenBlock(0)
+        self._open = _OpenBlock(first_number)
         self._full: list[CallBlock] = []
         self._given: list[Batch] = []
         self._added = 0  # calls of the first batch given

@@ -28,8 +28,9 @@ from typing import Any
 from tracker.errors import BadValue
 from tracker.series.batch import LAST_STEP, Batch, Calls, pack
 from tracker.series.deferred import check, snapshot
-from tracker.values import brief, is_flag, no_mapping
+from tracker.values import brief, is_flag, name_text, no_mapping
 
+MOST_NAMES = 256  # sets of names that are remembered
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
 
@@ -61,6 +62,7 @@ class Buffer:
         self._limit = limit
         self._wake = wake
         self._patience = patience
+        self._names: set[tuple[Any, ...]] = set()
         self.calls: list[Any] = []  # step, time, values, step, time, values, …
         self._high = 3 * 1024
         self._last = next_step - 1
@@ -93,8 +95,10 @@ class Buffer:
                     break
         except BadValue:
             raise
-        except (AttributeError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever its own methods raise
             raise no_mapping(metrics) from error
+        if (names := tuple(values)) not in self._names:
+            self._learn(names)
         if step is not None and (
             step.__class__ is not int or step >> 62
         ):  # quicker than two limits
@@ -103,6 +107,17 @@ class Buffer:
         calls += (step, now(), values)  # one operation, flat: the collector has no tuple to track
         if len(calls) > self._high:
             self._relieve()
+
+    def _learn(self, names: tuple[Any, ...]) -> None:
+        """Look at names that come together for the first time; raises for one that is too long.
+
+        What has no text is found, and left out, when it is packed.
+        """
+        for name in names:
+            _check_name(name)
+        if len(self._names) >= MOST_NAMES:
+            self._names.clear()
+        self._names.add(names)
 
     def drain(self) -> list[Batch]:
         """Take everything that has been logged, oldest first; empty when nothing has.
@@ -212,14 +227,20 @@ def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
     """Raise what `Buffer.log` raises, and keep nothing."""
     try:
         for name, value in {**metrics}.items():
+            _check_name(name)
             if value.__class__ is not float:
                 check(value, name)
     except BadValue:
         raise
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its own methods raise
         raise no_mapping(metrics) from error
     if step is not None and (step.__class__ is not int or step >> 62):
         _whole(step)
+
+
+def _check_name(name: Any) -> None:
+    if name.__class__ is str:
+        name_text(name, "A metric's name")
 
 
 def _next_step(last: int, step: int | None) -> int:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import Timeout
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker.errors import StoreError
@@ -72,12 +72,20 @@ class Database:
         location: the database.
         patience: seconds that a transaction waits for others.
         mode: ``rw``, or ``ro`` for `snapshot` only.
+        bounded: whether a server's answers count as well, those to everything within the transaction.
     """
 
-    def __init__(self, location: Location, patience: float = PATIENCE, mode: str = "rw") -> None:
+    def __init__(
+        self,
+        location: Location,
+        patience: float = PATIENCE,
+        mode: str = "rw",
+        *,
+        bounded: bool = False,
+    ) -> None:
         self.location = location
-        self._patience, self._mode = patience, mode
-        self._engine = engine(location, mode, patience)
+        self._patience, self._mode, self._bounded = patience, mode, bounded
+        self._engine = engine(location, mode, patience, bounded=bounded)
         self._lock = Lock(location)
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -105,7 +113,7 @@ class Database:
                 self._check_file()
                 connection = self._connected()
                 opened.enter_context(self._dropped_on_errors())
-                wait_at_most(connection, give_up - time.monotonic())
+                wait_at_most(connection, give_up - time.monotonic(), bounded=self._bounded)
                 opened.enter_context(connection.begin())
                 if alone and self.location.path is None:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
@@ -118,11 +126,14 @@ class Database:
         Raises:
             StoreError: when the database cannot be reached or read.
         """
+        give_up = time.monotonic() + self._patience
         with in_use(self.location, to_read=True), ExitStack() as opened:
             with translated(self.location, to_read=True):
                 self._check_file()
                 connection = self._connected()
                 opened.enter_context(self._dropped_on_errors())
+                if self._bounded and self.location.path is None:
+                    wait_at_most(connection, give_up - time.monotonic(), bounded=True)
                 opened.enter_context(connection.begin())
             yield connection
 
@@ -289,7 +300,7 @@ class Questions:
     """Reads from any thread of the process that created it, over one connection that is kept open."""
 
     def __init__(self, location: Location) -> None:
-        self._database = Database(location, mode="ro")
+        self._database = Database(location, mode="ro", bounded=True)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -299,13 +310,19 @@ class Questions:
         Raises:
             StoreError: when the database cannot be reached or read.
         """
-        with self._lock:
-            try:
-                with self._database.snapshot() as connection:
-                    return ask(connection)
-            finally:
-                if self._closed:
-                    self._database.close()
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise StoreError(f"The database {self._database.location} did not answer in time.")
+        try:
+            with self._database.snapshot() as connection:
+                return ask(connection)
+        finally:
+            if self._closed:
+                self._database.close()
+            self._lock.release()
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement selects, as `ask` does."""
+        return self.ask(lambda connection: list(connection.execute(statement)))
 
     def close(self) -> None:
         """Close the connection; what is asked from now on opens one of its own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from filelock import Timeout
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, ProgrammingError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
 from tracker.storage.location import Location, unreadable
@@ -36,6 +36,26 @@ _REFUSED = frozenset({sqlite3.SQLITE_CANTOPEN, "42501"})
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
+_ENTRY_CODES = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_RANGE,
+        "42804",  # datatype_mismatch
+        "42846",  # cannot_coerce
+    }
+)
+_ENTRY_CLASSES = frozenset(
+    {
+        "21",  # cardinality violation
+        "22",  # data exception
+        "23",  # integrity constraint violation
+        "54",  # program limit exceeded, such as a name that is too long for an index
+    }
+)
+
+
 def code_of(error: BaseException | None) -> int | str | None:
     """Return SQLite's primary result code or PostgreSQL's SQLSTATE; None for an error without one."""
     if isinstance(error, DBAPIError):
@@ -50,6 +70,20 @@ def code_of(error: BaseException | None) -> int | str | None:
 def is_busy(error: BaseException) -> bool:
     """Say whether somebody else held a lock for too long."""
     return code_of(error) in _BUSY
+
+
+def is_entrys_fault(error: DBAPIError) -> bool:
+    """Say whether a database refuses what is written: everything else (a privilege, room, a lock) may change."""
+    code = code_of(error)
+    if code is None:
+        # A value that the driver itself cannot hand over; a closed connection is one of the others.
+        return isinstance(error, (DataError, ProgrammingError)) or _is_unbindable(error)
+    return code in _ENTRY_CODES or (isinstance(code, str) and code[:2] in _ENTRY_CLASSES)
+
+
+def _is_unbindable(error: DBAPIError) -> bool:
+    """Say whether Python's sqlite3 could not bind a value, for which it has no code."""
+    return isinstance(error, InterfaceError) and isinstance(error.orig, sqlite3.Error)
 
 
 def is_not_writable(error: BaseException) -> bool:
@@ -103,4 +137,6 @@ def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError
             f"The database {location} is damaged or not a database ({text}). "
             f"Look at it with: tracker db doctor --database {location}"
         )
+    if isinstance(code, str) and code[:2] == "08":  # connection exception
+        return DatabaseBusy(f"The database {location} did not answer in time ({text}).")
     return StoreError(f"The database {location} refused: {text}")

@@ -15,13 +15,14 @@ Cuts = dict[int, dict[int, int]]
 
 
 def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
-    """Return where series of resumed runs are cut."""
+    """Return where series of resumed runs are cut; samples of the machine (numbers below 0) never are."""
     runs = {metric.run_id for metric in series}
     again = select(ATTEMPT.c.run_id).where(ATTEMPT.c.number > 1)
     resumed = {row.run_id for row in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
     keys = [metric.id for metric in series if metric.run_id in resumed]
     lowest = (
         select(BLOCK.c.series_id, BLOCK.c.attempt, func.min(BLOCK.c.first_step).label("step"))
+        .where(BLOCK.c.number >= 0)
         .group_by(BLOCK.c.series_id, BLOCK.c.attempt)
         .order_by(BLOCK.c.attempt.desc())
     )

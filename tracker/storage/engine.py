@@ -12,7 +12,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -23,6 +25,10 @@ from tracker.storage.driver_errors import is_busy
 from tracker.storage.location import Location
 
 _POLL_SECONDS = 0.002
+_LOCK_SHARE = 0.6
+_LONGEST_ANSWER = 60.0
+"""Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
+_MOST_ENGINES = 16
 
 
 class Lock:
@@ -56,10 +62,15 @@ def never_free(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def engine(location: Location, mode: str, patience: float) -> Engine:
-    """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``."""
+@lru_cache(maxsize=_MOST_ENGINES)
+def engine(location: Location, mode: str, patience: float, *, bounded: bool = False) -> Engine:
+    """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``.
+
+    ``bounded``: connecting to a server takes no longer than the patience. It is kept for the process: it holds
+    no connection, but each statement that it has compiled.
+    """
     if location.path is None:
-        return _server_engine(location.url, mode, patience)
+        return _server_engine(location.url, mode, patience, bounded=bounded)
     created = create_engine(
         "sqlite://", creator=_connector(location.path, mode, patience), poolclass=NullPool
     )
@@ -85,11 +96,18 @@ def begin_with(engine: Engine, begin: str) -> None:
         connection.exec_driver_sql(begin)
 
 
-def wait_at_most(connection: Connection, patience: float) -> None:
-    """Set how long an SQLite connection waits for the locks of programs that do not know our lock file."""
+def wait_at_most(connection: Connection, patience: float, *, bounded: bool = False) -> None:
+    """Set how long a connection waits for others.
+
+    An SQLite one for the locks of programs that do not know our lock file; one to a server, where it is
+    ``bounded``, for any answer, all of them together.
+    """
     raw = connection.connection.driver_connection
     if isinstance(raw, sqlite3.Connection):
         raw.execute(f"PRAGMA busy_timeout={max(1, int(patience * 1000))}")
+    elif raw is not None:
+        raw.deadline = time.monotonic() + patience if bounded else None
+        raw.longest = _LONGEST_ANSWER
 
 
 def _connector(path: Path, mode: str, patience: float) -> Callable[[], sqlite3.Connection]:
@@ -127,12 +145,13 @@ def set_durable(connection: sqlite3.Connection, patience: float) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _server_engine(url: URL, mode: str, patience: float) -> Engine:
-    milliseconds = int(patience * 1000)
+def _server_engine(url: URL, mode: str, patience: float, *, bounded: bool) -> Engine:
+    # Where the whole transaction has a deadline, a lock that is not had must leave time to say so.
+    milliseconds = int(patience * (_LOCK_SHARE if bounded else 1) * 1000)
     options = f"-c lock_timeout={milliseconds}"
     if mode != "rw":
         options += " -c default_transaction_read_only=on"
-    return create_engine(
+    created = create_engine(
         url,
         poolclass=NullPool,
         connect_args={
@@ -141,3 +160,12 @@ def _server_engine(url: URL, mode: str, patience: float) -> Engine:
             "options": options,
         },
     )
+
+    @event.listens_for(created, "do_connect")
+    def _connect(dialect: object, record: object, where: Any, options: Any) -> Any:
+        # Loads psycopg, which an SQLite database does without.
+        from tracker.storage import server
+
+        return server.connect(patience if bounded else None, *where, **options)
+
+    return created

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from tracker import values
 from tracker.clock import now
+from tracker.errors import BadValue
 from tracker.redact import redact
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 
@@ -96,6 +97,24 @@ class CheckpointRow(TypedDict):
     pending: bool
     pinned: bool
     created: int
+
+
+class StoredFile(TypedDict):
+    """A replaced file that was linked into the store: its path there, what tells its row, the rule."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rule: str
+
+
+class ReplacedEntry(TypedDict):
+    """What becomes of the file that had a path: it is in the store from now on; without ``stored`` it is gone."""
+
+    kind: Literal["replaced"]
+    run: str
+    path: str
+    stored: StoredFile | None
 
 
 class CheckpointEntry(TypedDict):
@@ -318,6 +337,7 @@ Entry = (
     | DecisionEntry
     | CheckpointEntry
     | CheckpointStateEntry
+    | ReplacedEntry
     | ParamsEntry
     | TagsEntry
     | PolicyEntry
@@ -371,6 +391,11 @@ def checkpoint(row: CheckpointRow) -> CheckpointEntry:
     return {"kind": "checkpoint", "row": row}
 
 
+def replaced(run_id: str, path: str, stored: StoredFile | None) -> ReplacedEntry:
+    """Return the entry that says where the file that had ``path`` is, which this run replaces."""
+    return {"kind": "replaced", "run": run_id, "path": path, "stored": stored}
+
+
 def checkpoint_state(
     ids: list[str], state: CheckpointState | str, *, pending: bool = False
 ) -> CheckpointStateEntry:
@@ -391,10 +416,22 @@ def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEnt
     """
     try:
         pairs = dict(given.items())
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "params", "a dict of names and values") from error
-    rows = {name: _param(run_id, name, value) for name, value in values.leaves(pairs)}
+    rows = {name: _param(run_id, name, value) for name, value in _leaves(pairs)}
     return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}
+
+
+def _leaves(params: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    try:
+        return [
+            (values.name_text(name, "A parameter's name"), value)
+            for name, value in values.leaves(params)
+        ]
+    except BadValue:
+        raise
+    except Exception as error:  # whatever a mapping's own methods raise
+        raise values.no_mapping(params, "params", "a dict of names and values") from error
 
 
 def _param(run_id: str, name: str, value: Any) -> ParamRow:
@@ -418,14 +455,14 @@ def tags(run_id: str, given: Mapping[str, Any] | Iterable[str]) -> TagsEntry:
         given = [given]
     try:
         pairs = given.items() if isinstance(given, Mapping) else [(name, "") for name in given]
-    except TypeError as error:
+    except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "tags", "names, or a dict of names and values") from error
     return {"kind": "tags", "rows": [_tag(run_id, name, value) for name, value in pairs]}
 
 
 def _tag(run_id: str, name: Any, value: Any) -> TagRow:
-    text = values.clean_text(str(value))
-    return {"run_id": run_id, "name": values.name_text(name), "value": text}
+    text = values.text_of(value, "A tag's value")
+    return {"run_id": run_id, "name": values.name_text(name, "A tag's name"), "value": text}
 
 
 def policy(row: PolicyRow) -> PolicyEntry:

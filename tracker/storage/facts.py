@@ -39,5 +39,5 @@ def _rows(run_id: str, captured: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"run_id": run_id, "name": name, "kind": kind, "text": text, "number": number}
         for name, (kind, text, number) in encoded.items()
-        if len(text) <= LONGEST_FACT
+        if len(text) <= LONGEST_FACT and values.fits_index(name)
     ]

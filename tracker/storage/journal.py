@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from tracker.models import (
     ATTEMPT,
@@ -35,6 +35,7 @@ from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
 from tracker.storage import facts, step_summaries, summaries
 from tracker.storage.chunks import in_parts
+from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.upsert import upsert
 
@@ -55,20 +56,25 @@ def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[E
         try:
             with connection.begin_nested():
                 _WRITERS[entry["kind"]](connection, entry)
-        except _REFUSALS as error:
+        except Exception as error:
+            if not is_refusal(error):
+                raise
             refused.append((entry, error))
     return refused
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Say whether an error concerns the entries, so that trying again would not help."""
-    return isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
+    """Say whether an error concerns the entries, so that trying again would not help.
+
+    A full disk, a lock, a missing privilege or table is the database's: the entries wait.
+    """
+    return _is_refusal(error) or (error.__cause__ is not None and _is_refusal(error.__cause__))
 
 
-_REFUSALS = (
-    IntegrityError, DataError, InterfaceError, ProgrammingError, LookupError, TypeError, ValueError,
-    ArithmeticError, AttributeError,
-)  # fmt: skip
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        return is_entrys_fault(error)
+    return isinstance(error, (LookupError, TypeError, ValueError, ArithmeticError, AttributeError))
 
 
 # Built once: making a statement costs more than running it.
@@ -198,8 +204,33 @@ def _checkpoint(connection: Connection, entry: kinds.CheckpointEntry) -> None:
         connection.execute(update(CHECKPOINT).where(others).values(pending=False))
 
 
+def _replaced(connection: Connection, entry: kinds.ReplacedEntry) -> None:
+    """Note where the file is that another one replaces: in the store, if it is the one that was put there."""
+    there = and_(
+        CHECKPOINT.c.path == entry["path"], CHECKPOINT.c.state == CheckpointState.AVAILABLE
+    )
+    stored = entry["stored"]
+    if stored is None:
+        connection.execute(update(CHECKPOINT).where(there).values(state=CheckpointState.PRUNED))
+        return
+    connection.execute(
+        update(CHECKPOINT)
+        .where(
+            there,
+            CHECKPOINT.c.sha256 == stored["sha256"],
+            CHECKPOINT.c.bytes == stored["bytes"],
+            or_(CHECKPOINT.c.run_id != entry["run"], CHECKPOINT.c.pinned.is_(True)),
+        )
+        .values(path=stored["path"], original_path=entry["path"], kept=stored["rule"])
+    )
+
+
 def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry) -> None:
     change = update(CHECKPOINT).values(state=entry["state"], pending=entry["pending"])
+    if entry["state"] == CheckpointState.PRUNED and not entry["pending"]:
+        # What left the store is one that was overwritten, like those that never were in it.
+        name = func.coalesce(CHECKPOINT.c.original_path, CHECKPOINT.c.path)
+        change = change.values(path=name, original_path=None, kept=None)
     for ids in in_parts(entry["ids"]):
         connection.execute(change.where(CHECKPOINT.c.id.in_(ids)))
 
@@ -300,6 +331,10 @@ def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
         }
         for block in entry["blocks"]
     ]
+    if number < 0:
+        # Samples of the machine: no run is judged by them, so they have no summary.
+        upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
+        return
     if step_summaries.is_out_of_order(connection, run, attempt, number):
         stale = set(names)
     else:
@@ -388,6 +423,7 @@ _WRITERS: dict[str, Callable[[Connection, Any], None]] = {
     "decision": _decision,
     "checkpoint": _checkpoint,
     "checkpoint_state": _checkpoint_state,
+    "replaced": _replaced,
     "params": _params,
     "tags": _tags,
     "policy": _policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +12,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracker.errors import BadValue, NotWritable, StoreError
+from tracker.files import private_folder, shared_folder
 from tracker.redact import redact
+from tracker.values import brief
 
 FOLDER = ".tracker"
 SPOOL = "spool"
@@ -73,13 +76,17 @@ class Location:
 
         return user_state_path("local-tracker")
 
-    def spool_files(self) -> list[Path]:
-        """Return the spool files beside the database (`tracker.storage.spool`), oldest first."""
-        folder = self.data_folder() / SPOOL
-        try:
-            return sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-        except OSError:
-            return []
+    def spool_files(self, ending: str = ".jsonl") -> list[Path]:
+        """Return the spool files beside the database (`tracker.storage.spool`), oldest first.
+
+        Those that another process removes meanwhile are left out.
+        """
+        ages: list[tuple[float, Path]] = []
+        with suppress(OSError):
+            for path in (self.data_folder() / SPOOL).glob(f"*{ending}"):
+                with suppress(OSError):
+                    ages.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(ages)]
 
     def create_folder(self) -> None:
         """Create the database's folder: 0700 and ignored by git when it is a ``.tracker`` folder."""
@@ -87,7 +94,8 @@ class Location:
             return
         folder = self.path.parent
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shared_folder(folder.parent)
+            private_folder(folder)
             if folder.name == FOLDER:
                 _hide_from_git(folder / ".gitignore")
         except OSError as error:
@@ -135,8 +143,14 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
     if isinstance(database, str) and "://" in database:
         return _from_url(database)
     if not isinstance(database, (str, os.PathLike)):
-        raise BadValue(f"database is {database!r}: it must be a file's path or a URL.")
-    text = os.fsdecode(database)
+        raise BadValue(f"database is {brief(database)}: it must be a file's path or a URL.")
+    try:
+        text = os.fsdecode(database)
+        os.fsencode(text)
+    except Exception as error:  # whatever __fspath__ raises
+        raise BadValue(
+            f"database is {brief(database)}: it must be a file's path or a URL."
+        ) from error
     if text in {":memory:", ""} or "\0" in text:
         raise BadValue(
             f"database is {text!r}: it must be a file's path or a URL; memory is not kept."

@@ -4,7 +4,10 @@ Alembic is imported only where something has to change: an everyday command does
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,8 +18,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
+from tracker import process
 from tracker.errors import NotWritable, StoreError
 from tracker.files import sync_folder
+from tracker.models import Table
 from tracker.storage import schema
 from tracker.storage.database import peek, translated
 from tracker.storage.engine import Lock, begin_with, set_durable
@@ -25,10 +30,17 @@ from tracker.storage.location import Location
 if TYPE_CHECKING:
     from alembic.config import Config
 
+log = logging.getLogger("tracker")
+
 _ADVISORY_LOCK = 7236254117
 """Any number, the same in every release."""
 
 _PATIENCE = 60.0
+_VERSION_TABLE = f"""CREATE TABLE {schema.VERSION_TABLE} (
+    version_num VARCHAR(32) NOT NULL, CONSTRAINT {schema.VERSION_TABLE}_pkc PRIMARY KEY (version_num)
+)"""
+"""As Alembic creates it."""
+
 _WITHOUT_STEP_SUMMARIES = ("0001", "0002")
 
 
@@ -58,10 +70,6 @@ def upgrade(location: Location) -> Path | None:
         NotATrackerDatabase, DatabaseTooNew: the file is left unchanged.
         StoreError: when the upgrade failed; the database is as it was.
     """
-    from alembic import command
-
-    from tracker.storage import step_summaries
-
     peek(location)
     location.create_folder()
     with translated(location), Lock(location).held(_PATIENCE):
@@ -71,12 +79,34 @@ def upgrade(location: Location) -> Path | None:
             schema.refuse_newer(state, location)
             if state == schema.HEAD:
                 return None
-            saved = backup(location) if state != "absent" else None
-            command.upgrade(config(connection), "head")
+            if state == "absent" and location.path is not None:
+                lay_down(connection)
+                return None
+            saved = _saved(location) if state != "absent" else None
+            run_migrations(connection)
             if state in _WITHOUT_STEP_SUMMARIES:
+                from tracker.storage import step_summaries
+
                 step_summaries.rebuild_all(connection)
             _check_foreign_keys(connection, location)
         return saved
+
+
+def run_migrations(connection: Connection) -> None:
+    """Bring the tables to this release's schema, one migration after the other."""
+    from alembic import command
+
+    command.upgrade(config(connection), "head")
+
+
+def lay_down(connection: Connection) -> None:
+    """Create this release's tables in an empty SQLite database at once, from the models.
+
+    What the migrations would make, without Alembic, which takes longer to load than the tables to be made.
+    """
+    Table.metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(_VERSION_TABLE)
+    connection.exec_driver_sql(f"INSERT INTO {schema.VERSION_TABLE} VALUES (?)", (schema.HEAD,))
 
 
 def backup(location: Location, target: Path | None = None) -> Path | None:
@@ -84,21 +114,89 @@ def backup(location: Location, target: Path | None = None) -> Path | None:
     if location.path is None:
         return None
     if target is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        target = location.path.with_name(f"{location.path.name}.backup-{stamp}")
+        target = _free_name(location.path)
+    if os.path.lexists(target):
+        raise NotWritable(f"The backup {target} exists already: name another file.")
+    partial = target.with_name(f"{target.name}.part-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _require_room(location.path, target)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            _copy(location.path, partial)
+            _name_it(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync_folder(target.parent)
     except FileExistsError as error:
         raise NotWritable(f"The backup {target} exists already: name another file.") from error
-    except OSError as error:
-        raise NotWritable(f"The backup {target} cannot be written: {error.strerror}.") from error
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise NotWritable(f"The backup {target} cannot be written: {why}.") from error
+    return target
+
+
+def _name_it(partial: Path, target: Path) -> None:
+    """Give a complete file its name, unless somebody else has put a file there meanwhile."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        partial.rename(target)
+
+
+def _saved(location: Location) -> Path | None:
+    if location.path is not None:
+        _sweep_partial_backups(location.path)
+    return backup(location)
+
+
+def _free_name(path: Path) -> Path:
+    """Return a name beside the database that tells when the backup was made, and that nothing has."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    made = path.with_name(f"{path.name}.backup-{stamp}")
+    number = 1
+    while os.path.lexists(made):
+        number += 1
+        made = path.with_name(f"{path.name}.backup-{stamp}-{number}")
+    return made
+
+
+def _require_room(path: Path, target: Path) -> None:
+    """Refuse a copy that the disk has no room for, before it takes what is left.
+
+    Raises:
+        NotWritable: names what is needed, and what there is.
+    """
+    needed = sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists())
+    free = shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise NotWritable(
+            f"The backup {target} needs up to {needed} bytes, and its disk has {free}: make room, or back up "
+            f"to another disk with tracker db backup -o FILE."
+        )
+
+
+def _copy(path: Path, partial: Path) -> None:
     with (
-        closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target)) as copy,
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(partial)) as copy,
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
-    return target
+    descriptor = os.open(partial, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep_partial_backups(path: Path) -> None:
+    """Remove what killed processes have left of backups; call it with the lock held."""
+    for partial in path.parent.glob(f"{path.name}.backup-*.part-*"):
+        owner = partial.name.rpartition(".part-")[2].partition("-")[0]
+        if owner.isdigit() and not process.exists(int(owner)):
+            partial.unlink(missing_ok=True)
 
 
 def _create_file(location: Location) -> None:
@@ -114,6 +212,7 @@ def _create_file(location: Location) -> None:
         if location.exists():
             os.close(os.open(path, os.O_RDWR))
             return
+        _set_leftovers_aside(path)
         fresh = path.with_name(f"{path.name}.new")
         # A process that was killed in here leaves these.
         for suffix in ("", "-journal", "-wal", "-shm"):
@@ -129,6 +228,22 @@ def _create_file(location: Location) -> None:
             f"{getattr(error, 'strerror', None) or error}. Choose another place "
             f"with database=, --database or TRACKER_DATABASE_URL."
         ) from error
+
+
+def _set_leftovers_aside(path: Path) -> None:
+    """Rename the log of a database that is gone: SQLite would apply it to the new one, and destroy that."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        leftover = Path(f"{path}{suffix}")
+        if not os.path.lexists(leftover):
+            continue
+        kept = path.with_name(f"{path.name}.left-{secrets.token_hex(4)}{suffix}")
+        leftover.rename(kept)
+        if suffix != "-shm":
+            log.warning(
+                "local-tracker: %s was left by a database that is gone: it is kept as %s.",
+                leftover,
+                kept,
+            )
 
 
 @contextmanager

@@ -6,15 +6,17 @@ from sqlalchemy import Connection, exists, select, update
 from sqlalchemy import delete as delete_from
 
 from tracker.models import ATTEMPT, CHECKPOINT, DECISION, EPOCH, POLICY, RUN, SERIES
+from tracker.system_names import PREFIX
 
-_OF_TRAINING = (EPOCH, SERIES, CHECKPOINT, DECISION, POLICY)
+_OF_TRAINING = (EPOCH, CHECKPOINT, DECISION, POLICY)
 
 
 def is_empty(connection: Connection, run: str) -> bool:
-    """Say whether nothing of a training was recorded in a run: params and tags do not count."""
+    """Say whether nothing of a training was recorded in a run: params, tags and the machine do not count."""
     recorded = [exists().where(table.c.run_id == run) for table in _OF_TRAINING]
+    logged = exists().where(SERIES.c.run_id == run, SERIES.c.name.not_like(f"{PREFIX}%"))
     child = exists().where(RUN.c.parent_id == run)
-    return not any(connection.scalar(select(one)) for one in (*recorded, child))
+    return not any(connection.scalar(select(one)) for one in (*recorded, logged, child))
 
 
 def delete(connection: Connection, run: str) -> list[str]:

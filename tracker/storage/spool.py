@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -21,6 +22,9 @@ from tracker.storage.entries import Entry, OriginEntry
 from tracker.storage.location import SPOOL, Location
 from tracker.values import plain
 
+REFUSED = ".refused"
+"""The ending of files that hold what a database refused."""
+
 
 class Spool:
     """The pending entries of one attempt; safe to use from several threads, and from a signal handler.
@@ -28,41 +32,70 @@ class Spool:
     Args:
         path: the file.
         origin: returns the entry that says whose records follow; a new file begins with it.
+        room: what it may give up when the disk is full.
+
+    Attributes:
+        unwritten: entries that are not on the disk: just held, or refused by it (a full one); tried again.
     """
 
-    def __init__(self, path: Path, origin: Callable[[], Entry] | None = None) -> None:
+    def __init__(
+        self, path: Path, origin: Callable[[], Entry] | None = None, room: Room | None = None
+    ) -> None:
         self.path = path
         self._origin = origin
-        self.count = 0
+        self._room = room
         self.unwritten: list[Entry] = []
-        """Entries that not even the spool could take (a full disk): kept in memory, tried again."""
+        self._on_disk = 0
         self._lock = threading.RLock()
         self._clearing = False
+
+    @property
+    def count(self) -> int:
+        """How many entries are pending, on the disk or in memory."""
+        return self._on_disk + len(self.unwritten)
 
     @property
     def empty(self) -> bool:
         """Whether no entry is pending."""
         return self.count == 0
 
+    def hold(self, entries: Iterable[Entry]) -> None:
+        """Keep entries in memory; never waits for the disk. `write` brings them there."""
+        self.unwritten.extend(entries)
+
     def append(self, entries: Iterable[Entry]) -> Exception | None:
         """Keep entries, on disk when this returns; returns the error if the disk refused and memory keeps them."""
-        entries = list(entries)
+        self.hold(entries)
+        return self.write()
+
+    def write(self) -> Exception | None:
+        """Bring what is held to the disk; returns the error if it refused and memory keeps them."""
         with self._lock:
-            self.count += len(entries)
-            self.unwritten.extend(entries)
-            # A signal handler may come in the middle of `clear`, which appends again at its end.
+            # A signal handler may come in the middle of `clear`, which writes at its end.
             if not self.unwritten or self._clearing:
                 return None
+            held = len(self.unwritten)
             try:
-                self._write("".join(map(_line, self.unwritten)).encode())
+                self._write("".join(map(_line, self.unwritten[:held])).encode())
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 return error
-            self.unwritten = []
+            self._on_disk += held
+            del self.unwritten[:held]
         return None
 
     def _write(self, data: bytes) -> None:
+        try:
+            self._append(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or self._room is None or not self._room.give_up():
+                raise
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
         private_folder(self.path.parent)
-        descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        descriptor = os.open(
+            self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW, 0o600
+        )
         try:
             end = os.fstat(descriptor).st_size
             if end == 0 and self._origin is not None:
@@ -94,18 +127,29 @@ class Spool:
                 rest = on_disk[applied:]
                 try:
                     if rest:
-                        self._replace(rest)
+                        self._rewrite(rest)
                     else:
                         self.path.unlink(missing_ok=True)
                 except OSError:
                     rest = on_disk
                 del self.unwritten[: max(0, applied - len(on_disk))]
+                self._on_disk = len(rest)
             finally:
                 self._clearing = False
-            self.count = len(rest) + len(self.unwritten)
-            self.append([])
+            self.write()
+        if self._room is not None and self.empty:
+            self._room.keep()
 
-    def _replace(self, entries: list[Entry]) -> None:
+    def replace(self, entries: list[Entry]) -> None:
+        """Have these entries on disk instead of those that are; without any, there is no file."""
+        with self._lock:
+            if entries:
+                self._rewrite(entries)
+            else:
+                self.path.unlink(missing_ok=True)
+            self._on_disk = len(entries)
+
+    def _rewrite(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
@@ -114,6 +158,75 @@ class Spool:
             os.close(descriptor)
         fresh.replace(self.path)
         sync_folder(self.path.parent)
+
+
+ROOM_BYTES = 512 << 10
+"""What is kept free for pending entries: those of about 1 500 epochs with a few metrics."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Room:
+    """Room on the disk that a spool can give up when the disk is full, so that it can still be written.
+
+    It is a file without a name: nothing is left of it when the process is killed. Where the file system cannot
+    reserve any, or has none, there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = -1
+        with suppress(OSError, AttributeError):
+            self._descriptor = _nameless(folder)
+        self.keep()
+
+    def keep(self) -> None:
+        """Reserve the room, again where it was given up."""
+        if self._descriptor < 0:
+            return
+        try:
+            os.posix_fallocate(self._descriptor, 0, ROOM_BYTES)
+        except (OSError, AttributeError):
+            self.give_up()
+
+    def give_up(self) -> bool:
+        """Free the room; returns whether there was some."""
+        if self._descriptor < 0:
+            return False
+        try:
+            some = os.fstat(self._descriptor).st_size > 0
+            os.ftruncate(self._descriptor, 0)
+        except OSError:
+            return False
+        return some
+
+    def close(self) -> None:
+        """Reserve nothing any more."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _nameless(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        # Not every file system can; there the name is gone at once.
+        path = folder / f".room-{os.getpid()}-{threading.get_ident()}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        path.unlink()
+        return descriptor
+
+
+def copy_private(path: Path, target: Path) -> None:
+    """Copy a file that may hold what is recorded; nobody else may read the copy."""
+    data = path.read_bytes()
+    target.unlink(missing_ok=True)
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        _write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -128,9 +241,14 @@ def spool_files(location: Location) -> list[Path]:
     return location.spool_files()
 
 
+def refused_files(location: Location) -> list[Path]:
+    """Return the files of entries that the database refused, see `set_aside`; oldest first."""
+    return location.spool_files(REFUSED)
+
+
 def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
     """Keep entries that the database refuses, beside the spool file at ``path``; returns where."""
-    beside = Spool(path.with_suffix(".refused"))
+    beside = Spool(path.with_suffix(REFUSED))
     beside.append(entries)
     return beside.path
 

@@ -1,7 +1,7 @@
 """Per run and step metric: last, lowest and highest, kept in the transaction that stores the points.
 
 A metric of epochs keeps its summary of epochs (`tracker.storage.summaries`); one of that name whose
-points come in addition has none of its own.
+points come in addition has none of its own. Those of the machine (``system/``) have none.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from tracker.series.codec import decode_clock
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
 from tracker.storage.upsert import upsert
+from tracker.system_names import PREFIX, is_system
 from tracker.values import split
+
+_OF_TRAINING = SERIES.c.name.not_like(f"{PREFIX}%")
 
 
 def extend(connection: Connection, run: str, blocks: Mapping[str, SeriesSummary]) -> None:
     """Add to the summaries, by name, what the newest block of each of these series says."""
-    rows = [_row(run, name, summary) for name, summary in blocks.items()]
+    rows = [_row(run, name, summary) for name, summary in blocks.items() if not is_system(name)]
     upsert(connection, SUMMARY, rows, ("run_id", "name"), _better, only=OF_STEPS)
 
 
@@ -97,7 +100,9 @@ def superseding(connection: Connection, attempt: int, first_steps: Mapping[int, 
 def rebuild(connection: Connection, run: str, names: Collection[str] | None = None) -> None:
     """Compute the summaries of a run's step metrics again, from its blocks; of all that no epoch has, or of these."""
     of_epochs = select(SUMMARY.c.name).where(SUMMARY.c.run_id == run, ~OF_STEPS)
-    statement = select(SERIES).where(SERIES.c.run_id == run, SERIES.c.name.not_in(of_epochs))
+    statement = select(SERIES).where(
+        SERIES.c.run_id == run, SERIES.c.name.not_in(of_epochs), _OF_TRAINING
+    )
     series = list(in_chunks(connection, statement, SERIES.c.name, names))
     stale = delete(SUMMARY).where(SUMMARY.c.run_id == run, OF_STEPS)
     for some in [None] if names is None else in_parts(list(names)):
@@ -179,11 +184,13 @@ def runs_with_wrong_step_summaries(connection: Connection) -> set[str]:
         for row in connection.execute(select(SUMMARY.c.run_id, SUMMARY.c.name).where(~OF_STEPS))
     }
     series: dict[str, list[Any]] = {}
-    for row in connection.execute(select(SERIES).order_by(SERIES.c.run_id, SERIES.c.id)):
+    in_order = select(SERIES).where(_OF_TRAINING).order_by(SERIES.c.run_id, SERIES.c.id)
+    for row in connection.execute(in_order):
         if (row.run_id, row.name) not in of_epochs:
             series.setdefault(row.run_id, []).append(row)
     stored: dict[str, list[Any]] = {}
-    for row in connection.execute(select(SUMMARY).where(OF_STEPS)):
+    of_training = SUMMARY.c.name.not_like(f"{PREFIX}%")
+    for row in connection.execute(select(SUMMARY).where(OF_STEPS, of_training)):
         stored.setdefault(row.run_id, []).append(row)
     return {
         run

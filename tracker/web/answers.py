@@ -1,4 +1,4 @@
-"""What is sent: listings and records as JSON (NaN as in `tracker.exports.cells`), errors as their sentence."""
+"""What is sent: listings and records as JSON (NaN as in `tracker.exports.cells`)."""
 
 from __future__ import annotations
 
@@ -7,31 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import BaseModel
 
-from tracker.errors import (
-    DatabaseBusy,
-    RunBusy,
-    TrackerError,
-    UnknownMetric,
-    UnknownRun,
-    UsageError,
-)
 from tracker.exports.cells import iso, json_cell
 from tracker.queries import Column, Listing
 
 _ANY = Column("value", "any")
 _TIMES = ("started", "ended", "heartbeat", "created", "decided")
-
-_STATUS: tuple[tuple[type[TrackerError], int], ...] = (
-    (UnknownRun, 404),
-    (UnknownMetric, 404),
-    (UsageError, 400),
-    (RunBusy, 409),
-    (DatabaseBusy, 503),
-    (TrackerError, 500),
-)
 
 
 class ColumnHead(BaseModel):
@@ -47,13 +30,6 @@ class Rows(BaseModel):
     columns: list[ColumnHead]
     rows: list[list[Any]]
     total: int | None = None
-
-
-class Problem(BaseModel):
-    """An error: what is wrong and what to do, and the name of the error's class."""
-
-    error: str
-    kind: str
 
 
 def answer(data: Any) -> Response:
@@ -93,12 +69,3 @@ def as_recorded(text: str) -> str:
 def local(microseconds: int) -> str:
     """Write a time in the local time zone: ``2026-03-01 12:00``."""
     return datetime.fromtimestamp(microseconds / 1e6).strftime("%Y-%m-%d %H:%M")
-
-
-async def refused(request: Request, error: Exception) -> Response:
-    """Answer an error of ours by its sentence."""
-    assert isinstance(error, TrackerError)
-    status = next(code for kind, code in _STATUS if isinstance(error, kind))
-    response = answer({"error": str(error), "kind": type(error).__name__})
-    response.status_code = status
-    return response

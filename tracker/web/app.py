@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from tracker.errors import TrackerError
 from tracker.storage.database import Location
 from tracker.web import edit_routes, listing_routes, replay_routes, run_routes, static_files
-from tracker.web.answers import refused
+from tracker.web.problems import handle, known_names
 from tracker.web.site import Site
 
 API = "/api/v1"
@@ -29,15 +28,21 @@ def application(location: Location, *, read_only: bool = False) -> tuple[FastAPI
         docs_url=None,
         redoc_url=None,
     )
-    app.add_exception_handler(TrackerError, refused)
+    handle(app)
+    checked = [Depends(known_names)]
     parts = (
         listing_routes.routes(site), run_routes.routes(site), replay_routes.routes(site),
         edit_routes.routes(site),
     )  # fmt: skip
     for part in parts:
-        app.include_router(part, prefix=API)
+        app.include_router(part, prefix=API, dependencies=checked)
 
-    @app.get(f"{API}/events", tags=["live"], summary="What changes, as server-sent events")
+    @app.get(
+        f"{API}/events",
+        tags=["live"],
+        summary="What changes, as server-sent events",
+        dependencies=checked,
+    )
     async def events(request: Request, last_event_id: str | None = Header(None)) -> Response:
         """An event `change` names the runs that changed; `other` is true where something else did."""
         stream = site.watcher.listen(last_event_id)

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -20,10 +21,9 @@ from tracker.errors import BadValue
 from tracker.queries.stored_series import Decoded, StoredPart, parts_of, read_parts
 from tracker.series.downsample import FEWEST, thin
 from tracker.storage.database import Reader
+from tracker.web.sketches import Sketch, by_x, scaled, sketches_of
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-X = TypeVar("X", np.int64, np.float64)
 
 MOST_POINTS = 6000
 """Points of one answer: 16 bytes each, 96 kB."""
@@ -32,46 +32,11 @@ _MOST_BYTES = 320_000_000
 """What is kept decoded: 20 million points."""
 _SMALLEST = 1e-250
 _NO_BIAS = 40.0
-_SKETCHED = 34
-"""Points of a sketch: the first, the last, and two of each sixteenth."""
 _SKETCHED_FROM = 200_000
 """From so many points on a range is drawn from sketches of its blocks."""
 _OVERHEAD = 500
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """What an overview needs of one block: its lowest and highest values, and every odd one.
-
-    Attributes:
-        x, y: the first and last point, and the lowest and highest of each sixteenth.
-        odd_x, odd: where a value is NaN or infinite, and which.
-        total: how many points the block has.
-        low, high: the range of its x.
-    """
-
-    x: Floats
-    y: Floats
-    odd_x: Floats
-    odd: Floats
-    total: int
-    low: float
-    high: float
-
-
-def sketch_of(block: Decoded, times: bool) -> Sketch:
-    """Return the sketch of a block with at least one point."""
-    x, y = _by_x(block.x, block.values)
-    finite = np.isfinite(y)
-    odd = np.flatnonzero(~finite)
-    known = np.flatnonzero(finite) if len(odd) else None
-    places = thin(y if known is None else y[known], _SKETCHED)
-    if known is not None:
-        places = known[places]
-    low, high = _scaled(x[[0, -1]], times).tolist()
-    return Sketch(
-        _scaled(x[places], times), y[places], _scaled(x[odd], times), y[odd], len(x), low, high
-    )
+_WIDE_BLOCKS = 32
+"""On a logarithmic axis so many first blocks are read whole: beyond them, sketches hold 1 000 points a doubling."""
 
 
 Key = tuple[StoredPart, bool]
@@ -101,11 +66,10 @@ class Blocks:
         """Return the sketch of each block that has points; reads only blocks without one."""
         found = {part: self._sketches.get((part, times)) for part in parts}
         missing = [part for part, sketch in found.items() if sketch is None]
-        for part, decoded in read_parts(reader, run, missing, times=times):
-            if len(decoded.x):
-                sketch = found[part] = sketch_of(decoded, times)
-                size = 2 * (sketch.x.nbytes + sketch.odd_x.nbytes) + _OVERHEAD
-                self._sketches.put((part, times), sketch, size)
+        for part, sketch in sketches_of(read_parts(reader, run, missing, times=times), times):
+            found[part] = sketch
+            size = 2 * (sketch.x.nbytes + sketch.odd_x.nbytes) + _OVERHEAD
+            self._sketches.put((part, times), sketch, size)
         return [(part, one) for part in parts if (one := found[part]) is not None]
 
 
@@ -174,6 +138,7 @@ def curve(
     stop: float | None = None,
     points: int = 2000,
     ema: float = 0.0,
+    log: bool = False,
 ) -> Curve:
     """Return a step metric between two x, both included, with at most about ``points`` points.
 
@@ -186,15 +151,20 @@ def curve(
         start, stop: the range; None for its end.
         points: how many a chart can show.
         ema: the weight of the past in an exponential moving average, 0 … 1; 0 for the values themselves.
+        log: the axis of steps is logarithmic: each doubling of the step gets as many points; only steps above 0.
 
     Raises:
-        BadValue: for a number of points or a weight that is impossible.
+        BadValue: for a number of points or a weight that is impossible, or logarithmic times.
         UnknownMetric, StoreError: see `tracker.queries.stored_series`.
     """
     if not FEWEST <= points <= MOST_POINTS:
         raise BadValue(f"points is {points}: it must be from {FEWEST} to {MOST_POINTS}.")
     if not 0 <= ema < 1:
         raise BadValue(f"ema is {ema:g}: it must be at least 0 and less than 1.")
+    if log and times:
+        raise BadValue("scale is 'log': only steps have it; leave x=time out.")
+    if log:
+        start = max(1.0, start or 1.0)
     parts = parts_of(reader, run, name)
     ends = _ends(parts)
     if not ema and sum(part.points for part in parts) > _SKETCHED_FROM:
@@ -205,7 +175,7 @@ def curve(
             ends = min(lows), max(highs)
         inside = [pair for pair in sketches if _touches(pair[1], start, stop)]
         if sum(sketch.total for _, sketch in inside) > _SKETCHED_FROM:
-            return _overview(reader, blocks, run, inside, times, (start, stop), points, ends)
+            return _overview(reader, blocks, run, inside, times, (start, stop), points, ends, log)
         parts = [part for part, _ in inside]
     # An average needs what came before; times are known only once they are decoded.
     wanted = parts if times or ema else _between(parts, start, stop)
@@ -216,7 +186,7 @@ def curve(
         y = smoothed(y, ema)
     x, y = _cut(x, y, start, stop)
     finite = np.isfinite(y)
-    return _thinned(x[finite], y[finite], x[~finite], y[~finite], len(x), points, ends)
+    return _thinned(x[finite], y[finite], x[~finite], y[~finite], len(x), points, ends, log)
 
 
 def _overview(
@@ -228,19 +198,25 @@ def _overview(
     between: tuple[float | None, float | None],
     points: int,
     ends: tuple[float | None, float | None],
+    log: bool,
 ) -> Curve:
-    """Return many points from the sketches of their blocks; blocks at the edges of the range are read whole."""
+    """Return many points from the sketches of their blocks; blocks at the edges of the range are read whole.
+
+    On a logarithmic axis the first blocks are wide, too.
+    """
     columns: list[tuple[Floats, Floats, Floats, Floats, int]] = []
-    for part, sketch in inside:
-        if _is_within(sketch, *between):
+    for place, (part, sketch) in enumerate(inside):
+        if _is_within(sketch, *between) and not (log and place < _WIDE_BLOCKS):
             columns.append((sketch.x, sketch.y, sketch.odd_x, sketch.odd, sketch.total))
             continue
         x, y = _cut(*_joined(blocks.read(reader, run, [part], times=times), times), *between)
         finite = np.isfinite(y)
         columns.append((x[finite], y[finite], x[~finite], y[~finite], len(x)))
     x, y, odd_x, odd = (np.concatenate([column[at] for column in columns]) for at in range(4))
-    x, y = _by_x(x, y)
-    return _thinned(x, y, *_by_x(odd_x, odd), sum(column[4] for column in columns), points, ends)
+    x, y = by_x(x, y)
+    return _thinned(
+        x, y, *by_x(odd_x, odd), sum(column[4] for column in columns), points, ends, log
+    )
 
 
 def _touches(sketch: Sketch, start: float | None, stop: float | None) -> bool:
@@ -278,19 +254,7 @@ def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
         return np.empty(0), np.empty(0)
     x = np.concatenate([block.x for block in decoded])
     y = np.concatenate([block.values for block in decoded])
-    return _by_x(_scaled(x, times), y)
-
-
-def _scaled(x: Ints, times: bool) -> Floats:
-    """Return steps as they are, times as seconds."""
-    return x / 1e6 if times else x.astype(np.float64)
-
-
-def _by_x(x: npt.NDArray[X], y: Floats) -> tuple[npt.NDArray[X], Floats]:
-    if (x[1:] < x[:-1]).any():
-        order = np.argsort(x, kind="stable")
-        return x[order], y[order]
-    return x, y
+    return by_x(scaled(x, times), y)
 
 
 def smoothed(values: Floats, weight: float) -> Floats:
@@ -329,9 +293,21 @@ def _thinned(
     total: int,
     points: int,
     ends: tuple[float | None, float | None],
+    log: bool,
 ) -> Curve:
     if len(odd) > MOST_MARKERS:
         some = np.linspace(0, len(odd) - 1, MOST_MARKERS).astype(int)
         odd_x, odd = odd_x[some], odd[some]
-    places = thin(y, points)
+    places = _by_doublings(x, y, points) if log else thin(y, points)
     return Curve(x[places], y[places], odd_x, odd, total, *ends)
+
+
+def _by_doublings(x: Floats, y: Floats, points: int) -> npt.NDArray[np.intp]:
+    """Return the places that a logarithmic axis shows: as many of each doubling of x, its extremes among them."""
+    if len(x) <= points:
+        return np.arange(len(x))
+    powers = np.arange(math.floor(math.log2(x[0])), math.floor(math.log2(x[-1])) + 1)
+    bounds = np.unique(np.searchsorted(x, 2.0 ** powers[1:], "left"))
+    bounds = np.concatenate([[0], bounds[(bounds > 0) & (bounds < len(x))], [len(x)]])
+    each = max(FEWEST, points // (len(bounds) - 1))
+    return np.concatenate([low + thin(y[low:high], each) for low, high in pairwise(bounds)])

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tracker import queries
 from tracker.errors import TrackerError
@@ -18,8 +18,9 @@ from tracker.maintenance import checkpoints as files
 from tracker.maintenance import edits
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.storage.database import compact
-from tracker.web.answers import Problem, answer, record
-from tracker.web.listing_routes import PROBLEMS, names_in
+from tracker.web.answers import answer, record
+from tracker.web.listing_routes import names_in
+from tracker.web.problems import PROBLEMS, Problem
 from tracker.web.site import Site
 
 _WRITES: dict[int | str, dict[str, Any]] = {
@@ -29,7 +30,13 @@ _WRITES: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Edit(BaseModel):
+class Call(BaseModel):
+    """A body whose every field is known: a misspelt one would change something else, or everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Edit(Call):
     """What to change about a run; what is not given stays. A note of "" removes it."""
 
     name: str | None = None
@@ -38,20 +45,20 @@ class Edit(BaseModel):
     removed_tags: list[str] = Field(default_factory=list)
 
 
-class Deletion(BaseModel):
+class Deletion(Call):
     """Which runs to delete, and whether their checkpoint files go, too."""
 
     runs: list[str]
     files: bool = False
 
 
-class Pin(BaseModel):
+class Pin(Call):
     """Whether a checkpoint is pinned."""
 
     pinned: bool
 
 
-class Checked(BaseModel):
+class Checked(Call):
     """Whose files to check; none for all runs."""
 
     runs: list[str] | None = None

@@ -20,7 +20,8 @@ from tracker.queries.totals import totals
 from tracker.queries.waste import by_experiment, waste
 from tracker.series.downsample import thin
 from tracker.storage.database import Reader
-from tracker.web.answers import Problem, Rows, answer, rows_of, table
+from tracker.web.answers import Rows, answer, rows_of, table
+from tracker.web.problems import PROBLEMS
 from tracker.web.site import Site
 
 MOST_ROWS = 1000
@@ -36,13 +37,6 @@ Sort = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="At most so many rows.")]
 Ids = Annotated[str | None, Query(description="Runs by id, unique prefix or name, with commas.")]
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The call was wrong; `error` says how to correct it."},
-    404: {
-        "model": Problem,
-        "description": "There is no such run or metric; `error` names the nearest.",
-    },
-}
 
 
 def names_in(text: str | None) -> list[str]:

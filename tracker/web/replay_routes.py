@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -9,8 +10,10 @@ from fastapi import APIRouter, Query, Response
 from tracker.errors import BadValue
 from tracker.queries.resolve import find_runs, labels
 from tracker.queries.result import listing_of
+from tracker.values import brief
 from tracker.web.answers import Rows, rows_of, table
-from tracker.web.listing_routes import PROBLEMS, names_in
+from tracker.web.listing_routes import names_in
+from tracker.web.problems import PROBLEMS
 from tracker.web.site import Site
 
 
@@ -32,7 +35,7 @@ def routes(site: Site) -> APIRouter:
         mode: str | None = None,
         baseline: float | None = None,
         start_from_epoch: int | None = None,
-        rules: Literal["tracker-1", "keras-3.15"] | None = None,
+        rules: Literal["tracker-1", "keras-3.15", "transformers-5", "lightning-2.6"] | None = None,
         factor: float | None = None,
         cooldown: int | None = None,
         keep: int | None = None,
@@ -52,9 +55,8 @@ def routes(site: Site) -> APIRouter:
             "baseline": baseline, "start_from_epoch": start_from_epoch, "rules": rules, "factor": factor,
             "cooldown": cooldown, "keep": keep,
         }  # fmt: skip
-        tried = None if patience is None else _patiences(patience)
-        api.check(policy, {**given, "patience": tried})
-        patiences = patiences_of(tried)
+        patiences = None if patience is None else patiences_of(_patiences(patience))
+        api.check(policy, {**given, "patience": patiences})
         with site.reading() as reader:
             ids = find_runs(reader, names_in(runs))
             missing = MissingMetrics(ids if len(ids) == 1 else ())
@@ -73,12 +75,10 @@ def routes(site: Site) -> APIRouter:
     return router
 
 
-def _patiences(text: str) -> list[int]:
-    """Read ``5``, ``1,3,5`` or ``1..20``."""
+def _patiences(text: str) -> Sequence[int]:
+    """Read ``5``, ``1,3,5`` or ``1..20``; a range of any size takes no memory until it is counted."""
     low, dots, high = text.partition("..")
     try:
-        return (
-            list(range(int(low), int(high) + 1)) if dots else [int(part) for part in names_in(text)]
-        )
+        return range(int(low), int(high) + 1) if dots else [int(part) for part in names_in(text)]
     except ValueError:
-        raise BadValue(f"patience is {text!r}: write 5, 1,3,5 or 1..20.") from None
+        raise BadValue(f"patience is {brief(text)}: write 5, 1,3,5 or 1..20.") from None

@@ -16,7 +16,8 @@ from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.storage.database import Reader
 from tracker.web.answers import Rows, answer, as_recorded, local, record, rows_of, table
 from tracker.web.curves import curve
-from tracker.web.listing_routes import PROBLEMS, names_in
+from tracker.web.listing_routes import names_in
+from tracker.web.problems import PROBLEMS
 from tracker.web.site import Site
 
 MOST_COMPARED = 100
@@ -83,6 +84,10 @@ def routes(site: Site) -> APIRouter:
         stop: Annotated[float | None, Query(alias="to")] = None,
         points: Annotated[int, Query(description="At most about so many.")] = 2000,
         ema: Annotated[float, Query(description="Weight of the past, 0 … 1.")] = 0.0,
+        scale: Annotated[
+            Literal["linear", "log"],
+            Query(description="log: each doubling of the step gets as many points."),
+        ] = "linear",
     ) -> Response:
         """Little-endian doubles: x, y, then x and y of NaN and infinities.
 
@@ -92,7 +97,7 @@ def routes(site: Site) -> APIRouter:
         with site.reading() as reader:
             found = curve(
                 reader, site.blocks, queries.find_run(reader, run), name,
-                times=x == "time", start=start, stop=stop, points=points, ema=ema,
+                times=x == "time", start=start, stop=stop, points=points, ema=ema, log=scale == "log",
             )  # fmt: skip
         heads = {
             "X-Points": str(len(found.x)),

@@ -117,7 +117,9 @@ class CallbackParts:
         callbacks = list(enumerate(trainer.callbacks))
         stops = {key: one for key, one in callbacks if [*of_kind([one], "EarlyStopping")]}
         files = {key: one for key, one in callbacks if [*of_kind([one], "ModelCheckpoint")]}
-        self._stops = [WatchedStop(recording, one, key) for key, one in stops.items()]
+        self._stops = [
+            WatchedStop(recording, one, key, trainer.min_epochs) for key, one in stops.items()
+        ]
         self._files = [WatchedFiles(recording, one, key) for key, one in files.items()]
         self._averaging = [
             WatchedAveraging(recording, one)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import tracker
-from tracker.policies import reasons
+from tracker.policies import LIGHTNING, reasons
 from tracker_integrations.judged import Seen, record_check
 from tracker_integrations.lightning_parts.kinds import settings
 from tracker_integrations.recording import Recording
 
-RULES = "lightning-2.6"
 SETTINGS = (
     "patience",
     "min_delta",
@@ -30,11 +30,15 @@ class WatchedStop:
         recording: the training.
         callback: Lightning's.
         key: which of the trainer's callbacks it is.
+        min_epochs: the Trainer's, before which no stop takes effect.
     """
 
-    def __init__(self, recording: Recording, callback: Any, key: int) -> None:
+    def __init__(
+        self, recording: Recording, callback: Any, key: int, min_epochs: int | None = None
+    ) -> None:
         self._recording, self._callback = recording, callback
         config = settings(callback, SETTINGS)
+        config["min_epochs"] = min_epochs or 0
         # Lightning keeps it with the sign that it is subtracted by.
         config["min_delta"] = abs(config["min_delta"])
         self._policy = recording.policy(
@@ -42,7 +46,7 @@ class WatchedStop:
             "EarlyStopping",
             monitor=callback.monitor,
             config=config,
-            rules=RULES,
+            rules=LIGHTNING,
         )
         self._seen = self._remembered()
         self._marks = self._stop_marks()
@@ -55,7 +59,7 @@ class WatchedStop:
 
     def _remembered(self) -> Seen:
         """Return what it remembers at the start, which a checkpoint may have brought back."""
-        best = _plain(self._callback.best_score)
+        best = _best(self._callback)
         return Seen(best, None, int(self._callback.wait_count)).known_to(self._policy)
 
     def _stop_marks(self) -> tuple[Any, ...]:
@@ -74,7 +78,7 @@ class WatchedStop:
         """
         callback, before = self._callback, self._seen
         best, wait, marks = (
-            _plain(callback.best_score),
+            _best(callback),
             int(callback.wait_count),
             self._stop_marks(),
         )
@@ -85,7 +89,7 @@ class WatchedStop:
         after = Seen(best, epoch, wait) if improved else replace(before, wait=wait)
         self._seen, self._marks = after, marks
         number = tracker.number(value, callback.monitor)
-        why = self._cause(number, after) if signalled else None
+        why = self._cause(number) if signalled and wait == before.wait else None
         if signalled:
             why = why or self._waited(number, before, after)
             self.reason = why
@@ -111,21 +115,20 @@ class WatchedStop:
         )
         return f"{no_better}; {reasons.waits(after.wait, self._callback.patience)}"
 
-    def _cause(self, value: float, after: Seen) -> str | None:
-        """Return why it stopped, where that was not patience."""
+    def _cause(self, value: float) -> str | None:
+        """Return why it stopped at once; None where it was patience, which counts the check."""
         callback = self._callback
-        monitor, lower = callback.monitor, callback.mode == "min"
-        if callback.check_finite and value - value != 0:
+        monitor, target = callback.monitor, callback.stopping_threshold
+        if callback.check_finite and not math.isfinite(value):
             return reasons.not_finite(monitor, value)
-        target, bound = callback.stopping_threshold, callback.divergence_threshold
-        if target is not None and (value < target if lower else value > target):
+        if target is not None and (value <= target if callback.mode == "min" else value >= target):
             return reasons.threshold_reached(monitor, value, target)
-        if bound is not None and (value > bound if lower else value < bound):
-            return reasons.diverged(monitor, value, bound)
+        if callback.divergence_threshold is not None:
+            return reasons.diverged(monitor, value, callback.divergence_threshold)
         return None
 
 
-def _plain(score: Any) -> float | None:
-    """Return the best score; None before the first one, which is an infinity."""
-    value = tracker.number(score, "best_score")
-    return None if value in (float("inf"), float("-inf")) else value
+def _best(callback: Any) -> float | None:
+    """Return its best score; None before the first one, which is the worst infinity."""
+    value = tracker.number(callback.best_score, "best_score")
+    return None if value == (math.inf if callback.mode == "min" else -math.inf) else value

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 import tracker
+from tracker.files import path_part
 from tracker.policies import TopK, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.monitor import Comparison, Monitoring
@@ -23,7 +24,10 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     Arguments, file names, messages and exceptions are those of ``keras.callbacks.ModelCheckpoint``.
     A file appears whole or not at all: it is written under a temporary name in the same folder,
-    synced, hashed and renamed, and the run knows its size and SHA-256. Each epoch (each save, with
+    synced, hashed and renamed, and the run knows its size and SHA-256. What an earlier run has saved
+    under that name is kept in the data folder first while it is the best of its experiment, see ``keep``
+    of ``tracker.start_run``; ``{run}`` (the run's id), ``{name}`` and ``{experiment}`` in ``filepath`` give
+    each run files of its own. Each epoch (each save, with
     an integer ``save_freq``) is a decision: saved, skipped, or pruned.
 
     In a resumed run ``best`` continues where it was, and a file of an earlier attempt is only written
@@ -82,6 +86,11 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     def model(self) -> Any:
         """The model; while Keras saves it, what stands in for it."""
         return self._tracker_saver or super().model
+
+    def _get_file_path(self, epoch: int, batch: Any, logs: Logs) -> str:
+        session = self._tracker_session
+        known = {} if session is None else _names_of(session.run)
+        return str(super()._get_file_path(epoch, batch, {**known, **(logs or {})}))
 
     def _should_save_model(self, epoch: int, batch: Any, logs: Logs, filepath: str) -> bool:
         self._tracker_due = bool(super()._should_save_model(epoch, batch, logs, filepath))
@@ -162,13 +171,13 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             "value": value,
             "policy": self._tracker_policy,
         }
+        made: tracker.Checkpoint | None
         if whole:
             made = session.run.save_checkpoint(path, save, **facts)
         else:
-            save(path)
-            if not path.is_file():
-                return None
-            made = session.run.log_checkpoint(path, **facts)
+            made = session.run.save_checkpoint_in_place(path, save, **facts)
+        if made is None:
+            return None
         self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
         return None
 
@@ -272,6 +281,11 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         elif steps is not None and saved["batches"] is not None:
             self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
             self._last_batch_seen = steps - 1
+
+
+def _names_of(run: tracker.Run) -> dict[str, str]:
+    """Return what a template may say of the run; a metric of the same name comes first, as in Keras."""
+    return {"run": run.id, "name": path_part(run.name), "experiment": path_part(run.experiment)}
 
 
 def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker import BadValue, policies
+from tracker.files import path_part
 from tracker_torch.callback import Logs
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
@@ -19,6 +20,9 @@ from tracker_torch.state.retention import File, KeptFiles
 
 class ModelCheckpoint(MonitoredCallback[policies.BestState]):
     """Save after epochs or steps: everything a training continues from, or the weights.
+
+    It writes exactly the path that ``filepath`` gives. What an earlier run has saved there is kept in the
+    data folder first while it is the best of its experiment, see ``keep`` of `tracker.start_run`.
 
     A ``.pt`` file holds the ``state_dict`` of model, optimizer, scheduler and scaler, the state of
     the random generators, the epoch and the step; `load_checkpoint` brings them back. Every file
@@ -40,7 +44,6 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             ``"link"`` a relative link to the newest file.
         save_on_exception: when training raises, leave its state behind as ``exception.pt``.
         every_n_epochs: instead of ``save_freq``: epochs n, 2n, … counted from 1; 0 is never.
-        overwrite: whether a file of another run may be replaced; else ``-v2`` is added to the name.
         rules: ``tracker-1`` or ``keras-3.15``, see `tracker.policies.Best`.
 
     Attributes:
@@ -68,7 +71,6 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         save_last: bool | str = False,
         save_on_exception: bool = False,
         every_n_epochs: int | None = None,
-        overwrite: bool = False,
         rules: str = policies.TRACKER,
     ) -> None:
         self.name = FileName(filepath)
@@ -91,7 +93,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self.save_last, self.save_on_exception = save_last, save_on_exception
         self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.state = self.rule.initial()
-        self.kept = KeptFiles(self.name, rank, overwrite=overwrite)
+        self.kept = KeptFiles(self.name, rank)
         self._saved: tuple[int, int] | None = None
         self._named = self._warned = False
 
@@ -196,7 +198,10 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             )
 
     def _path(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> Path:
-        facts = {"epoch": epoch + 1, "step": self.loop.step, "run": self.run.id}
+        run = self.run
+        facts = {"epoch": epoch + 1, "step": self.loop.step, "run": run.id}
+        names = {"name": path_part(run.name), "experiment": path_part(run.experiment)}
+        facts |= {name: names[name] for name in names if name in self.name.fields}
         path = self.name.fill(facts if batch is None else facts | {"batch": batch + 1}, logs)
         self._named = True
         return path
@@ -210,7 +215,6 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             return None, f"could not be saved: {error}"
 
     def _write(self, path: Path, batch: int | None, **facts: Any) -> Path:
-        path = self.kept.free(path, self.run, self.loop.warn)
         self.run.save_checkpoint(
             path,
             lambda file: self._dump(file, batch),
@@ -238,7 +242,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             self._try(path, batch)
         elif saved is not None:
             try:
-                self.kept.link(saved.absolute(), path, self.run, self.loop.warn)
+                self.run.link_checkpoint(path, saved)
             except UNWRITABLE as error:
                 self.loop.forgive(error, self, f"the link {path} could not be made")
 

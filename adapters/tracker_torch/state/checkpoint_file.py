@@ -54,6 +54,7 @@ def load_checkpoint(
     scaler: Any = None,
     *,
     rng: bool = False,
+    strict: bool = True,
 ) -> dict[str, Any]:
     """Load a checkpoint into what is handed over, without running code from the file.
 
@@ -64,18 +65,68 @@ def load_checkpoint(
         scheduler: a `torch.optim.lr_scheduler`.
         scaler: a `torch.amp.GradScaler`.
         rng: whether to set the random generators as they were, too.
+        strict: whether all weights have to fit the model; else those that fit are loaded.
 
     Returns:
         ``epoch`` (0-based) and ``step`` (how many were done), None where the file does not say, and
-        ``complete``: whether that epoch was over.
+        ``complete``: whether that epoch was over. With ``strict=False`` also the names of the weights
+        that were not loaded: ``missing`` in the file, ``unexpected`` by the model, ``mismatched`` in shape.
 
     Raises:
         CheckpointError: the file is missing, changed, incomplete, of other models, made by a newer
             version, or has no such part; nothing is loaded then.
     """
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
-    about, _ = load_parts(source, parts, rng=rng, need_all=True)
-    return {name: about[name] for name in ("epoch", "step", "complete")}
+    if strict:
+        about, _ = load_parts(source, parts, rng=rng, need_all=True)
+        report = {}
+    else:
+        report = load_what_fits(_verified(source), model)
+        about, _ = load_parts(source, {**parts, "model": None}, rng=rng, need_all=True)
+    return {**{name: about[name] for name in ("epoch", "step", "complete")}, **report}
+
+
+def load_what_fits(path: Path, model: Any) -> dict[str, list[str]]:
+    """Load the weights of a file that fit a model; returns the names of the others, see `load_checkpoint`."""
+    saved = _weights(path)
+    report: dict[str, list[str]] = {"missing": [], "unexpected": [], "mismatched": []}
+    modules = serialization.named(model)
+    if "" in modules:
+        saved = {"": saved}
+    elif path.suffix == ".safetensors":
+        saved = {
+            name: {key[len(name) + 1 :]: saved[key] for key in saved if key.startswith(f"{name}.")}
+            for name in modules
+        }
+    for name, module in modules.items():
+        target, prefix = serialization.unwrap(module), f"{name}." if name else ""
+        state = dict(saved.get(name, {}))
+        present = target.state_dict()
+        other = [
+            key
+            for key, value in state.items()
+            if hasattr(present.get(key), "shape")
+            and present[key].shape != getattr(value, "shape", None)
+        ]
+        result = target.load_state_dict(
+            {key: value for key, value in state.items() if key not in other}, strict=False
+        )
+        report["missing"] += [prefix + key for key in result.missing_keys if key not in other]
+        report["unexpected"] += [prefix + key for key in result.unexpected_keys]
+        report["mismatched"] += [prefix + key for key in other]
+    return report
+
+
+def _weights(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        return _payload(path)["model"]
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
 
 
 def load_parts(
@@ -171,7 +222,19 @@ def _load_safetensors(path: Path, model: Any) -> None:
     try:
         load_model(_whole(model), str(path))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+        raise CheckpointError(f"{path} cannot be loaded: {error}{_misfits(path, model)}") from error
+
+
+def _misfits(path: Path, model: Any) -> str:
+    """Say which weights the file lacks, and which the model does not have: torch stops at the first shape."""
+    try:
+        saved = set(_weights(path))
+    except CheckpointError:
+        return ""
+    present = set(_whole(model).state_dict())
+    parts = {"missing in the file": present - saved, "unexpected": saved - present}
+    said = [f"{what}: {', '.join(sorted(names)[:10])}" for what, names in parts.items() if names]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _whole(model: Any) -> nn.Module:

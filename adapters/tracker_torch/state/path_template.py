@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from tracker import BadValue
 from tracker_torch.state.checkpoint_file import SUFFIXES
 
-_EXAMPLES: dict[str, int | str] = {"epoch": 1, "step": 1, "batch": 1, "run": "0123456789ab"}
+_EXAMPLES: dict[str, int | str] = {
+    "epoch": 1, "step": 1, "batch": 1, "run": "0123456789ab", "name": "digits-1", "experiment": "digits",
+}  # fmt: skip
 """What is no metric; those are floats."""
 
 
@@ -30,7 +32,8 @@ class FileName:
 
     Args:
         template: a path that ends in .pt, .pth or .safetensors. Fields: ``epoch`` (counted from 1,
-            as in Keras), ``step``, ``batch`` (from 1), ``run`` (the run's id), and every metric.
+            as in Keras), ``step``, ``batch`` (from 1), ``run`` (the run's id), ``name`` and ``experiment`` (the
+            run's, with ``-`` for what cannot be in a file's name), and every metric.
 
     Attributes:
         fields: the names in braces.
@@ -65,7 +68,7 @@ class FileName:
             if not field or field.isdecimal():
                 raise BadValue(
                     f"filepath is {self.template!r}: {{{field}}} names nothing. Put a name into the "
-                    f"braces: {{epoch}}, {{step}}, {{batch}}, {{run}} or a metric's."
+                    f"braces: {{epoch}}, {{step}}, {{batch}}, {{run}}, {{name}}, {{experiment}} or a metric's."
                 )
         self._try_formats(parsed)
         self.suffix = path.suffix
@@ -113,12 +116,3 @@ class FileName:
         """Return ``path`` as seen from `folder`: that is how states remember it."""
         path = path.absolute()
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
-
-
-def versions(path: Path) -> Iterator[Path]:
-    """Yield ``path``, then the same with ``-v2``, ``-v3`` … before the suffix."""
-    yield path
-    number = 1
-    while True:
-        number += 1
-        yield path.with_name(f"{path.stem}-v{number}{path.suffix}")

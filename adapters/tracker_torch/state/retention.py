@@ -1,15 +1,13 @@
-"""The files of one ModelCheckpoint: where the next one goes, and which of them have to go."""
+"""The files of one ModelCheckpoint: which of them stay, and which have to go."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tracker import Run, policies
-from tracker.files import save_link
-from tracker_torch.state.path_template import FileName, versions
+from tracker_torch.state.path_template import FileName
 
 File = tuple[str, float | None, int | None]
 
@@ -26,11 +24,10 @@ class KeptFiles:
             prevented.
     """
 
-    def __init__(self, name: FileName, rank: policies.TopK, *, overwrite: bool) -> None:
-        self.name, self.rank, self.overwrite = name, rank, overwrite
+    def __init__(self, name: FileName, rank: policies.TopK) -> None:
+        self.name, self.rank = name, rank
         self.files: list[File] = []
         self.going: list[dict[str, Any]] = []
-        self._links: set[Path] = set()
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on with the lists of a resumed run."""
@@ -40,31 +37,6 @@ class KeptFiles:
     def as_dict(self) -> dict[str, Any]:
         """Return the lists as plain data."""
         return {"files": [list(file) for file in self.files], "going": list(self.going)}
-
-    def free(self, path: Path, run: Run, warn: Callable[[str], None]) -> Path:
-        """Return ``path``, or the next version of it where the file there is not this run's."""
-        if self.overwrite or not run.recording or not _taken(path):
-            return path
-        own = {checkpoint.path for checkpoint in run.checkpoints()} | self._links
-        for candidate in versions(path):
-            if not _taken(candidate) or own & {candidate.absolute(), _target(candidate)}:
-                break
-        if candidate != path:
-            warn(
-                f"{path} is not this run's: saving {candidate.name} instead. "
-                f"ModelCheckpoint(overwrite=True) would replace it."
-            )
-        return candidate
-
-    def link(self, target: Path, path: Path, run: Run, warn: Callable[[str], None]) -> None:
-        """Let ``path``, or its next version where that is not this run's, point to ``target``.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
-        path = self.free(path, run, warn)
-        save_link(path, target)
-        self._links.add(path.absolute())
 
     def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
         """Say why a new file would not be kept; None where it would."""
@@ -107,10 +79,3 @@ class KeptFiles:
 
 def _taken(path: Path) -> bool:
     return path.exists() or path.is_symlink()
-
-
-def _target(path: Path) -> Path | None:
-    """Return the absolute path that a link names; None for no link."""
-    if not path.is_symlink():
-        return None
-    return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100 - a link to a link stays

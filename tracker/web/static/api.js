@@ -95,7 +95,7 @@ export async function series(run, params, signal) {
 const listeners = new Set();
 /** @type {Set<(state: string) => void>} */
 const watchers = new Set();
-/** @type {EventSource | null} */
+/** @type {{hear: () => void, leave: () => void} | null} */
 let stream = null;
 let state = "connecting";
 
@@ -105,26 +105,60 @@ function become(now) {
   for (const watcher of watchers) watcher(now);
 }
 
-function connect() {
-  if (stream || document.hidden) return;
-  stream = new EventSource(`${API}/events`);
-  stream.addEventListener("open", () => become("live"));
-  stream.addEventListener("error", () => become("offline"));
-  stream.addEventListener("change", (event) => {
-    const change = JSON.parse(/** @type {MessageEvent} */ (event).data);
-    for (const listener of [...listeners]) listener(change);
-  });
+/** @param {Change} change */
+function heard(change) {
+  for (const listener of [...listeners]) listener(change);
 }
 
+/** The stream that all tabs share, or where a browser has no shared workers one of this tab's own. */
+function opened() {
+  if (!("SharedWorker" in globalThis)) return ownStream();
+  const worker = new SharedWorker("/static/live.worker.js");
+  worker.port.onmessage = ({ data }) => (data.change ? heard(data.change) : become(data.state));
+  worker.onerror = () => {
+    stream = ownStream();
+    connect();
+  };
+  return { hear: () => worker.port.postMessage("shown"), leave: () => worker.port.postMessage("hidden") };
+}
+
+function ownStream() {
+  /** @type {EventSource | null} */
+  let source = null;
+  const hear = () => {
+    if (source && source.readyState !== EventSource.CLOSED) return;
+    source = new EventSource(`${API}/events`);
+    source.addEventListener("open", () => become("live"));
+    source.addEventListener("error", () => become("offline"));
+    source.addEventListener("change", (event) => heard(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+  };
+  const leave = () => {
+    source?.close();
+    source = null;
+  };
+  return { hear, leave };
+}
+
+function connect() {
+  if (document.hidden) return;
+  stream ??= opened();
+  stream.hear();
+}
+
+function pause() {
+  stream?.leave();
+  become("paused");
+}
+
+addEventListener("pagehide", pause);
+addEventListener("pageshow", (event) => void (event.persisted && connect()));
 document.addEventListener("visibilitychange", () => {
-  // A hidden tab keeps no connection: browsers allow six to one server.
+  // A hidden tab keeps no connection.
   if (document.hidden) {
-    stream?.close();
-    stream = null;
-    become("paused");
+    pause();
   } else {
     connect();
-    for (const listener of [...listeners]) listener({ runs: [], other: true });
+    heard({ runs: [], other: true });
   }
 });
 

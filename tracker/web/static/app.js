@@ -20,10 +20,19 @@ function turnTheme() {
   document.dispatchEvent(new Event("tracker-theme"));
 }
 
+/** @param {string} part of an address, which a hand may have cut short */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
 /** @param {{path: string}} props */
 function View({ path }) {
-  const run = path.match(/^\/runs\/(.+)$/);
-  if (run) return html`<${RunPage} key=${path} name=${decodeURIComponent(run[1])} />`;
+  const run = path.match(/^\/runs\/(.+)$/), name = run && decoded(run[1]);
+  if (name) return html`<${RunPage} key=${path} name=${name} />`;
   if (path === "/compare") return html`<${ComparePage} />`;
   if (path === "/replay") return html`<${ReplayPage} />`;
   if (path === "/waste") return html`<${WastePage} />`;

@@ -49,7 +49,7 @@ export function sentence(line) {
 }
 
 /**
- * @param {{title: string, xLabel: string, lines: Line[], height?: number, sync?: string, logY?: boolean,
+ * @param {{title: string, xLabel: string, lines: Line[], height?: number, sync?: string, logY?: boolean, logX?: boolean,
  *   time?: boolean, range?: [number, number] | null, onZoom?: (from: number, to: number) => void, onReset?: () => void,
  *   zoomed?: boolean, onFrame?: (frame: Frame) => void, verticals?: {x: number, label: string, kind?: string}[],
  *   hatchFrom?: number | null, tools?: any, below?: any, legend?: boolean, busy?: boolean, note?: string}} props
@@ -101,7 +101,7 @@ export function Chart(props) {
       created.destroy();
       plot.current = null;
     };
-  }, [shape, log, theme, height]);
+  }, [shape, log, props.logX, theme, height]);
 
   useLayoutEffect(() => {
     // Where somebody has zoomed in, new points do not zoom out again.
@@ -123,9 +123,9 @@ export function Chart(props) {
   return html`<figure class="chart ${props.busy ? "busy" : ""}">
     <figcaption><span class="chart-title">${title}</span>${props.note && html`<span class="chart-note">${props.note}</span>`}
       <span class="chart-tools">${tools}
-        <button class="quiet small" aria-pressed=${log} title="Logarithmic axis" onClick=${() => setLog(!log)}>log</button>
+        <button class="quiet small" aria-pressed=${log} title="Logarithmic values" onClick=${() => setLog(!log)}>log y</button>
         ${(own || props.zoomed) && html`<button class="quiet small" onClick=${reset}>reset zoom</button>`}
-        <${Picture} title=${title} xLabel=${xLabel} lines=${visible} log=${log} verticals=${props.verticals} range=${() => rangeOf(plot.current)} />
+        <${Picture} title=${title} xLabel=${xLabel} lines=${visible} log=${log} logX=${props.logX} verticals=${props.verticals} range=${() => rangeOf(plot.current)} />
       </span></figcaption>
     <div class="plot" ref=${host} role="img" aria-label="${title}. ${words}" onDblClick=${reset}></div>
     ${below}
@@ -188,11 +188,11 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
     },
     legend: { show: false },
     scales: {
-      x: { time: Boolean(props.time), range: props.range ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
+      x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: props.range || props.logX ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
       y: { distr: log ? 3 : 1 },
     },
     axes: [
-      { ...axis, size: 36, incrs: ["epoch", "step"].includes(xLabel) ? WHOLE : undefined, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
+      { ...axis, size: 36, incrs: ["epoch", "step"].includes(xLabel) && !props.logX ? WHOLE : undefined, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
       { ...axis, size: 58, values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick, 4))) },
     ],
     series: [{}, ...lines.map((line) => ({

@@ -1,7 +1,7 @@
 // Saved files: what is known of them, checked with progress, pinned, copied.
 import { html, useState } from "./vendor/htm-preact-standalone.module.js";
 import { Refused, send } from "./api.js";
-import { counted, NOTHING, size, Status } from "./format.js";
+import { command, counted, NOTHING, size, Status } from "./format.js";
 import { Copy, Problem, Table } from "./parts.js";
 import { Link, runPath } from "./route.js";
 
@@ -39,10 +39,12 @@ export function Files({ table, runs, onDone, withRun = false }) {
     run: (/** @type {string} */ name) => html`<${Link} to=${runPath(name)}>${name}<//>`,
     state: (/** @type {string} */ state) => html`<${Status} status=${state} />`,
     pinned: (/** @type {boolean} */ pinned, /** @type {any} */ row) => html`<button class="quiet small" aria-pressed=${pinned} onClick=${() => pin(row)}>${pinned ? "▲ pinned" : "pin"}</button>`,
-    path: (/** @type {string} */ path, /** @type {any} */ row) => html`<span class="path">${path}</span> <${Copy} label="copy command" text="tracker checkpoints restore ${row.id}" />`,
+    path: (/** @type {string} */ path, /** @type {any} */ row) => html`<span class="path">${path}</span> <${Copy} label="copy command" text=${command(["tracker", "checkpoints", "restore", row.id])} />`,
     alias: (/** @type {any} */ alias) => (alias ? html`<strong>${alias}</strong>` : NOTHING),
   };
-  const hidden = ["sha256", "file", "attempt", "step", "policy", ...(withRun ? [] : ["run"])];
+  const kept = table.columns.findIndex((/** @type {any} */ column) => column.name === "kept");
+  const nothingKept = table.rows.every((/** @type {any[]} */ row) => !row[kept]);
+  const hidden = ["sha256", "file", "attempt", "step", "policy", ...(withRun ? ["id"] : ["run"]), ...(nothingKept ? ["kept"] : [])];
   return html`<div class="files"><div class="bar"><button onClick=${verify} disabled=${progress !== null}>Verify files</button>
       ${progress && html`<progress max=${progress.total || 1} value=${progress.done} aria-label="Files read"></progress><span>${size(progress.done)} of ${size(progress.total)}</span>`}
       <span role="status" class="verified">${said}</span></div>

@@ -66,7 +66,7 @@ export function Status({ status }) {
 export function cell(value, column) {
   if (value === null || value === undefined) return html`<span class="none">${NOTHING}</span>`;
   if (column.kind === "time") return html`<time dateTime=${value}>${moment(value)}</time>`;
-  if (column.name === "bytes") return size(value);
+  if (column.name === "bytes" || column.name === "frees") return size(value);
   if (column.name.startsWith("seconds")) return duration(value);
   if (column.name === "share" || column.name === "saved") return `${shown(100 * value, 3)} %`;
   if (column.name === "status" || column.name === "state") return html`<${Status} status=${value} />`;
@@ -75,6 +75,9 @@ export function cell(value, column) {
   const brief = column.name === "id" || column.name === "sha256" ? text.slice(0, 8) : text;
   return brief.length > 160 ? `${brief.slice(0, 160)}…` : brief;
 }
+
+/** A command of the shell, each word as it is meant whatever it holds. @param {string[]} words */
+export const command = (words) => words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 
 /** @param {{kind: string}} column */
 export const isNumeric = (column) => ["number", "integer", "optional"].includes(column.kind);

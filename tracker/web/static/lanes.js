@@ -11,7 +11,7 @@ const SIGNS = {
 const STATES = { available: "●", missing: "✗", modified: "✗", pruned: "○" };
 export const LEGEND = "✓ improved · waited ■ stopped ↺ restored ● saved ○ skipped ↓ reduced ↘ scheduled ✕ pruned";
 
-/** @typedef {{x: number, sign: string, kind: string, words: string, part?: number}} Mark */
+/** @typedef {{x: number, sign: string, kind: string, words: string, part?: number, aside?: number}} Mark */
 
 /** Lanes of decisions and files. @param {any} decisions @param {any} checkpoints */
 export function lanesOf(decisions, checkpoints) {
@@ -60,7 +60,7 @@ export function Lanes({ frame, lanes, bars = [] }) {
     const per = frame.width / span;
     const rows = lanes.map(([name, marks]) => {
       const here = marks.filter((mark) => mark.x >= frame.min && mark.x <= frame.max);
-      return { name, marks: thinned(here, x, per), crowded: per < 13 };
+      return { name, marks: apart(thinned(here, x, per)), crowded: per < 13 };
     });
     return { x, rows };
   }, [frame, lanes]);
@@ -78,7 +78,7 @@ export function Lanes({ frame, lanes, bars = [] }) {
         ${row.marks.map((mark) => html`<g role="listitem" aria-label=${mark.words} class="mark ${mark.kind}"><title>${mark.words}</title>
           ${mark.kind === "waited" && row.crowded
             ? html`<line x1=${drawn.x(mark.x)} x2=${drawn.x(mark.x)} y1=${y + 27} y2=${y + 27 - 4 - 9 * (mark.part ?? 0.3)} />`
-            : html`<text x=${drawn.x(mark.x)} y=${y + 27.5} text-anchor="middle">${mark.sign}</text>`}</g>`)}</g>`;
+            : html`<text x=${drawn.x(mark.x) + (mark.aside ?? 0)} y=${y + 27.5} text-anchor="middle">${mark.sign}</text>`}</g>`)}</g>`;
     })}
   </svg></div>`;
 }
@@ -94,6 +94,14 @@ function thinned(marks, x, per) {
     if (!there || weight(mark) >= weight(there)) kept.set(slot, mark);
   }
   return [...kept.values()];
+}
+
+/** Marks of one epoch, such as stopped and restored, stand beside each other. @param {Mark[]} marks */
+function apart(marks) {
+  /** @type {Map<number, Mark[]>} */
+  const places = new Map();
+  for (const mark of marks) places.set(mark.x, [...(places.get(mark.x) ?? []), mark]);
+  return [...places.values()].flatMap((there) => there.map((mark, at) => ({ ...mark, aside: 13 * (at - (there.length - 1) / 2) })));
 }
 
 /** What a running run waits for: "4 of 5 waits used; val_loss needs < 0.212". @param {any} decisions @param {any[]} policies */

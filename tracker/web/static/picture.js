@@ -5,8 +5,10 @@ import { shown, token } from "./format.js";
 
 const WIDTH = 900, HEIGHT = 480, LEFT = 72, TOP = 48, RIGHT = 24, BOTTOM = 84;
 
-/** @param {string} text */
-const safe = (text) => text.replace(/[<>&"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+/** @param {string} text: letters that XML cannot hold become marks */
+const safe = (text) => text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd").replace(/[<>&"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+/** The first letters, none cut in half. @param {string} text @param {number} most */
+const brief = (text, most) => [...text].slice(0, most).join("");
 
 /** About six round numbers between two. @param {number} low @param {number} high */
 export function ticks(low, high) {
@@ -19,9 +21,9 @@ export function ticks(low, high) {
 }
 
 /** @param {any} chart @returns {string} */
-export function svgOf({ title, xLabel, lines, log, verticals = [], range }) {
+export function svgOf({ title, xLabel, lines, log, logX = false, verticals = [], range }) {
   let lowX = range?.min ?? Infinity, highX = range?.max ?? -Infinity, lowY = Infinity, highY = -Infinity;
-  const fits = (/** @type {number} */ x) => !range || (x >= range.min && x <= range.max);
+  const fits = (/** @type {number} */ x) => (!range || (x >= range.min && x <= range.max)) && (!logX || x > 0);
   const usable = (/** @type {any} */ y) => y !== null && y !== undefined && Number.isFinite(y) && (!log || y > 0);
   for (const line of lines) {
     for (let at = 0; at < line.x.length; at += 1) {
@@ -35,7 +37,8 @@ export function svgOf({ title, xLabel, lines, log, verticals = [], range }) {
   if (!Number.isFinite(lowY)) [lowX, highX, lowY, highY] = [0, 1, 0, 1];
   const height = (/** @type {number} */ y) => (log ? Math.log10(y) : y);
   const [low, high] = [height(lowY), height(highY)];
-  const x = (/** @type {number} */ value) => LEFT + ((value - lowX) / (highX - lowX || 1)) * (WIDTH - LEFT - RIGHT);
+  const wide = (/** @type {number} */ x) => (logX ? Math.log10(x) : x);
+  const x = (/** @type {number} */ value) => LEFT + ((wide(value) - wide(lowX)) / (wide(highX) - wide(lowX) || 1)) * (WIDTH - LEFT - RIGHT);
   const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - ((height(value) - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const ink = token("--ink"), soft = token("--ink-soft"), grid = token("--grid");
   const out = [
@@ -48,7 +51,8 @@ export function svgOf({ title, xLabel, lines, log, verticals = [], range }) {
     out.push(`<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}" stroke="${grid}"/>`,
       `<text x="${LEFT - 8}" y="${y(tick) + 4}" text-anchor="end" fill="${soft}">${shown(tick, 4)}</text>`);
   }
-  for (const tick of ticks(lowX, highX)) out.push(`<text x="${x(tick)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="${soft}">${shown(tick, 6)}</text>`);
+  const xTicks = logX ? ticks(wide(lowX), wide(highX)).map((power) => 10 ** power) : ticks(lowX, highX);
+  for (const tick of xTicks) out.push(`<text x="${x(tick)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="${soft}">${shown(tick, logX ? 3 : 6)}</text>`);
   out.push(`<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - BOTTOM + 36}" text-anchor="middle" fill="${soft}">${safe(xLabel)}</text>`);
   lines.forEach((/** @type {any} */ line, /** @type {number} */ place) => {
     let path = "", pen = false, before = null;
@@ -67,21 +71,43 @@ export function svgOf({ title, xLabel, lines, log, verticals = [], range }) {
     out.push(`<path d="${path}" fill="none" stroke="${line.colour}" stroke-width="${line.width ?? 2}" stroke-opacity="${line.alpha ?? 1}"${dashes}/>`);
     for (const odd of line.odd ?? []) if (fits(odd.x)) out.push(`<text x="${x(odd.x)}" y="${HEIGHT - BOTTOM - 4}" text-anchor="middle" fill="${line.colour}">${safe(shown(odd.value))}</text>`);
     const column = LEFT + (place % 4) * 200, row = HEIGHT - 28 + Math.floor(place / 4) * 16;
-    if (place < 8) out.push(`<line x1="${column}" x2="${column + 24}" y1="${row}" y2="${row}" stroke="${line.colour}" stroke-width="2.5"${dashes}/><text x="${column + 30}" y="${row + 4}" fill="${ink}">${safe(line.label.slice(0, 24))}</text>`);
+    if (place < 8) out.push(`<line x1="${column}" x2="${column + 24}" y1="${row}" y2="${row}" stroke="${line.colour}" stroke-width="2.5"${dashes}/><text x="${column + 30}" y="${row + 4}" fill="${ink}">${safe(brief(line.label, 24))}</text>`);
   });
   for (const mark of verticals) out.push(`<line x1="${x(mark.x)}" x2="${x(mark.x)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="${soft}" stroke-dasharray="3 3"/><text x="${x(mark.x) + 4}" y="${TOP + 10}" fill="${soft}">${safe(mark.label)}</text>`);
   return `${out.join("\n")}\n</svg>\n`;
 }
 
 /** @param {any} chart */
-export function csvOf({ xLabel, lines }) {
+export const csvOf = ({ xLabel, lines }) => csvOfRows([[xLabel, ...lines.map((/** @type {any} */ line) => line.label)], ...rowsOf(lines)]);
+
+const PAINTED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "paint-order"];
+
+/** A drawing of the page as a file of its own: what the style sheet says is written into it. @param {SVGSVGElement} drawing @param {string} title */
+export function svgOfDrawing(drawing, title) {
+  const copy = /** @type {SVGSVGElement} */ (drawing.cloneNode(true));
+  const { width, height } = drawing.viewBox.baseVal;
+  const own = [...drawing.querySelectorAll("*")];
+  [...copy.querySelectorAll("*")].forEach((element, at) => {
+    const style = getComputedStyle(own[at]);
+    // As attributes: the page's own policy forbids styles, also in a copy that is not shown.
+    for (const name of PAINTED) element.setAttribute(name, style.getPropertyValue(name));
+  });
+  copy.removeAttribute("class");
+  for (const [name, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width: String(width), height: String(height), "aria-label": title })) copy.setAttribute(name, value);
+  const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: token("--paper") })) paper.setAttribute(name, value);
+  copy.prepend(paper);
+  return new XMLSerializer().serializeToString(copy).replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd") + "\n";
+}
+
+/** Rows as a file: text that a spreadsheet would compute is kept as text. @param {any[][]} rows */
+export function csvOfRows(rows) {
   const quoted = (/** @type {any} */ value) => {
     if (value === null || value === undefined) return "";
     if (typeof value === "number") return Number.isFinite(value) ? String(value) : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
-    const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    const text = /^[=+\-@\t\r]/.test(String(value)) ? `'${value}` : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const rows = [[xLabel, ...lines.map((/** @type {any} */ line) => line.label)], ...rowsOf(lines)];
   return rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
 }
 

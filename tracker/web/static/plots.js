@@ -1,8 +1,8 @@
 // Small drawings of our own: curves in a table, dots, lines between axes, the knee.
-import { html, useMemo, useState } from "./vendor/htm-preact-standalone.module.js";
+import { html, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { number } from "./api.js";
-import { colour, shown } from "./format.js";
-import { Picture, ticks } from "./picture.js";
+import { shown } from "./format.js";
+import { csvOfRows, Picture, svgOfDrawing, ticks } from "./picture.js";
 
 /** @param {{curve: any, best: number | null}} props */
 export function Sparkline({ curve, best }) {
@@ -45,11 +45,11 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
       ticksY: ticks(lowY, highY),
     };
   }, [points, log]);
-  const lines = [{ label: yLabel, x: usable.map((point) => point.x), y: usable.map((point) => point.y), colour: colour(0) }];
+  const drawing = useRef(/** @type {any} */ (null));
   return html`<figure class="chart ${join ? "narrow" : ""}"><figcaption><span class="chart-title">${title}</span><span class="chart-tools">${tools}
       ${points.every((point) => point.x > 0) && html`<button class="quiet small" aria-pressed=${log} onClick=${() => setLog(!log)}>log x</button>`}
-      <${Picture} title=${title} xLabel=${xLabel} lines=${lines} /></span></figcaption>
-    ${!usable.length ? html`<p class="none">No run has both.</p>` : html`<svg class="drawing" viewBox="0 0 ${W} ${H}" role="group" aria-label="${title}: ${usable.length} dots">
+      ${usable.length > 0 && html`<${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([["", xLabel, yLabel], ...usable.map((point) => [point.label, point.x, point.y])])} />`}</span></figcaption>
+    ${!usable.length ? html`<p class="none">No run has both.</p>` : html`<svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${H}" role="group" aria-label="${title}: ${usable.length} dots">
       ${place.ticksY.map((tick) => html`<line class="grid" x1=${L} x2=${W - R} y1=${place.y(tick)} y2=${place.y(tick)} /><text class="tick" x=${L - 8} y=${place.y(tick) + 4} text-anchor="end">${shown(tick, 3)}</text>`)}
       ${place.ticksX.map((tick) => html`<text class="tick" x=${place.x(tick)} y=${H - B + 18} text-anchor="middle">${shown(tick, 3)}</text>`)}
       <text class="tick" x=${(L + W - R) / 2} y=${H - 6} text-anchor="middle">${xLabel}</text>
@@ -65,17 +65,46 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
 export function Parallel({ title, axes, rows, better }) {
   const [over, set] = useState(-1);
   const height = 300, top = 34, bottom = 26, gap = axes.length > 1 ? (W - 120) / (axes.length - 1) : 0;
+  const [brushes, brush] = useState(/** @type {Record<number, [number, number]>} */ ({}));
+  const drawing = useRef(/** @type {any} */ (null)), from = useRef(/** @type {number | null} */ (null));
   const scales = axes.map((_, at) => {
     const values = rows.map((row) => row.values[at]).filter((value) => value !== null && value !== undefined);
-    const numeric = values.length > 0 && values.every((value) => typeof value === "number" && Number.isFinite(value));
-    if (!numeric) {
-      const words = [...new Set(values.map(String))].sort();
-      return { words, at: (/** @type {any} */ value) => (words.length < 2 ? 0.5 : words.indexOf(String(value)) / (words.length - 1)) };
+    const known = values.filter((value) => Number.isFinite(value));
+    if (!known.length || values.some((value) => typeof value !== "number")) {
+      const words = [...new Set(values.map((value) => shown(value)))].sort();
+      return { words, at: (/** @type {any} */ value) => (words.length < 2 ? 0.5 : words.indexOf(shown(value)) / (words.length - 1)) };
     }
-    const low = Math.min(...values), high = Math.max(...values), log = low > 0 && high / low > 50;
+    const low = Math.min(...known), high = Math.max(...known), log = low > 0 && high / low > 50;
     const wide = (/** @type {number} */ value) => (log ? Math.log(value) : value);
-    return { low, high, at: (/** @type {any} */ value) => (high === low ? 0.5 : (wide(value) - wide(low)) / (wide(high) - wide(low))) };
+    // What is not finite lies beyond the end of its axis.
+    const part = (/** @type {any} */ value) => (!Number.isFinite(value) ? (value === Infinity ? 1.07 : -0.07) : high === low ? 0.5 : (wide(value) - wide(low)) / (wide(high) - wide(low)));
+    return { low, high, odd: [...new Set(values.filter((value) => !Number.isFinite(value)))], at: part };
   });
+  const isWithin = (/** @type {any} */ row) => Object.entries(brushes).every(([at, [low, high]]) => {
+    const value = row.values[Number(at)];
+    if (value === null || value === undefined) return false;
+    const part = scales[Number(at)]?.at(value);
+    return part >= low && part <= high;
+  });
+  const partAt = (/** @type {PointerEvent} */ event) => {
+    const { y: height_ } = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.current.getScreenCTM().inverse());
+    return (height - bottom - height_) / (height - top - bottom);
+  };
+  const drag = (/** @type {number} */ at) => ({
+    onPointerDown: (/** @type {any} */ event) => {
+      event.target.setPointerCapture(event.pointerId);
+      from.current = partAt(event);
+    },
+    onPointerMove: (/** @type {any} */ event) => {
+      const start = from.current, now = partAt(event);
+      if (start !== null && Math.abs(now - start) > 0.02) brush((was) => ({ ...was, [at]: [Math.min(start, now), Math.max(start, now)] }));
+    },
+    onPointerUp: (/** @type {any} */ event) => {
+      if (from.current !== null && Math.abs(partAt(event) - from.current) <= 0.02) brush(({ [at]: _gone, ...rest }) => rest);
+      from.current = null;
+    },
+  });
+  const isBrushed = Object.keys(brushes).length > 0, within = rows.filter(isWithin).length;
   const x = (/** @type {number} */ at) => 60 + at * gap;
   const y = (/** @type {number} */ part) => height - bottom - part * (height - top - bottom);
   const result = axes.length - 1;
@@ -85,12 +114,14 @@ export function Parallel({ title, axes, rows, better }) {
     const part = scales[result].at(value);
     return better === "max" ? part : 1 - part;
   };
-  return html`<figure class="chart"><figcaption><span class="chart-title">${title}</span></figcaption>
-    <svg class="drawing" viewBox="0 0 ${W} ${height}" role="group" aria-label="${title}: ${rows.length} runs over ${axes.join(", ")}">
+  return html`<figure class="chart"><figcaption><span class="chart-title">${title}</span><span class="chart-note" aria-live="polite">${isBrushed ? `${within} of ${rows.length} within` : "drag along an axis to choose"}</span>
+      <span class="chart-tools">${isBrushed && html`<button class="quiet small" onClick=${() => brush({})}>choose all</button>`}
+        <${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([["", ...axes], ...rows.filter(isWithin).map((row) => [row.label, ...row.values])])} /></span></figcaption>
+    <svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${height}" role="group" aria-label="${title}: ${rows.length} runs over ${axes.join(", ")}">
       ${rows.map((row, place) => {
         const points = row.values.map((value, at) => (value === null || value === undefined ? null : `${x(at)},${y(scales[at].at(value)).toFixed(1)}`)).filter(Boolean);
         const part = quality(row);
-        return html`<g class="strand ${over === place ? "over" : ""}" role="link" tabindex="0" aria-label="${row.label}: ${axes.map((name, at) => `${name} ${shown(row.values[at])}`).join(", ")}"
+        return html`<g class="strand ${over === place ? "over" : ""} ${isWithin(row) ? "" : "out"}" role="link" tabindex="0" aria-label="${row.label}: ${axes.map((name, at) => `${name} ${shown(row.values[at])}`).join(", ")}"
           onMouseEnter=${() => set(place)} onMouseLeave=${() => set(-1)} onFocus=${() => set(place)} onBlur=${() => set(-1)} onClick=${row.onOpen} onKeyDown=${(/** @type {any} */ event) => event.key === "Enter" && row.onOpen?.()}>
           <title>${row.label}: ${axes.map((name, at) => `${name} ${shown(row.values[at])}`).join(", ")}</title>
           <polyline points=${points.join(" ")} stroke-opacity=${over === place ? 1 : 0.2 + 0.7 * part} stroke-width=${over === place ? 4 : 1.5 + 1.5 * part} /></g>`;
@@ -99,6 +130,8 @@ export function Parallel({ title, axes, rows, better }) {
         <text x=${x(at)} y="14" text-anchor="middle" class="axis-name">${name.replace(/^params\./, "")}</text>
         ${scales[at].words
           ? scales[at].words.slice(0, 12).map((word) => html`<text class="tick" x=${x(at) + 6} y=${y(scales[at].at(word)) + 4}>${String(word).slice(0, 14)}</text>`)
-          : html`<text class="tick" x=${x(at) + 6} y=${y(1) + 4}>${shown(scales[at].high, 3)}</text><text class="tick" x=${x(at) + 6} y=${y(0) + 4}>${shown(scales[at].low, 3)}</text>`}</g>`)}
+          : html`${scales[at].odd?.map((value) => html`<text class="tick" x=${x(at) + 6} y=${y(scales[at].at(value)) + 4}>${shown(value)}</text>`)}<text class="tick" x=${x(at) + 6} y=${y(1) + 4}>${shown(scales[at].high, 3)}</text><text class="tick" x=${x(at) + 6} y=${y(0) + 4}>${shown(scales[at].low, 3)}</text>`}
+        ${brushes[at] && html`<rect class="brush" x=${x(at) - 7} width="14" y=${y(brushes[at][1])} height=${y(brushes[at][0]) - y(brushes[at][1])} rx="3" />`}
+        <rect class="handle" x=${x(at) - 11} width="22" y=${top - 10} height=${height - top - bottom + 20} ...${drag(at)}><title>${name}: drag to choose a range, click to choose all</title></rect></g>`)}
     </svg></figure>`;
 }

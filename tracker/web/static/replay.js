@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "./vendor/htm-preact-standalone.module.js";
 import { address, number, objects, useData } from "./api.js";
 import { Chart, plain } from "./chart.js";
-import { colour, counted, dash, duration, shown } from "./format.js";
+import { colour, command, counted, dash, duration, shown } from "./format.js";
 import { Copy, Problem, Table } from "./parts.js";
 import { Scatter } from "./plots.js";
 import { Link, refine, runPath, useRoute } from "./route.js";
@@ -37,8 +37,10 @@ export function ReplayPage() {
   useEffect(() => void (document.title = "Replay · local-tracker"), []);
   if (!runs) return html`<p class="empty">Select runs in the <${Link} to="/">table<//>, then Replay.</p>`;
   const outcomes = early ? objects(found.data) : [];
-  const command = `tracker decisions replay ${ids.join(" ")}${early ? "" : ` --policy ${policy}`}${patience ? ` --patience ${patience}` : ""}${delta ? ` --min-delta ${delta}` : ""}${rules ? ` --rules ${rules}` : ""}${keep && policy === "ModelCheckpoint" ? ` --keep ${keep}` : ""}`;
-  return html`<article class="replay"><header class="run-head"><h1>Replay</h1><div class="actions"><${Copy} label="copy command" text=${command} /></div></header>
+  const options = [["--policy", early ? "" : policy], ["--patience", settings.patience], ["--min-delta", settings.min_delta], ["--rules", rules], ["--keep", settings.keep]];
+  // Names come last, behind two dashes: one may begin with a dash itself.
+  const words = ["tracker", "decisions", "replay", ...options.filter(([, value]) => value).flatMap(([name, value]) => [String(name), String(value)]), "--", ...ids];
+  return html`<article class="replay"><header class="run-head"><h1>Replay</h1><div class="actions"><${Copy} label="copy command" text=${command(words)} /></div></header>
     <form class="settings" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label class="pick">callback <select value=${policy} onChange=${(/** @type {any} */ event) => refine({ policy: event.target.value === "EarlyStopping" ? null : event.target.value })}>${["EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"].map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
       ${policy !== "ModelCheckpoint" ? html`<label class="slider">patience <input id="patience" type="range" min="0" max=${MOST} value=${shownPatience} aria-label="patience" onInput=${(/** @type {any} */ event) => refine({ patience: event.target.value }, true)} /><output>${shownPatience}</output></label>

@@ -70,7 +70,7 @@ export function RunsTable({ fixed = null }) {
       <button onClick=${() => show({ kind: "columns" })}>Columns</button>
       <span class="count" aria-live="polite">${total === null ? "" : counted(total, "run")}${busy ? " …" : ""}</span>
     </div>
-    ${data && !rows.length && html`<${Empty} filtered=${Boolean(filter)} />`}
+    ${data && !rows.length && (total ? html`<p class="empty">There are only ${counted(total, "run")}. <button onClick=${() => refine({ offset: null })}>To the first</button></p>` : html`<${Empty} filtered=${Boolean(filter)} />`)}
     ${rows.length > 0 && html`<div class="scroll table" tabindex="0" role="region" aria-label="Table of runs" ref=${table}><table class="main-table">
       <thead><tr><th class="tick"><input type="checkbox" aria-label="Select all on this page" checked=${ids.every((id) => chosen.has(id))}
         onChange=${(/** @type {any} */ event) => choose(event.target.checked ? new Set([...chosen, ...ids]) : new Set())} /></th>

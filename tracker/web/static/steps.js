@@ -5,12 +5,12 @@ import { Chart } from "./chart.js";
 import { colour, counted, dash } from "./format.js";
 
 /** @param {{id: string, label: string}[]} runs @param {string} name @param {any} asked */
-async function load(runs, name, { x, range, ema, signal }) {
+async function load(runs, name, { x, scale, range, ema, signal }) {
   const from = range?.[0], to = range?.[1];
   const points = Math.max(400, Math.min(2400, Math.round(innerWidth * 1.5)));
   const one = async (/** @type {any} */ run) => {
-    const raw = await series(run.id, { name, x, from, to, points: ema ? Math.round(points / 2) : points }, signal);
-    const smooth = ema ? await series(run.id, { name, x, from, to, points, ema }, signal) : null;
+    const raw = await series(run.id, { name, x, scale, from, to, points: ema ? Math.round(points / 2) : points }, signal);
+    const smooth = ema ? await series(run.id, { name, x, scale, from, to, points, ema }, signal) : null;
     return { run, raw, smooth };
   };
   const answers = await Promise.all(runs.map((run) => one(run).catch((error) => {
@@ -23,6 +23,8 @@ async function load(runs, name, { x, range, ema, signal }) {
 /** @param {{runs: {id: string, label: string, at: number}[], name: string, sync?: string}} props */
 export function StepChart({ runs, name, sync }) {
   const [x, setX] = useState("step");
+  const [logX, setLogX] = useState(false);
+  const scale = logX && x === "step" ? "log" : null;
   const [ema, setEma] = useState(0);
   const [range, zoom] = useState(/** @type {[number, number] | null} */ (null));
   const [found, set] = useState(/** @type {any[] | null} */ (null));
@@ -32,14 +34,14 @@ export function StepChart({ runs, name, sync }) {
   const ask = useAsking(async (signal) => {
     work(true);
     try {
-      set(await load(runs, name, { x, range, ema, signal }));
+      set(await load(runs, name, { x, scale, range, ema, signal }));
       refuse(null);
     } catch (problem) {
       if (signal.aborted) return;
       refuse(problem);
     }
     work(false);
-  }, [ids, name, x, range, ema]);
+  }, [ids, name, x, scale, range, ema]);
   useLive(ask, runs.map((run) => run.id));
   const answers = found ?? [];
   const many = answers.length > 1;
@@ -52,9 +54,10 @@ export function StepChart({ runs, name, sync }) {
   const note = found && (drawn < total ? `${counted(total, "point")}, ${drawn} drawn` : counted(total, "point"));
   const tools = html`<label class="pick">smooth <select value=${ema} onChange=${(/** @type {any} */ event) => setEma(Number(event.target.value))}>
       ${[0, 0.6, 0.9, 0.97, 0.99, 0.999].map((weight) => html`<option value=${weight}>${weight || "no"}</option>`)}</select></label>
-    <label class="pick">x <select value=${x} onChange=${(/** @type {any} */ event) => { setX(event.target.value); zoom(null); }}><option value="step">step</option><option value="time">time</option></select></label>`;
+    <label class="pick">x <select value=${x} onChange=${(/** @type {any} */ event) => { setX(event.target.value); zoom(null); }}><option value="step">step</option><option value="time">time</option></select></label>
+    ${x === "step" && html`<button class="quiet small" aria-pressed=${logX} title="Logarithmic steps" onClick=${() => { setLogX(!logX); zoom(null); }}>log x</button>`}`;
   return html`<div class="step-chart" data-metric=${name} data-total=${total} data-drawn=${drawn} data-range=${range?.join(" ") ?? ""}>
     ${error && html`<p class="problem" role="alert">${error.message}</p>`}
-    <${Chart} title=${name} xLabel=${x} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
-      onZoom=${(/** @type {number} */ from, /** @type {number} */ to) => zoom(x === "step" ? [Math.floor(from), Math.ceil(to)] : [from, to])} onReset=${() => zoom(null)} zoomed=${range !== null} /></div>`;
+    <${Chart} title=${name} xLabel=${x} logX=${scale === "log"} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
+      onZoom=${(/** @type {number} */ from, /** @type {number} */ to) => zoom(x === "step" ? [Math.max(scale ? 1 : -Infinity, Math.floor(from)), Math.ceil(to)] : [from, to])} onReset=${() => zoom(null)} zoomed=${range !== null} /></div>`;
 }

@@ -1,0 +1,106 @@
+"""Hydra: a run for each job, with the composed config as its parameters.
+
+    # config.yaml
+    hydra:
+      callbacks:
+        tracker:
+          _target_: tracker_integrations.hydra.TrackerCallback
+
+or on the command line ``+hydra.callbacks.tracker._target_=tracker_integrations.hydra.TrackerCallback``.
+The run is active while the job runs: whatever trains in it records there.
+
+Read in Hydra 1.3.8. The runs of the jobs of a sweep stand below one for the sweep.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tracker
+from tracker_integrations.needed import needed
+from tracker_integrations.recording import Start
+
+with needed("hydra", "hydra"):
+    import hydra
+    from hydra.core.utils import JobReturn, JobStatus
+    from hydra.experimental.callback import Callback
+    from omegaconf import DictConfig, OmegaConf
+
+
+class TrackerCallback(Callback):
+    """Record each job of a Hydra application as a run, and those of a sweep below one for the sweep.
+
+    Args:
+        experiment: what groups the runs; by default the name of the job.
+        name: of the run; the experiment and a number by default.
+        tags: labels, in addition to the overrides of the job.
+        database: a path or URL.
+    """
+
+    def __init__(
+        self,
+        experiment: str | None = None,
+        name: str | None = None,
+        tags: Any = None,
+        database: str | None = None,
+    ) -> None:
+        self._start: Start = {"experiment": experiment, "name": name, "database": database}
+        self._tags = OmegaConf.to_container(tags) if isinstance(tags, DictConfig) else tags
+        self._sweep: tracker.Run | None = None
+        self._run: tracker.Run | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Begin the run of a sweep."""
+        self._sweep = self._begin(config, parent=None)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """End the run of a sweep."""
+        if self._sweep is not None:
+            self._sweep.finish()
+
+    def on_job_start(self, config: DictConfig, *, task_function: Any = None, **kwargs: Any) -> None:
+        """Begin the run of a job: it is the active one until the job ends."""
+        self._run = self._begin(config, parent=self._sweep)
+        self._run.log_params(_plain(config))
+        self._run.capture(
+            hydra={
+                "version": hydra.__version__,
+                "job": config.hydra.job.name,
+                "overrides": list(config.hydra.overrides.task),
+                "output_dir": str(config.hydra.runtime.output_dir),
+            }
+        )
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """End the run as the job ended."""
+        run = self._run
+        if run is None:
+            return
+        if job_return.status == JobStatus.FAILED:
+            run.fail(job_return._return_value)
+        else:
+            value = job_return.return_value
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                run.log({"return_value": value})
+            run.finish()
+
+    def _begin(self, config: DictConfig, parent: tracker.Run | None) -> tracker.Run:
+        job = config.hydra.job.name
+        return tracker.start_run(
+            experiment=self._start["experiment"] or job,
+            name=self._start["name"] if parent is None else None,
+            tags=self._tags,
+            database=self._start["database"],
+            parent=parent or tracker.active_run(),
+        )
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    """Return the application's part of a config, as plain data; interpolations are resolved where they can be."""
+    own = {key: config[key] for key in config if key != "hydra" and not OmegaConf.is_missing(config, key)}  # fmt: skip
+    return {
+        str(key): OmegaConf.to_container(value, resolve=True)
+        if OmegaConf.is_config(value)
+        else value
+        for key, value in own.items()
+    }

@@ -1,0 +1,1 @@
+"""What Optuna does beside running trials: prunes them."""

@@ -1,0 +1,1 @@
+"""What the Trainer of Transformers does beside logging: evaluates, stops early, saves, deletes."""

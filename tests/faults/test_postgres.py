@@ -1,0 +1,180 @@
+"""A PostgreSQL server that is frozen, restarted, or takes a privilege away: training goes on, nothing is lost."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracker
+from tests.helpers.postgres import Cluster, binary, cluster
+from tracker.errors import BadValue
+from tracker.values import LONGEST_NAME
+
+pytestmark = [
+    pytest.mark.skipif(binary("initdb") is None, reason="PostgreSQL is not installed"),
+    pytest.mark.xdist_group("postgres"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def url(server: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    pytest.importorskip("psycopg")
+    made = server.create(f"t{abs(hash(request.node.name)) % 10**10}")
+    monkeypatch.setenv("TRACKER_DATABASE_URL", made)
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path.cwd() / "state"))
+    return made
+
+
+def timed(call: Callable[[], Any]) -> float:
+    begun = time.monotonic()
+    call()
+    return time.monotonic() - begun
+
+
+def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url: str) -> None:
+    """SIGSTOP: the kernel still acknowledges what is sent, so that no time limit of TCP's helps."""
+    run = tracker.start_run("x", name="frozen")
+    run.log_epoch(0, {"loss": 0.0})
+    first = run.save_checkpoint("ckpt/first", lambda to: to.write_text("1"), epoch=0)
+    took = []
+    with server.frozen():
+        for epoch in range(1, 4):
+            took.append(timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": float(epoch)})))
+            run.log({"step": 1.0})
+        took.append(
+            timed(lambda: run.save_checkpoint("ckpt/second", lambda to: to.write_text("2")))
+        )
+        took.append(timed(lambda: run.log_params({"late": 1})))
+        begun = time.monotonic()
+        kept = run.checkpoints()
+        took.append(time.monotonic() - begun)
+        assert first.path.exists()
+        assert len(kept) == 2
+        ending = timed(run.finish)
+    # 2 and 5 seconds on a machine that has nothing else to do
+    assert max(took) < 4
+    assert ending < 8
+    tracker.start_run("x").finish()
+    assert list(tracker.epochs("frozen")["loss"]) == [0.0, 1.0, 2.0, 3.0]
+    assert len(tracker.metrics("frozen")) == 3
+    assert tracker.runs(where="name = 'frozen'")["status"].tolist() == ["finished"]
+
+
+def test_a_restart_of_the_server_loses_nothing(server: Cluster, url: str) -> None:
+    run = tracker.start_run("x", name="cut off")
+    run.log_epoch(0, {"loss": 0.0})
+    server.stop()
+    took = [timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": 1.0})) for epoch in (1, 2)]
+    server.start()
+    run.log_epoch(3, {"loss": 3.0})
+    run.finish()
+    assert max(took) < 4
+    tracker.start_run("x").finish()
+    assert list(tracker.epochs("cut off")["epoch"]) == [0, 1, 2, 3]
+
+
+def execute(url: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def as_other(url: str) -> str:
+    return url.replace("tester@", "trainer@")
+
+
+@pytest.fixture
+def trainer(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A role that may write what is recorded, until somebody takes that away."""
+    tracker.start_run("x", name="before").finish()
+    execute(
+        url,
+        "DROP ROLE IF EXISTS trainer",
+        "CREATE ROLE trainer LOGIN",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO trainer",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO trainer",
+    )
+    monkeypatch.setenv("TRACKER_DATABASE_URL", as_other(url))
+    yield url
+    execute(url, "DROP OWNED BY trainer", "DROP ROLE trainer")
+
+
+def test_a_privilege_that_is_missing_for_a_while_costs_no_record(trainer: str) -> None:
+    """It is no fault of the records: they wait, and none is set aside."""
+    run = tracker.start_run("x", name="revoked")
+    run.log_epoch(0, {"loss": 0.0})
+    execute(trainer, "REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM trainer")
+    for epoch in range(1, 5):
+        run.log_epoch(epoch, {"loss": float(epoch)})
+    execute(trainer, "GRANT INSERT ON ALL TABLES IN SCHEMA public TO trainer")
+    run.log_epoch(5, {"loss": 5.0})
+    run.finish()
+    tracker.start_run("x").finish()
+    assert list(tracker.epochs("revoked")["loss"]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert list(Path("state").rglob("*.refused")) == []
+
+
+def test_a_start_without_the_privilege_leaves_a_killed_runs_spool_alone(
+    trainer: str, script: Any
+) -> None:
+    code = """
+import os, tracker
+run = tracker.start_run("x", name="killed")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+run.log_epoch(0, {"loss": 1.0})
+os._exit(9)
+"""
+    script(code).wait()
+    execute(trainer, "REVOKE INSERT ON metric FROM trainer")
+    with pytest.raises(tracker.TrackerError):
+        tracker.start_run("x")
+    execute(trainer, "GRANT INSERT ON metric TO trainer")
+    tracker.start_run("x").finish()
+    assert list(tracker.epochs("killed")["loss"]) == [1.0]
+
+
+def test_the_longest_names_are_the_same_on_both_databases(url: str, folder: Path) -> None:
+    """PostgreSQL cannot index more than 2704 bytes: what it would refuse is refused at the door, everywhere."""
+    rng = random.Random(0)
+    name = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=LONGEST_NAME))
+    for database in (url, str(folder / "local.db")):
+        record_long_names(name, database)
+
+
+def record_long_names(name: str, database: str) -> None:
+    with tracker.start_run(
+        name, name=name, params={name: 1}, tags=[name], database=database
+    ) as run:
+        run.define_metric(name, "max", monitor=True)
+        run.add_policy("P", monitor=name)
+        run.log({name: 1.0, "x" * 5000: 1.0})
+        run.log_epoch(0, {f"e{name[1:]}": 1.0, "y" * 10_000: 1.0})
+        for call in (
+            lambda: run.log({name + "x": 1.0}),
+            lambda: run.log_epoch(1, {name + "x": 1.0}),
+            lambda: run.log_params({"a": {name: 1}}),
+            lambda: run.set_tags([name + "x"]),
+            lambda: run.define_metric(name + "x"),
+            lambda: run.add_policy("P", monitor=name + "x"),
+            lambda: run.log_checkpoint("x/" * 1400),
+            lambda: tracker.start_run(name + "x", database=database),
+            lambda: tracker.start_run(name=name + "x", database=database),
+        ):
+            with pytest.raises(BadValue, match="bytes, of at most"):
+                call()
+    assert len(tracker.metrics(run.id, database=database)) == 2
+    assert list(tracker.epochs(run.id, database=database)[f"e{name[1:]}"]) == [1.0]

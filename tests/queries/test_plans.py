@@ -1,0 +1,100 @@
+"""Listings of the first rows look at no more than those: with 100 000 runs as with ten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import select
+
+from benchmarks.many_runs import build
+from tests.helpers.plans import Planned, plans
+from tracker import queries
+from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.models import CHECKPOINT
+from tracker.storage.database import Reader, locate, reading
+
+Ask = Callable[[Reader], object]
+
+LISTINGS: dict[str, Ask] = {
+    "runs": lambda reader: queries.overview(reader, limit=20),
+    "runs by a metric": lambda reader: queries.overview(reader, None, "val_loss", 20),
+    "runs by a last value": lambda reader: queries.overview(reader, None, "last(m3)", 20),
+    "runs by a param": lambda reader: queries.overview(reader, None, "-lr", 20),
+    "runs by name": lambda reader: queries.overview(reader, None, "name", 20),
+    "runs with a metric": lambda reader: queries.overview(reader, "val_loss < 0.5", None, 20),
+    "runs with a metric, by it": lambda reader: queries.overview(
+        reader, "val_loss < 0.5", "val_loss", 20
+    ),
+    "runs with params and tags": lambda reader: queries.overview(
+        reader, "lr > 0.1 and p3 < 0.9 and tags.tag0 like 'value%'", None, 20
+    ),
+    "runs of an experiment, by a metric": lambda reader: queries.overview(
+        reader, "experiment = 'sweep-3'", "val_loss", 20
+    ),
+    "epochs": lambda reader: queries.epochs(reader, limit=20),
+    "epochs with a metric": lambda reader: queries.epochs(reader, where="m3 < 0.5", limit=20),
+    "decisions": lambda reader: queries.decisions(reader, limit=20),
+    "decisions with a verdict": lambda reader: queries.decisions(
+        reader, where="verdict = 'waited'", limit=20
+    ),
+    "checkpoints": lambda reader: queries.checkpoints(reader, limit=20),
+    "checkpoints of an epoch": lambda reader: queries.checkpoints(
+        reader, where="epoch = 1", limit=20
+    ),
+}
+CHILDREN = "attempt|param|tag|epoch|metric|summary|policy|checkpoint|decision|fact"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Open a database of 1200 runs, more than are few."""
+    location = locate(tmp_path_factory.mktemp("plans") / "tracker.db")
+    build(location, 1200)
+    with reading(location) as opened:
+        yield opened
+
+
+def scans(planned: list[Planned]) -> list[Planned]:
+    """Return the statements that look at all rows of a table which belongs to runs."""
+    every = re.compile(rf"^SCAN ({CHILDREN})\b")
+    return [one for one in planned if any(map(every.match, one.plan))]
+
+
+def sorts(planned: list[Planned]) -> list[Planned]:
+    """Return the statements for the first rows that sort all of them; within equal keys they may."""
+    return [
+        one
+        for one in planned
+        if "LIMIT" in one.statement and "USE TEMP B-TREE FOR ORDER BY" in one.plan
+    ]
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_listing_looks_only_at_what_it_shows(reader: Reader, name: str) -> None:
+    planned = plans(reader, LISTINGS[name])
+    assert any("LIMIT" in one.statement for one in planned)
+    assert scans(planned) == []
+    assert sorts(planned) == []
+
+
+def test_a_scan_and_a_sort_are_seen(reader: Reader) -> None:
+    listing = select(CHECKPOINT).order_by(CHECKPOINT.c.bytes).limit(1)
+    planned = plans(reader, lambda reader: reader.connection.execute(listing).all())
+    assert scans(planned) == planned == sorts(planned) != []
+
+
+def test_what_is_pending_is_found_by_its_index(reader: Reader) -> None:
+    ask: Ask = lambda reader: reader.connection.execute(pending_checkpoints()).all()  # noqa: E731
+    (planned,) = plans(reader, ask)
+    assert any("ix_checkpoint_pending" in line for line in planned.plan)
+
+
+def test_a_filter_that_few_runs_pass_is_answered_by_its_index(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: queries.overview(reader, "val_loss < 0.01"))
+    listing = next(
+        one for one in planned if "FROM run" in one.statement and "ORDER BY run" in one.statement
+    )
+    assert any("SEARCH run" in line for line in listing.plan), listing.plan
+    assert not any("CORRELATED" in line for line in listing.plan), listing.plan

@@ -1,0 +1,1 @@
+"""Random sequences of what people do with checkpoints, compared with a model of a hundred lines."""

@@ -1,0 +1,45 @@
+"""``python -m tests.registry --count 10000``: random sequences of what people do with checkpoints, against a model."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.registry.compare import differences
+from tests.registry.kills import wrong_after_kills
+
+AT_ONCE = 5
+
+
+def main() -> None:
+    """Compare as many sequences as were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.registry", description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
+    parser.add_argument("--steps", type=int, default=40, help="of each sequence")
+    parser.add_argument("--kills", action="store_true", help="kill at each moment instead")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.kills:
+        with tempfile.TemporaryDirectory() as folder:
+            kills, after = wrong_after_kills(Path(folder))
+        print(f"{kills} kills, {len(after)} with something wrong after: {after}")
+        sys.exit(bool(after))
+    wrong = 0
+    stop = arguments.seed + arguments.count
+    for start in range(arguments.seed, stop, AT_ONCE):
+        seeds = range(start, min(start + AT_ONCE, stop))
+        with tempfile.TemporaryDirectory() as folder:
+            found = differences(seeds, Path(folder), arguments.steps)
+        wrong += len(found)
+        for seed, text in found.items():
+            print(f"-- sequence {seed}\n{text}", flush=True)
+        print(f"{seeds.stop - arguments.seed} sequences, {wrong} differences", flush=True)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

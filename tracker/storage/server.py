@@ -1,0 +1,96 @@
+"""Connections to PostgreSQL whose every wait ends: a server that is frozen keeps its sockets open, and says nothing.
+
+Neither libpq nor psycopg bounds that: ``tcp_user_timeout`` counts what the other kernel acknowledges, and a
+stopped server's does. So each wait of a connection is ours, and has a deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from typing import Any, TypeVar
+
+import psycopg
+
+from tracker.worker import Unfinished, within
+
+T = TypeVar("T")
+
+_READ, _WRITE = 1, 2  # psycopg.waiting.Wait and Ready
+_LOOK_SECONDS = 1.0
+"""How often a wait without a deadline looks whether it was interrupted."""
+_BROKEN = POLLERR | POLLHUP
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer in time; the connection is closed."""
+
+    sqlstate = "08006"  # connection_failure
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when its deadline passes while it waits.
+
+    Attributes:
+        deadline: by `time.monotonic`; None: it waits for as long as the server takes.
+        longest: seconds that one answer may take; None: as long as it takes.
+    """
+
+    deadline: float | None = None
+    longest: float | None = None
+
+    def wait(self, gen: Generator[Any, Any, T], *_: Any, **__: Any) -> T:
+        """Take what psycopg does step by step, as its own `wait`, but not beyond the deadline."""
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send(self._ready(wanted))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        except (KeyboardInterrupt, NoAnswer):
+            # What the server does with the statement is unknown from here on.
+            self.pgconn.finish()
+            raise
+
+    def _ready(self, wanted: int) -> int:
+        """Wait until the socket can be read or written, as wanted; says which."""
+        waiting = poll()
+        events = (POLLIN if wanted & _READ else 0) | (POLLOUT if wanted & _WRITE else 0)
+        waiting.register(self.pgconn.socket, events)
+        give_up = self.deadline
+        if give_up is None and self.longest is not None:
+            give_up = time.monotonic() + self.longest
+        while True:
+            left = _LOOK_SECONDS if give_up is None else give_up - time.monotonic()
+            if left <= 0:
+                raise NoAnswer("the server did not answer in time")
+            for _, event in waiting.poll(min(left, _LOOK_SECONDS) * 1000):
+                if event & _BROKEN:
+                    # Reading, or writing, says what is wrong.
+                    return wanted
+                return (_READ if event & POLLIN else 0) | (_WRITE if event & POLLOUT else 0)
+
+
+def connect(seconds: float | None, *where: Any, **options: Any) -> BoundedConnection:
+    """Connect by a thread of its own, which alone waits for names, sockets and passwords; None: by this one.
+
+    Raises:
+        NoAnswer: it takes longer than ``seconds``.
+    """
+
+    def work() -> BoundedConnection:
+        connection = BoundedConnection.connect(*where, **options)
+        if time.monotonic() > give_up:
+            connection.close()
+        connection.deadline = give_up
+        return connection
+
+    if seconds is None:
+        return BoundedConnection.connect(*where, **options)
+    give_up = time.monotonic() + seconds
+    try:
+        return within(seconds, work)
+    except Unfinished:
+        raise NoAnswer("the server did not answer in time") from None
