@@ -122,7 +122,9 @@ def test_weights_that_are_new_are_warned_of(attempt, build):
         attempt(build(), [])
 
 
-@pytest.mark.parametrize("brought_back", ["the same model", "a whole file", "the optimizer's steps"])
+@pytest.mark.parametrize(
+    "brought_back", ["the same model", "a whole file", "the optimizer's steps"]
+)
 def test_weights_that_were_brought_back_are_not_warned_of(brought_back, attempt, build):
     """By hand, whichever way."""
     model = build()
