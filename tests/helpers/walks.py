@@ -34,6 +34,8 @@ from tests.helpers import ROOT
 from tests.helpers.architecture import ORDER
 
 TIER = {name: tier for tier, names in enumerate(ORDER) for name in names}
+WORKER = "tracker.worker"
+"""Makes calls that it was handed, as a pool of threads does: each of them begins a walk of its own."""
 SOURCES = ((ROOT, "tracker"), (ROOT / "adapters", "tracker_"))
 
 
@@ -89,6 +91,8 @@ class Tracer:
         caller: FrameType | None = frame
         while caller is not None:
             module = self._module(caller)
+            if module == WORKER and caller is not frame:
+                break
             if module is not None:
                 if caller.f_code.co_name == "<module>":
                     return None

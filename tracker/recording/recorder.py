@@ -95,6 +95,11 @@ class _Handed:
         self.error: Exception | None = None
 
 
+def _waits(metrics: StreamedMetrics) -> bool:
+    buffer = metrics.buffer
+    return bool(buffer.calls or buffer.packed or buffer.held or metrics.unsaved)
+
+
 def _busy() -> DatabaseBusy:
     return DatabaseBusy("The database did not answer in time.")
 
@@ -216,7 +221,7 @@ class Recorder:
 
     def _after_pending(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """Queue behind pending entries: a kill while these are written must leave all of them, in order."""
-        if not self.spool.count:
+        if not self._has_pending():
             return entries
         self.spool.append(entries)
         return ()
@@ -284,7 +289,7 @@ class Recorder:
         new = [*entries, *blocks, *beat]
         try:
             with self._database.transaction(max(0.1, patience)) as connection:
-                pending = self.spool.read() if self.spool.count else []
+                pending = self.spool.read() if self._has_pending() else []
                 journal.apply(connection, [*pending, *new])
         except Exception as error:
             if self.strict or not journal.is_refusal(error):
@@ -299,9 +304,13 @@ class Recorder:
             self._heard, self._counts = time.monotonic(), counts
         self._tell(_Kept.DATABASE, None)
 
+    def _has_pending(self) -> bool:
+        """Say whether the spool has entries; by attributes alone, as most commits find none."""
+        return bool(self.spool.on_disk or self.spool.unwritten)
+
     def _has_streamed(self) -> bool:
         """Say whether there are step metrics to write; by attributes alone, for an epoch without any."""
-        return self._streamed.has_any or self.sampled.has_any
+        return _waits(self._streamed) or _waits(self.sampled)
 
     def _blocks(self) -> list[SeriesEntry]:
         """Return the step metrics that are not in the database yet."""

@@ -71,12 +71,6 @@ class StreamedMetrics:
         self._draining = threading.RLock()
         self._warned = False
 
-    @property
-    def has_any(self) -> bool:
-        """Whether there is something that is not in the database yet; by attributes alone, for an epoch without any."""
-        buffer = self.buffer
-        return bool(buffer.calls or buffer.packed or buffer.held or self.unsaved)
-
     def begin(self, attempt: int, patience: float) -> None:
         """Take what is logged from now on for another attempt; what was logged before stays with the last one.
 

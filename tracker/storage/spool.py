@@ -35,6 +35,7 @@ class Spool:
         room: what it may give up when the disk is full.
 
     Attributes:
+        on_disk: how many entries the file has.
         unwritten: entries that are not on the disk: just held, or refused by it (a full one); tried again.
     """
 
@@ -45,14 +46,14 @@ class Spool:
         self._origin = origin
         self._room = room
         self.unwritten: list[Entry] = []
-        self._on_disk = 0
+        self.on_disk = 0
         self._lock = threading.RLock()
         self._clearing = False
 
     @property
     def count(self) -> int:
         """How many entries are pending, on the disk or in memory."""
-        return self._on_disk + len(self.unwritten)
+        return self.on_disk + len(self.unwritten)
 
     @property
     def empty(self) -> bool:
@@ -79,7 +80,7 @@ class Spool:
                 self._write("".join(map(_line, self.unwritten[:held])).encode())
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 return error
-            self._on_disk += held
+            self.on_disk += held
             del self.unwritten[:held]
         return None
 
@@ -123,17 +124,17 @@ class Spool:
         with self._lock:
             self._clearing = True
             try:
-                on_disk = read_file(self.path)
-                rest = on_disk[applied:]
+                stored = read_file(self.path)
+                rest = stored[applied:]
                 try:
                     if rest:
                         self._rewrite(rest)
                     else:
                         self.path.unlink(missing_ok=True)
                 except OSError:
-                    rest = on_disk
-                del self.unwritten[: max(0, applied - len(on_disk))]
-                self._on_disk = len(rest)
+                    rest = stored
+                del self.unwritten[: max(0, applied - len(stored))]
+                self.on_disk = len(rest)
             finally:
                 self._clearing = False
             self.write()
@@ -147,7 +148,7 @@ class Spool:
                 self._rewrite(entries)
             else:
                 self.path.unlink(missing_ok=True)
-            self._on_disk = len(entries)
+            self.on_disk = len(entries)
 
     def _rewrite(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
