@@ -37,14 +37,18 @@ class Oracle:
         assert self.rows("PRAGMA foreign_key_check") == []
 
     def check_checkpoints(self) -> None:
-        """An available row has its file, a file has its row, and no half-saved one is left."""
+        """An available row has its file, a file has its row, and no half-saved one is left.
+
+        In the store, a kill may leave a link without a row; `tracker checkpoints gc` removes it.
+        """
         rows = self.rows("SELECT path, bytes, sha256 FROM checkpoint WHERE state = 'available'")
         for path, size, digest in rows:
             data = (self.folder / path).read_bytes()
             assert (len(data), hashlib.sha256(data).hexdigest()) == (size, digest), path
         assert len({path for path, _, _ in rows}) == len(rows)
         on_disk = {path for folder in self.folder.glob("ckpt*") for path in folder.iterdir()}
-        assert on_disk == {self.folder / path for path, _, _ in rows}
+        named = {self.folder / path for path, _, _ in rows}
+        assert on_disk == {path for path in named if path.parent.name != "checkpoints"}
         assert self.rows("SELECT id FROM checkpoint WHERE pending") == []
 
     def check_nothing_runs(self) -> None:

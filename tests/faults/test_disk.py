@@ -116,7 +116,7 @@ def test_a_spool_has_room_on_a_disk_that_is_full(small_disk: Path, script: Any) 
 def test_a_disk_without_any_room_is_said_when_memory_is_all_there_is(
     small_disk: Path, script: Any
 ) -> None:
-    said, errors = script(FULL_DISK, small_disk, 1500).communicate()
+    said, errors = script(FULL_DISK, small_disk, 4000).communicate()
     text = said + errors
     assert text.count("waits in memory") == 1
     assert text.index("Training continues") < text.index("waits in memory")
