@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,35 @@ def test_a_declared_mode_counts_everywhere(good: Any, how: Any, cli: Any) -> Non
     )
     shown = cli("runs", "compare", "good", "bad").output
     assert str(best) in shown
+
+
+def save_each(run: Any, monitor: str, values: Any) -> None:
+    for epoch, value in enumerate(values):
+        Path(f"{epoch}.pt").write_text(str(epoch))
+        run.log_checkpoint(f"{epoch}.pt", epoch=epoch, monitor=monitor, value=value)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"monitor": "q17", "mode": "max"},
+        {"declare": lambda run: run.define_metric("q17", mode="max")},
+        {"declare": by_callback("max")},
+    ],
+    ids=["at the start", "defined", "by a callback"],
+)
+def test_the_best_checkpoint_is_the_best_by_the_declared_mode(declared: Any, cli: Any) -> None:
+    """And so it is what pruning keeps, and what restores."""
+    start = {name: value for name, value in declared.items() if name != "declare"}
+    with tracker.start_run("e", "a", **start) as run:
+        if "declare" in declared:
+            declared["declare"](run)
+        save_each(run, "q17", [0.1, 0.9, 0.5, 0.4])
+    listed = cli("checkpoints", "list", "--where", "alias = 'best'", "--format", "json").stdout
+    (best,) = json.loads(listed)
+    assert best["epoch"] == 1
+    assert cli("checkpoints", "prune", "a", "--keep", 0, "--yes").exit_code == 0
+    assert [Path(f"{epoch}.pt").exists() for epoch in range(4)] == [False, True, False, True]
 
 
 def test_what_a_user_declares_comes_before_a_callback(sql: Any) -> None:

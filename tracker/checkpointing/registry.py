@@ -23,6 +23,7 @@ from tracker.folders import inspect_path, remove_path
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
 from tracker.states import CheckpointState
+from tracker.storage.directions import Directions
 from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
 from tracker.storage.location import Location
 
@@ -46,7 +47,8 @@ class Checkpoint:
     state: str = CheckpointState.AVAILABLE
     pinned: bool = False
     policy_id: str | None = None
-    mode: str | None = None
+    mode: str | None = field(default=None, compare=False)
+    """How ``value`` is ranked, where that is known: "min" or "max"."""
 
 
 def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> CheckpointRow:
@@ -75,8 +77,9 @@ def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> 
 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
     """Return the available checkpoints of a run, oldest first."""
-    rows = connection.execute(available().where(CHECKPOINT.c.run_id == run_id))
-    return [checkpoint_of(row, location) for row in rows]
+    rows = list(connection.execute(available().where(CHECKPOINT.c.run_id == run_id)))
+    directions = Directions(connection, [run_id])
+    return [checkpoint_of(row, location, directions) for row in rows]
 
 
 def registered_at(stored_path: str) -> Select[Any]:
@@ -93,7 +96,7 @@ def settled_ids(connection: Connection, run_id: str) -> set[str]:
     return set(connection.scalars(select(CHECKPOINT.c.id).where(*of_run)))
 
 
-def checkpoint_of(row: Any, location: Location) -> Checkpoint:
+def checkpoint_of(row: Any, location: Location, directions: Directions) -> Checkpoint:
     """Return the checkpoint of a row of its table, with the ``config`` of its policy."""
     return Checkpoint(
         id=row.id,
@@ -108,7 +111,7 @@ def checkpoint_of(row: Any, location: Location) -> Checkpoint:
         state=row.state,
         pinned=row.pinned,
         policy_id=row.policy_id,
-        mode=mode_in(row.config),
+        mode=directions.mode(row.monitor, row.run_id, mode_in(row.config)),
     )
 
 

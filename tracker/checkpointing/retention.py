@@ -21,7 +21,7 @@ OLDEST_FIRST = (CHECKPOINT.c.attempt, CHECKPOINT.c.created)
 
 
 class Saved(NamedTuple):
-    """What retention asks of a checkpoint: ``value`` is that of ``monitor``, ``mode`` its policy's."""
+    """What retention asks of a checkpoint: ``value`` is that of ``monitor``, ``mode`` how it is ranked."""
 
     id: str
     monitor: str | None
@@ -47,7 +47,7 @@ class Registered(Protocol):
 
     @property
     def mode(self) -> str | None:
-        """The mode of the policy that saved it."""
+        """How its values are ranked: "min" or "max"; None: by the name."""
 
     @property
     def pinned(self) -> bool:

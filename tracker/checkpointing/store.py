@@ -142,22 +142,20 @@ def stored(connection: Connection, location: Location) -> list[InStore]:
         )
     )
     directions = Directions(connection, list({row.run_id for row in rows}))
-    return [InStore(_facts(row, directions), registry.checkpoint_of(row, location)) for row in rows]
+    return [
+        InStore(_facts(row, directions), registry.checkpoint_of(row, location, directions))
+        for row in rows
+    ]
 
 
 def _facts(row: Any, directions: Directions) -> Stored:
-    mode = mode_in(row.config)
-    if row.monitor is None:
-        mode = None
-    elif mode not in ("min", "max"):
-        mode = directions.of(row.monitor, row.run_id).mode
     return Stored(
         id=row.id,
         run=row.run_id,
         experiment=row.experiment,
         monitor=row.monitor,
         value=values.join(row.value, row.value_kind),
-        mode=mode,
+        mode=directions.mode(row.monitor, row.run_id, mode_in(row.config)),
         pinned=row.pinned,
         rule=row.kept,
         bytes=row.bytes,

@@ -22,6 +22,7 @@ from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import join
 
 COLUMNS = columns(
@@ -211,10 +212,12 @@ def _available_of_run(
 ) -> dict[str, list[Saved]]:
     """Return the available checkpoints of each run, oldest first."""
     of_run: dict[str, list[Saved]] = {}
+    directions = Directions(connection, runs)
     for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
         if row.id not in missing:
             value = join(row.value, row.value_kind)
-            saved = Saved(row.id, row.monitor, value, mode_in(row.config), row.pinned)
+            mode = directions.mode(row.monitor, row.run_id, mode_in(row.config))
+            saved = Saved(row.id, row.monitor, value, mode, row.pinned)
             of_run.setdefault(row.run_id, []).append(saved)
     return of_run
 

@@ -44,6 +44,17 @@ class Directions:
             return self._own[run, metric]
         return self._in_any_run.get(metric) or direction_by_name(metric)
 
+    def mode(self, metric: str | None, run: str, given: str | None) -> str | None:
+        """Return the mode that a run's checkpoints are ranked by; None for no metric, or one that has no best.
+
+        Args:
+            metric, run: the monitor of a checkpoint, and the id of its run.
+            given: the mode of the policy that saved it, which comes first where it is "min" or "max".
+        """
+        if metric is None or given in ("min", "max"):
+            return None if metric is None else given
+        return self.of(metric, run).mode
+
     @cached_property
     def _in_any_run(self) -> dict[str, Direction]:
         """What some run says; what a user declared before what a callback was given."""
