@@ -62,13 +62,17 @@ def never_free(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-@lru_cache(maxsize=_MOST_ENGINES)
 def engine(location: Location, mode: str, patience: float, *, bounded: bool = False) -> Engine:
     """Return an engine without a pool; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1``.
 
     ``bounded``: connecting to a server takes no longer than the patience. It is kept for the process: it holds
     no connection, but each statement that it has compiled.
     """
+    return _engine(location, mode, patience, bounded and location.path is None)
+
+
+@lru_cache(maxsize=_MOST_ENGINES)
+def _engine(location: Location, mode: str, patience: float, bounded: bool) -> Engine:
     if location.path is None:
         return _server_engine(location.url, mode, patience, bounded=bounded)
     created = create_engine(
