@@ -18,7 +18,7 @@ place, and is drained once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from threading import get_ident
 from time import monotonic
@@ -30,7 +30,6 @@ from tracker.series.batch import LAST_STEP, Batch, Calls, pack
 from tracker.series.deferred import check, snapshot
 from tracker.values import brief, is_flag, name_text, no_mapping
 
-MOST_NAMES = 256  # sets of names that are remembered
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
 
@@ -62,7 +61,6 @@ class Buffer:
         self._limit = limit
         self._wake = wake
         self._patience = patience
-        self._names: set[tuple[Any, ...]] = set()
         self.calls: list[Any] = []  # step, time, values, step, time, values, …
         self._high = 3 * 1024
         self._last = next_step - 1
@@ -97,27 +95,16 @@ class Buffer:
             raise
         except Exception as error:  # whatever its own methods raise
             raise no_mapping(metrics) from error
-        if (names := tuple(values)) not in self._names:
-            self._learn(names)
         if step is not None and (
             step.__class__ is not int or step >> 62
         ):  # quicker than two limits
             step = _whole(step)
         calls = self.calls  # one list for good: no thread can append to one already taken
+        if not calls:
+            _check_names(values)
         calls += (step, now(), values)  # one operation, flat: the collector has no tuple to track
         if len(calls) > self._high:
             self._relieve()
-
-    def _learn(self, names: tuple[Any, ...]) -> None:
-        """Look at names that come together for the first time; raises for one that is too long.
-
-        What has no text is found, and left out, when it is packed.
-        """
-        for name in names:
-            _check_name(name)
-        if len(self._names) >= MOST_NAMES:
-            self._names.clear()
-        self._names.add(names)
 
     def drain(self) -> list[Batch]:
         """Take everything that has been logged, oldest first; empty when nothing has.
@@ -227,20 +214,26 @@ def check_call(metrics: Mapping[str, Any], step: int | None = None) -> None:
     """Raise what `Buffer.log` raises, and keep nothing."""
     try:
         for name, value in {**metrics}.items():
-            _check_name(name)
             if value.__class__ is not float:
                 check(value, name)
     except BadValue:
         raise
     except Exception as error:  # whatever its own methods raise
         raise no_mapping(metrics) from error
+    _check_names(metrics)
     if step is not None and (step.__class__ is not int or step >> 62):
         _whole(step)
 
 
-def _check_name(name: Any) -> None:
-    if name.__class__ is str:
-        name_text(name, "A metric's name")
+def _check_names(names: Iterable[Any]) -> None:
+    """Raise for a name that is too long.
+
+    The first call since the last flush is looked at, every other one would cost a fifth of its time: a long name
+    in one of those, like a name without a text anywhere, is found and left out, with a warning, when it is packed.
+    """
+    for name in names:
+        if name.__class__ is str:
+            name_text(name, "A metric's name")
 
 
 def _next_step(last: int, step: int | None) -> int:
