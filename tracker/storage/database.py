@@ -25,8 +25,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tracker.errors import StoreError
 from tracker.storage import schema
 from tracker.storage.driver_errors import in_use_error, is_busy, is_not_writable, opening_error
-from tracker.storage.engine import Lock, engine, never_free, wait_at_most
+from tracker.storage.engine import engine, never_free, wait_at_most
 from tracker.storage.location import Location, locate
+from tracker.storage.lock import Lock
 
 PATIENCE = 1.5
 """Seconds that a write waits for others; a call of ours never takes more than 2."""
@@ -179,6 +180,12 @@ class Database:
 
     def close(self, patience: float = PATIENCE) -> None:
         """Close under the lock: the last one to close a WAL database checkpoints it."""
+        try:
+            self._close(patience)
+        finally:
+            self._lock.close()
+
+    def _close(self, patience: float) -> None:
         if self._connection is None:
             return
         # A read-only connection checkpoints nothing.
@@ -195,8 +202,7 @@ class Database:
     def forget(self) -> None:
         """Leave the connection alone without closing it: after a fork it belongs to the parent."""
         self._abandon()
-        self._lock.leave()
-        self._lock = Lock(self.location)
+        self._lock.close()
 
 
 @dataclass(frozen=True)

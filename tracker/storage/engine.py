@@ -1,4 +1,4 @@
-"""Connections: how SQLite and PostgreSQL are opened, and the lock file beside an SQLite database.
+"""Connections: how SQLite and PostgreSQL are opened.
 
 SQLite facts this rests on, all measured: a deferred BEGIN that becomes a write fails at once whatever
 the timeout (so: ``BEGIN IMMEDIATE``); WAL with ``synchronous=NORMAL`` loses acknowledged commits at
@@ -10,13 +10,12 @@ from __future__ import annotations
 import ctypes
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -29,32 +28,6 @@ _LOCK_SHARE = 0.6
 _LONGEST_ANSWER = 60.0
 """Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
 _MOST_ENGINES = 16
-
-
-class Lock:
-    """The lock file beside an SQLite database; does nothing for a server, which has its own locks."""
-
-    def __init__(self, location: Location) -> None:
-        self._file = None
-        if location.path is not None:
-            self._file = FileLock(
-                f"{location.path}.lock",
-                mode=0o600,
-                thread_local=False,
-            )
-
-    @contextmanager
-    def held(self, patience: float) -> Iterator[None]:
-        """Hold the lock; raises filelock's Timeout when others held it for longer than ``patience`` seconds."""
-        if self._file is None:
-            yield
-        else:
-            with self._file.acquire(max(0.0, patience), poll_interval=_POLL_SECONDS):
-                yield
-
-    def leave(self) -> None:
-        """Never touch the lock again: after a fork, releasing it here would release the parent's."""
-        never_free(self)
 
 
 def never_free(thing: object) -> None:
