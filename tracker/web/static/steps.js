@@ -27,14 +27,15 @@ export function StepChart({ runs, name, sync }) {
   const scale = logX && x === "step" ? "log" : null;
   const [ema, setEma] = useState(0);
   const [range, zoom] = useState(/** @type {[number, number] | null} */ (null));
-  const [found, set] = useState(/** @type {any[] | null} */ (null));
+  // The axis of the chart follows the answer: what was asked for a linear one has the step 0, which a logarithm has not.
+  const [found, set] = useState(/** @type {{answers: any[], scale: string | null} | null} */ (null));
   const [error, refuse] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
   const ids = runs.map((run) => run.id).join(",");
   const ask = useAsking(async (signal) => {
     work(true);
     try {
-      set(await load(runs, name, { x, scale, range, ema, signal }));
+      set({ answers: await load(runs, name, { x, scale, range, ema, signal }), scale });
       refuse(null);
     } catch (problem) {
       if (signal.aborted) return;
@@ -43,7 +44,7 @@ export function StepChart({ runs, name, sync }) {
     work(false);
   }, [ids, name, x, scale, range, ema]);
   useLive(ask, runs.map((run) => run.id));
-  const answers = found ?? [];
+  const answers = found?.answers ?? [];
   const many = answers.length > 1;
   const lines = answers.flatMap(({ run, raw, smooth }) => {
     const paint = colour(run.at), label = many ? run.label : name;
@@ -58,6 +59,6 @@ export function StepChart({ runs, name, sync }) {
     ${x === "step" && html`<button class="quiet small" aria-pressed=${logX} title="Logarithmic steps" onClick=${() => { setLogX(!logX); zoom(null); }}>log x</button>`}`;
   return html`<div class="step-chart" data-metric=${name} data-total=${total} data-drawn=${drawn} data-range=${range?.join(" ") ?? ""}>
     ${error && html`<p class="problem" role="alert">${error.message}</p>`}
-    <${Chart} title=${name} xLabel=${x} logX=${scale === "log"} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
+    <${Chart} title=${name} xLabel=${x} logX=${found?.scale === "log"} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
       onZoom=${(/** @type {number} */ from, /** @type {number} */ to) => zoom(x === "step" ? [Math.max(scale ? 1 : -Infinity, Math.floor(from)), Math.ceil(to)] : [from, to])} onReset=${() => zoom(null)} zoomed=${range !== null} /></div>`;
 }
