@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
+from tracker.storage.engine import Lock
 from tracker.storage.location import Location, locate
-from tracker.storage.lock import Lock
 
 
 @pytest.fixture

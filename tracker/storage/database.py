@@ -25,9 +25,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tracker.errors import StoreError
 from tracker.storage import schema
 from tracker.storage.driver_errors import in_use_error, is_busy, is_not_writable, opening_error
-from tracker.storage.engine import engine, never_free, wait_at_most
+from tracker.storage.engine import Lock, engine, never_free, wait_at_most
 from tracker.storage.location import Location, locate
-from tracker.storage.lock import Lock
 
 PATIENCE = 1.5
 """Seconds that a write waits for others; a call of ours never takes more than 2."""

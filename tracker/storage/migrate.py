@@ -24,9 +24,8 @@ from tracker.files import sync_folder
 from tracker.models import Table
 from tracker.storage import schema
 from tracker.storage.database import peek, translated
-from tracker.storage.engine import begin_with, set_durable
+from tracker.storage.engine import Lock, begin_with, set_durable
 from tracker.storage.location import Location
-from tracker.storage.lock import Lock
 
 if TYPE_CHECKING:
     from alembic.config import Config
