@@ -111,9 +111,13 @@ class Tab:
 @contextmanager
 def opened(browser: Browser, page: Page, **options: Any) -> Iterator[Tab]:
     """Open a tab; its errors, and requests to other servers, fail the test at the end."""
+    from playwright.sync_api import expect
+
+    # A test that is about speed says its own.
+    expect.set_options(timeout=30_000)
     options.setdefault("viewport", {"width": 1280, "height": 900})
     context = browser.new_context(**options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     tab = Tab(context.new_page(), page)
 
     def pass_own(route: Any) -> None:
