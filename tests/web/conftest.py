@@ -28,9 +28,12 @@ MISSING = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the browser that the machine has; nothing is downloaded."""
+    """Start the browser that the machine has; nothing is downloaded.
+
+    It ends with the module: as long as it runs, its event loop does, and `asyncio.run` of other tests fails.
+    """
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser")
