@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +13,11 @@ import pytest
 import tracker
 from benchmarks.many_runs import build
 from tests.helpers.plans import plans
+from tests.helpers.postgres import Cluster, binary, cluster
 from tracker import queries
 from tracker.checkpointing.recovery import pending_checkpoints
 from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
-
-
-def binary(name: str) -> str | None:
-    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    return str(places[0]) if places else shutil.which(name)
-
 
 pytestmark = [
     pytest.mark.skipif(binary("initdb") is None, reason="PostgreSQL is not installed"),
@@ -36,37 +26,20 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Start a cluster; as another user where root runs the tests, which PostgreSQL refuses."""
-    user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="tracker-pg-"))
-    if user:
-        shutil.chown(folder, **user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = str(folder / "data")
-    quiet: dict[str, Any] = {"check": True, "capture_output": True, "cwd": folder, **user}
-    subprocess.run([binary("initdb"), "-D", data, "-U", "tester", "-A", "trust", "-N"], **quiet)
-    options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
-    log = str(folder / "log")
-    start = [binary("pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start"]
-    subprocess.run(start, **{**quiet, "capture_output": False, "stdout": subprocess.DEVNULL})
-    yield f"postgresql://tester@127.0.0.1:{port}"
-    subprocess.run([binary("pg_ctl"), "-D", data, "-m", "immediate", "stop"], **quiet)
-    shutil.rmtree(folder, ignore_errors=True)
+def server() -> Iterator[Cluster]:
+    """Start a cluster."""
+    with cluster() as made:
+        yield made
 
 
 @pytest.fixture
-def url(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(server: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database of the test's own."""
-    psycopg = pytest.importorskip("psycopg")
-    name = f"t{abs(hash(request.node.name)) % 10**10}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    monkeypatch.setenv("TRACKER_DATABASE_URL", f"{server}/{name}")
+    pytest.importorskip("psycopg")
+    made = server.create(f"t{abs(hash(request.node.name)) % 10**10}")
+    monkeypatch.setenv("TRACKER_DATABASE_URL", made)
     monkeypatch.setenv("XDG_STATE_HOME", str(Path.cwd() / "state"))
-    return f"{server}/{name}"
+    return made
 
 
 def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
