@@ -10,7 +10,7 @@ from tracker import queries
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
-from tracker.cli.options import complete_metrics, complete_where, database_option, runs_argument
+from tracker.cli.options import complete_metrics, database_option, runs_argument, where_option
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.resolve import select_runs
@@ -47,12 +47,7 @@ def pin(
 
 @click.command()
 @runs_argument()
-@click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="Only files of runs that match this filter.",
-)
+@where_option("Only files of runs that match this filter.")
 @click.option(
     "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
     help="Also keep the N newest files.",

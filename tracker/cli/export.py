@@ -11,7 +11,7 @@ from typing import IO
 import click
 
 from tracker import exports, queries
-from tracker.cli.options import complete_where, database_option, runs_argument
+from tracker.cli.options import database_option, runs_argument, where_option
 from tracker.cli.progress import Step, progress
 from tracker.cli.render import data_out
 from tracker.errors import BadValue
@@ -33,12 +33,7 @@ from tracker.storage.database import reading
     "--what", type=click.Choice(exports.CONTENTS), default="epochs", show_default=True,
     help="What to export; metrics are the step metrics.",
 )  # fmt: skip
-@click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="Only runs that match this filter.",
-)
+@where_option("Only runs that match this filter.")
 @click.option("--raw", is_flag=True, help="In CSV, leave text that begins with = + - @ as it is.")
 @database_option
 def export(

@@ -147,6 +147,11 @@ _limit_option = click.option(
 )
 
 
+def where_option(help: str) -> Callable[[Command], Command]:
+    """Return ``--where``, a filter, which completes its fields and values."""
+    return click.option("--where", metavar="FILTER", shell_complete=complete_where, help=help)
+
+
 def listing_options(command: Command) -> Command:
     """Add ``--where``, ``--sort``, ``-n``, ``--format`` and ``--database``."""
     for option in (
@@ -160,12 +165,9 @@ def listing_options(command: Command) -> Command:
             help="A column, a metric (best first), last(METRIC), params.NAME … "
             "-KEY reverses it; KEY:asc and KEY:desc fix the direction.",
         ),
-        click.option(
-            "--where",
-            metavar="FILTER",
-            shell_complete=complete_where,
-            help="A condition such as \"val_loss < 0.3 and lr >= 1e-3 and status = 'finished' and "
-            'started > today - 7d". A bare name is a column, a metric, or the one param or tag of that name.',
+        where_option(
+            "A condition such as \"val_loss < 0.3 and lr >= 1e-3 and status = 'finished' and "
+            'started > today - 7d". A bare name is a column, a metric, or the one param or tag of that name.'
         ),
     ):
         command = option(command)
@@ -181,12 +183,7 @@ def names_options(command: Command) -> Command:
         click.option(
             "--sort", metavar="KEY[,KEY…]", help="A column of the listing; -KEY reverses it."
         ),
-        click.option(
-            "--where",
-            metavar="FILTER",
-            shell_complete=complete_where,
-            help="Only of runs that match this filter.",
-        ),
+        where_option("Only of runs that match this filter."),
     ):
         command = option(command)
     return command

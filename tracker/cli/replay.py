@@ -11,11 +11,11 @@ from tracker import queries
 from tracker.cli.options import (
     children_option,
     complete_metrics,
-    complete_where,
     database_option,
     format_option,
     listing_options,
     runs_argument,
+    where_option,
 )
 from tracker.cli.render import on_terminal, print_data, print_listing, print_table
 from tracker.cli.table import Table
@@ -62,12 +62,7 @@ def _read_patiences(
 @click.command()
 @runs_argument()
 @children_option
-@click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="Only runs that match this filter.",
-)
+@where_option("Only runs that match this filter.")
 @click.option(
     "--patience", metavar="N|N,N…|N..N", callback=_read_patiences,
     help="What to try; by default the run's own, or 1..20 for a curve.",

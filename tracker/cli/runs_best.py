@@ -10,9 +10,9 @@ from tracker.cli.format import at_epoch, size, visible
 from tracker.cli.options import (
     complete_experiments,
     complete_metrics,
-    complete_where,
     database_option,
     format_option,
+    where_option,
 )
 from tracker.cli.render import print_data
 from tracker.errors import CheckpointError, counted
@@ -35,12 +35,7 @@ _COLUMNS = (
     shell_complete=complete_metrics,
     help="The best by this metric, not by the one that was monitored.",
 )
-@click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="Only runs that match this filter.",
-)
+@where_option("Only runs that match this filter.")
 @click.option("--path", "only_path", is_flag=True, help="Print only the path of its file.")
 @format_option
 @database_option

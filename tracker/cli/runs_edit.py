@@ -10,21 +10,16 @@ from tracker import queries
 from tracker.cli.format import size, visible
 from tracker.cli.options import (
     complete_runs,
-    complete_where,
     database_option,
     run_argument,
     runs_argument,
+    where_option,
 )
 from tracker.errors import BadValue, counted
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, compact, locate, reading
 
-_WHERE = click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="All runs that match this filter, instead of RUN.",
-)
+_WHERE = where_option("All runs that match this filter, instead of RUN.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only list the runs that would be changed.")
 
 
@@ -114,12 +109,7 @@ def rename(name: str, new: str, database: str | None) -> None:
 
 @click.command()
 @runs_argument()
-@click.option(
-    "--where",
-    metavar="FILTER",
-    shell_complete=complete_where,
-    help="Only runs that match this filter.",
-)
+@where_option("Only runs that match this filter.")
 @click.option(
     "--files",
     is_flag=True,
