@@ -25,7 +25,7 @@ with needed("catboost", "catboost"):
 
 
 def attach(model: catboost.CatBoost, *, epochs: bool = False, **start: Any) -> None:
-    """Record what a model is trained on from now on, a training that raises included.
+    """Record each fit of a model from now on, including one that raises.
 
     Args:
         model: its ``fit`` is replaced by one that records.

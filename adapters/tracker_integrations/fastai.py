@@ -38,7 +38,7 @@ class TrackerCallback(Callback):
     Args:
         experiment, name, params, tags, database, resume, strict, tracker_run: as for `tracker.start_run`, and a run
             to record into.
-        log_every: stream the loss and the learning rate of every so manieth training batch; None for none.
+        log_every: stream the loss and the learning rate of every n-th training batch; None for none.
     """
 
     # After fastai's own, which have up to 63.
@@ -66,7 +66,7 @@ class TrackerCallback(Callback):
         self._tracker_begins = False
 
     def before_fit(self) -> None:
-        """Look whether this is a training: looking for a rate and predicting are none."""
+        """Note whether this fit trains: the search for a learning rate and predictions do not."""
         others = LRFinder, GatherPredsCallback
         self.run = not any(isinstance(one, others) for one in self.learn.cbs)
         self._tracker_begins = self.run
@@ -74,7 +74,7 @@ class TrackerCallback(Callback):
             self._tracker_fit.recording.close_left()
 
     def before_train(self) -> None:
-        """Begin the run; a validation alone comes here never."""
+        """Begin the run; a validation on its own never gets here."""
         if self._tracker_begins:
             self._tracker_begins = False
             self._tracker_fit = _Fit(self.learn, self._tracker_start)

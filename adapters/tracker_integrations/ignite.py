@@ -78,13 +78,13 @@ class TrackerLogger(BaseLogger):
         log_every: int | None = None,
         output_name: str = "loss",
     ) -> None:
-        """Record a training as it runs.
+        """Record training as it runs.
 
         Args:
             trainer: its metrics are those of the epoch; its EarlyStopping and Checkpoint handlers are recorded.
             validation: evaluators whose metrics get ``val_`` or their key before their names.
             optimizer: whose learning rate is recorded.
-            log_every: stream the trainer's output at every so manieth iteration, where it is a number.
+            log_every: stream the trainer's output at every n-th iteration, where it is a number.
             output_name: what that output is called.
         """
         if not isinstance(validation, Mapping):

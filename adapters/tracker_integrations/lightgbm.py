@@ -32,7 +32,7 @@ _STOPPING = type(early_stopping(1, verbose=False))
 
 
 class TrackerCallback:
-    """Record a training or a cross-validation, of `lightgbm.train`, `lightgbm.cv` or an estimator.
+    """Record training or cross-validation by `lightgbm.train`, `lightgbm.cv` or an estimator.
 
     Args:
         experiment, name, params, tags, database, strict, run: as for `tracker.start_run`, and a run to record into.

@@ -37,7 +37,7 @@ class TrackerCallback(Callback):
     Args:
         experiment, name, params, tags, database, resume, strict, run: as for `tracker.start_run`, and a run to
             record into.
-        log_every: stream the loss of every so manieth training batch; None for none.
+        log_every: stream the loss of every n-th training batch; None for none.
     """
 
     def __init__(

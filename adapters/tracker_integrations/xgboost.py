@@ -35,7 +35,7 @@ with needed("xgboost", "xgboost"):
 
 
 class TrackerCallback(TrainingCallback):
-    """Record a training or a cross-validation, of `xgboost.train`, `xgboost.cv` or an estimator.
+    """Record training or cross-validation by `xgboost.train`, `xgboost.cv` or an estimator.
 
     Args:
         experiment, name, params, tags, database, strict, run: as for `tracker.start_run`, and a run to record into.
