@@ -70,7 +70,7 @@ def prepared(
         CheckpointError: when ``save`` returned without having written the file.
         NotWritable: when the folder cannot be made.
     """
-    target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+    target = absolute(path)
     try:
         shared_folder(target.parent)
     except OSError as error:
@@ -257,7 +257,7 @@ def save_link(path: Path, target: Path) -> None:
 
 def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
     """Read size and hash of a regular file; None for anything else, a folder and a link included."""
-    target = Path(os.path.abspath(path))  # noqa: PTH100
+    target = absolute(path)
     try:
         # Without O_NONBLOCK a pipe would wait for its writer.
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -434,8 +434,18 @@ def sync_folder(folder: Path) -> None:
     # Windows cannot open a folder.
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_path(folder)
+
+
+def sync_path(path: Path, flags: int = os.O_RDONLY) -> None:
+    """Make what a file or a folder holds survive power loss; it is opened with ``flags`` for that."""
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path that keeps links as the user wrote them."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow them

@@ -16,6 +16,7 @@ from typing import Any
 from tracker.errors import CheckpointError
 from tracker.files import (
     SavedFile,
+    absolute,
     discard,
     identity_of,
     inspect_file,
@@ -24,13 +25,14 @@ from tracker.files import (
     same_file,
     shared_folder,
     sync_folder,
+    sync_path,
     temporary_path,
 )
 
 
 def inspect_path(path: str | os.PathLike[str]) -> SavedFile | None:
     """Read size and hash of a regular file, or of all files in a folder; None for anything else, a link included."""
-    target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+    target = absolute(path)
     if target.is_dir() and not target.is_symlink():
         return _inspect_folder(target)
     return inspect_file(target)
@@ -125,10 +127,6 @@ def _sync(folder: Path) -> None:
     for _, path in _files(folder):
         if path.is_symlink():
             continue
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(path)
     for at, _, _ in os.walk(folder):
         sync_folder(Path(at))

@@ -279,12 +279,16 @@ def plain(value: Any) -> Any:
         return _plain(value)
     except BadValue:
         raise
-    except RecursionError as error:
-        raise BadValue(f"A {type(value).__name__} that contains itself cannot be kept.") from error
     except Exception as error:  # whatever the value's own methods raise
-        raise BadValue(
-            f"A {type(value).__name__} cannot be kept as data ({_told(error)}): pass numbers, text, lists, dicts."
-        ) from error
+        raise _unkept(value, error, "data", ": pass numbers, text, lists, dicts") from error
+
+
+def _unkept(value: Any, error: Exception, what: str, instead: str = "") -> BadValue:
+    """Return the error for a value that cannot be kept, as ``what``; ``instead``: what can be."""
+    kind = type(value).__name__
+    if isinstance(error, RecursionError):
+        return BadValue(f"A {kind} that contains itself cannot be kept.")
+    return BadValue(f"A {kind} cannot be kept as {what} ({_told(error)}){instead}.")
 
 
 def _plain(value: Any) -> Any:
@@ -335,12 +339,8 @@ def param_encode(value: Any) -> tuple[str, str, float | None]:
         return _param_encode(value)
     except BadValue:
         raise
-    except RecursionError as error:
-        raise BadValue(f"A {type(value).__name__} that contains itself cannot be kept.") from error
     except Exception as error:  # whatever the value's own methods raise
-        raise BadValue(
-            f"A {type(value).__name__} cannot be kept as a parameter ({_told(error)})."
-        ) from error
+        raise _unkept(value, error, "a parameter") from error
 
 
 def _param_encode(value: Any) -> tuple[str, str, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, func, select, update
 from tracker import values
 from tracker.checkpointing import registry
 from tracker.errors import CheckpointError
-from tracker.files import SavedFile, is_same
+from tracker.files import SavedFile, absolute, is_same
 from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.models import ATTEMPT, CHECKPOINT
@@ -135,7 +134,7 @@ def relocate(location: Location, old: Path, new: Path, *, dry_run: bool = False)
         dry_run: only say what would be done.
     """
     result = Relocated()
-    before, after = (Path(os.path.abspath(path)) for path in (old, new))  # noqa: PTH100 - keep links
+    before, after = (absolute(path) for path in (old, new))
     with writing(location) as connection:
         for row in connection.execute(_with_path()).all():
             path = location.absolute(row.path)

@@ -14,7 +14,7 @@ from tracker.checkpointing import registry, store
 from tracker.checkpointing.recovery import reconcile_path
 from tracker.checkpointing.registry import Checkpoint
 from tracker.errors import CheckpointError, StoreError
-from tracker.files import SavedFile, inspect_file, prepared, save_file, save_link
+from tracker.files import SavedFile, absolute, inspect_file, prepared, save_file, save_link
 from tracker.folders import inspect_path
 from tracker.ids import new_id
 from tracker.recording.policy import Policy
@@ -88,7 +88,7 @@ class CheckpointKeeper:
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
     ) -> Checkpoint | None:
         """Let ``save`` write the file under its own name, and register it; None where it made none."""
-        target = Path(os.path.abspath(path))  # noqa: PTH100 - keep links as the user wrote them
+        target = absolute(path)
         replaced = None
         if self._run.writer.recording:
             replaced = self._keep_replaced(target, copy=True)
@@ -108,7 +108,7 @@ class CheckpointKeeper:
             save_link(path, target)
             return
         stored_path = writer.stored_path(path)
-        replaced = self._keep_replaced(Path(os.path.abspath(path)))  # noqa: PTH100
+        replaced = self._keep_replaced(absolute(path))
         if replaced is not None:
             writer.record(entries.replaced(self._run.id, stored_path, replaced))
         is_file = path.is_file() and not path.is_symlink()
@@ -128,21 +128,22 @@ class CheckpointKeeper:
         if location is None or path.is_symlink() or not path.is_file():
             return None
         stored_path = writer.stored_path(path)
-        wanted: Callable[[SavedFile], bool]
+        kept: set[tuple[int, str]] | None = None  # not known: any file
         try:
-            rows = writer.rows(registry.registered_at(stored_path))
-            kept = [
+            kept = {
                 (row.bytes, row.sha256)
-                for row in rows
+                for row in writer.rows(registry.registered_at(stored_path))
                 if row.pinned or (rule != KeepRule.NONE and row.run_id != self._run.id)
-            ]
+            }
             if not kept:
                 return None
-            wanted = lambda file: (file.bytes, file.sha256) in kept  # noqa: E731
         except StoreError:
             if any(own.path == path for own in self._own) or rule == KeepRule.NONE:
                 return None
-            wanted = lambda file: True  # noqa: E731
+
+        def wanted(file: SavedFile) -> bool:
+            return kept is None or (file.bytes, file.sha256) in kept
+
         try:
             file = store.keep(location, path, wanted, copy=copy)
         except OSError as error:
@@ -244,14 +245,11 @@ class CheckpointKeeper:
         pruned, refused = registry.prune(checkpoints, self.available(), commit)
         for kept, reason in refused.items():
             log.debug("checkpoint %s was kept (%s): %s", kept, why, reason)
-        self._pruned |= {checkpoint.id for checkpoint in pruned}
-        self._own = [own for own in self._own if own.id not in self._pruned]
-        self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]
-        return [replace(checkpoint, state=CheckpointState.PRUNED) for checkpoint in pruned]
+        return self._forgotten(pruned)
 
     def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
         """Let what somebody else has deleted count as pruned; returns it."""
-        target = Path(os.path.abspath(path))  # noqa: PTH100 - as the path was registered
+        target = absolute(path)
         if os.path.lexists(target):
             return []
         gone = [one for one in self.available() if one.path == target]
@@ -261,6 +259,7 @@ class CheckpointKeeper:
         return self._forgotten(gone)
 
     def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
+        """Count checkpoints as pruned; returns them as they are then."""
         self._pruned |= {checkpoint.id for checkpoint in gone}
         self._own = [own for own in self._own if own.id not in self._pruned]
         self._unrecorded = [own for own in self._unrecorded if own.id not in self._pruned]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,8 +70,13 @@ class _Asked:
     def __init__(self) -> None:
         self._silent: set[tuple[str, str]] = set()
 
-    def read(self, card: str, handle: Any, questions: dict[str, Question]) -> Reading:
-        """Return the answers of one card."""
+    def read(
+        self, cards: Mapping[str, Any], questions: Mapping[str, Question]
+    ) -> dict[str, Reading]:
+        """Return the answers of each card, by its number; ``cards``: number → handle."""
+        return {card: self._of_one(card, handle, questions) for card, handle in cards.items()}
+
+    def _of_one(self, card: str, handle: Any, questions: Mapping[str, Question]) -> Reading:
         reading: Reading = {}
         for name, ask in questions.items():
             if (card, name) in self._silent:
@@ -110,26 +115,19 @@ class NvidiaCards:
 
     def read(self) -> dict[str, Reading]:
         """Return what each card says now; power in watts and energy in joules, which NVML gives in thousandths."""
-        nvml, found = self._nvml, dict[str, Reading]()
-        for number, handle in self._handles.items():
-            found[number] = self._asked.read(
-                number,
-                handle,
-                {
-                    "utilization_percent": lambda card: (
-                        nvml.nvmlDeviceGetUtilizationRates(card).gpu
-                    ),
-                    "memory_bytes": lambda card: nvml.nvmlDeviceGetMemoryInfo(card).used,
-                    "power_watts": lambda card: nvml.nvmlDeviceGetPowerUsage(card) / 1000,
-                    "temperature_celsius": lambda card: nvml.nvmlDeviceGetTemperature(
-                        card, nvml.NVML_TEMPERATURE_GPU
-                    ),
-                    "energy_joules": lambda card: (
-                        nvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1000
-                    ),
-                },
-            )
-        return found
+        nvml = self._nvml
+        return self._asked.read(
+            self._handles,
+            {
+                "utilization_percent": lambda card: nvml.nvmlDeviceGetUtilizationRates(card).gpu,
+                "memory_bytes": lambda card: nvml.nvmlDeviceGetMemoryInfo(card).used,
+                "power_watts": lambda card: nvml.nvmlDeviceGetPowerUsage(card) / 1000,
+                "temperature_celsius": lambda card: nvml.nvmlDeviceGetTemperature(
+                    card, nvml.NVML_TEMPERATURE_GPU
+                ),
+                "energy_joules": lambda card: nvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1000,
+            },
+        )
 
 
 class AmdCards:
@@ -154,26 +152,23 @@ class AmdCards:
 
     def read(self) -> dict[str, Reading]:
         """Return what each card says now; AMD SMI counts memory in MiB and energy in units of a resolution in µJ."""
-        smi, found = self._smi, dict[str, Reading]()
-        for number, handle in self._handles.items():
-            found[number] = self._asked.read(
-                number,
-                handle,
-                {
-                    "utilization_percent": lambda card: smi.amdsmi_get_gpu_activity(card)[
-                        "gfx_activity"
-                    ],
-                    "memory_bytes": lambda card: (
-                        smi.amdsmi_get_gpu_vram_usage(card)["vram_used"] * _MEGABYTE
-                    ),
-                    "power_watts": lambda card: _power(smi.amdsmi_get_power_info(card)),
-                    "temperature_celsius": lambda card: smi.amdsmi_get_temp_metric(
-                        card, smi.AmdSmiTemperatureType.HOTSPOT, smi.AmdSmiTemperatureMetric.CURRENT
-                    ),
-                    "energy_joules": lambda card: _energy(smi.amdsmi_get_energy_count(card)),
-                },
-            )
-        return found
+        smi = self._smi
+        return self._asked.read(
+            self._handles,
+            {
+                "utilization_percent": lambda card: smi.amdsmi_get_gpu_activity(card)[
+                    "gfx_activity"
+                ],
+                "memory_bytes": lambda card: (
+                    smi.amdsmi_get_gpu_vram_usage(card)["vram_used"] * _MEGABYTE
+                ),
+                "power_watts": lambda card: _power(smi.amdsmi_get_power_info(card)),
+                "temperature_celsius": lambda card: smi.amdsmi_get_temp_metric(
+                    card, smi.AmdSmiTemperatureType.HOTSPOT, smi.AmdSmiTemperatureMetric.CURRENT
+                ),
+                "energy_joules": lambda card: _energy(smi.amdsmi_get_energy_count(card)),
+            },
+        )
 
 
 def _power(info: dict[str, Any]) -> float:

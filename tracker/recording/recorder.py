@@ -284,7 +284,7 @@ class Recorder:
         blocks = self._blocks() if self._has_streamed() else []
         counts = self._counted()
         beat = self._heartbeat(counts)
-        if not (entries or blocks or beat or self.spool.count):
+        if not (entries or blocks or beat or self._has_pending()):
             return
         new = [*entries, *blocks, *beat]
         try:
@@ -459,7 +459,7 @@ class Recorder:
                 "process: the disk had no room for them until the run ended.",
                 len(self.spool.unwritten),
             )
-        elif self.spool.count:
+        elif self._has_pending():
             log.warning(
                 "local-tracker: %d records of the run wait in %s: the next run in this database imports "
                 "them, or tracker db doctor --fix.",
@@ -485,7 +485,7 @@ class Recorder:
             self._worker.submit(self._flush).wait(CALL_SECONDS)
         except Unfinished:
             return False
-        if self._attempt > 1 or self._failing or self.spool.count:
+        if self._attempt > 1 or self._failing or self._has_pending():
             return False
         deleted: list[str] = []
 

@@ -15,6 +15,7 @@ from tracker.cards import run_card
 from tracker.checkpointing.registry import Checkpoint
 from tracker.checkpointing.store import Keeping
 from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
+from tracker.files import absolute
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -304,7 +305,7 @@ class Run:
             OSError: the folder cannot be written.
         """
         self.check_open()
-        self._keeper.link(Path(path), Path(os.path.abspath(target)))  # noqa: PTH100 - a link stays one
+        self._keeper.link(Path(path), absolute(target))
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return this run's available checkpoints, of all attempts, oldest first."""

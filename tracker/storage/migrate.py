@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from tracker import process
 from tracker.errors import NotWritable, StoreError
-from tracker.files import sync_folder
+from tracker.files import sync_folder, sync_path
 from tracker.models import Table
 from tracker.storage import schema
 from tracker.storage.database import peek, translated
@@ -184,11 +184,7 @@ def _copy(path: Path, partial: Path) -> None:
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
-    descriptor = os.open(partial, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_path(partial, os.O_RDWR)
 
 
 def _sweep_partial_backups(path: Path) -> None:
