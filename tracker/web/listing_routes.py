@@ -116,9 +116,7 @@ def routes(site: Site) -> APIRouter:
         with site.reading() as reader:
             everything = waste(reader, where or None)
             grouped = by_experiment(everything)
-            listing = (
-                waste(reader, where or None, sort, limit) if sort else _first(everything, limit)
-            )
+            listing = waste(reader, where or None, sort, limit) if sort else everything.first(limit)
         return table(listing, experiments=rows_of(grouped))
 
     return router
@@ -130,10 +128,6 @@ def _release() -> str | None:
         return metadata.version("local-tracker")
     except metadata.PackageNotFoundError:
         return None
-
-
-def _first(listing: Listing, limit: int) -> Listing:
-    return Listing(listing.columns, listing.rows[:limit], len(listing.rows))
 
 
 def _varying(listing: Listing) -> list[str]:
