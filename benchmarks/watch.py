@@ -79,7 +79,15 @@ def measure(points: int, seconds: float, *, on_terminal: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "tracker.db")
         lasting = 3 * SHORT + 2 * seconds
-        words = [sys.executable, "-c", RECORDER, str(points), str(lasting), str(RATE), str(database)]
+        words = [
+            sys.executable,
+            "-c",
+            RECORDER,
+            str(points),
+            str(lasting),
+            str(RATE),
+            str(database),
+        ]
         recorder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert recorder.stdout is not None
         assert recorder.stdout.readline() == "ready\n"
@@ -106,7 +114,8 @@ def main() -> None:
         print(*rows[-1], flush=True)
     text = (
         f"## Watching a run\n\n{page.machine()}. A run of {chosen.points:,} step points and 100 epochs that logs "
-        f"{RATE:,} more steps and one epoch a second, looked at every second: processor time of the watcher per second.\n\n"
+        f"{RATE:,} more steps and one epoch a second, looked at every second: processor time of the watcher "
+        f"per second.\n\n"
         f"{page.table(['', 'of a core'], rows)}"
     )
     if not chosen.quick:
