@@ -33,6 +33,8 @@ WHAT = (
 )
 _GIVE_UP = 900.0
 _PAUSE = 0.05
+_NEARLY = 0.99
+"""Of the steps: who draws some of the points need not draw the last."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def _free_port() -> int:
 @contextmanager
 def _running(*command: str, **environment: str) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -79,7 +81,7 @@ def _timed(
             drawn = read(answer) if answer.status_code == httpx.codes.OK else None
         except (httpx.TransportError, ValueError, LookupError):
             drawn = None
-        if drawn is not None and drawn.last >= points - 1:
+        if drawn is not None and drawn.last >= _NEARLY * points:
             first = time.perf_counter() - started
             break
         if time.perf_counter() - started > _GIVE_UP:
@@ -111,7 +113,7 @@ def _ours(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response,
         return Drawn(int(columns[count - 1]), count, float(columns[count : 2 * count].max()))
 
     options = ("--port", str(port), "--no-open", "--database", str(database))
-    with _running("tracker", "ui", *options, TRACKER_UI_TOKEN=key):
+    with _running("-m", "tracker", "ui", *options, TRACKER_UI_TOKEN=key):
         return _timed(ask, read, len(data))
 
 
@@ -145,7 +147,7 @@ def _tensorboard(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Re
         "--reload_interval",
         "1",
     )
-    with _running("tensorboard.main", *options):
+    with _running("-m", "tensorboard.main", *options):
         return _timed(ask, _of_tensorboard, len(data))
 
 
@@ -154,12 +156,42 @@ def _of_tensorboard(answer: httpx.Response) -> Drawn:
     return Drawn(int(rows[-1][1]), len(rows), max(row[2] for row in rows))
 
 
+def _trackio(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response, Drawn]:
+    os.environ["TRACKIO_DIR"] = str(folder / "trackio")
+    import trackio
+
+    trackio.init("stream", name="run", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+    for step, value in enumerate(data.tolist()):
+        trackio.log({"loss": value}, step=step)
+    trackio.finish()
+    port = _free_port()
+    asked = {"project": "stream", "runs": [{"run": "run"}], "max_points": 3000, "scalar_only": True}
+
+    def ask() -> httpx.Response:
+        # What its page asks for its charts.
+        return httpx.post(f"http://127.0.0.1:{port}/api/get_logs_batch", json=asked, timeout=120)
+
+    show = (
+        "import trackio; trackio.show('stream', host='127.0.0.1', server_port={}, open_browser=False, "
+        "block_thread=True)"
+    )
+    with _running("-c", show.format(port)):
+        return _timed(ask, _of_trackio, len(data))
+
+
+def _of_trackio(answer: httpx.Response) -> Drawn:
+    (run,) = answer.json()["data"]
+    rows = run["logs"]
+    return Drawn(int(rows[-1]["step"]), len(rows), max(row["loss"] for row in rows))
+
+
 def compared(folder: Path, points: int) -> list[tuple[str, ...]]:
     """Return the rows of the table: this project, and those peers that are installed."""
     data = np.random.default_rng(0).normal(size=points).astype(np.float32)
     peers: dict[str, tuple[str, Callable[[Path, np.ndarray], Any]]] = {
         "**this project**": ("local-tracker", _ours),
         "TensorBoard": ("tensorboard", _tensorboard),
+        "trackio": ("trackio", _trackio),
     }
     rows = []
     for name, (package, measure) in peers.items():
