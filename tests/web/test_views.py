@@ -136,6 +136,9 @@ def test_a_filter_that_cannot_be_read_shows_the_place(view: Tab) -> None:
     expect(view.find(".filter .problem")).to_contain_text("did you mean val_loss?")
     said = view.find(".filter .problem").inner_text().split("\n")
     assert said[1].index("val_los") == said[2].index("^")
+    for width in (1280, 400):
+        view.shown.set_viewport_size({"width": width, "height": 900})
+        assert view.shown.evaluate("document.documentElement.scrollWidth") <= width
     # The browser reports the refusal itself.
     view.problems.clear()
 
@@ -327,6 +330,25 @@ ODD_NAMES = (
     "a,b",
     "100%",
 )
+
+
+def test_the_menu_of_a_chart_is_used_by_keyboard(view: Tab, folder: Path) -> None:
+    expect = expecting()
+    keyboard = view.open("/runs/run-0").keyboard
+    opener = view.find(".menu > button").first
+    opener.focus()
+    keyboard.press("Enter")
+    expect(view.find("[role=menuitem]", has_text="PNG")).to_be_focused()
+    keyboard.press("ArrowUp")
+    expect(view.find("[role=menuitem]", has_text="CSV")).to_be_focused()
+    with view.shown.expect_download() as download:
+        keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".csv")
+    opener.focus()
+    keyboard.press("Enter")
+    keyboard.press("Escape")
+    expect(view.find("[role=menuitem]")).to_have_count(0)
+    expect(opener).to_be_focused()
 
 
 def test_names_of_any_kind_are_compared_saved_and_copied(tab: Tab, folder: Path) -> None:

@@ -144,6 +144,7 @@ export function Picture(props) {
   const place = useRef(/** @type {any} */ (null));
   useEffect(() => {
     if (!open) return undefined;
+    place.current?.querySelector("[role=menuitem]")?.focus();
     const close = (/** @type {any} */ event) => !place.current?.contains(event.target) && set(false);
     addEventListener("pointerdown", close);
     return () => removeEventListener("pointerdown", close);
@@ -156,7 +157,18 @@ export function Picture(props) {
     SVG: () => save(`${name}.svg`, new Blob([svg()], { type: "image/svg+xml" })),
     CSV: () => save(`${name}.csv`, new Blob([props.csv?.() ?? csvOf(chart())], { type: "text/csv" })),
   };
-  return html`<span class="menu" ref=${place} onKeyDown=${(/** @type {any} */ event) => event.key === "Escape" && set(false)}>
+  const pressed = (/** @type {any} */ event) => {
+    const items = [...place.current.querySelectorAll("[role=menuitem]")], at = items.indexOf(document.activeElement);
+    const by = { ArrowDown: 1, ArrowUp: -1 }[/** @type {string} */ (event.key)];
+    if (by && open) {
+      event.preventDefault();
+      items.at((at + by) % items.length)?.focus();
+    } else if (event.key === "Escape") {
+      set(false);
+      place.current.querySelector("button").focus();
+    }
+  };
+  return html`<span class="menu" ref=${place} onKeyDown=${pressed}>
     <button class="quiet small" aria-haspopup="true" aria-expanded=${open} onClick=${() => set(!open)}>save</button>
     ${open && html`<span class="menu-items" role="menu">${Object.entries(kinds).map(([kind, act]) => html`<button role="menuitem" class="quiet" onClick=${() => { set(false); act(); }}>${kind}</button>`)}</span>`}
   </span>`;

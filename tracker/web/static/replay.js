@@ -54,7 +54,7 @@ export function ReplayPage() {
     ${early && html`<div class="said" aria-live="polite">${outcomes.slice(0, 12).map((row) => html`<p class="lead outcome" data-run=${row.run}>${told(row)}</p>`)}</div>
       ${first && html`<${Curves} ids=${ids} outcomes=${outcomes} labels=${found.data?.labels ?? {}} metric=${(outcomes[0] ?? first).monitor} />`}
       ${knee.data?.curve && html`<${Knee} table=${knee.data.curve} patience=${shownPatience} />`}`}
-    ${!early && html`<p class="none">Experimental: what another learning rate would have done to the metric nobody recorded.</p>`}
+    ${policy === "ReduceLROnPlateau" && html`<p class="none">Experimental: nobody recorded what the metric would have done with another learning rate.</p>`}
     <section><h2>Outcomes</h2><${Table} table=${found.data} label="Outcomes" render=${{ run: (/** @type {string} */ name) => html`<${Link} to=${runPath(idOf.get(name) ?? name)}>${name}<//>` }} /></section>
   </article>`;
 }
