@@ -16,6 +16,7 @@ from tracker.checkpointing.registry import Checkpoint
 from tracker.checkpointing.store import Keeping
 from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.files import absolute
+from tracker.policies.modes import check_declared
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -370,8 +371,7 @@ class Run:
             BadValue: if mode is something else.
         """
         self.check_open()
-        if mode not in (None, "min", "max", "none"):
-            raise BadValue(f"mode is {mode!r}: possible are 'min', 'max', and 'none' for no best.")
+        check_declared(mode)
         source = DirectionSource.NAME if mode is None else DirectionSource.DECLARED
         self.writer.record(
             entries.definition(
