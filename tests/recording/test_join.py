@@ -93,6 +93,20 @@ def test_params_or_tags_that_are_refused_leave_nothing_behind(
     assert sql("SELECT name FROM param UNION SELECT name FROM tag") == []
 
 
+def test_a_second_training_that_repeats_epochs_does_not_make_a_run_resumed() -> None:
+    with tracker.start_run(name="r") as run:
+        run.log_epoch(0, {"loss": 1.0})
+        run.rewind(0)
+        run.log_epoch(0, {"loss": 0.5})
+        with pytest.raises(tracker.UsageError, match="comes too late"):
+            Training(resume="auto")
+        run.fail("cut off")
+    with tracker.start_run(name="r", resume="auto") as run:
+        run.log_epoch(1, {"loss": 0.4})
+        run.rewind(1)
+        assert Training(resume="auto").run is run
+
+
 @pytest.mark.parametrize("refused", [{"monitor": "loss", "mode": "best"}, {"mode": "min"}])
 def test_a_start_that_is_refused_leaves_no_run(refused: dict[str, Any]) -> None:
     with pytest.raises(tracker.BadValue, match="mode is"):

@@ -217,7 +217,7 @@ def join_run(
 def _continues(run: Run, resume: str) -> bool:
     """Say whether ``resume`` names the run that is active; a silent one stands for any."""
     return (
-        not run.recording or resume in (run.id, run.name) or (resume == "auto" and run.attempt > 1)
+        not run.recording or resume in (run.id, run.name) or (resume == "auto" and run.was_resumed)
     )
 
 

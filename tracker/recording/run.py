@@ -127,9 +127,14 @@ class Run:
         return self.writer.strict
 
     @property
+    def was_resumed(self) -> bool:
+        """Whether this process continues a run that another one began."""
+        return self._first_attempt > 1
+
+    @property
     def is_resumed(self) -> bool:
         """Whether this attempt continues one of another process; a second training of this one does not."""
-        return self.attempt == self._first_attempt > 1
+        return self.was_resumed and self.attempt == self._first_attempt
 
     @property
     def finished(self) -> bool:

@@ -136,9 +136,9 @@ def check_monitor(monitor: str | None, mode: str | None) -> None:
     Raises:
         BadValue: for a name or a mode that cannot be, or a mode of no metric.
     """
-    check_declared(mode)
     if monitor is not None:
         values.name_text(monitor, "monitor")
+        check_declared(mode)
     elif mode is not None:
         raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
 
