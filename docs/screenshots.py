@@ -45,7 +45,7 @@ class View:
 VIEWS = (
     View("page.png", "/runs/deep-4", ".mark.stopped", 860),
     View("table.webp", "/?sort=val_loss", ".spark path", 560),
-    View("compare.webp", "/compare?runs=deep-1,deep-2,deep-3,deep-4", "svg.drawing", 1240),
+    View("compare.webp", "/compare?runs=deep-1,deep-2,deep-3,deep-4", "svg.drawing", 1460),
     View("replay.webp", "/replay?runs=deep-4&patience=2", ".outcome", 900),
     View("waste.webp", "/waste", ".bars li", 640),
     View("checkpoints.webp", "/checkpoints", "tbody tr", 560),

@@ -436,6 +436,15 @@ def test_every_link_leads_to_the_run_that_it_names(tab: Tab, folder: Path) -> No
     expect(tab.find(".legend li")).to_have_count(2)
 
 
+def test_of_nested_values_what_differs_is_shown(tab: Tab) -> None:
+    for name, units in (("a", 8), ("b", 16)):
+        layers = [{"units": units, "activation": "relu"}, {"units": 4}]
+        tracker.start_run("digits", name, params={"layers": layers}, system_metrics=False).finish()
+    tab.open("/compare?runs=a,b")
+    row = tab.find("tr.differs", has_text="params.layers").locator("td")
+    expecting()(row).to_have_text(["0.units=8", "0.units=16"])
+
+
 def test_every_drawing_has_its_table(view: Tab) -> None:
     expect = expecting()
     view.open("/compare?runs=run-0,run-1,run-2&metric=val_loss")

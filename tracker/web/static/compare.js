@@ -69,6 +69,21 @@ function smoothed(values, weight) {
   });
 }
 
+/** The leaves of what is nested, by their path; an only element needs no number. @param {any} value @param {string} [above] @returns {[string, any][]} */
+function leaves(value, above = "") {
+  if (value === null || typeof value !== "object") return [[above, value]];
+  const entries = Array.isArray(value) && value.length === 1 ? [["", value[0]]] : Object.entries(value);
+  return entries.flatMap(([name, inner]) => leaves(inner, [above, name].filter(Boolean).join(".")));
+}
+
+/** Values as they are shown beside each other: of nested ones only what differs. @param {any[]} values */
+function apart(values) {
+  if (!values.every((value) => value !== null && typeof value === "object")) return values.map((value) => shown(value, 8));
+  const all = values.map((value) => new Map(leaves(value)));
+  const names = [...new Set(all.flatMap((one) => [...one.keys()]))].filter((name) => new Set(all.map((one) => JSON.stringify(one.get(name)))).size > 1);
+  return all.map((one) => names.filter((name) => one.has(name)).map((name) => (name ? `${name}=` : "") + shown(one.get(name), 8)).join(", ") || NOTHING);
+}
+
 /** @param {{found: any}} props */
 function Differences({ found }) {
   const [all, set] = useState(false);
@@ -79,7 +94,7 @@ function Differences({ found }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="What differs"><table class="differences"><thead><tr><th scope="col">field</th>${runs.map((/** @type {any} */ run, /** @type {number} */ at) => html`<th scope="col"><svg class="swatch" width="20" height="8" aria-hidden="true"><line x1="1" y1="4" x2="19" y2="4" stroke=${colour(at)} stroke-width="3" stroke-dasharray=${dash(at).join(" ")} /></svg> <${Link} to=${runPath(run.id)}>${run.label}<//></th>`)}</tr></thead>
     <tbody>${line("status", runs.map((/** @type {any} */ run) => html`<${Status} status=${run.status} />`), "")}
       ${line("epochs", runs.map((/** @type {any} */ run) => run.epochs), "")}${line("time", runs.map((/** @type {any} */ run) => duration(run.seconds)), "")}
-      ${Object.keys(differing).map((name) => line(name, differing[name].map((/** @type {any} */ value) => shown(value, 8)), git(name) ? "git differs" : "differs"))}
+      ${Object.keys(differing).map((name) => line(name, apart(differing[name]), git(name) ? "git differs" : "differs"))}
       ${Object.keys(metrics).filter((name) => name !== "learning_rate").map((name) => line(`${name}, ${metrics[name].some((/** @type {any} */ one) => one && one.best !== null) ? "best" : "last"}`, metrics[name].map(best), "metric"))}
       ${all && Object.keys(same).map((name) => line(name, runs.map(() => shown(same[name], 8)), "same"))}</tbody></table></div>
     <button class="quiet" onClick=${() => set(!all)}>${all ? "Hide" : "Show"} ${Object.keys(same).length} fields that are the same</button>`;
