@@ -139,7 +139,8 @@ def test_a_filter_that_cannot_be_read_shows_the_place(view: Tab) -> None:
     for width in (1280, 400):
         view.shown.set_viewport_size({"width": width, "height": 900})
         assert view.shown.evaluate("document.documentElement.scrollWidth") <= width
-    # The browser reports the refusal itself.
+    # The browser reports the refusal itself, and once more where the page asks again.
+    view.open("/")
     view.problems.clear()
 
 

@@ -140,7 +140,7 @@ export function Chart(props) {
         <span>${line.label}</span></button>
       <output>${values && !off.has(line.label) ? valueAt(plot.current, visible.indexOf(line), values, say) : lastOf(line, say)}</output></li>`)}</ul>`}
     <${Twin} title=${title} head=${[xLabel, ...visible.map((line) => line.label)]} rows=${() => rowsOf(visible)}
-      say=${(/** @type {any} */ cell, /** @type {number} */ column) => (column ? say(cell) : props.time ? new Date(cell * 1000).toLocaleTimeString() : props.sayX?.(cell) ?? shown(cell, 9))} />
+      say=${(/** @type {any} */ cell, /** @type {number} */ column) => (column ? props.say?.(cell) ?? shown(cell, 6) : props.time ? new Date(cell * 1000).toLocaleTimeString() : props.sayX?.(cell) ?? shown(cell, 9))} />
   </figure>`;
 }
 
