@@ -16,7 +16,7 @@ import click
 from tracker import queries
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument
-from tracker.cli.render import on_terminal
+from tracker.cli.output import on_terminal
 from tracker.errors import BadValue, TrackerError
 from tracker.exports.picture import LABELS, save_picture
 from tracker.queries.lines import Axis, Line, Lines, lines

@@ -17,7 +17,8 @@ from tracker.cli.options import (
     runs_argument,
     where_option,
 )
-from tracker.cli.render import on_terminal, print_data, print_listing, print_table
+from tracker.cli.output import on_terminal, say, shows_unicode
+from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tracker.replays.tradeoff import Point
 
 _ROWS = {api.PLATEAU: "reductions", api.CHECKPOINT: "files"}
+_SPARE_WASTE = ("cost_after", "experiment", "monitor", "best_epoch", "seconds", "epochs")
+_SPARE_CURVE = ("most_given_up", "runs", "seconds_saved", "stopped")
 _SPARE = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
 _PATIENCES_OF_A_CURVE = range(1, 21)
 
@@ -133,7 +136,7 @@ def replay(
             listing = api.replay_runs(reader, ids, policy, patience, given, missing)
         report = missing.report(reader, ids)
     if report is not None:
-        click.echo(f"{report}.", err=True)
+        say(f"{report}.", err=True)
     if with_curve:
         _print_curve(tried, form, png)
     elif policy == api.EARLY_STOPPING:
@@ -146,12 +149,12 @@ def _print_outcomes(listing: Listing, form: str) -> None:
     if form != "table":
         print_data(listing, form)
     elif not listing.rows:
-        click.echo("No runs with epochs.", err=True)
+        say("No runs with epochs.", err=True)
     else:
         print_table(Table(listing, spare=_SPARE, keep=("stop_epoch",)))
         unstopped = listing.cells("stop_epoch").count(None)
         if unstopped:
-            click.echo(
+            say(
                 f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "
                 f"what later epochs would have brought is unknown.",
                 err=True,
@@ -166,14 +169,14 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
     if form != "table":
         print_data(listing, form)
     elif points:
-        print_table(Table(listing))
-        if on_terminal():
+        print_table(Table(listing, spare=_SPARE_CURVE))
+        if on_terminal() and shows_unicode():
             _plot(points)
     if png is not None:
         from tracker.replays.plots import save_tradeoff
 
         save_tradeoff(points, png)
-        click.echo(f"Written: {png}", err=True)
+        say(f"Written: {png}", err=True)
 
 
 def _curve_listing(points: list[Point]) -> Listing:
@@ -192,9 +195,11 @@ def _plot(points: list[Point]) -> None:
     from tracker.replays.plots import terminal_tradeoff
 
     try:
-        click.echo(terminal_tradeoff(points))
+        drawn = terminal_tradeoff(points)
+        lines = click.unstyle(drawn).rstrip().split("\n")
+        click.echo("\n".join(line.rstrip() for line in lines))
     except ModuleNotFoundError:
-        click.echo("For a plot here: pip install 'local-tracker[plot]'", err=True)
+        say("For a plot here: pip install 'local-tracker[plot]'", err=True)
 
 
 @click.command()
@@ -219,4 +224,4 @@ def waste(
             listing = waste_by_experiment(waste_of_runs(reader, where, ids=ids), sort, most)
         else:
             listing = waste_of_runs(reader, where, sort, most, ids)
-    print_listing(listing, form, "runs with a best epoch")
+    print_listing(listing, form, "runs with a best epoch", spare=_SPARE_WASTE)
