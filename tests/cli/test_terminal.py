@@ -103,7 +103,7 @@ def test_then_names_are_cut_and_then_columns_go_from_the_right() -> None:
     lines, left_out = drawn(Table(listing), 40)
     assert (lines[1], left_out) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
     lines, left_out = drawn(Table(listing), 24)
-    assert (lines[1], left_out) == ("aaaaaaaaaaa…  0.123456", ["last"])
+    assert (lines[1], left_out) == ("aaaaaaaaaaaaa…  0.123456", ["last"])
 
 
 def test_columns_of_the_same_name_are_told_apart() -> None:

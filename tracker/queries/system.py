@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tracker.errors import StoreError
-from tracker.models import SERIES
+from tracker.models import BLOCK, SERIES
 from tracker.queries.points import points
 from tracker.storage.database import Reader
 from tracker.system_names import PREFIX, is_system
@@ -44,6 +45,31 @@ def measured(reader: Reader, run: str) -> dict[str, Measured]:
         for name, own in values.items()
         if own
     }
+
+
+def latest(reader: Reader, run: str, attempt: int) -> dict[str, float]:
+    """Return the last value of what an attempt measures, by name; of each only its newest block is read."""
+    from tracker.series.codec import decode_values
+
+    other = BLOCK.alias()
+    newest = (
+        select(func.max(other.c.number))
+        .where(other.c.series_id == SERIES.c.id, other.c.attempt == attempt)
+        .scalar_subquery()
+    )
+    statement = (
+        select(SERIES.c.name, BLOCK.c.payload)
+        .join_from(SERIES, BLOCK, BLOCK.c.series_id == SERIES.c.id)
+        .where(SERIES.c.run_id == run, SERIES.c.name.like(f"{PREFIX}%"))
+        .where(BLOCK.c.attempt == attempt, BLOCK.c.number == newest)
+    )
+    found: dict[str, float] = {}
+    for row in reader.connection.execute(statement):
+        # A damaged block says nothing.
+        with suppress(ValueError):
+            _, values = decode_values(row.payload)
+            found[row.name] = float(values[-1])
+    return found
 
 
 def cost(price_per_hour: float | None, seconds: float) -> float | None:

@@ -18,7 +18,8 @@ _TIMES = ("started", "ended", "heartbeat", "created", "decided")
 
 
 class ColumnHead(BaseModel):
-    """A column of a table: kind is text, integer, optional (an integer or null), number, time, flag or any."""
+    """A column of a table: kind is text, integer, optional (an integer or null), number, time, flag,
+    boolean (true, false or null) or any."""
 
     name: str
     kind: str
