@@ -77,7 +77,7 @@ def compare(
     if not on_terminal() or _width(side_by_side) <= width:
         print_table(side_by_side)
         return
-    below = [*_parts(_transposed(facts, "text"), width, "run", "params.")]
+    below = [*_parts(_transposed(facts, "text"), width, "run", "")]
     for name, listing in zip(shown, of_metrics, strict=True):
         below += _parts(_transposed(listing, "any"), width, visible(name), f"{name} ")
     for place, part in enumerate(below):
