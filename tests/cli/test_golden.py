@@ -30,8 +30,6 @@ def recorded() -> Iterator[dict[bool, Path]]:
 def test_a_view_is_as_in_its_file_and_no_wider_than_the_terminal(
     view: View, recorded: dict[bool, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "--curve" in view.words:
-        pytest.importorskip("plotext")
     monkeypatch.chdir(recorded[view.many])
     seen = list(ways(view, recorded[view.many]))
     by_way = dict(seen)

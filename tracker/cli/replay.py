@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracker import queries
+from tracker.cli.format import visible
 from tracker.cli.options import (
     children_option,
     complete_metrics,
@@ -17,7 +18,7 @@ from tracker.cli.options import (
     runs_argument,
     where_option,
 )
-from tracker.cli.output import on_terminal, say, shows_unicode
+from tracker.cli.output import on_terminal, say
 from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue
@@ -170,13 +171,22 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
         print_data(listing, form)
     elif points:
         print_table(Table(listing, spare=_SPARE_CURVE))
-        if on_terminal() and shows_unicode():
-            _plot(points)
-    if png is not None:
-        from tracker.replays.plots import save_tradeoff
+        if on_terminal():
+            from tracker.exports.tradeoff import X_LABEL, y_label
 
-        save_tradeoff(points, png)
+            say()
+            say(visible(f"{y_label(_metric_of(outcomes))}, by {X_LABEL}"))
+            say("\n".join(line.rstrip() for line in _drawn(points)), whole=True)
+    if png is not None:
+        from tracker.exports.tradeoff import save_tradeoff
+
+        save_tradeoff(points, png, _metric_of(outcomes))
         say(f"Written: {png}", err=True)
+
+
+def _metric_of(outcomes: list[Outcome]) -> str:
+    """Return the metric that is given up; all runs of a curve are judged by one."""
+    return next((one.monitor for one in outcomes if one.epochs), "metric")
 
 
 def _curve_listing(points: list[Point]) -> Listing:
@@ -191,15 +201,21 @@ def _curve_listing(points: list[Point]) -> Listing:
     return Listing.from_dicts(columns, rows)
 
 
-def _plot(points: list[Point]) -> None:
-    from tracker.replays.plots import terminal_tradeoff
+def _drawn(points: list[Point]) -> list[str]:
+    """Return the curve as lines of text."""
+    from tracker.cli.chart import Curve, Symbol, draw
+    from tracker.cli.curves import paper_of
+    from tracker.exports.tradeoff import places
 
-    try:
-        drawn = terminal_tradeoff(points)
-        lines = click.unstyle(drawn).rstrip().split("\n")
-        click.echo("\n".join(line.rstrip() for line in lines))
-    except ModuleNotFoundError:
-        say("For a plot here: pip install 'local-tracker[plot]'", err=True)
+    found = places(points)
+    knees = [place for place in found if place[3]]
+    curve = Curve(
+        [x for x, _, _, _ in found], [y for _, y, _, _ in found],
+        [Symbol(x, y, "o") for x, y, _, is_knee in found if not is_knee]
+        + [Symbol(x, y, "K") for x, y, _, _ in knees],
+    )  # fmt: skip
+    key = [f"K knee: patience {name}" for _, _, name, _ in knees]
+    return [*draw([curve], paper_of(whole=False)), *key]
 
 
 @click.command()

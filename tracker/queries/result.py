@@ -32,22 +32,44 @@ class Listing:
         columns: names and kinds.
         rows: cells in the order of the columns.
         total: how many rows there are when no limit is given; None where nobody counted them.
+        runs: the ids of the runs that the rows are about, where a name would not do: several runs may have it.
     """
 
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]] = ()
     total: int | None = None
+    runs: Sequence[str] | None = None
 
     @classmethod
-    def from_dicts(cls, columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> Listing:
+    def from_dicts(
+        cls,
+        columns: tuple[Column, ...],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        run: str | None = None,
+    ) -> Listing:
         """Return a listing of rows that name their cells; what is not a column is left out.
+
+        Args:
+            columns, rows: the listing.
+            run: which of a row's names holds the id of its run, for `runs`.
 
         Raises:
             KeyError: for a row without one of the columns.
         """
+        runs = None
+        if run is not None:
+            rows = list(rows)
+            runs = [row[run] for row in rows]
         if len(columns) == 1:
-            return cls(columns, [(row[columns[0].name],) for row in rows])
-        return cls(columns, list(map(itemgetter(*(column.name for column in columns)), rows)))
+            return cls(columns, [(row[columns[0].name],) for row in rows], runs=runs)
+        cells = map(itemgetter(*(column.name for column in columns)), rows)
+        return cls(columns, list(cells), runs=runs)
+
+    def first(self, limit: int | None) -> Listing:
+        """Return the first rows; ``total`` is how many there are without the limit."""
+        runs = None if self.runs is None else self.runs[:limit]
+        return Listing(self.columns, self.rows[:limit], len(self.rows), runs)
 
     @property
     def names(self) -> tuple[str, ...]:
