@@ -147,3 +147,20 @@ def test_smoothing_begins_at_the_first_value_and_keeps_a_nan() -> None:
     first, odd, last = smoothed([2.0, math.nan, 4.0], 0.5)
     assert (first, math.isnan(odd)) == (2.0, True)
     assert last == pytest.approx((0.5 * 1.0 + 0.5 * 4.0) / 0.75)
+
+
+def test_a_logarithmic_axis_shows_nothing_of_a_line_below_zero(cli: Any, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with tracker.start_run("digits", "low") as run:
+        for epoch in range(3):
+            run.log_epoch(epoch, {"reward": -1.0})
+    assert cli("plot", "low", "--log").exit_code == 0
+    assert cli("plot", "low", "--log", "-o", "low.svg").exit_code == 0
+
+
+def test_show_has_the_curve_on_a_terminal_only(cli: Any, terminal: Any) -> None:
+    said = terminal(80, "runs", "show", "a", NO_COLOR="1")
+    assert "\nval_loss by epoch\n" in said
+    assert "* best  R weights restored  X stopped  o checkpoint\n" in said
+    assert said.index("Stopped early" if "Stopped early" in said else "Finished") < said.index("*")
+    assert "val_loss by epoch" not in cli("runs", "show", "a").stdout

@@ -63,8 +63,8 @@ def chart_lines(
 
 def _symbols(line: Line, left_out: Collection[str]) -> list[Symbol]:
     """Return the letters of a line, those first that are seen where several fall on one place."""
-    found = []
-    for what, letter in _LETTERS.items():
+    found: list[Symbol] = []
+    for what, letter in _LETTERS.items() if line.x else ():
         for mark in line.marks:
             if mark.what == what and what not in left_out:
                 place = nearest(line.x, mark.x)
