@@ -1,5 +1,5 @@
 // Every chart as a file: SVG is written from its data, PNG painted from the SVG, CSV has its numbers.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { rowsOf } from "./chart.js";
 import { painted, shown, token } from "./format.js";
 
@@ -142,9 +142,10 @@ export function pngOf(svg) {
 export function Picture(props) {
   const [open, set] = useState(false);
   const place = useRef(/** @type {any} */ (null));
+  // Before the next key, which may close it again.
+  useLayoutEffect(() => void (open && place.current?.querySelector("[role=menuitem]")?.focus()), [open]);
   useEffect(() => {
     if (!open) return undefined;
-    place.current?.querySelector("[role=menuitem]")?.focus();
     const close = (/** @type {any} */ event) => !place.current?.contains(event.target) && set(false);
     addEventListener("pointerdown", close);
     return () => removeEventListener("pointerdown", close);
