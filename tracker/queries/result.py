@@ -87,8 +87,13 @@ def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
 
 def metric_titles(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     """Name a column for each metric: its own name, or ``metrics.<name>`` where another column has that name."""
-    others = set(taken)
-    return {name: f"metrics.{name}" if name in others else name for name in names}
+    others, metrics = set(taken), dict.fromkeys(names)
+
+    def is_taken(name: str) -> bool:
+        shorter = name.removeprefix("metrics.")
+        return name in others or (shorter != name and shorter in metrics and is_taken(shorter))
+
+    return {name: f"metrics.{name}" if is_taken(name) else name for name in metrics}
 
 
 _EXACT = 2**53  # integers up to here are doubles, too
