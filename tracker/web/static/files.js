@@ -36,7 +36,7 @@ export function Files({ table, runs, onDone, withRun = false }) {
     }
   };
   const render = {
-    run: (/** @type {string} */ name) => html`<${Link} to=${runPath(name)}>${name}<//>`,
+    run: (/** @type {string} */ name, /** @type {any} */ row) => html`<${Link} to=${runPath(row.run_id)}>${name}<//>`,
     state: (/** @type {string} */ state) => html`<${Status} status=${state} />`,
     pinned: (/** @type {boolean} */ pinned, /** @type {any} */ row) => html`<button class="quiet small" aria-pressed=${pinned} onClick=${() => pin(row)}>${pinned ? "▲ pinned" : "pin"}</button>`,
     path: (/** @type {string} */ path, /** @type {any} */ row) => html`<span class="path">${path}</span> <${Copy} label="copy command" text=${command(["tracker", "checkpoints", "restore", row.id])} />`,
@@ -48,7 +48,7 @@ export function Files({ table, runs, onDone, withRun = false }) {
   return html`<div class="files"><div class="bar"><button onClick=${verify} disabled=${progress !== null}>Verify files</button>
       ${progress && html`<progress max=${progress.total || 1} value=${progress.done} aria-label="Files read"></progress><span>${size(progress.done)} of ${size(progress.total)}</span>`}
       <span role="status" class="verified">${said}</span></div>
-    <${Problem} error=${error} /><${Table} short table=${table} label="Checkpoints" hidden=${hidden} render=${render} /></div>`;
+    <${Problem} error=${error} /><${Table} short=${!withRun} table=${table} label="Checkpoints" hidden=${hidden} render=${render} /></div>`;
 }
 
 /** Read one JSON object per line. @param {ReadableStream<Uint8Array>} body @param {(progress: any) => void} step @returns {Promise<any[]>} */
