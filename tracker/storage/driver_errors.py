@@ -12,7 +12,7 @@ from filelock import Timeout
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, ProgrammingError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
-from tracker.storage.location import Location, unreadable
+from tracker.storage.location import Location, unreadable, unwritable
 
 _BUSY = frozenset(
     {
@@ -108,9 +108,10 @@ def opening_error(
     if isinstance(error, PermissionError) and to_read:
         return unreadable(location, error)
     if isinstance(error, PermissionError):
-        if to_read:
-            return unreadable(location, error)
         return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
+    if isinstance(error, FileNotFoundError) and not to_read:
+        # A folder that is there, and holds no files, such as /proc.
+        return unwritable(location, error)
     if isinstance(error, OSError):
         return StoreError(f"The database {location} cannot be used: {error}.")
     if error.name != "psycopg":
