@@ -68,8 +68,8 @@ class Job(Generic[T]):
 class Worker:
     """A daemon thread with a queue of jobs, which are done one after the other.
 
-    Where no thread can be started any more (the process is ending), a job is done by the thread that hands
-    it over.
+    Until `start`, and where no thread can be started any more (the process is ending), a job is done by the
+    thread that hands it over.
 
     Args:
         name: the thread's.
@@ -87,6 +87,10 @@ class Worker:
         self._thread: threading.Thread | None = threading.Thread(
             target=self._work, name=name, daemon=True
         )
+
+    def start(self) -> None:
+        """Begin; ``idle`` may be called from now on, so whatever it uses must be there."""
+        assert self._thread is not None
         try:
             self._thread.start()
         except RuntimeError:  # the process is ending, or may have no more threads
@@ -179,6 +183,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         Unfinished: it takes longer than ``seconds``; what it returns then is nobody's.
     """
     worker = Worker("tracker-call")
+    worker.start()
     job = worker.submit(work)
     worker.stop()
     return job.wait(seconds)

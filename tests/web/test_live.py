@@ -46,7 +46,8 @@ def test_a_training_is_followed_from_its_first_epoch_to_its_stop(
         if row["verdict"] == "stopped"
     }
     assert reason in tab.find(".mark.stopped title").first.text_content()
-    assert tab.find(".mark.reduced").count() and tab.find(".mark.saved").count()
+    for kind in ("reduced", "saved"):
+        expect(tab.find(f".mark.{kind}").first).to_be_attached()
     expect(tab.find(".chart-title", has_text="learning rate")).to_be_visible()
     tab.picture("run-stopped")
     shown.go_back()

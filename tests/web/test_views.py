@@ -184,6 +184,7 @@ def test_a_step_metric_is_zoomed_to_single_points(view: Tab, served: Page) -> No
     assert chart.get_attribute("data-drawn") == str(total)
     start, stop = map(int, (chart.get_attribute("data-range") or "").split())
     chart.locator("summary").click()
+    expect(chart.locator("tbody tr")).to_have_count(total)  # the table is drawn once it is open
     shown = chart.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.children].map(cell => cell.innerText))"
     )

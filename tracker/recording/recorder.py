@@ -156,6 +156,7 @@ class Recorder:
         self._heard = time.monotonic()
         self._earlier_counts = _Counts()
         self._counts = _Counts()
+        self._worker.start()  # last: its thread may idle before this one goes on
 
     def _own_origin(self) -> OriginEntry:
         return self._origin(self.attempt_id, self._attempt)
@@ -239,6 +240,7 @@ class Recorder:
         """Have what is held brought to the disk; returns the error if it refuses, or takes too long."""
         if self._spooler is None:
             self._spooler = Worker("tracker-spooler")
+            self._spooler.start()
         # One that hangs is waited for once.
         seconds = _SPOOL_SECONDS if self._slow_spool is None or self._slow_spool.done else 0.0
         job = self._spooler.submit(self.spool.write)
