@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import IO
+from typing import IO, cast
 
 import click
 
@@ -20,10 +20,22 @@ def on_terminal() -> bool:
 
 
 def data_out() -> IO[str]:
-    """Return stdout for CSV: UTF-8 in a file or pipe, whatever the locale says."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and not on_terminal():
+    """Return stdout for data: UTF-8 in a file or pipe, whatever the locale says; no control of a terminal."""
+    if on_terminal():
+        return cast(IO[str], _Terminal())
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     return sys.stdout
+
+
+class _Terminal(io.TextIOBase):
+    """Stdout, where it is a terminal: what was stored must not move its cursor, or more."""
+
+    def write(self, text: str) -> int:
+        """Write what is visible of each line."""
+        lines = text.replace("\r\n", "\n").split("\n")
+        sys.stdout.write("\n".join(map(visible, lines)))
+        return len(text)
 
 
 def print_listing(
@@ -60,11 +72,11 @@ def print_data(listing: Listing, form: str) -> None:
     if form == "csv":
         from tracker.exports.csv import write_csv
 
-        write_csv(stream_listing(_without_controls(listing)), data_out())
+        write_csv(stream_listing(listing), data_out())
     else:
         from tracker.exports.json import write_json
 
-        write_json(stream_listing(listing), sys.stdout)
+        write_json(stream_listing(listing), data_out())
 
 
 def print_table(table: Table, *, wide: bool = False) -> None:
@@ -84,11 +96,3 @@ def without(listing: Listing, hidden: Collection[str]) -> Listing:
     """Return a listing without some of its columns."""
     columns = tuple(column for column in listing.columns if column.name not in hidden)
     return Listing.from_dicts(columns, listing.dicts())
-
-
-def _without_controls(listing: Listing) -> Listing:
-    """On a terminal, take control characters out; a file or pipe gets what was stored."""
-    if not on_terminal():
-        return listing
-    rows = [[visible(one) if isinstance(one, str) else one for one in row] for row in listing.rows]
-    return Listing(listing.columns, list(rows))

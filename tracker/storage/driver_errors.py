@@ -7,11 +7,13 @@ PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendi
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from filelock import Timeout
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, ProgrammingError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
+from tracker.process import lock_holder
 from tracker.storage.location import Location, unreadable, unwritable
 
 _BUSY = frozenset(
@@ -120,8 +122,12 @@ def opening_error(
 
 
 def _busy(location: Location) -> DatabaseBusy:
+    holder = None
+    if location.path is not None:
+        holder = lock_holder(Path(f"{location.path}.lock"))
     return DatabaseBusy(
-        f"The database {location} was locked by another process for too long. Try again."
+        f"The database {location} was locked by another process for too long{f': {holder}' if holder else ''}. "
+        f"Try again."
     )
 
 
