@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("startup", "replay", "keras_epoch", "torch_loop", "web", "stream")
+NAMES = ("startup", "replay", "keras_epoch", "torch_loop", "listings", "watch", "web", "stream")
 
 
 def main() -> int:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tracker.errors import UsageError as UsageError
     from tracker.errors import WhereError as WhereError
     from tracker.exports.arrow import arrow as arrow
+    from tracker.exports.frame import frame_of as frame_of
     from tracker.files import SavedFile as SavedFile
     from tracker.files import save_file as save_file
     from tracker.frames import checkpoints as checkpoints
@@ -112,6 +113,7 @@ _HOME_OF = {
     "enabled": "tracker.ranks",
     "epochs": "tracker.frames",
     "files": "tracker.files",
+    "frame_of": "tracker.exports.frame",
     "history": "tracker.frames",
     "join_run": "tracker.recording.join",
     "load_checkpoint": "tracker.recording.loading",

@@ -3,6 +3,11 @@
 Every function takes ``database=`` (a path or URL, see `tracker.storage.location.locate`). A run is given as a
 `tracker.Run`, or by its id, a unique prefix of it, its name, or name@prefix; without runs, all are read. The
 column ``run`` holds the name of the run, or name@id where several have that name. Reading never writes.
+
+What a column holds decides its dtype, never how many rows there are or which values they lack: whole numbers that
+every row has are int64, others Int64; floats are float64; flags bool, or boolean where a row may lack them; times
+datetime64[us, UTC]; names and words that repeat (`CATEGORIES`) are categories; params and captured facts of mixed
+kinds, lists and dicts are objects. No two columns have one name.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker import queries
 from tracker.errors import BadValue
-from tracker.queries import Listing
+from tracker.queries import Column, Listing
 from tracker.queries.curves import curves
 from tracker.storage.database import Reader, reading
 from tracker.values import whole
@@ -29,6 +34,11 @@ if TYPE_CHECKING:
     from tracker.series.assemble import Columns
 
 Database = str | os.PathLike[str] | None
+
+CATEGORIES = (
+    "run", "experiment", "status", "monitor", "policy", "rules", "verdict", "state", "alias", "kept",
+)  # fmt: skip
+"""Columns of text that are categories: the few words or names that there are, each stored once."""
 
 
 def runs(
@@ -103,8 +113,6 @@ def metrics(
         UnknownMetric: for a name that none of the runs has as a step metric.
         BadValue: for a name that is not text, a number that is not whole or is too low, and ``every`` with ``points``.
     """
-    import pandas as pd
-
     from tracker.series import downsample
 
     if every is not None and points is not None:
@@ -126,11 +134,20 @@ def metrics(
         columns = _thinned(columns, lambda values: downsample.every(values, every))
     if points is not None:
         columns = _thinned(columns, lambda values: downsample.thin(values, points))
-    marks = {"attempt": columns.attempt, "superseded": columns.superseded} if superseded else {}
+    return points_frame(columns, series.runs, series.names, with_marks=superseded)
+
+
+def points_frame(
+    columns: Columns, runs: Sequence[str], names: Sequence[str], *, with_marks: bool = False
+) -> pd.DataFrame:
+    """Return step metrics as a DataFrame; ``with_marks``: also their attempt, and whether they are superseded."""
+    import pandas as pd
+
+    marks = {"attempt": columns.attempt, "superseded": columns.superseded} if with_marks else {}
     return pd.DataFrame(
         {
-            "run": pd.Categorical.from_codes(columns.run, pd.Index(series.runs)),
-            "name": pd.Categorical.from_codes(columns.name, pd.Index(series.names)),
+            "run": pd.Categorical.from_codes(columns.run, _words(runs)),
+            "name": pd.Categorical.from_codes(columns.name, _words(names)),
             "step": columns.step,
             "time": pd.DatetimeIndex(columns.time.view("M8[us]")).tz_localize("UTC"),
             "value": columns.value,
@@ -191,15 +208,24 @@ def history(run: str | Run, *, database: Database = None) -> list[dict[str, Any]
 
 
 def frame(listing: Listing) -> pd.DataFrame:
-    """Return a listing as a DataFrame: times as datetime64 in UTC, optional integers as Int64."""
+    """Return a listing as a DataFrame, its columns typed by what they hold."""
     import pandas as pd
 
     cells = list(zip(*listing.rows, strict=True)) or [()] * len(listing.columns)
     series = {
-        column.name: _SERIES_OF[column.kind](list(values))
+        column.name: _series(column, list(values))
         for column, values in zip(listing.columns, cells, strict=True)
     }
     return pd.DataFrame(series, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
+
+
+def _series(column: Column, values: list[Any]) -> pd.Series[Any]:
+    is_category = column.kind == "text" and column.name in CATEGORIES
+    if not is_category:
+        return _SERIES_OF[column.kind](values)
+    words = [value for value in dict.fromkeys(values) if value is not None]
+    # Groups of runs come in the order of the rows, others by the alphabet.
+    return _categories(values, words if column.name == "run" else sorted(words))
 
 
 def _ids(reader: Reader, runs: Sequence[str | Run]) -> list[str] | None:
@@ -242,18 +268,30 @@ def _thinned(columns: Columns, keep: Callable[[Any], np.ndarray[Any, Any]]) -> C
 def _text(values: list[Any]) -> pd.Series[Any]:
     import pandas as pd
 
-    # pandas would take a column of None for numbers.
-    if all(value is None for value in values):
-        return pd.Series(values, dtype=object)
-    return pd.Series(values)
+    found: pd.Series[Any] = pd.Series(values, dtype=_text_dtype())
+    return found
 
 
-def _any(values: list[Any]) -> pd.Series[Any]:
+def _text_dtype() -> Any:
+    """Return what this pandas makes of text: ``str`` from 3 on, before that ``object``."""
     import pandas as pd
 
-    # Flags that some runs lack: as objects, ~ and & of them would be wrong.
-    is_flag = {type(value) for value in values} == {bool, type(None)}
-    return pd.Series(values, dtype="boolean" if is_flag else "object")
+    return pd.Series([""]).dtype
+
+
+def _words(words: Sequence[str]) -> pd.Index[Any]:
+    import pandas as pd
+
+    return pd.Index(words, dtype=_text_dtype())
+
+
+def _categories(values: Sequence[str | None], words: Sequence[str]) -> pd.Series[Any]:
+    import pandas as pd
+
+    codes = {word: code for code, word in enumerate(words)}
+    places = [-1 if value is None else codes[value] for value in values]
+    found: pd.Series[Any] = pd.Series(pd.Categorical.from_codes(places, _words(words)))
+    return found
 
 
 def _typed(dtype: str) -> Callable[[list[Any]], pd.Series[Any]]:
@@ -275,12 +313,13 @@ def _times(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(pd.DatetimeIndex(stored.view("M8[us]")).tz_localize("UTC"))
 
 
-_SERIES_OF: dict[str, Callable[[list[Any]], Any]] = {
+_SERIES_OF: dict[str, Callable[[list[Any]], pd.Series[Any]]] = {
     "text": _text,
     "integer": _typed("int64"),
     "optional": _typed("Int64"),
     "number": _typed("float64"),
     "time": _times,
     "flag": _typed("bool"),
-    "any": _any,
+    "boolean": _typed("boolean"),
+    "any": _typed("object"),
 }

@@ -12,8 +12,8 @@ from tracker.queries.result import common_kind
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        ([1, 2], "integer"), ([1, None], "optional"), ([1, 0.5], "number"), ([2**70, 1], "any"),
-        ([2**60, 0.5], "any"), (["a", None], "text"), ([True, False], "flag"), ([True, None], "any"),
+        ([1, 2], "optional"), ([1, None], "optional"), ([1, 0.5], "number"), ([2**70, 1], "any"),
+        ([2**60, 0.5], "any"), (["a", None], "text"), ([True, False], "boolean"), ([True, None], "boolean"),
         ([True, 1], "any"), ([[1], [2]], "any"), ([None], "any"),
     ],
 )  # fmt: skip

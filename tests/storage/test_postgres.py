@@ -12,6 +12,7 @@ import pytest
 
 import tracker
 from benchmarks.many_runs import build
+from tests.helpers.frame_types import DTYPES, WIDE, found, record
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
 from tracker import queries
@@ -54,6 +55,15 @@ def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
     assert back["n\\x00ul"] == 1.0
     assert list(tracker.runs()["status"]) == ["finished"]
     assert len(tracker.metrics(run.id)) == 1
+
+
+@pytest.mark.parametrize("runs", [0, 2])
+def test_columns_of_frames_have_the_types_that_they_have_elsewhere(url: str, runs: int) -> None:
+    record(runs)
+    for what, dtypes in DTYPES.items():
+        types = found(what)
+        assert {name: types[name] for name in dtypes} == dtypes, what
+    assert {name: found("runs")[name] for name in WIDE if runs} == (WIDE if runs else {})
 
 
 def test_resume_decisions_and_checkpoints(url: str) -> None:

@@ -63,14 +63,17 @@ def test_runs_are_counted_per_value_of_a_field(page: Page) -> None:
     for experiment, rate in (("digits", 0.1), ("digits", 0.2), ("wine", 0.1)):
         tracker.start_run(experiment, params={"lr": rate}).finish()
 
-    def counts(**asked: str) -> dict[str, int]:
+    def counts(**asked: str) -> dict[Any, int]:
         return {row["value"]: row["runs"] for row in page.rows("/groups", **asked)}
 
     assert counts(by="experiment") == {"digits": 2, "wine": 1}
-    assert counts(by="params.lr") == {"0.1": 2, "0.2": 1}
+    assert counts(by="params.lr") == {0.1: 2, 0.2: 1}
     assert counts(by="status", where="params.lr > 0.1") == {"finished": 1}
+    (first, _) = page.rows("/groups", by="experiment", judged=True)
+    assert (first["value"], first["best"], first["running"]) == ("wine", None, 0)
     refused = page.get("/groups", by="params.l")
     assert refused.status_code == 400 and "did you mean" in refused.json()["error"]
+    assert page.get("/groups", by="experiment,status").json()["error"].endswith("or params.lr.")
 
 
 def test_an_error_is_the_sentence_of_the_command_line(page: Page, cli: Any) -> None:

@@ -119,7 +119,11 @@ def test_filter_sort_and_group_are_an_address(view: Tab) -> None:
     view.find("label", has_text="group").locator("select").select_option("experiment")
     expect(view.find("tr.group")).to_have_count(2)
     expect(view.find("tr.group").first).to_contain_text("4 runs")
+    expect(view.find("tr.group").first).to_contain_text("best val_loss 0.30208 (run-0)")
     view.picture("runs-grouped")
+    view.open("/?group=params.lr")
+    # 1.0 in Python is 1 in a browser, and 1e-05 is written otherwise: each header has its count all the same.
+    expect(view.find("tr.group .group-sum")).to_have_text([re.compile("^1 run · ")] * 6)
 
 
 def test_a_filter_that_cannot_be_read_shows_the_place(view: Tab) -> None:
@@ -346,6 +350,110 @@ def test_names_of_any_kind_are_compared_saved_and_copied(tab: Tab, folder: Path)
     words = ["tracker", "decisions", "replay", "--patience", "2", "--", *given]
     assert shlex.split(command) == words
     assert "'$(touch /tmp/pwned)'" in command
+
+
+LINKED_NAMES = (
+    "a,b",
+    "a&b=c",
+    "a#b",
+    "a@2",
+    "a/b",
+    'it\'s "q"',
+    "100%",
+    "\N{ROCKET} ?",
+    "..",
+    "same",
+    "same",
+)
+LINKS = {
+    "/": "tr[data-run] a.run-name", "/waste": "td a:not(.quiet)", "/checkpoints": "td a", "/replay?runs={}": "td a",
+    "/compare?runs={}&metric=loss": "th a", "/experiments?name=a%2Fb%20%26%20c": ".lead a",
+}  # fmt: skip
+
+
+def test_every_link_leads_to_the_run_that_it_names(tab: Tab, folder: Path) -> None:
+    """Two have one name, and what a name holds means something in an address, or to `find_run`."""
+    expect = expecting()
+    for place, name in enumerate(LINKED_NAMES):
+        with tracker.start_run("a/b & c", name, params={"lr": place}, system_metrics=False) as run:
+            policy = run.add_policy("EarlyStopping", monitor="loss", config={"patience": 1})
+            for epoch, loss in enumerate((2.0 - place / 100, 3.0)):
+                run.log_epoch(epoch, {"loss": loss})
+                policy.decide("improved", epoch=epoch, value=loss, reason="so")
+            file = Path(f"{place}.pt")
+            file.write_bytes(b"1")
+            run.log_checkpoint(file, epoch=0, metrics={"loss": loss})
+    ids = {row["id"]: row["name"] for row in tab.page.rows("/runs")}
+    for path, selector in LINKS.items():
+        tab.open(path.format(",".join(ids)))
+        expect(tab.find(selector).first).to_be_visible()
+        found = tab.find(selector).evaluate_all(
+            "all => all.map(one => [one.pathname, one.innerText])"
+        )
+        known = {
+            address.removeprefix("/runs/"): text.partition("@" + address[6:14])[0]
+            for address, text in found
+        }
+        assert {run: name for run, name in ids.items() if run in known} == known, path
+        assert len(known) == (1 if path.startswith("/experiments") else len(ids)), path
+    for name in ("a,b", "a/b"):
+        tab.open("/waste")
+        tab.find("tr", has=tab.find("a", has_text=name)).locator("a", has_text="replay").click()
+        expect(tab.find(".outcome")).to_have_count(1)
+        expect(tab.find(".outcome")).to_contain_text(name)
+        tab.find("td a", has_text=name).click()
+        expect(tab.find("h1")).to_have_text(name)
+    tab.open("/")
+    tab.find("tr", has_text="a,b").locator(".tick input").check()
+    tab.find("tr", has_text="a@2").locator(".tick input").check()
+    tab.find(".selection button", has_text="Compare").click()
+    expect(tab.find(".legend li")).to_have_count(2)
+
+
+def test_every_drawing_has_its_table(view: Tab) -> None:
+    expect = expecting()
+    view.open("/compare?runs=run-0,run-1,run-2&metric=val_loss")
+    for chart, head in (
+        (".strand", ["", "lr", "width", "val_loss"]),
+        (".dot", ["", "lr", "val_loss"]),
+    ):
+        figure = view.find(".chart", has=view.find(chart))
+        figure.locator("summary").click()
+        expect(figure.locator("tbody tr")).to_have_count(3)
+        assert figure.locator("thead th").all_inner_texts() == head
+        name, lr, *_ = figure.locator("tbody tr").nth(1).locator("th, td").all_inner_texts()
+        assert (name, lr) == ("run-1", "0.1")
+
+
+def test_what_the_machine_did_is_folded_away_below_the_run(tab: Tab) -> None:
+    expect = expecting()
+    with tracker.start_run("digits", "watts", price_per_hour=3600.0) as run:
+        run.log({"batch_loss": 1.0}, step=0)
+        for place in range(20):
+            found = {
+                "cpu_percent": 150.0, "memory_bytes": 1.5e9 + place, "disk_read_bytes_per_second": 2e6,
+                "disk_written_bytes_per_second": 1e3, "gpu0/power_watts": 250.0, "gpu1/power_watts": 200.0,
+                "gpu0/energy_joules": 3600.0 * place, "gpu1/energy_joules": 1800.0 * place,
+            }  # fmt: skip
+            samples = {f"system/{name}": value for name, value in found.items()}
+            run.writer.sampled.log(samples, 15 * place)  # type: ignore[attr-defined]
+    tab.open(f"/runs/{run.id}")
+    expect(tab.find(".energy")).to_have_text("28.5 Wh")
+    assert float(tab.find(".cost").inner_text().removeprefix("cost ")) > 0
+    expect(tab.find(".step-chart")).to_have_count(1)
+    expect(tab.find(".system summary").first).to_have_text(
+        "CPU 150 % on average · memory 1.5 GB at most"
+    )
+    expect(tab.find(".system .chart")).to_have_count(0)
+    tab.find(".system summary").first.click()
+    expect(tab.find(".system .chart")).to_have_count(5)
+    disk = tab.find(".system .chart", has_text="Disk")
+    expect(disk.locator(".legend li")).to_have_text(["read2 MB/s", "written1 kB/s"])
+    disk.locator("summary").click()
+    expect(disk.locator("tbody tr").nth(5)).to_have_text("1:152 MB/s1 kB/s")
+    tab.shown.reload()
+    expect(tab.find(".system .chart", has_text="GPU power").locator(".legend li")).to_have_count(2)
+    tab.picture("system")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
 from tracker.filters.parser import parse_order
 from tracker.queries import Column, Listing
+from tracker.queries.groups import groups
 from tracker.queries.resolve import as_tree, family
-from tracker.queries.run_fields import RunField, grouped, run_fields, varying
+from tracker.queries.run_fields import RunField, run_fields, varying
 from tracker.queries.runs import run_ids
 from tracker.storage.database import Reader, reading
 
@@ -114,9 +115,7 @@ def list_(
         if running:
             ids = run_ids(reader, _RUNNING, ids)
         if group_by is not None:
-            found = queries.overview(reader, where, sort, None, ids)
-            groups = grouped(reader, found, group_by)
-            _print_groups(Listing(groups.columns, groups.rows[:most]), form)
+            _print_groups(groups(reader, group_by, where, sort, ids, most), form)
             return
         if form != "table":
             _print_data(reader, columns, queries.runs(reader, where, sort, most, ids), form)
@@ -237,20 +236,21 @@ def _print_data(reader: Reader, columns: str | None, listing: Listing, form: str
     print_data(listing, form)
 
 
-def _print_groups(groups: Listing, form: str) -> None:
+def _print_groups(found: Listing, form: str) -> None:
     """Print groups; for people with mean and standard deviation in one cell."""
     if form != "table":
-        print_data(groups, form)
+        print_data(found, form)
         return
-    kinds = {column.name: column for column in groups.columns}
-    names = [name for name in groups.names if name not in {"std", "started"}]
+    kinds = {column.name: column for column in found.columns}
+    left_out = {"running", "seconds", "std", "started"}
+    names = [name for name in found.names if name not in left_out]
     columns = (
         *(Column(name, "text") if name == "mean" else kinds[name] for name in names),
         Column("age", "time"),
     )
     rows = [
         {**row, "mean": _mean(row["mean"], row["std"]), "age": row["started"]}
-        for row in groups.dicts()
+        for row in found.dicts()
     ]
     shown = Listing.from_dicts(columns, rows)
     print_listing(shown, form, "runs", spare=("age", "best_run"), headings={"mean": "mean ± std"})

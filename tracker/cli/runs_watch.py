@@ -2,133 +2,116 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 import click
 
 from tracker import queries
-from tracker.cli.format import duration, local, visible
-from tracker.cli.options import database_option, run_argument
+from tracker.cli.format import local, visible
+from tracker.cli.options import database_option, runs_argument
+from tracker.cli.render import on_terminal
+from tracker.cli.watch_lines import LineView
 from tracker.errors import BadValue
-from tracker.queries.details import Details, details
-from tracker.queries.latest_step import LatestStep, latest_step
-from tracker.queries.new_epochs import NewEpoch, new_epochs
-from tracker.queries.progress import Progress, progress_of
-from tracker.queries.resolve import named_or_newest
+from tracker.queries.details import details
+from tracker.queries.follow import Followed, Follower
+from tracker.queries.resolve import newest_run
 from tracker.queries.run_sentences import ending
+from tracker.queries.runs import run_ids
 from tracker.storage.database import reading
 
 _DAY = 86400
-_AVERAGED = 5
-"""The last epochs, whose mean duration the remaining time is estimated from."""
+
+
+class View(Protocol):
+    """What shows the runs that are watched."""
+
+    def show(self, runs: Sequence[Followed]) -> None:
+        """Show what a look has found, each run in its place."""
+
+    def close(self) -> None:
+        """Leave the screen to what comes after."""
 
 
 @click.command()
-@run_argument(required=False)
+@runs_argument()
+@click.option("--running", is_flag=True, help="All runs that are being recorded now.")
 @click.option("--every", default=1.0, show_default=True, help="Polling interval in seconds.")
 @database_option
-def watch(name: str | None, every: float, database: str | None) -> None:
-    """Print the epochs of a run as they are recorded, until it ends or you press Ctrl-C.
+def watch(names: tuple[str, ...], running: bool, every: float, database: str | None) -> None:
+    """Show how runs go on while they are recorded, until they end or you press Ctrl-C.
 
-    Without RUN, the newest run is watched. The best epoch so far is marked; of a run that is being recorded, the
-    waits of early stopping that are used up, steps per second and the remaining time are told where they are
-    known. Of a run without epochs, the latest step is printed.
+    Without RUN, the newest run is watched. Its epochs are printed as they come, the best one so far marked; below
+    them stand, where they are known, epochs and steps per second, the remaining time, the waits of early stopping
+    that are used up and what would beat the best, the last decision, memory and GPU. Several runs are a table, a
+    row each. In a pipe, each epoch is a line. Of a run without epochs, the latest step is shown.
 
     \b
     Example:
       tracker runs watch digits-3
+      tracker runs watch --running
     """
     # NaN is neither.
     if not 0 < every <= _DAY:
         raise BadValue(f"--every is {every:g}: it must be more than 0 seconds and at most {_DAY}.")
-    watched = _Watched(name, database)
+    if names and running:
+        raise BadValue("Name the runs, or give --running for those that are being recorded now.")
+    ids = _watched(names, running, database)
+    if not ids:
+        click.echo("No run is being recorded now.", err=True)
+        return
+    view = _view(several=len(ids) > 1)
     try:
-        while not watched.look():
-            sys.stdout.flush()
-            time.sleep(max(0.05, every))
+        _follow(ids, every, database, view)
     except KeyboardInterrupt:
+        view.close()
         # The terminal shows ^C in that line.
         click.echo()
-    click.echo(watched.said_last())
+    finally:
+        view.close()
+    _print_endings(ids, database)
 
 
-@dataclass
-class _Watched:
-    """What was printed so far of a run."""
+def _watched(names: Sequence[str], running: bool, database: str | None) -> list[str]:
+    with reading(database) as reader:
+        if running:
+            return run_ids(reader, "status = 'running'")
+        return queries.find_runs(reader, names) if names else [newest_run(reader)]
 
-    name: str | None
-    database: str | None
-    run: str | None = None
-    last: NewEpoch | None = None
-    step: LatestStep | None = None
-    step_time: float | None = None
-    was_lost: bool = False
-    seconds: list[float] = field(default_factory=list)
 
-    def look(self) -> bool:
-        """Print what is new; returns whether the run has ended."""
-        with reading(self.database) as reader:
-            self.run = run = self.run or named_or_newest(reader, self.name)
-            fresh = new_epochs(reader, run, after=self.last)
-            step = latest_step(reader, run)
-            (row,) = queries.overview(reader, ids=[run]).dicts()
-            progress = progress_of(reader, run)
-        for epoch in fresh:
-            click.echo("  ".join(self._epoch_parts(epoch, row, progress, epoch is fresh[-1])))
-            self.last = epoch
-        if self.last is None and step is not None and step != self.step:
-            click.echo("  ".join(self._step_parts(step)))
-            self.step, self.step_time = step, time.monotonic()
-        # Epochs may have been recorded between the two reads: a run must be lost twice in a row.
-        is_lost = row["status"] == "lost"
-        goes_on = row["status"] == "running" or (is_lost and not self.was_lost)
-        self.was_lost = is_lost
-        return not goes_on
+def _view(*, several: bool) -> View:
+    if not on_terminal() or os.environ.get("TERM") == "dumb":
+        return LineView(several=several)
+    # It loads rich: only a terminal pays for it.
+    from tracker.cli.watch_live import LiveView
 
-    def said_last(self) -> str:
-        """Return the sentence on how the run ended, or how far it has come."""
-        with reading(self.database) as reader:
-            run = self.run or named_or_newest(reader, self.name)
-            found: Details = details(reader, run)
-        return ending(found, visible, local)
+    return LiveView(several=several)
 
-    def _epoch_parts(
-        self, epoch: NewEpoch, row: dict[str, Any], progress: Progress, is_newest: bool
-    ) -> Iterator[str]:
-        yield f"epoch {epoch.epoch:>4}"
-        yield f"{duration(epoch.seconds):>8}"
-        yield from (f"{visible(name)} {value:.6g}" for name, value in epoch.metrics.items())
-        if epoch.epoch == row["best_epoch"]:
-            yield "best"
-        if (speed := steps_per_second(self.last, epoch)) is not None:
-            yield f"{speed:.3g} steps/s"
-        self.seconds = [*self.seconds, epoch.seconds][-_AVERAGED:]
-        if not is_newest or row["status"] != "running":
+
+def _follow(ids: Sequence[str], every: float, database: str | None, view: View) -> None:
+    """Show the runs until none is recorded any more."""
+    followers = [Follower(run) for run in ids]
+    # Epochs may have been recorded between two reads: a run must be lost twice in a row.
+    lost: set[str] = set()
+    while True:
+        with reading(database) as reader:
+            found = [follower.look(reader) for follower in followers]
+        view.show(found)
+        now_lost = {run.row["id"] for run in found if run.row["status"] == "lost"}
+        if not any(run.is_running for run in found) and now_lost <= lost:
             return
-        if progress.wait is not None and progress.patience is not None:
-            yield f"wait {progress.wait}/{progress.patience}"
-        left = (progress.planned or 0) - epoch.epoch - 1
-        if left > 0:
-            yield f"ETA {duration(left * sum(self.seconds) / len(self.seconds))}"
-
-    def _step_parts(self, step: LatestStep) -> Iterator[str]:
-        yield f"step {step.step:>5}"
-        yield from (f"{visible(name)} {value:.6g}" for name, value in step.metrics.items())
-        if self.step is not None and self.step_time is not None and step.step > self.step.step:
-            speed = (step.step - self.step.step) / max(1e-3, time.monotonic() - self.step_time)
-            yield f"{speed:.3g} steps/s"
+        lost = now_lost
+        sys.stdout.flush()
+        time.sleep(max(0.05, every))
 
 
-def steps_per_second(before: NewEpoch | None, epoch: NewEpoch) -> float | None:
-    """Return how many training batches an epoch did per second; None where it was not counted."""
-    if epoch.step is None or epoch.seconds <= 0:
-        return None
-    if before is None:
-        return epoch.step / epoch.seconds if epoch.epoch == 0 else None
-    steps = epoch.step - (before.step or 0)
-    follows = before.attempt == epoch.attempt and before.epoch + 1 == epoch.epoch
-    return steps / epoch.seconds if follows and before.step is not None and steps > 0 else None
+def _print_endings(ids: Sequence[str], database: str | None) -> None:
+    """Say of each run how it ended, or how far it has come."""
+    with reading(database) as reader:
+        for run in ids:
+            found = details(reader, run)
+            name = f"{visible(found.run['name'])}: " if len(ids) > 1 else ""
+            click.echo(f"{name}{ending(found, visible, local)}")

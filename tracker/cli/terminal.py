@@ -91,6 +91,11 @@ def print_table(table: Table, console: Console) -> list[str]:
     return layout.left_out
 
 
+def fitted(table: Table, width: int) -> RichTable:
+    """Return a table as rich draws it in a given width, without the text that would stand under its rows."""
+    return _drawn(lay_out(table, width), range(len(table.columns[0].cells)))
+
+
 def _drawn(layout: Layout, rows: range) -> RichTable:
     """Return some rows as rich draws them, below the headings where they are the first."""
     drawn = RichTable(box=None, pad_edge=False, padding=0, show_header=rows.start == 0)

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracker import queries
-from tracker.errors import BadValue, UsageError, nearest
-from tracker.exports.stream import CONTENTS, Chunk, Stream, stream_runs
-from tracker.frames import named
+from tracker.errors import UsageError
+from tracker.exports.stream import Chunk, Stream, check_content, exported_runs, stream_runs
 from tracker.queries import Column
-from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, reading
 
 if TYPE_CHECKING:
@@ -27,8 +25,9 @@ def arrow(
 ) -> Any:
     """Return what was recorded as a ``pyarrow.Table``: what ``tracker export --parquet`` writes.
 
-    Times are microseconds in UTC; params of mixed kinds, lists and dicts are JSON text. Of step metrics the
-    names of runs and metrics are dictionaries, and no point becomes a Python object.
+    The columns are those of `frame_of`. Whole numbers are int64 and flags bool, with nulls where a row has none;
+    times are microseconds in UTC; params of mixed kinds, lists and dicts are JSON text. Of step metrics the names
+    of runs and metrics are dictionaries, and no point becomes a Python object.
 
     Args:
         *runs: of these; without any, of all, oldest first.
@@ -41,14 +40,10 @@ def arrow(
         BadValue: for another ``what``.
         UsageError: when pyarrow is not installed.
     """
-    if what not in CONTENTS:
-        raise BadValue(f"what is {what!r}: {nearest(what, CONTENTS)}")
+    check_content(what)
     pa = _pyarrow()
     with reading(database) as reader:
-        ids = select_runs(reader, [named(run) for run in runs], where)
-        if not runs:
-            # All runs come newest first.
-            ids.reverse()
+        ids = exported_runs(reader, runs, where)
         if what == "metrics":
             return _points(pa, reader, ids)
         stream = stream_runs(reader, what, ids)
@@ -81,6 +76,7 @@ def schema_of(stream: Stream) -> Any:
         "optional": pa.int64(),
         "number": pa.float64(),
         "flag": pa.bool_(),
+        "boolean": pa.bool_(),
         "time": pa.timestamp("us", tz="UTC"),
     }
     return pa.schema([(column.name, types[column.kind]) for column in stream.columns])

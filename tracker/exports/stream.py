@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracker import queries
+from tracker.errors import BadValue, nearest
 from tracker.filters.names import metric_names
+from tracker.frames import named
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
 from tracker.queries.points import runs_with_points
+from tracker.queries.resolve import select_runs
 from tracker.queries.result import metric_titles
 from tracker.storage.database import Reader
+
+if TYPE_CHECKING:
+    from tracker.recording.run import Run
 
 CONTENTS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
 """What can be exported."""
@@ -44,6 +50,21 @@ class Stream:
         return tuple(column.name for column in self.columns)
 
 
+def check_content(what: str) -> None:
+    """Refuse what is none of `CONTENTS`."""
+    if what not in CONTENTS:
+        raise BadValue(f"what is {what!r}: {nearest(what, CONTENTS)}")
+
+
+def exported_runs(reader: Reader, runs: Sequence[str | Run], where: str | None) -> list[str]:
+    """Return the ids of those of these runs that match a filter; of all runs, oldest first, without any."""
+    ids = select_runs(reader, [named(run) for run in runs], where)
+    if not runs:
+        # All runs come newest first.
+        ids.reverse()
+    return ids
+
+
 def stream_listing(listing: Listing) -> Stream:
     """Return a listing as a single chunk."""
     return Stream(listing.columns, iter([listing.rows]), 1)
@@ -64,9 +85,7 @@ def stream_runs(reader: Reader, what: str, ids: Sequence[str]) -> Stream:
 
 def _stream_epochs(reader: Reader, ids: Sequence[str]) -> Stream:
     """Return epochs, which begin with columns of their run: what it is, its tags and its params."""
-    if reader.empty:
-        return stream_listing(queries.epochs(reader, ids))
-    called = queries.labels(reader.connection, ids)
+    called = {} if reader.empty else queries.labels(reader.connection, ids)
     run_columns, run_cells = _of_runs(queries.runs(reader, ids=ids), called)
     epoch_columns = [column for column in EPOCH_COLUMNS if column.name != "run"]
     metrics = [name for name in metric_names(reader, ids) if name != "learning_rate"]

@@ -52,7 +52,18 @@ _MONITOR_COLUMNS = (
 _LABELS: dict[str, TableClause] = {"params": PARAM, "tags": TAG, "captured": FACT}
 """What a bare name may mean that is neither a column nor a metric."""
 
+_NAME_INDEXED = (SUMMARY, PARAM)
+"""Tables with an index that begins with the name."""
+
 Columns = Mapping[str, Place]
+
+
+def _from_index(table: TableClause) -> Select[Any]:
+    """Return the names of a table, sorted: from one to the next by its index, however many rows each has."""
+    known = select(func.min(table.c.name).label("name")).cte("known", recursive=True)
+    following = select(func.min(table.c.name)).where(table.c.name > known.c.name).scalar_subquery()
+    known = known.union_all(select(following).select_from(known).where(known.c.name.is_not(None)))
+    return select(known.c.name).where(known.c.name.is_not(None))
 
 
 _RUN_COLUMNS: Columns = column_places(
@@ -68,10 +79,16 @@ class Fields:
     else the param, tag or captured fact that it alone can mean; ``min(x)``, ``max(x)``, ``last(x)``,
     ``best(x)`` and their epochs ``min_epoch(x)`` … are explicit; a metric that no epoch has is one of
     steps, with ``min_step(x)`` …
+
+    Args:
+        connection: a read transaction.
+        status: the status as it is now.
+        few: up to so many rows are asked for by their list, not run by run.
     """
 
-    def __init__(self, connection: Connection, status: Expression) -> None:
+    def __init__(self, connection: Connection, status: Expression, *, few: int = _FEW) -> None:
         self._connection = connection
+        self._few = few
         self._key: Expression = RUN.c.id
         self.columns: Columns = _run_columns(status)
         self._run_columns = self.columns
@@ -127,9 +144,9 @@ class Fields:
 
     def _is_rare(self, ids: Select[Any]) -> bool:
         """Return whether a query gives few rows: a list of them is then quicker than to ask run by run."""
-        some = ids.limit(_FEW).subquery()
+        some = ids.limit(self._few).subquery()
         count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
-        return int(count) < _FEW
+        return int(count) < self._few
 
     def _has(self, table: TableClause, name: str, *tests: Expression) -> bool:
         """Return whether the name is known; without any run, every name is."""
@@ -174,7 +191,10 @@ class Fields:
         ]
 
     def _names(self, table: TableClause, *tests: Expression) -> list[str]:
-        statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
+        if table in _NAME_INDEXED and not tests:
+            statement = _from_index(table)
+        else:
+            statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
         return list(self._connection.execute(statement.limit(_MOST_NAMES)).scalars())
 
 

@@ -88,6 +88,7 @@ def checkpoints(
             }
             for row in rows
         ),
+        run="run_id",
     )
 
 

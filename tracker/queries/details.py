@@ -22,7 +22,7 @@ from tracker.queries.pending import (
 from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
-from tracker.queries.system import Measured, cost, measured
+from tracker.queries.system import Measured, cost, system_of
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
@@ -50,7 +50,7 @@ class Details:
         held_epoch: the epoch whose weights the model held at the end.
         waiting: records that the database could not take so far, and in which files they are.
         refused: records that it never takes as they are, and in which files they are kept.
-        system: what was measured of the machine, by name.
+        system: what was measured of the machine, by name; ``energy_joules``: what its cards took, or None.
         price_per_hour: what an hour of it costs, or None; ``cost``: what all attempts cost.
     """
 
@@ -71,6 +71,7 @@ class Details:
     waiting: list[PendingRecords]
     refused: list[RefusedRecords]
     system: dict[str, Measured]
+    energy_joules: float | None
     price_per_hour: float | None
     cost: float | None
 
@@ -85,6 +86,7 @@ def details(reader: Reader, run: str) -> Details:
     restored = row["restored_epoch"]
     attempts = _attempts(reader, rows, run)
     (price,) = reader.connection.scalars(select(RUN.c.price_per_hour).where(RUN.c.id == run))
+    system = system_of(reader, run)
     stops = list(decisions(reader, [run], verdict="stopped").dicts())
     return Details(
         run=row,
@@ -103,7 +105,8 @@ def details(reader: Reader, run: str) -> Details:
         held_epoch=last if restored is None else restored,
         waiting=pending_records(reader, run),
         refused=refused_records(reader, run),
-        system=measured(reader, run),
+        system=system.measured,
+        energy_joules=system.energy_joules,
         price_per_hour=price,
         cost=cost(price, sum(attempt["seconds"] for attempt in attempts)),
     )

@@ -24,6 +24,12 @@ class NewEpoch:
     seconds: float
     step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    started: int = 0
+
+    @property
+    def ended(self) -> float:
+        """When it ended, in µs since 1970."""
+        return self.started + self.seconds * 1e6
 
 
 def new_epochs(reader: Reader, run: str, after: NewEpoch | None = None) -> list[NewEpoch]:
@@ -45,7 +51,8 @@ def new_epochs(reader: Reader, run: str, after: NewEpoch | None = None) -> list[
     found: dict[int, NewEpoch] = {}
     for row in reader.connection.execute(statement):
         epoch = found.setdefault(
-            row.id, NewEpoch(row.id, row.attempt, row.epoch, row.seconds, row.step)
+            row.id,
+            NewEpoch(row.id, row.attempt, row.epoch, row.seconds, row.step, started=row.started),
         )
         value = join(row.value, row.value_kind)
         if row.name is not None and value is not None:

@@ -133,8 +133,13 @@ def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
     statement = select(RUN.c.id, RUN.c.name)
     names = {run.id: run.name for run in in_chunks(connection, statement, RUN.c.id, ids)}
     counts = Counter(names.values())
-    return {
+    short = {
         run: name if counts[name] == 1 else f"{name}@{run[:SHORT]}" for run, name in names.items()
+    }
+    # A run may be named as another one is labelled.
+    same = Counter(short.values())
+    return {
+        run: label if same[label] == 1 else f"{names[run]}@{run}" for run, label in short.items()
     }
 
 

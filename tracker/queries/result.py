@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Any, Literal, get_type_hints
@@ -11,8 +11,9 @@ import sqlalchemy
 
 from tracker.models import column_kind
 
-Kind = Literal["text", "integer", "optional", "number", "time", "flag", "any"]
-"""What cells hold: ``integer`` is never None, ``optional`` is an integer or None, ``time`` is µs since 1970 UTC."""
+Kind = Literal["text", "integer", "optional", "number", "time", "flag", "boolean", "any"]
+"""What cells hold: ``integer`` and ``flag`` are never None, ``optional`` is an integer or None, ``boolean`` true, false
+or None, ``time`` is µs since 1970 UTC."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,44 @@ class Listing:
         columns: names and kinds.
         rows: cells in the order of the columns.
         total: how many rows there are when no limit is given; None where nobody counted them.
+        runs: the ids of the runs that the rows are about, where a name would not do: several runs may have it.
     """
 
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]] = ()
     total: int | None = None
+    runs: Sequence[str] | None = None
 
     @classmethod
-    def from_dicts(cls, columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> Listing:
+    def from_dicts(
+        cls,
+        columns: tuple[Column, ...],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        run: str | None = None,
+    ) -> Listing:
         """Return a listing of rows that name their cells; what is not a column is left out.
+
+        Args:
+            columns, rows: the listing.
+            run: which of a row's names holds the id of its run, for `runs`.
 
         Raises:
             KeyError: for a row without one of the columns.
         """
+        runs = None
+        if run is not None:
+            rows = list(rows)
+            runs = [row[run] for row in rows]
         if len(columns) == 1:
-            return cls(columns, [(row[columns[0].name],) for row in rows])
-        return cls(columns, list(map(itemgetter(*(column.name for column in columns)), rows)))
+            return cls(columns, [(row[columns[0].name],) for row in rows], runs=runs)
+        cells = map(itemgetter(*(column.name for column in columns)), rows)
+        return cls(columns, list(cells), runs=runs)
+
+    def first(self, limit: int | None) -> Listing:
+        """Return the first rows; ``total`` is how many there are without the limit."""
+        runs = None if self.runs is None else self.runs[:limit]
+        return Listing(self.columns, self.rows[:limit], len(self.rows), runs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,25 +108,39 @@ def listing_of(record: type[Any], rows: Iterable[Any]) -> Listing:
     return Listing(heads, [[getattr(row, name) for name in names] for row in rows])
 
 
+_METRICS = "metrics."
+
+
 def metric_titles(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
-    """Name a column for each metric: its own name, or ``metrics.<name>`` where another column has that name."""
+    """Name a column for each metric: its own name, or ``metrics.<name>`` where another column has that name.
+
+    So it is with a metric whose name would be such a title, whether or not there is one: no two titles are the
+    same, and none depends on which other metrics there are.
+    """
     others = set(taken)
-    return {name: f"metrics.{name}" if name in others else name for name in names}
+    return {name: f"{_METRICS}{name}" if _bare(name, others) in others else name for name in names}
+
+
+def _bare(name: str, taken: Collection[str]) -> str:
+    """Return a name without the beginnings that make it look like a title of a taken one."""
+    while name not in taken and name.startswith(_METRICS):
+        name = name.removeprefix(_METRICS)
+    return name
 
 
 _EXACT = 2**53  # integers up to here are doubles, too
 
 
 def common_kind(values: Iterable[Any]) -> Kind:
-    """Return the kind of column that holds all the values exactly."""
+    """Return the kind of column that holds all the values exactly; whether some are None makes no difference."""
     values = list(values)
     types = {type(value) for value in values if value is not None}
     if types == {bool}:
-        return "any" if None in values else "flag"
+        return "boolean"
     if types == {str}:
         return "text"
     if types == {int} and all(value is None or abs(value) < 2**63 for value in values):
-        return "optional" if None in values else "integer"
+        return "optional"
     if types == {float}:
         return "number"
     if types == {int, float} and all(not isinstance(v, int) or abs(v) <= _EXACT for v in values):

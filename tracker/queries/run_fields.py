@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +69,14 @@ def run_fields(reader: Reader, overview: Listing, keys: Order) -> list[RunField]
             continue
         ((_, place),) = places([key], fields)
         values = _values(reader, ids, place)
-        kind = common_kind(values.values()) if isinstance(place, LabelPlace) else _KINDS[place.kind]
+        kind = known_kind(values.values()) if isinstance(place, LabelPlace) else _KINDS[place.kind]
         found.append(RunField(key.text, key.field.name, kind, values))
     return found
+
+
+def known_kind(values: Iterable[Any]) -> Kind:
+    """Return the kind of those values that are not None."""
+    return common_kind([value for value in values if value is not None])
 
 
 def _values(reader: Reader, ids: Sequence[str], place: Place) -> dict[str, Any]:
@@ -145,62 +149,3 @@ def _differing(reader: Reader, ids: Sequence[str], table: Table) -> list[str]:
         runs[row.name] = runs.get(row.name, 0) + row.runs
         seen.setdefault(row.name, set()).update((row.low, row.high))
     return sorted(name for name in runs if runs[name] < len(ids) or len(seen[name]) > 1)
-
-
-GROUP_COLUMNS = (
-    Column("runs", "integer"),
-    Column("metric", "text"),
-    Column("best", "number"),
-    Column("best_run", "text"),
-    Column("mean", "number"),
-    Column("std", "number"),
-    Column("started", "time"),
-)
-
-
-def grouped(reader: Reader, overview: Listing, keys: str) -> Listing:
-    """Return one row per group of runs: the keys, then `GROUP_COLUMNS`.
-
-    ``metric`` is the one that most runs of the group are judged by; ``mean`` and ``std`` (of a sample, n - 1)
-    are of its best values, over the runs that are judged by it; ``started`` is that of the newest run.
-    """
-    fields = run_fields(reader, overview, keys)
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in overview.dicts():
-        group = tuple(_hashable(field.values.get(row["id"])) for field in fields)
-        groups.setdefault(group, []).append(row)
-    columns = (*(field.column for field in fields), *GROUP_COLUMNS)
-    modes = _modes(reader, overview)
-    return Listing(columns, [(*group, *_summary(rows, modes)) for group, rows in groups.items()])
-
-
-def _hashable(value: Any) -> Any:
-    return str(value) if isinstance(value, (list, dict)) else value
-
-
-def _modes(reader: Reader, overview: Listing) -> dict[str, str | None]:
-    """Return which way is better for the metrics that runs are judged by."""
-    from tracker.storage.directions import Directions
-
-    if reader.empty:
-        return {}
-    directions = Directions(reader.connection, overview.cells("id"))
-    judged = zip(overview.cells("monitor"), overview.cells("id"), strict=True)
-    return {name: directions.of(name, run).mode for name, run in judged if name is not None}
-
-
-def _summary(rows: list[dict[str, Any]], modes: Mapping[str, str | None]) -> tuple[Any, ...]:
-    with_best = [row for row in rows if row["best"] is not None]
-    newest = max(row["started"] for row in rows)
-    if not with_best:
-        return (len(rows), None, None, None, None, None, newest)
-    names = [row["monitor"] for row in with_best]
-    metric = max(dict.fromkeys(names), key=names.count)
-    judged = [row for row in with_best if row["monitor"] == metric]
-    pick = max if modes.get(metric) == "max" else min
-    best = pick(judged, key=lambda row: row["best"])
-    values = [row["best"] for row in judged]
-    mean = math.fsum(values) / len(values)
-    spread = math.fsum((value - mean) ** 2 for value in values)
-    std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else None
-    return (len(rows), metric, best["best"], best["name"], mean, std, newest)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
 from tracker.filters.compile import Condition, check_limit, condition, ordering
 from tracker.filters.fields import Fields
-from tracker.filters.targets import LabelPlace, Place, SummaryPlace
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, best_and_last, monitored
+from tracker.queries.pages import page_of, sorted_by
 from tracker.queries.result import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
@@ -29,6 +29,10 @@ COLUMNS = columns(
     Column("last_epoch", "optional"), Column("last_step", "optional"),
     RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note, Column("parent", "text"),
 )  # fmt: skip
+
+
+_LISTED_SHARE = 4
+"""Where less than a fourth of all runs passes, it is counted by a list of them."""
 
 
 @dataclass(frozen=True)
@@ -165,12 +169,15 @@ def _select(
         statement = statement.where(test)
     keys = ordering(order_by, fields)
     if ids is None:
-        rows = _first(connection, statement, keys, limit, offset)
+        if limit is None:
+            rows = list(connection.execute(sorted_by(statement, keys)))[offset:]
+        else:
+            rows = page_of(connection, statement, keys, limit, offset, filtered=test is not None)
         total = offset + len(rows)
         if with_total and (len(rows) == limit or (offset and not rows)):
-            total = _count(connection, test)
+            total = _count(connection, where, status)
     else:
-        statement = _sorted(statement, keys)
+        statement = sorted_by(statement, keys)
         by_id = {run.id: run for run in in_chunks(connection, statement, RUN.c.id, ids)}
         rows = list(by_id.values()) if keys else [by_id[run] for run in ids if run in by_id]
         rows, total = rows[offset:][:limit], len(rows)
@@ -178,55 +185,18 @@ def _select(
     return _Selected(rows, dead, selected, total if with_total else None)
 
 
-def _count(connection: Connection, test: Condition | None) -> int:
-    statement = select(func.count()).select_from(RUN)
-    if test is not None:
-        statement = statement.where(test)
-    return int(connection.execute(statement).scalar_one())
+def _count(connection: Connection, where: str | None, status: ColumnElement[str]) -> int:
+    """Return how many runs pass a filter.
 
-
-def _first(
-    connection: Connection,
-    statement: Select[Any],
-    keys: list[tuple[Place, bool]],
-    limit: int | None,
-    offset: int = 0,
-) -> list[Any]:
-    """Return the rows after ``offset``; from the index of a metric or param where that has enough of them."""
-    if keys and limit is not None and (indexed := _by_index(statement, *keys[0])) is not None:
-        rows = list(connection.execute(_sorted(indexed, keys[1:]).limit(limit).offset(offset)))
-        if len(rows) == limit:
-            return rows
-    paged = _sorted(statement, keys).limit(limit)
-    return list(connection.execute(paged.offset(offset) if offset else paged))
-
-
-def _by_index(statement: Select[Any], place: Place, descending: bool) -> Select[Any] | None:
-    """Return the statement for the runs that have a value, in its order; None where no index has that order."""
-    if isinstance(place, SummaryPlace):
-        table, value = SUMMARY, place.summarized
-        if value.name not in ("min", "max", "last"):
-            return None
-    elif isinstance(place, LabelPlace) and place.table is PARAM:
-        table, value = PARAM, PARAM.c.number
-    else:
-        return None
-    link = and_(table.c.run_id == RUN.c.id, table.c.name == place.name)
-    ordered = (
-        statement.join_from(RUN, table, link)
-        .where(value.is_not(None))
-        .order_by(value.desc() if descending else value.asc())
-    )
-    if table is PARAM:
-        text = PARAM.c.text
-        return ordered.order_by(text.desc() if descending else text.asc())
-    return ordered
-
-
-def _sorted(statement: Select[Any], keys: list[tuple[Place, bool]]) -> Select[Any]:
-    for place, descending in keys:
-        statement = place.sorted(statement, descending)
-    return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+    All of them are asked for, so that a list of the rows that pass is the quicker way up to far more of them than
+    for a page of the first.
+    """
+    everything = select(func.count()).select_from(RUN)
+    total = int(connection.execute(everything).scalar_one())
+    test = condition(where, Fields(connection, status, few=total // _LISTED_SHARE))
+    if test is None:
+        return total
+    return int(connection.execute(everything.where(test)).scalar_one())
 
 
 def _row(run: Any, lost: Any, monitor: BestAndLast) -> dict[str, Any]:

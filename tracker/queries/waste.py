@@ -69,7 +69,8 @@ def waste(
         for row in known
     ]
     listed = (*COLUMNS, COST) if prices else COLUMNS
-    return Listing.from_dicts(listed, (_sorted(listed, rows, order_by) if own else rows)[:limit])
+    shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
+    return Listing.from_dicts(listed, shown, run="id")
 
 
 def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = None) -> Listing:

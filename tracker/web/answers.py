@@ -18,18 +18,23 @@ _TIMES = ("started", "ended", "heartbeat", "created", "decided")
 
 
 class ColumnHead(BaseModel):
-    """A column of a table: kind is text, integer, optional (an integer or null), number, time, flag or any."""
+    """A column of a table: kind is text, integer, optional (an integer or null), number, time, flag,
+    boolean (true, false or null) or any."""
 
     name: str
     kind: str
 
 
 class Rows(BaseModel):
-    """A table. Times are ISO 8601, NaN and infinities are "NaN", "Infinity" and "-Infinity"."""
+    """A table. Times are ISO 8601, NaN and infinities are "NaN", "Infinity" and "-Infinity".
+
+    `runs` has the id of the run that each row is about, where the row has only its name.
+    """
 
     columns: list[ColumnHead]
     rows: list[list[Any]]
     total: int | None = None
+    runs: list[str] | None = None
 
 
 def answer(data: Any) -> Response:
@@ -52,7 +57,8 @@ def rows_of(listing: Listing) -> dict[str, Any]:
         for row in listing.rows
     ]
     heads = [{"name": column.name, "kind": column.kind} for column in listing.columns]
-    return {"columns": heads, "rows": rows, "total": listing.total}
+    found = {"columns": heads, "rows": rows, "total": listing.total}
+    return found if listing.runs is None else {**found, "runs": list(listing.runs)}
 
 
 def record(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,17 +9,19 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from tracker import queries
+from tracker.errors import BadValue
 from tracker.filters.names import sort_keys
-from tracker.filters.parser import WORDS
+from tracker.filters.parser import WORDS, parse_order
 from tracker.filters.tree import FUNCTIONS
 from tracker.queries.curves import curves
 from tracker.queries.groups import groups
-from tracker.queries.result import Listing
+from tracker.queries.result import Column, Listing
 from tracker.queries.runs import COLUMNS
 from tracker.queries.totals import totals
 from tracker.queries.waste import by_experiment, waste
 from tracker.series.downsample import thin
 from tracker.storage.database import Reader
+from tracker.values import brief
 from tracker.web.answers import Rows, answer, rows_of, table
 from tracker.web.problems import PROBLEMS
 from tracker.web.site import Site
@@ -80,9 +82,21 @@ def routes(site: Site) -> APIRouter:
     @router.get(
         "/groups", summary="How many runs there are per value of a field", response_model=Rows
     )
-    def list_groups(by: str, where: Where = None) -> Response:
+    def list_groups(
+        by: Annotated[str, Query(description="A field, such as experiment or params.lr.")],
+        where: Where = None,
+        judged: Annotated[
+            bool, Query(description="Also the best run of each, its mean and its spread; slower.")
+        ] = False,
+        limit: Limit = MOST_ROWS,
+    ) -> Response:
+        """`value` is that of the field; the group with the newest run comes first."""
+        if len(parse_order(by)) != 1:
+            raise BadValue(f"by is {brief(by)}: name one field, such as experiment or params.lr.")
         with site.reading() as reader:
-            return table(groups(reader, by, where or None))
+            found = groups(reader, by, where or None, limit=limit, judged=judged)
+        value, *others = found.columns
+        return table(Listing((Column("value", value.kind), *others), found.rows))
 
     @router.get("/fields", summary="The names and words that a filter or sort key may hold")
     def list_fields() -> Response:
@@ -102,9 +116,7 @@ def routes(site: Site) -> APIRouter:
         with site.reading() as reader:
             everything = waste(reader, where or None)
             grouped = by_experiment(everything)
-            listing = (
-                waste(reader, where or None, sort, limit) if sort else _first(everything, limit)
-            )
+            listing = waste(reader, where or None, sort, limit) if sort else everything.first(limit)
         return table(listing, experiments=rows_of(grouped))
 
     return router
@@ -116,10 +128,6 @@ def _release() -> str | None:
         return metadata.version("local-tracker")
     except metadata.PackageNotFoundError:
         return None
-
-
-def _first(listing: Listing, limit: int) -> Listing:
-    return Listing(listing.columns, listing.rows[:limit], len(listing.rows))
 
 
 def _varying(listing: Listing) -> list[str]:

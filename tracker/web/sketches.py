@@ -68,35 +68,43 @@ def sketches_of(
     takes for 8 192 points.
     """
     blocks = iter(blocks)
+    stack = np.empty((_AT_ONCE, 0))
     while some := list(islice(blocks, _AT_ONCE)):
         for length, alike in groupby(some, lambda pair: len(pair[1].x)):
             group = list(alike)
             if len(group) > 1 and length and not length % _BUCKETS:
-                yield from _stacked(group, times)
+                if stack.shape[1] != length:
+                    stack = np.empty((_AT_ONCE, length))
+                yield from _stacked(group, times, stack[: len(group)])
             else:
                 yield from ((part, sketch_of(one, times)) for part, one in group if length)
 
 
 def _stacked(
-    group: list[tuple[StoredPart, Decoded]], times: bool
+    group: list[tuple[StoredPart, Decoded]], times: bool, y: Floats
 ) -> Iterator[tuple[StoredPart, Sketch]]:
-    x = np.stack([block.x for _, block in group])
-    y = np.stack([block.values for _, block in group])
-    plain = np.asarray(np.isfinite(y).all(axis=1) & (x[:, 1:] >= x[:, :-1]).all(axis=1))
+    """Yield the sketches of blocks of one length.
+
+    ``y`` is where their values are stacked: memory that is there already, as new one costs more than the copy.
+    """
+    for row, (_, block) in zip(y, group, strict=True):
+        row[:] = block.values
+    finite = np.asarray(np.isfinite(y).all(axis=1))
     count, length = y.shape
     starts = np.arange(_BUCKETS) * (length // _BUCKETS)
     buckets = y.reshape(count, _BUCKETS, -1)
     ends = np.broadcast_to([0, length - 1], (count, 2))
     found = [ends, starts + buckets.argmin(axis=2), starts + buckets.argmax(axis=2)]
     places = np.sort(np.concatenate(found, axis=1), axis=1)
-    xs, ys = scaled(np.take_along_axis(x, places, 1), times), np.take_along_axis(y, places, 1)
+    ys = np.take_along_axis(y, places, 1)
     # The first point may be the lowest of its sixteenth, too.
     once = np.diff(places, axis=1, prepend=-1) > 0
     none = np.empty(0)
     for at, (part, block) in enumerate(group):
-        if plain[at]:
-            low, high = float(xs[at, 0]), float(xs[at, -1])
-            yield part, Sketch(xs[at, once[at]], ys[at, once[at]], none, none, length, low, high)
+        if finite[at] and (block.x[1:] >= block.x[:-1]).all():
+            x = scaled(block.x[places[at, once[at]]], times)
+            low, high = float(x[0]), float(x[-1])
+            yield part, Sketch(x, ys[at, once[at]], none, none, length, low, high)
         else:
             yield part, sketch_of(block, times)
 

@@ -1,6 +1,7 @@
 // A chart of lines: uPlot draws it; this adds what it lacks: export, a table twin, markers for odd values, words.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { NOTHING, shown, token } from "./format.js";
+import { Twin } from "./parts.js";
 import { Picture } from "./picture.js";
 
 /**
@@ -13,6 +14,9 @@ import { Picture } from "./picture.js";
 const HEIGHT = 260;
 /** Between two epochs there is none. */
 const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
+
+/** Between two times, in seconds. */
+const CLOCK = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, ...[1, 2, 5, 10, 20, 50, 100].map((days) => days * 86400)];
 
 /** Split off what a line cannot show. @param {ArrayLike<any>} x @param {ArrayLike<any>} y */
 export function plain(x, y) {
@@ -33,8 +37,8 @@ export function plain(x, y) {
   return { x: xs, y: ys, odd };
 }
 
-/** What a chart shows, in a sentence. @param {Line} line */
-export function sentence(line) {
+/** What a chart shows, in a sentence. @param {Line} line @param {(value: any) => string} say */
+function sentence(line, say) {
   let low = Infinity, high = -Infinity, lowAt = 0, highAt = 0, last = null;
   for (let at = 0; at < line.y.length; at += 1) {
     const value = line.y[at];
@@ -45,17 +49,18 @@ export function sentence(line) {
   }
   if (last === null) return `${line.label}: no values`;
   const odd = line.odd?.length ? `; ${line.odd.length} not finite` : "";
-  return `${line.label}: from ${shown(low)} at ${shown(line.x[lowAt])} to ${shown(high)} at ${shown(line.x[highAt])}, last ${shown(last)}${odd}`;
+  return `${line.label}: from ${say(low)} at ${shown(line.x[lowAt])} to ${say(high)} at ${shown(line.x[highAt])}, last ${say(last)}${odd}`;
 }
 
 /**
  * @param {{title: string, xLabel: string, lines: Line[], height?: number, sync?: string, logY?: boolean, logX?: boolean,
  *   time?: boolean, range?: [number, number] | null, onZoom?: (from: number, to: number) => void, onReset?: () => void,
  *   zoomed?: boolean, onFrame?: (frame: Frame) => void, verticals?: {x: number, label: string, kind?: string}[],
- *   hatchFrom?: number | null, tools?: any, below?: any, legend?: boolean, busy?: boolean, note?: string}} props
+ *   hatchFrom?: number | null, tools?: any, below?: any, legend?: boolean, busy?: boolean, note?: string, small?: boolean,
+ *   say?: (value: any) => string, sayX?: (value: number) => string}} props small: many stand beside each other, from 0 up
  */
 export function Chart(props) {
-  const { title, xLabel, lines, height = HEIGHT, tools, below, legend = true } = props;
+  const { title, xLabel, lines, height = HEIGHT, tools, below, legend = true, say = shown } = props;
   const host = useRef(/** @type {any} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const latest = useRef(props);
@@ -119,11 +124,11 @@ export function Chart(props) {
     if (!next.delete(label)) next.add(label);
     turn(next);
   };
-  const words = lines.slice(0, 12).map(sentence).join(". ");
+  const words = lines.slice(0, 12).map((line) => sentence(line, say)).join(". ");
   return html`<figure class="chart ${props.busy ? "busy" : ""}">
     <figcaption><span class="chart-title">${title}</span>${props.note && html`<span class="chart-note">${props.note}</span>`}
       <span class="chart-tools">${tools}
-        <button class="quiet small" aria-pressed=${log} title="Logarithmic values" onClick=${() => setLog(!log)}>log y</button>
+        ${!props.small && html`<button class="quiet small" aria-pressed=${log} title="Logarithmic values" onClick=${() => setLog(!log)}>log y</button>`}
         ${(own || props.zoomed) && html`<button class="quiet small" onClick=${reset}>reset zoom</button>`}
         <${Picture} title=${title} xLabel=${xLabel} lines=${visible} log=${log} logX=${props.logX} verticals=${props.verticals} range=${() => rangeOf(plot.current)} />
       </span></figcaption>
@@ -133,27 +138,28 @@ export function Chart(props) {
       <button class="quiet" aria-pressed=${!off.has(line.label)} onClick=${() => toggle(line.label)} title="Show or hide">
         <svg class="swatch" width="26" height="8" aria-hidden="true"><line x1="1" y1="4" x2="25" y2="4" stroke=${line.colour} stroke-width="2.5" stroke-dasharray=${(line.dash ?? []).join(" ")} stroke-opacity=${line.alpha ?? 1} /></svg>
         <span>${line.label}</span></button>
-      <output>${values && !off.has(line.label) ? valueAt(plot.current, visible.indexOf(line), values) : lastOf(line)}</output></li>`)}</ul>`}
-    <${Twin} lines=${visible} xLabel=${xLabel} time=${props.time} title=${title} />
+      <output>${values && !off.has(line.label) ? valueAt(plot.current, visible.indexOf(line), values, say) : lastOf(line, say)}</output></li>`)}</ul>`}
+    <${Twin} title=${title} head=${[xLabel, ...visible.map((line) => line.label)]} rows=${() => rowsOf(visible)}
+      say=${(/** @type {any} */ cell, /** @type {number} */ column) => (column ? say(cell) : props.time ? new Date(cell * 1000).toLocaleTimeString() : props.sayX?.(cell) ?? shown(cell, 9))} />
   </figure>`;
 }
 
 /** @param {any} plot */
 const rangeOf = (plot) => (plot ? { min: plot.scales.x.min, max: plot.scales.x.max } : null);
 
-/** @param {Line} line */
-function lastOf(line) {
-  for (let at = line.y.length - 1; at >= 0; at -= 1) if (line.y[at] !== null) return shown(line.y[at]);
+/** @param {Line} line @param {(value: any) => string} say */
+function lastOf(line, say) {
+  for (let at = line.y.length - 1; at >= 0; at -= 1) if (line.y[at] !== null) return say(line.y[at]);
   return NOTHING;
 }
 
-/** @param {any} plot @param {number} at @param {{idx: number}} values */
-function valueAt(plot, at, values) {
+/** @param {any} plot @param {number} at @param {{idx: number}} values @param {(value: any) => string} say */
+function valueAt(plot, at, values, say) {
   const column = plot?.data?.[at + 1];
   if (!column || values.idx === null) return NOTHING;
   // Lines that have no point right here show the one before.
   for (let place = values.idx; place >= 0 && place > values.idx - 200; place -= 1) {
-    if (column[place] !== undefined && column[place] !== null) return shown(column[place]);
+    if (column[place] !== undefined && column[place] !== null) return say(column[place]);
   }
   return NOTHING;
 }
@@ -189,11 +195,11 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
     legend: { show: false },
     scales: {
       x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: props.range || props.logX ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
-      y: { distr: log ? 3 : 1 },
+      y: { distr: log ? 3 : 1, range: props.small ? (/** @type {any} */ _u, /** @type {number | null} */ _low, /** @type {number | null} */ high) => [0, (high ?? 0) * 1.1 || 1] : undefined },
     },
     axes: [
-      { ...axis, size: 36, incrs: ["epoch", "step"].includes(xLabel) && !props.logX ? WHOLE : undefined, label: props.time ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
-      { ...axis, size: 58, values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : shown(tick, 4))) },
+      { ...axis, size: props.small ? 24 : 36, incrs: props.sayX ? CLOCK : ["epoch", "step"].includes(xLabel) && !props.logX ? WHOLE : undefined, label: props.time || props.small ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : props.sayX ? props.sayX(tick) : Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
+      { ...axis, size: props.small ? 64 : 58, ...(props.small ? { space: 24 } : {}), values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : props.say ? props.say(tick) : shown(tick, 4))) },
     ],
     series: [{}, ...lines.map((line) => ({
       label: line.label, stroke: faded(line.colour, line.alpha ?? 1), width: line.width ?? 2, dash: line.dash,
@@ -289,20 +295,6 @@ function oddMark(draw, x, top, bottom, value, ratio) {
   draw.lineTo(x + wide, y - tip);
   draw.closePath();
   draw.fill();
-}
-
-const MOST = 1000;
-
-/** The same as a table, for screen readers and for copying. @param {{lines: Line[], xLabel: string, time?: boolean, title: string}} props */
-function Twin({ lines, xLabel, time, title }) {
-  const [open, set] = useState(false);
-  const rows = useMemo(() => (open ? rowsOf(lines) : []), [open, lines]);
-  return html`<details class="twin" onToggle=${(/** @type {any} */ event) => set(event.target.open)}><summary>Table<span class="sr"> of ${title}</span></summary>
-    ${open && html`<div class="scroll short" tabindex="0" role="region" aria-label="Table of ${title}"><table>
-      <thead><tr><th scope="col" class="num">${xLabel}</th>${lines.map((line) => html`<th scope="col" class="num">${line.label}</th>`)}</tr></thead>
-      <tbody>${rows.slice(0, MOST).map((row) => html`<tr><th scope="row" class="num">${time ? new Date(row[0] * 1000).toLocaleTimeString() : shown(row[0], 9)}</th>${row.slice(1).map((value) => html`<td class="num">${shown(value, 6)}</td>`)}</tr>`)}</tbody>
-    </table>${rows.length > MOST && html`<p class="none">The first ${MOST} of ${rows.length}; CSV has all.</p>`}</div>`}
-  </details>`;
 }
 
 /** One row per x, odd values included. @param {Line[]} lines @returns {any[][]} */

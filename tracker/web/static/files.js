@@ -36,7 +36,7 @@ export function Files({ table, runs, onDone, withRun = false }) {
     }
   };
   const render = {
-    run: (/** @type {string} */ name) => html`<${Link} to=${runPath(name)}>${name}<//>`,
+    run: (/** @type {string} */ name, /** @type {any} */ row) => html`<${Link} to=${runPath(row.run_id)}>${name}<//>`,
     state: (/** @type {string} */ state) => html`<${Status} status=${state} />`,
     pinned: (/** @type {boolean} */ pinned, /** @type {any} */ row) => html`<button class="quiet small" aria-pressed=${pinned} onClick=${() => pin(row)}>${pinned ? "▲ pinned" : "pin"}</button>`,
     path: (/** @type {string} */ path, /** @type {any} */ row) => html`<span class="path">${path}</span> <${Copy} label="copy command" text=${command(["tracker", "checkpoints", "restore", row.id])} />`,

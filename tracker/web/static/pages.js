@@ -23,7 +23,7 @@ export function WastePage() {
       <svg viewBox="0 0 400 16" preserveAspectRatio="none" aria-hidden="true"><rect class="used" width=${(400 * row.seconds) / most} height="16" rx="2" /><rect class="wasted" x=${(400 * (row.seconds - row.seconds_after)) / most} width=${(400 * row.seconds_after) / most} height="16" rx="2" /></svg>
       <span>${duration(row.seconds_after)} of ${duration(row.seconds)} after the best (${shown(100 * row.share, 2)} %), ${counted(row.runs, "run")}${row.cost_after == null ? "" : `, which cost ${shown(row.cost_after, 3)}`}</span></li>`)}</ul></section>`}
     <section><h2>By run, the most wasteful first</h2><${Table} table=${data} label="Runs" render=${{
-      run: (/** @type {string} */ name) => html`<${Link} to=${runPath(name)}>${name}<//> <${Link} class="quiet small" to="/replay?runs=${encodeURIComponent(name)}">replay<//>`,
+      run: (/** @type {string} */ name, /** @type {any} */ row) => html`<${Link} to=${runPath(row.run_id)}>${name}<//> <${Link} class="quiet small" to="/replay?runs=${row.run_id}">replay<//>`,
     }} /></section></article>`;
 }
 

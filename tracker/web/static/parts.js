@@ -1,7 +1,7 @@
 // Small pieces that several views share: problems, dialogs, plain tables, edits.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { get, send, address } from "./api.js";
-import { cell, counted, isNumeric, size } from "./format.js";
+import { cell, counted, isNumeric, shown, size } from "./format.js";
 
 /** An error as the server says it; a filter's has a caret, so the letters stay in columns. @param {any} props */
 export function Problem({ error }) {
@@ -34,13 +34,32 @@ export function Table({ table, label, hidden = [], render = {}, most = 500, shor
   const shown = table.columns.map((/** @type {any} */ column, /** @type {number} */ at) => ({ ...column, at }))
     .filter((/** @type {any} */ column) => !hidden.includes(column.name));
   const rows = table.rows.slice(0, most);
-  const record = (/** @type {any[]} */ row) =>
-    Object.fromEntries(table.columns.map((/** @type {any} */ column, /** @type {number} */ at) => [column.name, row[at]]));
+  // A name may be that of several runs, and hold whatever letters: links take the id.
+  const record = (/** @type {any[]} */ row, /** @type {number} */ place) => ({
+    ...Object.fromEntries(table.columns.map((/** @type {any} */ column, /** @type {number} */ at) => [column.name, row[at]])), run_id: table.runs?.[place],
+  });
   return html`<div class="scroll ${short ? "short" : ""}" tabindex="0" role="region" aria-label=${label}><table>
     <thead><tr>${shown.map((/** @type {any} */ column) => html`<th scope="col" class=${isNumeric(column) ? "num" : ""}>${column.name.replaceAll("_", " ")}</th>`)}</tr></thead>
-    <tbody>${rows.map((/** @type {any[]} */ row) => html`<tr>${shown.map((/** @type {any} */ column) => html`<td class=${isNumeric(column) ? "num" : ""}>
-      ${render[column.name] ? render[column.name](row[column.at], record(row)) : cell(row[column.at], column)}</td>`)}</tr>`)}</tbody>
+    <tbody>${rows.map((/** @type {any[]} */ row, /** @type {number} */ place) => html`<tr>${shown.map((/** @type {any} */ column) => html`<td class=${isNumeric(column) ? "num" : ""}>
+      ${render[column.name] ? render[column.name](row[column.at], record(row, place)) : cell(row[column.at], column)}</td>`)}</tr>`)}</tbody>
   </table>${table.rows.length > most && html`<p class="none">The first ${most} of ${table.rows.length}.</p>`}</div>`;
+}
+
+const MOST = 1000;
+
+/**
+ * What a drawing shows as a table, for screen readers and for copying; it is made when it is opened.
+ * @param {{title: string, head: string[], rows: () => any[][], say?: (cell: any, column: number) => any}} props
+ */
+export function Twin({ title, head, rows, say = (cell) => shown(cell, 6) }) {
+  const [open, set] = useState(false);
+  const all = open ? rows() : [];
+  return html`<details class="twin" onToggle=${(/** @type {any} */ event) => set(event.target.open)}><summary>Table<span class="sr"> of ${title}</span></summary>
+    ${open && html`<div class="scroll short" tabindex="0" role="region" aria-label="Table of ${title}"><table>
+      <thead><tr>${head.map((name) => html`<th scope="col" class="num">${name}</th>`)}</tr></thead>
+      <tbody>${all.slice(0, MOST).map((row) => html`<tr>${row.map((cell, at) => (at ? html`<td class="num">${say(cell, at)}</td>` : html`<th scope="row" class="num">${say(cell, at)}</th>`))}</tr>`)}</tbody>
+    </table>${all.length > MOST && html`<p class="none">The first ${MOST} of ${all.length}; CSV has all.</p>`}</div>`}
+  </details>`;
 }
 
 /** Names and values, two columns. @param {{pairs: [string, any][], label: string}} props */

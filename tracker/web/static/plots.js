@@ -2,6 +2,7 @@
 import { html, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { number } from "./api.js";
 import { shown } from "./format.js";
+import { Twin } from "./parts.js";
 import { csvOfRows, Picture, svgOfDrawing, ticks } from "./picture.js";
 
 /** @param {{curve: any, best: number | null}} props */
@@ -46,9 +47,10 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
     };
   }, [points, log]);
   const drawing = useRef(/** @type {any} */ (null));
+  const head = ["", xLabel, yLabel], rows = () => usable.map((point) => [point.label, point.x, point.y]);
   return html`<figure class="chart ${join ? "narrow" : ""}"><figcaption><span class="chart-title">${title}</span><span class="chart-tools">${tools}
       ${points.every((point) => point.x > 0) && html`<button class="quiet small" aria-pressed=${log} onClick=${() => setLog(!log)}>log x</button>`}
-      ${usable.length > 0 && html`<${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([["", xLabel, yLabel], ...usable.map((point) => [point.label, point.x, point.y])])} />`}</span></figcaption>
+      ${usable.length > 0 && html`<${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([head, ...rows()])} />`}</span></figcaption>
     ${!usable.length ? html`<p class="none">No run has both.</p>` : html`<svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${H}" role="group" aria-label="${title}: ${usable.length} dots">
       ${place.ticksY.map((tick) => html`<line class="grid" x1=${L} x2=${W - R} y1=${place.y(tick)} y2=${place.y(tick)} /><text class="tick" x=${L - 8} y=${place.y(tick) + 4} text-anchor="end">${shown(tick, 3)}</text>`)}
       ${place.ticksX.map((tick) => html`<text class="tick" x=${place.x(tick)} y=${H - B + 18} text-anchor="middle">${shown(tick, 3)}</text>`)}
@@ -58,7 +60,7 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
         onKeyDown=${(/** @type {any} */ event) => event.key === "Enter" && point.onOpen?.()}>
         <title>${point.label}: ${xLabel} ${shown(point.x)}, ${yLabel} ${shown(point.y)}</title>
         <circle cx=${place.x(point.x)} cy=${place.y(point.y)} r=${point.big ? 7 : 5} />${point.mark && html`<text class="tick" x=${place.x(point.x)} y=${place.y(point.y) - 12} text-anchor="middle">${point.mark}</text>`}</g>`)}
-    </svg>`}</figure>`;
+    </svg><${Twin} title=${title} head=${head} rows=${rows} />`}</figure>`;
 }
 
 /** Lines between axes: what settings lead to which result. @param {{title: string, axes: string[], rows: {label: string, values: any[], onOpen?: () => void}[], better: "min" | "max" | null}} props */
@@ -114,9 +116,10 @@ export function Parallel({ title, axes, rows, better }) {
     const part = scales[result].at(value);
     return better === "max" ? part : 1 - part;
   };
+  const head = ["", ...axes], chosen = () => rows.filter(isWithin).map((row) => [row.label, ...row.values]);
   return html`<figure class="chart"><figcaption><span class="chart-title">${title}</span><span class="chart-note" aria-live="polite">${isBrushed ? `${within} of ${rows.length} within` : "drag along an axis to choose"}</span>
       <span class="chart-tools">${isBrushed && html`<button class="quiet small" onClick=${() => brush({})}>choose all</button>`}
-        <${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([["", ...axes], ...rows.filter(isWithin).map((row) => [row.label, ...row.values])])} /></span></figcaption>
+        <${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([head, ...chosen()])} /></span></figcaption>
     <svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${height}" role="group" aria-label="${title}: ${rows.length} runs over ${axes.join(", ")}">
       ${rows.map((row, place) => {
         const points = row.values.map((value, at) => (value === null || value === undefined ? null : `${x(at)},${y(scales[at].at(value)).toFixed(1)}`)).filter(Boolean);
@@ -133,5 +136,5 @@ export function Parallel({ title, axes, rows, better }) {
           : html`${scales[at].odd?.map((value) => html`<text class="tick" x=${x(at) + 6} y=${y(scales[at].at(value)) + 4}>${shown(value)}</text>`)}<text class="tick" x=${x(at) + 6} y=${y(1) + 4}>${shown(scales[at].high, 3)}</text><text class="tick" x=${x(at) + 6} y=${y(0) + 4}>${shown(scales[at].low, 3)}</text>`}
         ${brushes[at] && html`<rect class="brush" x=${x(at) - 7} width="14" y=${y(brushes[at][1])} height=${y(brushes[at][0]) - y(brushes[at][1])} rx="3" />`}
         <rect class="handle" x=${x(at) - 11} width="22" y=${top - 10} height=${height - top - bottom + 20} ...${drag(at)}><title>${name}: drag to choose a range, click to choose all</title></rect></g>`)}
-    </svg></figure>`;
+    </svg><${Twin} title=${title} head=${head.map((name) => name.replace(/^params\./, ""))} rows=${chosen} /></figure>`;
 }

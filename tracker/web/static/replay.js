@@ -37,6 +37,7 @@ export function ReplayPage() {
   useEffect(() => void (document.title = "Replay · local-tracker"), []);
   if (!runs) return html`<p class="empty">Select runs in the <${Link} to="/">table<//>, then Replay.</p>`;
   const outcomes = early ? objects(found.data) : [];
+  const idOf = new Map(Object.entries(found.data?.labels ?? {}).map(([id, label]) => [label, id]));
   const options = [["--policy", early ? "" : policy], ["--patience", settings.patience], ["--min-delta", settings.min_delta], ["--rules", rules], ["--keep", settings.keep]];
   // Names come last, behind two dashes: one may begin with a dash itself.
   const words = ["tracker", "decisions", "replay", ...options.filter(([, value]) => value).flatMap(([name, value]) => [String(name), String(value)]), "--", ...ids];
@@ -54,7 +55,7 @@ export function ReplayPage() {
       ${first && html`<${Curves} ids=${ids} outcomes=${outcomes} labels=${found.data?.labels ?? {}} metric=${(outcomes[0] ?? first).monitor} />`}
       ${knee.data?.curve && html`<${Knee} table=${knee.data.curve} patience=${shownPatience} />`}`}
     ${!early && html`<p class="none">Experimental: what another learning rate would have done to the metric nobody recorded.</p>`}
-    <section><h2>Outcomes</h2><${Table} table=${found.data} label="Outcomes" render=${{ run: (/** @type {string} */ name) => html`<${Link} to=${runPath(name)}>${name}<//>` }} /></section>
+    <section><h2>Outcomes</h2><${Table} table=${found.data} label="Outcomes" render=${{ run: (/** @type {string} */ name) => html`<${Link} to=${runPath(idOf.get(name) ?? name)}>${name}<//>` }} /></section>
   </article>`;
 }
 

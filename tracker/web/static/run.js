@@ -8,6 +8,7 @@ import { barsOf, Lanes, lanesOf, LEGEND, waitingFor } from "./lanes.js";
 import { DeleteDialog, EditDialog, Pairs, Problem, Table } from "./parts.js";
 import { experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
 import { StepChart } from "./steps.js";
+import { energy, SystemCharts } from "./system.js";
 
 const NOT_METRICS = ["run", "epoch", "attempt", "seconds", "learning_rate", "superseded"];
 
@@ -27,6 +28,7 @@ export function RunPage({ name }) {
     <${Problem} error=${found.error} />
     <header class="run-head"><div><h1>${run.name}</h1>
       <p class="under"><${Status} status=${run.status} /> · <${Link} to=${experimentPath(run.experiment)}>${run.experiment}<//> · <code>${run.id.slice(0, 8)}</code> · ${moment(run.started)} · ${duration(run.seconds)}
+        ${found.data.cost !== null && html` · <span class="cost" title="${shown(found.data.price_per_hour)} per hour, all attempts">cost ${found.data.cost.toFixed(2)}</span>`}${found.data.energy_joules !== null && html` · <span class="energy" title="What its cards took, all attempts">${energy(found.data.energy_joules)}</span>`}
         ${found.data.parent && html` · part of <${Link} to=${runPath(run.parent)}>${found.data.parent}<//>`}</p></div>
       <div class="actions"><${Link} class="button" to="/replay?runs=${run.id}">Replay<//><button onClick=${() => show("edit")}>Edit</button><button class="quiet danger" onClick=${() => show("delete")}>Delete…</button></div></header>
     <div class="said" aria-live="polite">${sentences.map((/** @type {string} */ text, /** @type {number} */ at) => html`<p class=${at === 0 ? "lead" : ""}>${text}</p>`)}
@@ -34,6 +36,7 @@ export function RunPage({ name }) {
     <${Labels} run=${run} tags=${tags} onEdit=${() => show("edit")} onDone=${found.reload} />
     <${EpochCharts} epochs=${epochs.data} decisions=${decisions.data} checkpoints=${checkpoints} attempts=${attempts} run=${run} />
     ${Object.keys(points).length > 0 && html`<section><h2>Step metrics</h2><div class="grid">${Object.keys(points).map((metric) => html`<${StepChart} key=${metric} runs=${[{ id: run.id, label: run.name, at: 0 }]} name=${metric} sync="steps-${run.id}" />`)}</div></section>`}
+    ${Object.keys(found.data.system).length > 0 && html`<${SystemCharts} run=${run.id} system=${found.data.system} />`}
     <section><h2>Metrics</h2><${Metrics} metrics=${found.data.metrics} /></section>
     ${checkpoints.rows.length > 0 && html`<section><h2>Checkpoints</h2><${Files} table=${checkpoints} runs=${[run.id]} onDone=${found.reload} /></section>`}
     <section><h2>Decisions</h2><${Table} short table=${decisions.data} label="Decisions" hidden=${["run", "attempt", "path", "lr_before", "lr_after", "best_epoch", "step"]} /></section>

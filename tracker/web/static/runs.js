@@ -10,6 +10,8 @@ import { experimentPath, go, Link, refine, runPath, useRoute } from "./route.js"
 
 const PAGE = 100;
 const MOST_VARYING = 6;
+/** Runs up to which groups say what they came to. */
+const MOST_JUDGED = 5000;
 const ALWAYS = ["status", "name", "curve"];
 const HIDDEN = ["id", "best_epoch", "best_step", "last_epoch", "last_step"];
 
@@ -21,7 +23,7 @@ export function RunsTable({ fixed = null }) {
   const filter = [fixed, where && (fixed ? `(${where})` : where)].filter(Boolean).join(" and ");
   const order = group ? `${group}:asc${sort ? `,${sort}` : ""}` : sort;
   const { data, error, busy, reload } = useData(address("/runs", { where: filter, sort: order, limit: PAGE, offset: offset || null }));
-  const groups = useData(group ? address("/groups", { by: group, where: filter }) : null);
+  const groups = useData(group && data ? address("/groups", { by: group, where: filter, judged: data.total <= MOST_JUDGED || null }) : null);
   const rows = useMemo(() => objects(data), [data]);
   const ids = rows.map((row) => row.id);
   const sparks = useData(ids.length ? address("/sparklines", { runs: ids.join(",") }) : null, ids);
@@ -59,7 +61,7 @@ export function RunsTable({ fixed = null }) {
     if (!field || name === "curve") return;
     refine({ sort: sort === key ? `-${key}` : sort === `-${key}` ? null : key, offset: null });
   };
-  const counts = new Map(objects(groups.data).map((row) => [String(row.value), row]));
+  const counts = new Map(objects(groups.data).map((row) => [JSON.stringify(row.value), row]));
   const total = data?.total ?? null;
   let before = /** @type {any} */ (undefined);
   return html`<section class="runs">
@@ -77,11 +79,11 @@ export function RunsTable({ fixed = null }) {
         ${columns.map((column) => html`<th scope="col" class=${isNumeric(column) ? "num" : ""} aria-sort=${sorted(sort, column.name, rows)}>
           ${column.name === "curve" ? "curve" : html`<button class="quiet head" onClick=${() => sortBy(column.name)}>${heading(column.name, rows)}</button>`}</th>`)}<th class="act"><span class="sr">Edit</span></th></tr></thead>
       <tbody>${rows.map((row, place) => {
-        const value = group ? String(valueOf(row, group)) : null, starts = group && value !== before;
+        const value = group ? JSON.stringify(row[group] ?? null) : "", starts = group && value !== before;
         before = value;
         return html`${starts && html`<tr class="group" key=${`g-${value}`}><th scope="rowgroup" colspan=${columns.length + 2}>
-            ${group === "experiment" ? html`<${Link} to=${experimentPath(value ?? "")}>${value}<//>` : html`<span class="none">${group}</span> ${value}`}
-            ${counts.get(value ?? "") && html`<span class="none"> ${counted(counts.get(value ?? "").runs, "run")}, ${duration(counts.get(value ?? "").seconds)}</span>`}</th></tr>`}
+            ${group === "experiment" ? html`<${Link} to=${experimentPath(row.experiment)}>${row.experiment}<//>` : html`<span class="none">${group.replace(/^params\./, "")}</span> ${shown(row[group])}`}
+            ${counts.has(value) && html`<span class="group-sum">${sumOf(counts.get(value))}</span>`}</th></tr>`}
           <tr key=${row.id} data-at=${place} data-run=${row.name} class="${place === at ? "at" : ""} ${chosen.has(row.id) ? "chosen" : ""}" onClick=${() => move(place)}>
             <td class="tick"><input type="checkbox" aria-label="Select ${row.name}" checked=${chosen.has(row.id)} onChange=${() => toggle(row.id)} /></td>
             ${columns.map((column) => html`<td class="${isNumeric(column) ? "num" : ""} col-${column.name.replace(/\W/g, "-")}">${cellOf(row, column, sparks.data)}</td>`)}
@@ -134,8 +136,15 @@ function groupable(data, group) {
   return group && !found.includes(group) ? [...found, group] : found;
 }
 
-/** @param {any} row @param {string} name */
-const valueOf = (row, name) => (row[name] === undefined || row[name] === null ? NOTHING : row[name]);
+/** What a group came to. @param {any} row */
+function sumOf(row) {
+  const said = [counted(row.runs, "run"), ...(row.running ? [`${row.running} running`] : []), duration(row.seconds)];
+  if (row.best !== null && row.best !== undefined) {
+    said.push(`best ${row.metric} ${shown(number(row.best))} (${row.best_run})`);
+    if (row.std !== null) said.push(`mean ${shown(number(row.mean), 4)} ± ${shown(number(row.std), 2)}`);
+  }
+  return said.join(" · ");
+}
 
 /** @param {string} sort @param {string} name @param {any[]} rows */
 function sorted(sort, name, rows) {

@@ -51,7 +51,7 @@ export function StepChart({ runs, name, sync }) {
     const faint = { label: smooth ? `${label}, as logged` : label, x: raw.x, y: raw.y, odd: raw.odd, colour: paint, dash: many ? dash(run.at) : [], dots: raw.total <= 200 && raw.total === raw.x.length };
     return smooth ? [{ ...faint, alpha: 0.3, width: 1, dash: [] }, { label, x: smooth.x, y: smooth.y, colour: paint, dash: many ? dash(run.at) : [] }] : [faint];
   });
-  const total = answers.reduce((sum, { raw }) => sum + raw.total, 0), drawn = answers.reduce((sum, { raw }) => sum + raw.x.length, 0);
+  const total = answers.reduce((sum, { raw }) => sum + raw.total, 0), drawn = answers.reduce((sum, { raw }) => sum + raw.x.length + raw.odd.length, 0);
   const note = found && (drawn < total ? `${counted(total, "point")}, ${drawn} drawn` : counted(total, "point"));
   const tools = html`<label class="pick">smooth <select value=${ema} onChange=${(/** @type {any} */ event) => setEma(Number(event.target.value))}>
       ${[0, 0.6, 0.9, 0.97, 0.99, 0.999].map((weight) => html`<option value=${weight}>${weight || "no"}</option>`)}</select></label>

@@ -1,0 +1,162 @@
+"""What the commands cost on a database of 100 000 runs, beyond what they cost on one of two runs.
+
+Processor time of whole processes, user and system together: each command on both databases, taking turns, so that
+the difference is what the runs cost, and the start of Python is not. `benchmarks.many_runs` says what a run has.
+
+    python -m benchmarks.listings [--runs 100000] [--database FILE] [--rounds 3] [--only WORD] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page
+from benchmarks.many_runs import build
+from tracker.storage.database import locate
+
+FEW = 2
+WHERE = "val_loss < 0.3 and lr >= 0.5"
+
+LISTINGS = {
+    "runs list": "runs list -n 20",
+    "runs list, all columns": "runs list -n 20 --format json",
+    "runs list --running": "runs list --running",
+    "filtered by a metric and a param": f'runs list -n 20 --where "{WHERE}"',
+    "filtered by a tag": "runs list -n 20 --where \"tags.tag0 = 'value 7'\"",
+    "filtered by status and time": "runs list -n 20 --where \"status = 'failed' and started > '2020-01-01'\"",
+    "filtered so that no run is left": "runs list -n 20 --where \"name like '%nobody%'\"",
+    "sorted by a metric": "runs list -n 20 --sort val_loss",
+    "sorted by a last value": 'runs list -n 20 --sort "last(val_loss)"',
+    "sorted by the epoch of the best": 'runs list -n 20 --sort "best_epoch(val_loss)"',
+    "sorted by the epoch of the last": 'runs list -n 20 --sort "last_epoch(val_loss)"',
+    "sorted by a param": "runs list -n 20 --sort params.lr",
+    "sorted by a tag": "runs list -n 20 --sort tags.tag0",
+    "sorted by a column": "runs list -n 20 --sort seconds",
+    "filtered and sorted": f'runs list -n 20 --where "{WHERE}" --sort val_loss',
+    "grouped by experiment": "runs list --group-by experiment",
+    "grouped by a tag": "runs list --group-by tags.tag0",
+    "best of an experiment": "runs best sweep-3",
+    "metrics list": "metrics list",
+    "params list": "params list",
+    "runs show": "runs show run-77",
+    "epochs list": "epochs list -n 20",
+    "epochs of one run": "epochs list run-77",
+    "epochs sorted by a metric": "epochs list -n 20 --sort val_loss",
+    "decisions list": "decisions list -n 20",
+    "decisions sorted by their epoch": "decisions list -n 20 --sort epoch",
+    "checkpoints list": "checkpoints list -n 20",
+    "checkpoints sorted by their size": "checkpoints list -n 20 --sort bytes",
+    "waste": "decisions waste -n 20",
+}
+COMPLETIONS = {
+    "complete a run": "tracker runs show run-77",
+    "complete a metric": "tracker plot run-77 --metric v",
+    "complete a sort key": "tracker runs list --sort val_",
+    "complete --where, a field": "tracker runs list --where 'params.p'",
+    "complete --where, an experiment": 'tracker runs list --where "experiment = \'sw"',
+    "complete an experiment": "tracker runs best sw",
+}
+FRAMES = {
+    "tracker.runs()": "tracker.runs()",
+    "tracker.runs(limit=20)": "tracker.runs(limit=20)",
+}
+
+
+def processor_seconds(command: Sequence[str], environment: dict[str, str]) -> float:
+    """Return the user and system time of one process."""
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert child.stderr is not None
+    complaint = child.stderr.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)}: {complaint.decode()}")
+    return used.ru_utime + used.ru_stime
+
+
+def asked(what: str, text: str, database: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the environment of a question."""
+    import shlex
+
+    environment = {**os.environ, "TRACKER_DATABASE_URL": str(database), "COLUMNS": "160"}
+    command = str(Path(sys.executable).with_name("tracker"))
+    if what in FRAMES:
+        return [sys.executable, "-c", f"import tracker; {text}"], environment
+    if what in COMPLETIONS:
+        environment |= {
+            "_TRACKER_COMPLETE": "bash_complete",
+            "COMP_WORDS": text,
+            "COMP_CWORD": str(len(click_words(text)) - 1),
+        }
+        return [command], environment
+    return [command, *shlex.split(text)], environment
+
+
+def click_words(text: str) -> list[str]:
+    """Return the words of an unfinished line as the shells' completion takes them."""
+    from click.parser import split_arg_string
+
+    return split_arg_string(text)
+
+
+def beyond(what: str, text: str, many: Path, few: Path, rounds: int) -> tuple[float, float]:
+    """Return the median processor seconds on few runs, and the median of what many cost more."""
+    on_many: list[float] = []
+    on_few: list[float] = []
+    for round_ in range(rounds):
+        turns = [(many, on_many), (few, on_few)]
+        for database, found in turns if round_ % 2 else reversed(turns):
+            found.append(processor_seconds(*asked(what, text, database)))
+    more = [a - b for a, b in zip(on_many, on_few, strict=True)]
+    return statistics.median(on_few), statistics.median(more)
+
+
+def measure(many: Path, few: Path, rounds: int, only: str) -> list[list[str]]:
+    """Return the table's rows: what, its seconds on few runs, and beyond them on many."""
+    rows = []
+    for what, text in {**LISTINGS, **COMPLETIONS, **FRAMES}.items():
+        if only and only not in what:
+            continue
+        base, more = beyond(what, text, many, few, rounds)
+        rows.append([what, f"{base:.2f} s", f"{more:+.3f} s"])
+        print(f"{what:40} {base:6.3f} {more:+8.3f}", flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measure, print, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--database", type=Path, help="one that was built before, instead")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="questions with this word")
+    parser.add_argument("--quick", action="store_true", help="prints only")
+    chosen: Any = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = Path(folder, "few.db"), chosen.database or Path(folder, "many.db")
+        build(locate(few), FEW)
+        if chosen.database is None:
+            build(locate(many), chosen.runs)
+        rows = measure(many, few, chosen.rounds, chosen.only)
+    text = (
+        f"## {chosen.runs:,} runs\n\n{page.machine()}. Processor time of the whole process on {FEW} runs, and what "
+        f"{chosen.runs:,} runs cost beyond that; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 callbacks "
+        f"with 5 decisions, and a checkpoint. Medians of {chosen.rounds} pairs.\n\n"
+        f"{page.table(['', f'{FEW} runs', 'beyond that'], rows)}"
+    )
+    if not chosen.quick:
+        page.write("listings", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""One page of a sorted listing of runs, wherever it lies: what comes before it is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select
+
+from tracker.filters.targets import LabelPlace, Place, SummaryPlace
+from tracker.models import PARAM, RUN, SUMMARY
+from tracker.storage.chunks import in_chunks
+
+Keys = Sequence[tuple[Place, bool]]
+"""Where each sort key is found, and whether it falls."""
+
+_NEAR = 1000
+"""Rows that are skipped one by one; from there on, by the values of an index."""
+
+
+def page_of(
+    connection: Connection,
+    statement: Select[Any],
+    keys: Keys,
+    limit: int,
+    offset: int,
+    *,
+    filtered: bool,
+) -> list[Any]:
+    """Return the rows of `RUN` that a page shows.
+
+    Args:
+        connection: a read transaction.
+        statement: selects all rows there are, unsorted.
+        keys: what they are sorted by, before the time of their start.
+        limit, offset: the page.
+        filtered: whether the statement leaves out some runs.
+    """
+    if keys and (index := _index_of(keys[0][0])) is not None:
+        rows = _by_index(connection, statement, keys, index, limit, offset, filtered=filtered)
+        if len(rows) == limit:
+            return rows
+    # Only the ids are sorted: what a run has besides is more than a sort should carry.
+    ids = sorted_by(statement.with_only_columns(RUN.c.id), keys).limit(limit)
+    wanted = list(connection.scalars(ids.offset(offset) if offset else ids))
+    by_id = {row.id: row for row in in_chunks(connection, statement, RUN.c.id, wanted)}
+    return [by_id[run] for run in wanted]
+
+
+def sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
+    """Return a statement sorted by keys; runs that they do not tell apart, the newest first."""
+    for place, descending in keys:
+        statement = place.sorted(statement, descending)
+    return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+
+
+def _index_of(place: Place) -> tuple[Table, ColumnElement[Any]] | None:
+    """Return the table and the column whose index has a metric's or a param's order; None where none has."""
+    if isinstance(place, SummaryPlace):
+        value = place.summarized
+        return (SUMMARY, value) if value.name in ("min", "max", "last") else None
+    if isinstance(place, LabelPlace) and place.table is PARAM:
+        return PARAM, PARAM.c.number
+    return None
+
+
+def _by_index(
+    connection: Connection,
+    statement: Select[Any],
+    keys: Keys,
+    index: tuple[Table, ColumnElement[Any]],
+    limit: int,
+    offset: int,
+    *,
+    filtered: bool,
+) -> list[Any]:
+    """Return the page as far as runs that have a value fill it."""
+    (place, descending), *others = keys
+    assert isinstance(place, SummaryPlace | LabelPlace)
+    table, value = index
+    of_name = [table.c.name == place.name, value.is_not(None)]
+    order = value.desc() if descending else value.asc()
+    link = and_(table.c.run_id == RUN.c.id, *of_name)
+    ordered = statement.join_from(RUN, table, link).order_by(order)
+    if table is PARAM:
+        text = PARAM.c.text
+        ordered = ordered.order_by(text.desc() if descending else text.asc())
+    if offset > _NEAR and not filtered:
+        # The index alone says which value the page begins with, and how many come before that value.
+        at = select(value).where(*of_name).order_by(order).limit(1).offset(offset)
+        first = connection.scalar(at)
+        if first is None:
+            return []
+        before = value > first if descending else value < first
+        count = select(func.count()).select_from(table).where(*of_name, before)
+        offset -= connection.execute(count).scalar_one()
+        ordered = ordered.where(value <= first if descending else value >= first)
+    return list(connection.execute(sorted_by(ordered, others).limit(limit).offset(offset)))
