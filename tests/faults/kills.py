@@ -20,10 +20,11 @@ from tracker.storage import schema
 SCHEMAS = ROOT / "tests/storage/schemas"
 WRITERS = ("a", "b", "c")
 ROUNDS_PER_PLACE = 20
+LONGEST_START = 60.0
 
 
-def settled(starting: Forks, place: Place) -> None:
-    """The next start leaves nothing half done, and nothing that was acknowledged is missing."""
+def settled(starting: Forks, place: Place) -> int:
+    """The next start leaves nothing half done; returns how many epochs were acknowledged, none of which is missing."""
     oracle = Oracle(place.work)
     if oracle.path.exists():
         oracle.check_acknowledged(place.acknowledged)
@@ -36,42 +37,48 @@ def settled(starting: Forks, place: Place) -> None:
     oracle.check_database()
     oracle.check_nothing_runs()
     oracle.check_checkpoints()
-    oracle.check_acknowledged(place.acknowledged)
     assert list(place.work.glob(".tracker/spool/*")) == []
     assert list(place.work.rglob(".tracker-*")) == []
+    return oracle.check_acknowledged(place.acknowledged)
 
 
 def random_kills(folder: Path, share: float, rng: random.Random) -> Result:
-    """Three writers share a database; each round kills each of them, and the next ones continue."""
+    """Three writers share a database; each round kills each of them, and the next ones continue.
+
+    Three rounds of four let them record first; the fourth kills at any moment of their start.
+    """
     result = Result()
     with forks(folder) as starting:
-        place = Place(folder / "0")
+        place, before = Place(folder / "0"), 0
         for number in range(share_of(200, share)):
             if number % ROUNDS_PER_PLACE == 0 and number:
                 shutil.rmtree(place.folder)
-                place = Place(folder / str(number))
+                place, before = Place(folder / str(number)), 0
             pids = [
                 starting.launch(
                     place, "record", given={"epochs": 10_000, "name": f"{name}{number // 3}"}
                 )
                 for name in WRITERS
             ]
-            time.sleep(rng.uniform(0.05, 0.5))
+            if number % 4:
+                wait_for_epochs(place, before + len(WRITERS))
             for pid in rng.sample(pids, len(pids)):
-                time.sleep(rng.uniform(0, 0.05))
+                time.sleep(rng.uniform(0, 0.2))
                 kill_hard(pid)
             with result.trial(f"round {number}"):
-                settled(starting, place)
-                result.facts["acknowledged epochs"] = int(
-                    result.facts.get("acknowledged epochs", 0)
-                )
+                now = settled(starting, place)
+                result.count("acknowledged epochs, all found", now - before)
+                before = now
             result.tried += len(WRITERS) - 1
-        with suppress(OSError):
-            result.count(
-                "acknowledged epochs in the last database",
-                len(place.acknowledged.read_text().splitlines()),
-            )
     return result
+
+
+def wait_for_epochs(place: Place, count: int) -> None:
+    """Wait until so many epochs are acknowledged."""
+    give_up = time.monotonic() + LONGEST_START
+    while not place.acknowledged.exists() or place.acknowledged.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < give_up, place.log
+        time.sleep(0.005)
 
 
 def kill_hard(pid: int) -> None:

@@ -9,12 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.faults.works import ACKNOWLEDGED, LOG
+from tests.faults.works import ACKNOWLEDGED, LOG, TOOK
 from tests.helpers import ROOT
 
 SOURCE = Path(__file__).with_name("calls.c")
@@ -52,13 +53,21 @@ class Place:
     @property
     def acknowledged(self) -> Path:
         """What the work has noted."""
-        return self.work / ACKNOWLEDGED
+        return self.folder / ACKNOWLEDGED
 
     @property
     def log(self) -> str:
         """What was logged, and raised."""
-        path = self.work / LOG
+        path = self.folder / LOG
         return path.read_text() if path.exists() else ""
+
+    def took(self) -> tuple[list[float], list[float]]:
+        """Return how many seconds the calls of the works took that came to their end, and those ends."""
+        path = self.folder / TOOK
+        lines = (
+            [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        )
+        return [one for calls, _ in lines for one in calls], [end for _, end in lines]
 
     def raised(self) -> str | None:
         """Return what came out of the work, if anything did."""
@@ -80,6 +89,15 @@ class Forks:
         return int(
             self._ask({"folder": str(place.work), "work": work, "wait": False, **request})["pid"]
         )
+
+    def wait(self, pids: Iterable[int], seconds: float) -> None:
+        """Wait until launched works have ended; `TimeoutError` where that takes longer."""
+        give_up = time.monotonic() + seconds
+        for pid in pids:
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                if time.monotonic() > give_up:
+                    raise TimeoutError(f"work {pid} is not back after {seconds} s")
+                time.sleep(0.01)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None

@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ _note: Callable[..., None] = globals()["note"]
 _library = ctypes.CDLL(None)
 
 EPOCHS = 3
-ACKNOWLEDGED, LOG, LONGEST = "../acknowledged", "../log", "../longest"
+ACKNOWLEDGED, LOG, TOOK = "acknowledged", "log", "took"
 
 
 def loss_of(epoch: int) -> float:
@@ -41,16 +42,17 @@ def loss_of(epoch: int) -> float:
 
 
 class Stopwatch:
-    """The longest call so far."""
+    """How many seconds each call took."""
 
-    longest = 0.0
+    def __init__(self) -> None:
+        self.took: list[float] = []
 
     def __call__(self, call: Callable[..., Any], *given: Any, **named: Any) -> Any:
         begun = time.monotonic()
         try:
             return call(*given, **named)
         finally:
-            self.longest = max(self.longest, time.monotonic() - begun)
+            self.took.append(time.monotonic() - begun)
 
 
 def record(
@@ -64,7 +66,9 @@ def record(
         timed(run.log, {"step_loss": loss})
         save = partial(Path.write_text, data=f"{epoch} {loss}")
         for path in (f"ckpt-{name}/best", f"ckpt-{name}/{epoch}") if checkpoints else ():
-            timed(run.save_checkpoint, path, save, epoch=epoch)
+            # What cannot be saved is its owner's to handle, as without us; the best so far must stay.
+            with suppress(OSError):
+                timed(run.save_checkpoint, path, save, epoch=epoch)
         if checkpoints:
             timed(run.prune_checkpoints, timed(run.checkpoints)[:-2])
         timed(run.log_epoch, epoch, {"loss": loss, "other": 1.0})
@@ -72,13 +76,18 @@ def record(
         time.sleep(pause)
     ending = time.monotonic()
     run.finish()
-    _note(LONGEST, timed.longest, time.monotonic() - ending)
+    _note(_beside(TOOK), timed.took, time.monotonic() - ending)
 
 
 def _acknowledge(run: str, epoch: int, loss: float) -> None:
-    _note(ACKNOWLEDGED, run, epoch, loss)
+    _note(_beside(ACKNOWLEDGED), run, epoch, loss)
     if hasattr(_library, "fault_mark"):
         _library.fault_mark(str(epoch).encode())
+
+
+def _beside(name: str) -> Path:
+    """Return a file beside the folder of the work, by a path that does not go through it."""
+    return Path.cwd().parent / name
 
 
 def recover() -> None:
@@ -117,7 +126,7 @@ def serve() -> None:
 def _work(request: dict[str, Any], answer: int) -> None:
     """Never returns."""
     os.chdir(request["folder"])
-    logging.basicConfig(filename=LOG, format="%(message)s", force=True)
+    logging.basicConfig(filename=_beside(LOG), format="%(message)s", force=True)
     below = os.fsencode(Path.cwd())
     code = 1
     try:
@@ -128,9 +137,10 @@ def _work(request: dict[str, Any], answer: int) -> None:
         WORKS[request["work"]](**request.get("given", {}))
         code = 0
         calls = _library.fault_count() if hasattr(_library, "fault_count") else 0
-        os.write(answer, str(calls).encode())
+        if request.get("wait", True):
+            os.write(answer, str(calls).encode())
     except BaseException as error:
-        with Path(LOG).open("a") as log:
+        with _beside(LOG).open("a") as log:
             print(f"RAISED {type(error).__name__}: {error}", file=log)
     finally:
         os._exit(code)
