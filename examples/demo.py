@@ -190,18 +190,6 @@ def show(*command: str) -> None:
     subprocess.run([Path(sys.executable).with_name(command[0]), *command[1:]], check=True)
 
 
-def save_curves() -> None:
-    """Draw the validation loss of every run."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import tracker
-
-    curves = tracker.compare(*(setting.name for setting in SETTINGS), metric="val_loss")
-    axes = curves.plot(logy=True, ylabel="val_loss", title="digits")
-    axes.figure.savefig("curves.png", dpi=120, bbox_inches="tight")
-
-
 def main() -> None:
     """Train, then ask."""
     import tracker
@@ -222,7 +210,8 @@ def main() -> None:
     show("tracker", "decisions", "list", best, "--policy", "EarlyStopping")
     show("tracker", "decisions", "replay", "--patience", "1..8", "--curve", "--png", "tradeoff.png")
     show("tracker", "export", best, "--csv", "-o", "best.csv")
-    save_curves()
+    names = [setting.name for setting in SETTINGS]
+    show("tracker", "plot", *names, "--metric", "val_loss", "--log", "-o", "curves.png")
     print(
         f"""
 Written: demo/best.csv (its epochs, as Keras' CSVLogger would have), demo/curves.png (all curves) and

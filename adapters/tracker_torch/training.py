@@ -46,8 +46,8 @@ class Training:
                     training.log(loss=loss, batch_size=len(x))
                 training.log_epoch(val_loss=validate(model))
 
-    It joins the active run, and adds ``params`` and ``tags`` to it (what else it was given, and the run
-    is not, is a warning); where there is none it starts one, and ends it at the end of the block.
+    It joins the active run, and adds ``params``, ``tags`` and ``monitor`` to it (what else it was given,
+    and the run is not, is a warning); where there is none it starts one, and ends it at the end of the block.
     Without ``with``, the end of ``epochs()`` is the end; if you leave that loop by ``break``, call
     `close`. One that was left by ``break`` or an error and not closed ends as interrupted when the
     next training begins.
@@ -57,13 +57,15 @@ class Training:
         optimizer: likewise.
         epochs: how many there are in all, those of a resumed run's earlier attempts included; a second
             training in one run has so many of its own, numbered after those of the first.
-        experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
+        experiment, name, params, tags, database, resume, strict, monitor, mode, keep, keep_bytes,
+            system_metrics, price_per_hour: see `tracker.start_run`.
         callbacks: see `CallbackList`.
         run: the run to record into, instead of the active one.
         scheduler: a `torch.optim.lr_scheduler` that you step; saved and restored with the rest.
         scaler: a `torch.amp.GradScaler`, likewise.
         log_every: also stream what was logged in every so many-th step to ``run.log``.
         progress: whether to draw a bar; by default on a terminal only.
+        verbose: 1 says on standard error where it records, once per database and process; 0 is silent.
 
     Attributes:
         run: what is recorded; for more than the loop logs, ``training.run.log(...)``.
@@ -95,6 +97,13 @@ class Training:
         log_every: int | None = None,
         progress: bool | None = None,
         strict: bool = False,
+        monitor: str | None = None,
+        mode: str | None = None,
+        keep: str | None = None,
+        keep_bytes: int | str | None = None,
+        system_metrics: bool | None = None,
+        price_per_hour: float | None = None,
+        verbose: int = 1,
     ) -> None:
         epochs, log_every = validation.epochs(epochs), checked_log_every(log_every)
         given = as_callbacks(callbacks)
@@ -123,6 +132,13 @@ class Training:
             database=database,
             resume=resume,
             strict=strict,
+            monitor=monitor,
+            mode=mode,
+            keep=keep,
+            keep_bytes=keep_bytes,
+            system_metrics=system_metrics,
+            price_per_hour=price_per_hour,
+            verbose=verbose,
         )
         if log_every:
             self.callbacks.advance.waits_for_batches.append("log_every")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tracker
+from tracker.cli.format import cells_wide
 from tracker.cli.plot import smoothed
+from tracker.exports.picture import in_time_units, x_label
 from tracker.queries.lines import lines
 from tracker.storage.database import reading
 
@@ -39,9 +41,9 @@ def test_lines_have_decisions_and_checkpoints_where_they_happened(cli: Any) -> N
         a, b = found.lines
         assert (found.over, a.run, a.x, a.y) == ("epoch", "a", [0, 1, 2], [0.4, 0.2, 0.3])
         assert {(mark.what, mark.x) for mark in a.marks} == {
-            ("stopped", 2), ("restored", 1), ("saved", 1),
+            ("best", 1), ("stopped", 2), ("restored", 1), ("saved", 1),
         }  # fmt: skip
-        assert b.marks == []
+        assert [(mark.what, mark.x, mark.value) for mark in b.marks] == [("best", 2, 0.1)]
         assert math.isnan(b.y[1])
         steps = lines(reader, ids, "batch_loss")
         assert (steps.over, len(steps.lines[0].x), steps.lines[0].x[-1]) == ("step", 30, 29)
@@ -50,35 +52,78 @@ def test_lines_have_decisions_and_checkpoints_where_they_happened(cli: Any) -> N
 
 
 def test_a_pipe_gets_a_chart_without_colours(cli: Any) -> None:
-    pytest.importorskip("plotext")
     said = cli("plot", "a", "b").stdout
-    assert "val_loss" in said
-    assert "epoch" in said
+    title, *_, numbers, a, b, key = said.splitlines()
+    assert title == "val_loss by epoch"
     assert "\x1b" not in said
     # There is no epoch 0.5.
-    assert said.splitlines()[-2].split() == ["0", "1", "2"]
+    assert numbers.split() == ["0", "1", "2"]
+    assert a == "• a  best 0.2 @ 1  last 0.3"
+    assert b == "+ b  best 0.1 @ 2  last 0.1  1 value not finite"
+    assert key == "* best  R weights restored  X stopped"
     charts = cli("plot", "a", "--metric", "val_loss", "--metric", "batch_loss", "--log").stdout
-    assert "batch_loss" in charts
-    assert "step" in charts
+    assert "\nbatch_loss by step\n" in charts
+    assert "o checkpoint" in charts
 
 
-@pytest.mark.parametrize("ending", ["png", "svg"])
-def test_a_picture_is_written(cli: Any, folder: Path, ending: str) -> None:
+def test_a_narrow_terminal_gets_no_wider_line(terminal: Any) -> None:
+    for wide in (40, 100):
+        lines = terminal(wide, "plot", "a", "b", NO_COLOR="1").splitlines()
+        assert max(map(cells_wide, lines)) <= wide
+    assert "\x1b[36m" in terminal(100, "plot", "a", "b")
+
+
+def test_time_is_in_the_unit_that_it_takes() -> None:
+    with tracker.start_run("digits", "long") as run:
+        for epoch in range(3):
+            run.log_epoch(epoch, {"loss": 1.0}, seconds=3600.0 * (epoch + 1))
+    with reading() as reader:
+        chart = in_time_units(lines(reader, [run.id], "loss", "time"))
+    assert chart.lines[0].x == pytest.approx([1, 2, 3], abs=0.1)
+    assert x_label(chart) == "time since the start of the run, h"
+
+
+@pytest.mark.parametrize(
+    ("ending", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>")]
+)
+def test_a_picture_is_written(cli: Any, folder: Path, ending: str, begin: bytes) -> None:
     pytest.importorskip("matplotlib")
     result = cli("plot", "a", "b", "--smooth", "0.5", "-o", f"curves.{ending}")
     assert result.stderr == f"Written: curves.{ending}\n"
     picture = (folder / f"curves.{ending}").read_bytes()
-    assert picture.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+    assert picture.startswith(begin)
 
 
 def test_the_picture_names_runs_metric_and_marks(cli: Any, folder: Path) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    # Letters as text, not as outlines.
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        cli("plot", "a", "b", "-o", "curves.svg")
+    pytest.importorskip("matplotlib")
+    cli("plot", "a", "b", "-o", "curves.svg")
     text = (folder / "curves.svg").read_text()
-    for word in ("val_loss", "epoch", ">a<", ">b<", "checkpoint", "stopped"):
+    marks = ("checkpoint", "stopped", "weights restored from here", ">best<", "NaN or infinite")
+    for word in ("val_loss", "epoch", ">a  (best 0.2)<", ">b  (best 0.1)<", *marks):
         assert word in text, word
+
+
+def test_the_same_chart_is_the_same_file(cli: Any, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("one.svg", "other.svg"):
+        cli("plot", "a", "-o", name)
+    assert (folder / "one.svg").read_bytes() == (folder / "other.svg").read_bytes()
+
+
+def test_names_are_shown_letter_by_letter(cli: Any, folder: Path) -> None:
+    """Matplotlib takes dollars for formulas, and hides what begins with an underscore."""
+    pytest.importorskip("matplotlib")
+    for name in ("_hidden", "$x_1$ & <b>", "模型"):
+        with tracker.start_run("digits", name) as run:
+            run.log_epoch(0, {"$m$": 0.5})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = cli("plot", "_hidden", "$x_1$ & <b>", "模型", "-o", "odd.html")
+    assert result.stderr == "Written: odd.html\n"
+    text = (folder / "odd.html").read_text(encoding="utf-8")
+    for name in ("_hidden", "$x_1$ &amp; &lt;b&gt;", "模型", "$m$"):
+        assert name in text[: text.index("<table>")], name
+        assert name in text[text.index("<table>") :], name
 
 
 @pytest.mark.parametrize(
@@ -97,17 +142,25 @@ def test_what_cannot_be_drawn_is_refused(cli: Any, words: list[str], code: int, 
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
 
 
-def test_without_plotext_the_error_says_what_to_install(
-    cli: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "plotext", None)
-    result = cli("plot", "a")
-    assert result.exit_code == 1
-    assert "pip install 'local-tracker[plot]'" in result.stderr
-
-
 def test_smoothing_begins_at_the_first_value_and_keeps_a_nan() -> None:
     assert smoothed([1.0, 1.0, 1.0], 0.9) == pytest.approx([1.0, 1.0, 1.0])
     first, odd, last = smoothed([2.0, math.nan, 4.0], 0.5)
     assert (first, math.isnan(odd)) == (2.0, True)
     assert last == pytest.approx((0.5 * 1.0 + 0.5 * 4.0) / 0.75)
+
+
+def test_a_logarithmic_axis_shows_nothing_of_a_line_below_zero(cli: Any, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with tracker.start_run("digits", "low") as run:
+        for epoch in range(3):
+            run.log_epoch(epoch, {"reward": -1.0})
+    assert cli("plot", "low", "--log").exit_code == 0
+    assert cli("plot", "low", "--log", "-o", "low.svg").exit_code == 0
+
+
+def test_show_has_the_curve_on_a_terminal_only(cli: Any, terminal: Any) -> None:
+    said = terminal(80, "runs", "show", "a", NO_COLOR="1")
+    assert "\nval_loss by epoch\n" in said
+    assert "* best  R weights restored  X stopped  o checkpoint\n" in said
+    assert said.index("Stopped early" if "Stopped early" in said else "Finished") < said.index("*")
+    assert "val_loss by epoch" not in cli("runs", "show", "a").stdout

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import tracker
 from tests.helpers import ROOT
-from tests.programs.model import Model, Recorded
+from tests.programs.model import Model, Recorded, ordered
 from tests.programs.program import Programs, source
 
 
@@ -53,7 +53,7 @@ def recorded(database: Path) -> list[Recorded]:
         epochs["mark"] = 0.0
     steps = tracker.metrics(database=database)
     steps = steps[steps["name"] == "loss"]
-    return sorted(
+    return ordered(
         Recorded(
             run.name,
             names.get(run.parent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -20,6 +20,11 @@ class Recorded(NamedTuple):
     status: str
     epochs: dict[int, float]
     steps: list[int]
+
+
+def ordered(runs: Iterable[Recorded]) -> list[Recorded]:
+    """Return runs in an order that does not depend on when they began; several may have one name."""
+    return sorted(runs, key=lambda run: (run.name, run.parent or "", repr(run)))
 
 
 class Raised(Exception):
@@ -64,7 +69,7 @@ class Model:
         for run in self.runs:
             if run.status == "running":
                 run.status = "interrupted"
-        return sorted(run.recorded() for run in self.runs)
+        return ordered(run.recorded() for run in self.runs)
 
     def _script(self, program: Sequence[Statement]) -> None:
         context: list[Paper] = []

@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +76,14 @@ def test_a_training_that_is_refused_has_written_nothing(sql: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "refused", [{"tags": 3}, {"tags": [Nameless()]}, {"params": 3, "tags": ["a"]}]
+    "refused",
+    [
+        {"tags": 3},
+        {"tags": [Nameless()]},
+        {"params": 3, "tags": ["a"]},
+        {"monitor": "loss", "mode": "best"},
+        {"mode": "min"},
+    ],
 )
 def test_params_or_tags_that_are_refused_leave_nothing_behind(
     refused: dict[str, Any], sql: Any
@@ -83,6 +91,53 @@ def test_params_or_tags_that_are_refused_leave_nothing_behind(
     with tracker.start_run(), pytest.raises(tracker.BadValue):
         Training(**({"params": {"lr": 0.1}} | refused))
     assert sql("SELECT name FROM param UNION SELECT name FROM tag") == []
+
+
+def test_a_second_training_that_repeats_epochs_does_not_make_a_run_resumed() -> None:
+    with tracker.start_run(name="r") as run:
+        run.log_epoch(0, {"loss": 1.0})
+        run.rewind(0)
+        run.log_epoch(0, {"loss": 0.5})
+        with pytest.raises(tracker.UsageError, match="comes too late"):
+            Training(resume="auto")
+        run.fail("cut off")
+    with tracker.start_run(name="r", resume="auto") as run:
+        run.log_epoch(1, {"loss": 0.4})
+        run.rewind(1)
+        assert Training(resume="auto").run is run
+
+
+@pytest.mark.parametrize("refused", [{"monitor": "loss", "mode": "best"}, {"mode": "min"}])
+def test_a_start_that_is_refused_leaves_no_run(refused: dict[str, Any]) -> None:
+    with pytest.raises(tracker.BadValue, match="mode is"):
+        tracker.start_run(**refused)
+    assert tracker.active_run() is None
+    assert tracker.runs().empty
+
+
+def test_a_training_that_joins_says_what_the_run_is_judged_by(sql: Any) -> None:
+    with tracker.start_run(name="r"):
+        claim = Training(monitor="score", mode="max", keep="none", price_per_hour=2.0).claim
+    assert sql("SELECT name, mode FROM metric_definition WHERE monitor") == [("score", "max")]
+    assert [note.split("=")[0] for note in claim.notes] == [
+        "Training(keep",
+        "Training(price_per_hour",
+    ]
+
+
+def test_where_a_training_is_recorded_is_said_once_for_each_database(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Training(verbose=0).run.finish()
+    Training(recording=False, verbose=1).run.finish()
+    assert capsys.readouterr().err == ""
+    for database in ("a.db", "a.db", "b.db"):
+        Training(name="my run", database=tmp_path / database, verbose=1).run.finish()
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"local-tracker: run my run is recorded in {tmp_path / name}: tracker runs show 'my run'"
+        for name in ("a.db", "b.db")
+    ]
 
 
 @pytest.mark.parametrize("around", [False, True])

@@ -216,6 +216,20 @@ def test_a_second_callback_that_says_the_same_is_not_named(fit, model, record):
     assert len(tracker.metrics("wanted", names="loss")) == 3
 
 
+def test_a_run_is_started_with_all_that_a_run_can_be_started_with(fit, model, record, capsys):
+    """Where it records is said once, unless ``verbose=0``."""
+    given = {"monitor": "loss", "mode": "max", "keep": "run", "price_per_hour": 2.5}
+    fit(model, [wanted(**given, verbose=0)], epochs=1)
+    assert capsys.readouterr().err == ""
+    fit(model, [wanted()], epochs=1)
+    fit(model, [wanted()], epochs=1)
+    assert capsys.readouterr().err.count("local-tracker: run wanted is recorded in ") == 1
+    runs = record.ask("SELECT price_per_hour AS price FROM run ORDER BY started")
+    assert [run["price"] for run in runs] == [2.5, None, None]
+    (judged,) = record.ask("SELECT name, mode FROM metric_definition WHERE monitor")
+    assert (judged["name"], judged["mode"]) == ("loss", "max")
+
+
 # A fit that does not come to its callbacks
 
 

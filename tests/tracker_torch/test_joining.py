@@ -11,6 +11,7 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import Problem, ask, train
+from tracker.checkpointing.store import keeping
 from tracker_torch import (
     BackupAndRestore,
     Callback,
@@ -242,3 +243,23 @@ def test_a_closed_training_cannot_be_entered_again(wine: Problem) -> None:
     _, training = train(wine, 1)
     with pytest.raises(tracker.RunClosed, match="is closed"), training:
         pass
+
+
+def test_a_training_starts_its_run_with_all_that_a_run_can_be_started_with(
+    wine: Problem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"keep": "none", "keep_bytes": "1MB", "system_metrics": False, "price_per_hour": 2.5}
+    _, training = train(wine, 1, monitor="loss", mode="max", verbose=0, **options)
+    assert capsys.readouterr().err == ""
+    assert training.run.keeping == keeping("none", "1MB")
+    assert ask("SELECT price_per_hour FROM run") == [(2.5,)]
+    assert ask("SELECT name, mode FROM metric_definition WHERE monitor") == [("loss", "max")]
+
+
+def test_a_training_says_where_it_is_recorded(
+    wine: Problem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(wine, 1, name="said")
+    train(wine, 1, name="not-said-again")
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("local-tracker: run said is recorded in ") and told.endswith("show said")

@@ -59,6 +59,10 @@ def record(database: Path) -> None:
                     reason=f"val_loss {value:.4g}: {verdict}",
                 )  # fmt: skip
             if number == 0:
+                for place in range(20):
+                    of_machine = {"cpu_percent": 90.0 + place, "gpu0/energy_joules": 3e5 * place}
+                    samples = {f"system/{name}": value for name, value in of_machine.items()}
+                    run.writer.sampled.log(samples, 15 * place)  # type: ignore[attr-defined]
                 for step in range(STEPS):
                     run.log(
                         {"batch_loss": chance.gauss(0, 1) if step != 777 else math.nan}, step=step
@@ -132,6 +136,9 @@ def test_a_filter_that_cannot_be_read_shows_the_place(view: Tab) -> None:
     expect(view.find(".filter .problem")).to_contain_text("did you mean val_loss?")
     said = view.find(".filter .problem").inner_text().split("\n")
     assert said[1].index("val_los") == said[2].index("^")
+    for width in (1280, 400):
+        view.shown.set_viewport_size({"width": width, "height": 900})
+        assert view.shown.evaluate("document.documentElement.scrollWidth") <= width
     # The browser reports the refusal itself.
     view.problems.clear()
 
@@ -323,6 +330,25 @@ ODD_NAMES = (
     "a,b",
     "100%",
 )
+
+
+def test_the_menu_of_a_chart_is_used_by_keyboard(view: Tab, folder: Path) -> None:
+    expect = expecting()
+    keyboard = view.open("/runs/run-0").keyboard
+    opener = view.find(".menu > button").first
+    opener.focus()
+    keyboard.press("Enter")
+    expect(view.find("[role=menuitem]", has_text="PNG")).to_be_focused()
+    keyboard.press("ArrowUp")
+    expect(view.find("[role=menuitem]", has_text="CSV")).to_be_focused()
+    with view.shown.expect_download() as download:
+        keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".csv")
+    opener.focus()
+    keyboard.press("Enter")
+    keyboard.press("Escape")
+    expect(view.find("[role=menuitem]")).to_have_count(0)
+    expect(opener).to_be_focused()
 
 
 def test_names_of_any_kind_are_compared_saved_and_copied(tab: Tab, folder: Path) -> None:
@@ -563,7 +589,8 @@ def test_the_keyboard_has_a_list_of_its_own(view: Tab) -> None:
 
 
 VIEWS = {
-    "runs": "/", "grouped": "/?group=experiment", "run": "/runs/run-0", "compare": "/compare?runs=run-0,run-1",
+    "runs": "/", "grouped": "/?group=experiment", "run": "/runs/run-0", "system": "/runs/run-0?system=1",
+    "compare": "/compare?runs=run-0,run-1",
     "replay": "/replay?runs=run-1&patience=3", "waste": "/waste", "checkpoints": "/checkpoints",
     "experiments": "/experiments", "experiment": "/experiments?name=digits",
 }  # fmt: skip
@@ -600,6 +627,34 @@ def test_every_view_is_accessible_and_fits(browser: Browser, served: Page, name:
                     (one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found
                 ]
                 assert told == [], (theme, width)
+
+
+PAINTED = """([selector, name]) => {
+  const canvas = document.querySelector(selector);
+  if (!canvas) return false;
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(name);
+  const wanted = [1, 3, 5].map((at) => parseInt(colour.trim().slice(at, at + 2), 16));
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  for (let at = 0; at < data.length; at += 4) if (wanted.every((part, place) => data[at + place] === part)) return true;
+  return false;
+}"""
+
+
+def test_a_line_is_drawn_in_the_colours_of_the_theme_and_of_paper(view: Tab) -> None:
+    shown = view.open("/runs/run-0")
+    for turn in (
+        lambda: None,
+        lambda: shown.keyboard.press("t"),
+        lambda: shown.keyboard.press("t"),
+        lambda: shown.emulate_media(color_scheme="dark"),
+        lambda: shown.emulate_media(color_scheme="dark", media="print"),
+    ):
+        turn()
+        shown.wait_for_function(PAINTED, arg=[".plot canvas", "--line-1"])
+    ink = shown.evaluate("getComputedStyle(document.body).color")
+    assert ink == "rgb(0, 0, 0)", "dark letters on paper, whatever the screen"
+    # The browser has advice for whoever reads pixels twice, which only this test does.
+    view.problems.clear()
 
 
 def test_paper_gets_the_content_only(view: Tab) -> None:

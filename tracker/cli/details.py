@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -69,9 +69,14 @@ _MOST_FACTS = 200
 """Params, tags or captured facts that are shown."""
 
 
-def print_details(details: Details, *, everything: bool = False) -> None:
-    """Print a run for people: what matters first; of the rest, unless ``everything``, how much there is."""
+def print_details(details: Details, *, curve: Sequence[str] = (), everything: bool = False) -> None:
+    """Print a run for people: what matters first; of the rest, unless ``everything``, how much there is.
+
+    ``curve`` has the lines of a chart.
+    """
     _print_sentences(details)
+    if curve:
+        click.echo("\n".join(["", *curve]))
     _print_pairs("run", _about(details))
     _print_pairs("tags", {name: brief(visible(value)) for name, value in details.tags.items()})
     _print_pairs("params", _params(details))

@@ -46,6 +46,15 @@ def cells_wide(text: str) -> int:
     )
 
 
+def fitting(text: str, width: int) -> str:
+    """Return text that takes no more than so many cells; of a longer one the beginning, and an ellipsis."""
+    if cells_wide(text) <= width:
+        return text
+    while text and cells_wide(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
 def cells(values: Iterable[Any], column: Column) -> list[str]:
     """Write the cells of a column of a table: short rather than exact.
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tracker import queries
+from tracker.cli.curves import chart_lines
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument
-from tracker.cli.render import on_terminal
-from tracker.errors import BadValue, TrackerError
-from tracker.exports.picture import LABELS, save_picture
-from tracker.queries.lines import Axis, Line, Lines, lines
+from tracker.errors import BadValue
+from tracker.exports.picture import in_time_units, save_picture
+from tracker.queries.lines import Axis, Line, lines
 from tracker.storage.database import Reader, reading
 
 _MOST_POINTS = 4000
 """More points of a line than a picture can show are thinned; the lowest and the highest stay."""
-_MOST_TICKS = 6
-_MARKERS = ("dot", "x", "+", "o", "*", "#")
-"""What lines are drawn with where there are no colours."""
 
 
 @click.command()
@@ -46,7 +40,7 @@ _MARKERS = ("dot", "x", "+", "o", "*", "#")
 @click.option("--log", "logarithmic", is_flag=True, help="A logarithmic vertical axis.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-    help="A picture, such as curves.png or curves.svg, with checkpoints and decisions marked.",
+    help="A picture: curves.png, curves.svg or curves.pdf, or curves.html for a page.",
 )  # fmt: skip
 @database_option
 def plot(
@@ -60,7 +54,8 @@ def plot(
 ) -> None:
     """Draw metrics of runs: on the terminal, or into a picture with -o.
 
-    Needs the extra plot: pip install 'local-tracker[plot]'.
+    The best value is marked, and so are checkpoints, reduced learning rates, the stop, and the epoch whose weights
+    were restored. A picture needs the extra plot: pip install 'local-tracker[plot]'.
 
     \b
     Example:
@@ -73,14 +68,16 @@ def plot(
         charts = [lines(reader, ids, metric, over) for metric in wanted]
     ready = [
         replace(chart, lines=[_ready(line, smooth, logarithmic) for line in chart.lines])
-        for chart in charts
+        for chart in map(in_time_units, charts)
     ]
     if output is not None:
         save_picture(ready, output, logarithmic=logarithmic)
         click.echo(f"Written: {visible(str(output))}", err=True)
         return
-    for chart in ready:
-        click.echo(_drawn(chart, logarithmic))
+    for place, chart in enumerate(ready):
+        click.echo(
+            "\n".join([*([""] if place else []), *chart_lines(chart, logarithmic=logarithmic)])
+        )
 
 
 def _monitored(reader: Reader, ids: Sequence[str]) -> str:
@@ -120,44 +117,3 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
         share = weight * share + (1 - weight)
         found.append(average / share)
     return found
-
-
-def _drawn(chart: Lines, logarithmic: bool) -> str:
-    """Return a chart as text: as wide as the terminal, with colours only there."""
-    try:
-        import plotext
-    except ModuleNotFoundError as error:
-        raise TrackerError(
-            "Drawing on the terminal needs plotext: pip install 'local-tracker[plot]'. "
-            "tracker runs compare shows numbers without it."
-        ) from error
-    size = shutil.get_terminal_size()
-    is_coloured = on_terminal() and not os.environ.get("NO_COLOR")
-    plotext.clear_figure()
-    plotext.theme("default" if is_coloured else "clear")
-    plotext.plot_size(size.columns, max(12, min(24, size.lines - 3)))
-    for place, line in enumerate(chart.lines):
-        x, y = _finite(line)
-        single = is_coloured or len(chart.lines) == 1
-        marker = "braille" if single else _MARKERS[place % len(_MARKERS)]
-        plotext.plot(x, y, marker=marker, label=visible(line.run))
-    if logarithmic:
-        plotext.yscale("log")
-    if chart.over != "time":
-        plotext.xticks(_whole_ticks([x for line in chart.lines for x in line.x]))
-    plotext.title(visible(chart.metric))
-    plotext.xlabel(LABELS[chart.over])
-    text: Any = plotext.build()
-    return str(text if is_coloured else plotext.uncolorize(text)).rstrip()
-
-
-def _whole_ticks(places: Sequence[float]) -> list[int]:
-    """Return a few whole numbers between the first and the last place: there is no epoch 4.8."""
-    low, high = int(min(places, default=0)), int(max(places, default=0))
-    step = max(1, -(-(high - low) // _MOST_TICKS))
-    return list(range(low, high + 1, step))
-
-
-def _finite(line: Line) -> tuple[list[float], list[float]]:
-    pairs = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
-    return [x for x, _ in pairs], [y for _, y in pairs]

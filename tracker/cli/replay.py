@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracker import queries
+from tracker.cli.format import visible
 from tracker.cli.options import (
     children_option,
     complete_metrics,
@@ -168,12 +169,17 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
     elif points:
         print_table(Table(listing))
         if on_terminal():
-            _plot(points)
+            click.echo("\n".join(_drawn(points, _metric_of(outcomes))))
     if png is not None:
-        from tracker.replays.plots import save_tradeoff
+        from tracker.exports.tradeoff import save_tradeoff
 
-        save_tradeoff(points, png)
+        save_tradeoff(points, png, _metric_of(outcomes))
         click.echo(f"Written: {png}", err=True)
+
+
+def _metric_of(outcomes: list[Outcome]) -> str:
+    """Return the metric that is given up; all runs of a curve are judged by one."""
+    return next((one.monitor for one in outcomes if one.epochs), "metric")
 
 
 def _curve_listing(points: list[Point]) -> Listing:
@@ -188,13 +194,22 @@ def _curve_listing(points: list[Point]) -> Listing:
     return Listing.from_dicts(columns, rows)
 
 
-def _plot(points: list[Point]) -> None:
-    from tracker.replays.plots import terminal_tradeoff
+def _drawn(points: list[Point], metric: str) -> list[str]:
+    """Return the curve as lines of text."""
+    from tracker.cli.chart import Curve, Symbol, draw
+    from tracker.cli.curves import paper_of
+    from tracker.exports.tradeoff import X_LABEL, places, y_label
 
-    try:
-        click.echo(terminal_tradeoff(points))
-    except ModuleNotFoundError:
-        click.echo("For a plot here: pip install 'local-tracker[plot]'", err=True)
+    found = places(points)
+    knees = [place for place in found if place[3]]
+    curve = Curve(
+        [x for x, _, _, _ in found], [y for _, y, _, _ in found],
+        [Symbol(x, y, "o") for x, y, _, is_knee in found if not is_knee]
+        + [Symbol(x, y, "K") for x, y, _, _ in knees],
+    )  # fmt: skip
+    key = [f"K knee: patience {name}" for _, _, name, _ in knees]
+    title = visible(f"{y_label(metric)}, by {X_LABEL}")
+    return ["", title, *draw([curve], paper_of(whole=False)), *key]
 
 
 @click.command()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tracker.cli.options import database_option, run_argument
+from tracker.cli.render import on_terminal
 from tracker.queries.resolve import named_or_newest
-from tracker.storage.database import reading
+from tracker.storage.database import Reader, reading
+
+if TYPE_CHECKING:
+    from tracker.queries.details import Details
+
+_FEWEST_EPOCHS = 3
+_ROWS = 10
 
 
 @click.command("show")
@@ -23,7 +32,7 @@ from tracker.storage.database import reading
 def show(name: str | None, form: str, everything: bool, database: str | None) -> None:
     """Show one run: why it ended, which weights it holds, params, metrics, files.
 
-    Without RUN, the newest run is shown.
+    Without RUN, the newest run is shown. A terminal also gets the curve of the monitored metric.
 
     \b
     Example:
@@ -35,7 +44,18 @@ def show(name: str | None, form: str, everything: bool, database: str | None) ->
 
     with reading(database) as reader:
         run = details(reader, named_or_newest(reader, name))
+        curve = _curve(reader, run) if form == "table" and on_terminal() else []
     if form == "json":
         print_json(run)
     else:
-        print_details(run, everything=everything)
+        print_details(run, curve=curve, everything=everything)
+
+
+def _curve(reader: Reader, run: Details) -> list[str]:
+    """Return the metric that the run is judged by as a curve, where it has some epochs."""
+    from tracker.cli.curves import chart_lines
+    from tracker.queries.lines import lines
+
+    if run.run["best_epoch"] is None or run.run["epochs"] < _FEWEST_EPOCHS:
+        return []
+    return chart_lines(lines(reader, [run.run["id"]], run.run["monitor"]), most_rows=_ROWS)

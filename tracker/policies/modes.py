@@ -18,6 +18,18 @@ TRANSFORMERS = "transformers-5"
 LIGHTNING = "lightning-2.6"
 RULES = (TRACKER, KERAS, TRANSFORMERS, LIGHTNING)
 MODES = ("auto", "min", "max")
+DECLARED = (None, "min", "max", "none")
+"""What a user may declare for a metric: which way is better, or that it has no best."""
+
+
+def check_declared(mode: str | None) -> None:
+    """Check which way a user says is better for a metric.
+
+    Raises:
+        BadValue: it is not in `DECLARED`.
+    """
+    if mode not in DECLARED:
+        raise BadValue(f"mode is {mode!r}: possible are 'min', 'max', and 'none' for no best.")
 
 
 def _names(text: str) -> frozenset[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import and_, case, select
@@ -15,6 +16,7 @@ from tracker.queries.points import points
 from tracker.queries.resolve import labels
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
+from tracker.storage.directions import Directions
 from tracker.values import brief, join, name_text
 
 Axis = Literal["epoch", "step", "time"]
@@ -23,10 +25,11 @@ SHOWN_VERDICTS = ("reduced", "stopped", "restored")
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened at a place of a line: a verdict, or "saved" for a checkpoint."""
+    """What happened at a place of a line: a verdict, "saved" for a checkpoint, "best" for the best ``value``."""
 
     what: str
     x: float
+    value: float | None = None
 
 
 @dataclass
@@ -41,11 +44,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """A metric of each run that has it; ``over`` says what x is: an epoch, a step, or seconds since the run's start."""
+    """A metric of each run that has it.
+
+    ``over`` says what x is: an epoch, a step, or the time since the run's start in ``unit``, seconds at first.
+    """
 
     metric: str
     over: Axis
     lines: list[Line]
+    unit: str = "s"
+
+    def divided(self, amount: float, unit: str) -> Lines:
+        """Return the same with x in another unit, ``amount`` times this one."""
+        lines = [
+            Line(
+                line.run,
+                [x / amount for x in line.x],
+                line.y,
+                [replace(mark, x=mark.x / amount) for mark in line.marks],
+            )
+            for line in self.lines
+        ]
+        return Lines(self.metric, self.over, lines, unit)
 
 
 def lines(reader: Reader, ids: Sequence[str], metric: str, over: Axis | None = None) -> Lines:
@@ -76,10 +96,20 @@ def lines(reader: Reader, ids: Sequence[str], metric: str, over: Axis | None = N
                 f"No step was counted in the epochs of these runs: draw {brief(metric)} over "
                 f"epoch or time."
             )
+    directions = Directions(reader.connection, ids)
     for run, line in drawn.items():
         line.run = called[run]
+        _mark_best(line, directions.of(metric, run).mode)
     kept = [drawn[run] for run in ids if run in drawn and drawn[run].x]
     return Lines(metric, over or found.over, kept)
+
+
+def _mark_best(line: Line, mode: str | None) -> None:
+    """Add where the line is best for the first time; nothing where no value is better than another."""
+    places = [place for place, value in enumerate(line.y) if not math.isnan(value)]
+    if mode is not None and places:
+        best = (max if mode == "max" else min)(places, key=line.y.__getitem__)
+        line.marks.append(Mark("best", line.x[best], line.y[best]))
 
 
 def _started(reader: Reader, ids: Sequence[str]) -> dict[str, int]:

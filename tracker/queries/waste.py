@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -142,7 +142,10 @@ class _Spent:
 
     def cells(self) -> dict[str, Any]:
         share = self.seconds_after / self.seconds if self.seconds else 0.0
-        return {**asdict(self), "share": share}
+        return {
+            "epochs_after": self.epochs_after, "seconds_after": self.seconds_after, "seconds": self.seconds,
+            "share": share,
+        }  # fmt: skip
 
 
 def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:

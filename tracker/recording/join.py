@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from tracker.errors import UsageError
 from tracker.recording.active import (
@@ -17,11 +19,14 @@ from tracker.recording.active import (
     runs_here,
 )
 from tracker.recording.run import Run
-from tracker.recording.start import start_run
+from tracker.recording.start import RunOptions, StartOptions, check_monitor, start_run
 from tracker.redact import redact
 from tracker.storage import entries
 from tracker.storage.database import locate
 from tracker.values import clean_text
+
+_told: set[str] = set()
+"""The databases that this process has said it records into."""
 
 
 def active_run() -> Run | None:
@@ -47,6 +52,8 @@ def claim_run(
     strict: bool = False,
     recording: bool | None = None,
     start: Callable[..., Run] | None = None,
+    verbose: int = 0,
+    **options: Unpack[StartOptions],
 ) -> Claim[Run]:
     """Give a training loop its run, and keep other loops out of it until `Claim.release`.
 
@@ -65,6 +72,8 @@ def claim_run(
             `tracker.start_run`, with the arguments above.
         recording: False for a training loop that records nothing, on another rank: it joins silent runs only, and
             makes the enclosing run one if nothing was recorded there.
+        verbose: 1 says on standard error where it records, once per database and process.
+        **options: likewise for `tracker.start_run`; a run that is joined takes ``monitor`` and ``mode``.
 
     Raises:
         UsageError: another training records into ``run``, or ``resume`` names another run than the one
@@ -72,19 +81,40 @@ def claim_run(
     """
     arguments: dict[str, Any] = {
         "experiment": experiment, "name": name, "params": params, "tags": tags,
-        "database": database, "resume": resume, "strict": strict,
+        "database": database, "resume": resume, "strict": strict, **options,
     }  # fmt: skip
     close_left_trainings(*(() if run is None else (run,)))
-    if run is not None:
-        held = claim_free(run, owner)
-        if held is None:
-            raise UsageError(
-                f"run {run.name} already belongs to another training: two would mix their epochs. "
-                f"End the first (leave its `with`, or call close()), or leave out run= for a run of "
-                f"its own."
-            )
-        return _joined(held, who, arguments)
-    enclosing = active_run()
+    claimed = (
+        _claim_context(owner, who, arguments, parent, recording, start)
+        if run is None
+        else _claim_given(owner, who, arguments, run)
+    )
+    if verbose:
+        _tell_where(claimed.run)
+    return claimed
+
+
+def _claim_given(owner: Owner, who: str, arguments: Mapping[str, Any], run: Run) -> Claim[Run]:
+    held = claim_free(run, owner)
+    if held is None:
+        raise UsageError(
+            f"run {run.name} already belongs to another training: two would mix their epochs. "
+            f"End the first (leave its `with`, or call close()), or leave out run= for a run of "
+            f"its own."
+        )
+    return _joined(held, who, arguments)
+
+
+def _claim_context(
+    owner: Owner,
+    who: str,
+    arguments: Mapping[str, Any],
+    parent: Run | str | None,
+    recording: bool | None,
+    start: Callable[..., Run] | None,
+) -> Claim[Run]:
+    """Claim the run of this context, or one that is started."""
+    enclosing, database = active_run(), arguments["database"]
     if recording is False and enclosing is not None and holder(enclosing) is None:
         enclosing.discard()
     may_join = enclosing is not None and not (recording is False and enclosing.recording)
@@ -99,6 +129,17 @@ def claim_run(
     else:
         made = start_run(**arguments, parent=parent, recording=recording)
     return claim(made, owner, started=True)
+
+
+def _tell_where(run: Run) -> None:
+    where = str(run.writer.location)
+    if not run.recording or where in _told or sys.stderr is None:
+        return
+    _told.add(where)
+    print(
+        f"local-tracker: run {run.name} is recorded in {where}: tracker runs show {shlex.quote(run.name)}",
+        file=sys.stderr,
+    )
 
 
 def _joined(held: Claim[Run], who: str, start: Mapping[str, Any]) -> Claim[Run]:
@@ -122,13 +163,17 @@ def join_run(
     resume: str | None = None,
     *,
     strict: bool = False,
+    monitor: str | None = None,
+    mode: str | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[str]:
-    """Add ``params`` and ``tags`` to a run that is active; what else starts one comes too late.
+    """Add ``params``, ``tags`` and ``monitor`` to a run that is active; what else starts one comes too late.
 
     Args:
         run: the active run.
         who: whose arguments these are: a class name, for the messages.
-        experiment, name, params, tags, database, resume, strict: as for `tracker.start_run`.
+        experiment, name, params, tags, database, resume, strict, monitor, mode, **options: as for
+            `tracker.start_run`.
 
     Returns:
         A sentence for each argument that is not used, to warn with; none where the run has it already.
@@ -151,13 +196,17 @@ def join_run(
         late["database"] = os.fspath(database)
     if strict and not run.strict:
         late["strict"] = strict
-    # Both are checked before one is written: a refused join has written nothing.
+    late |= {key: value for key, value in options.items() if value is not None}
+    # All is checked before anything is written: a refused join has written nothing.
     run.check_open()
+    check_monitor(monitor, mode)
     tags_entry = entries.tags(run.id, tags) if tags else None
     if params:
         run.log_params(params)
     if tags_entry is not None:
         run.writer.record(tags_entry)
+    if monitor is not None:
+        run.define_metric(monitor, mode, monitor=True)
     return [
         f"{who}({key}={redact(repr(value))}) is not used: run {run.name} is active already. "
         f"Give {key} to the tracker.start_run that started it, or leave it out."
@@ -168,7 +217,7 @@ def join_run(
 def _continues(run: Run, resume: str) -> bool:
     """Say whether ``resume`` names the run that is active; a silent one stands for any."""
     return (
-        not run.recording or resume in (run.id, run.name) or (resume == "auto" and run.attempt > 1)
+        not run.recording or resume in (run.id, run.name) or (resume == "auto" and run.was_resumed)
     )
 
 

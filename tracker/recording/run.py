@@ -16,6 +16,7 @@ from tracker.checkpointing.registry import Checkpoint
 from tracker.checkpointing.store import Keeping
 from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.files import absolute
+from tracker.policies.modes import check_declared
 from tracker.recording import active, resume
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
@@ -126,9 +127,14 @@ class Run:
         return self.writer.strict
 
     @property
+    def was_resumed(self) -> bool:
+        """Whether this process continues a run that another one began."""
+        return self._first_attempt > 1
+
+    @property
     def is_resumed(self) -> bool:
         """Whether this attempt continues one of another process; a second training of this one does not."""
-        return self.attempt == self._first_attempt > 1
+        return self.was_resumed and self.attempt == self._first_attempt
 
     @property
     def finished(self) -> bool:
@@ -370,8 +376,7 @@ class Run:
             BadValue: if mode is something else.
         """
         self.check_open()
-        if mode not in (None, "min", "max", "none"):
-            raise BadValue(f"mode is {mode!r}: possible are 'min', 'max', and 'none' for no best.")
+        check_declared(mode)
         source = DirectionSource.NAME if mode is None else DirectionSource.DECLARED
         self.writer.record(
             entries.definition(

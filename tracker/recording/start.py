@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -16,6 +16,7 @@ from tracker.clock import now
 from tracker.errors import BadValue, NothingToResume, UnknownRun
 from tracker.ids import new_id
 from tracker.models import ATTEMPT, RUN
+from tracker.policies.modes import check_declared
 from tracker.queries.resolve import find_run
 from tracker.ranks import enabled
 from tracker.recording import active
@@ -38,6 +39,22 @@ KEEP_VARIABLE = "TRACKER_KEEP"
 KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
+
+
+class RunOptions(TypedDict, total=False):
+    """What only the start of a run can say; see `start_run`."""
+
+    keep: str | None
+    keep_bytes: int | str | None
+    system_metrics: bool | None
+    price_per_hour: float | None
+
+
+class StartOptions(RunOptions, total=False):
+    """What else a training loop may start its run with; see `start_run`."""
+
+    monitor: str | None
+    mode: str | None
 
 
 def start_run(
@@ -95,8 +112,7 @@ def start_run(
     name = None if name is None else values.name_text(name, "name")
     if name == "":
         raise BadValue("name is empty: leave it out for a numbered one.")
-    if mode is not None and monitor is None:
-        raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
+    check_monitor(monitor, mode)
     keeping = _keeping(keep, keep_bytes)
     price = _price(price_per_hour)
     if not (enabled() if recording is None else recording):
@@ -113,6 +129,19 @@ def start_run(
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
     return run
+
+
+def check_monitor(monitor: str | None, mode: str | None) -> None:
+    """Check what a run is judged by, before anything is written.
+
+    Raises:
+        BadValue: for a name or a mode that cannot be, or a mode of no metric.
+    """
+    if monitor is not None:
+        values.name_text(monitor, "monitor")
+        check_declared(mode)
+    elif mode is not None:
+        raise BadValue(f"mode is {mode!r}, but of which metric? Pass monitor= as well.")
 
 
 def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:

@@ -44,6 +44,10 @@ class Directions:
             return self._own[run, metric]
         return self._in_any_run.get(metric) or direction_by_name(metric)
 
+    def differ(self, metric: str) -> bool:
+        """Return whether one of the runs that are asked about says it for itself."""
+        return metric in self._said
+
     def mode(self, metric: str | None, run: str, given: str | None) -> str | None:
         """Return the mode that a run's checkpoints are ranked by; None for no metric, or one that has no best.
 
@@ -54,6 +58,10 @@ class Directions:
         if metric is None or given in ("min", "max"):
             return None if metric is None else given
         return self.of(metric, run).mode
+
+    @cached_property
+    def _said(self) -> set[str]:
+        return {name for _, name in self._own}
 
     @cached_property
     def _in_any_run(self) -> dict[str, Direction]:

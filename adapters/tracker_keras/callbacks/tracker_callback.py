@@ -17,8 +17,8 @@ from tracker_keras.session.values import numbers
 class TrackerCallback(Recorded):
     """Record every epoch of a training: metrics, seconds and learning rate, durable at its end.
 
-    Inside ``with tracker.start_run()`` it joins that run, and adds ``params`` and ``tags`` to it;
-    what else it was given, and the run is not, is a warning.
+    Inside ``with tracker.start_run()`` it joins that run, and adds ``params``, ``tags`` and ``monitor`` to
+    it; what else it was given, and the run is not, is a warning.
     Elsewhere it starts a run for this ``fit``, which ends with it: finished, stopped early, failed
     with the exception's text, or interrupted. A second ``fit`` with the same instance is a second
     run. Where it stands in the list of callbacks does not matter.
@@ -35,6 +35,8 @@ class TrackerCallback(Recorded):
         log_every: also stream the batch metrics at every so many steps. Off by default: the
             class then has no batch hook. With it, Keras may still continue while the hook runs.
         strict: raise when something cannot be recorded, rather than warn and continue.
+        monitor, mode, keep, keep_bytes, system_metrics, price_per_hour: see ``tracker.start_run``.
+        verbose: 1 says on standard error where it records, once per database and process; 0 is silent.
 
     Raises:
         tracker.BadValue: ``log_every`` is not a whole number of at least 1.
@@ -51,6 +53,14 @@ class TrackerCallback(Recorded):
         resume: str | None = None,
         log_every: int | None = None,
         strict: bool = False,
+        *,
+        monitor: str | None = None,
+        mode: str | None = None,
+        keep: str | None = None,
+        keep_bytes: int | str | None = None,
+        system_metrics: bool | None = None,
+        price_per_hour: float | None = None,
+        verbose: int = 1,
     ) -> None:
         super().__init__()
         self.tracker_start = {
@@ -61,6 +71,13 @@ class TrackerCallback(Recorded):
             "database": database,
             "resume": resume,
             "strict": strict,
+            "monitor": monitor,
+            "mode": mode,
+            "keep": keep,
+            "keep_bytes": keep_bytes,
+            "system_metrics": system_metrics,
+            "price_per_hour": price_per_hour,
+            "verbose": verbose,
         }
         self.log_every = validation.log_every(log_every)
         self._tracker_run: tracker.Run | None = None

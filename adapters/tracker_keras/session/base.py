@@ -141,7 +141,7 @@ def _tell_of_unused(fit: Fit) -> None:
         name: value
         for start in starts[1:]
         for name, value in start.items()
-        if value not in (None, False) and value != starts[0].get(name)
+        if name != "verbose" and value not in (None, False) and value != starts[0].get(name)
     }
     if unused:
         names = ", ".join(unused)

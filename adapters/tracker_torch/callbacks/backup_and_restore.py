@@ -124,7 +124,7 @@ class BackupAndRestore(Callback):
         """Delete what a kill has left: files without a name yet, and the backup of a run that ended."""
         cut_off, elsewhere = leftovers(self.backup_dir)
         # The run is ours: its earlier processes are gone, wherever they ran.
-        if self.run.attempt > 1:
+        if self.run.was_resumed:
             cut_off += elsewhere
         for path in cut_off:
             path.unlink(missing_ok=True)

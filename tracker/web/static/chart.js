@@ -1,6 +1,6 @@
 // A chart of lines: uPlot draws it; this adds what it lacks: export, a table twin, markers for odd values, words.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
-import { NOTHING, shown, token } from "./format.js";
+import { NOTHING, painted, shown, token } from "./format.js";
 import { Twin } from "./parts.js";
 import { Picture } from "./picture.js";
 
@@ -77,11 +77,11 @@ export function Chart(props) {
   useEffect(() => {
     const again = () => repaint((count) => count + 1);
     document.addEventListener("tracker-theme", again);
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    dark.addEventListener("change", again);
+    const others = ["(prefers-color-scheme: dark)", "print"].map((medium) => matchMedia(medium));
+    others.forEach((medium) => medium.addEventListener("change", again));
     return () => {
       document.removeEventListener("tracker-theme", again);
-      dark.removeEventListener("change", again);
+      others.forEach((medium) => medium.removeEventListener("change", again));
     };
   }, []);
 
@@ -202,9 +202,9 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
       { ...axis, size: props.small ? 64 : 58, ...(props.small ? { space: 24 } : {}), values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : props.say ? props.say(tick) : shown(tick, 4))) },
     ],
     series: [{}, ...lines.map((line) => ({
-      label: line.label, stroke: faded(line.colour, line.alpha ?? 1), width: line.width ?? 2, dash: line.dash,
+      label: line.label, stroke: faded(painted(line.colour), line.alpha ?? 1), width: line.width ?? 2, dash: line.dash,
       spanGaps: false, paths: line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      points: { show: line.dots || undefined, size: 5, fill: line.colour },
+      points: { show: line.dots || undefined, size: 5, fill: painted(line.colour) },
     }))],
     hooks: {
       setSelect: [(/** @type {any} */ u) => {
@@ -270,7 +270,7 @@ function decorate(u, props, lines) {
     draw.fillText(mark.label, at + (draw.textAlign === "right" ? -4 : 4) * ratio, top + (12 + (place % 5) * 14) * ratio);
   }
   for (const line of lines) {
-    draw.strokeStyle = draw.fillStyle = line.colour;
+    draw.strokeStyle = draw.fillStyle = painted(line.colour);
     draw.lineWidth = 1.6 * ratio;
     for (const { x, value } of line.odd ?? []) oddMark(draw, u.valToPos(x, "x", true), top, bottom, value, ratio);
   }

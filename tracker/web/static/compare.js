@@ -80,7 +80,7 @@ function Differences({ found }) {
     <tbody>${line("status", runs.map((/** @type {any} */ run) => html`<${Status} status=${run.status} />`), "")}
       ${line("epochs", runs.map((/** @type {any} */ run) => run.epochs), "")}${line("time", runs.map((/** @type {any} */ run) => duration(run.seconds)), "")}
       ${Object.keys(differing).map((name) => line(name, differing[name].map((/** @type {any} */ value) => shown(value, 8)), git(name) ? "git differs" : "differs"))}
-      ${Object.keys(metrics).filter((name) => name !== "learning_rate").map((name) => line(`${name}, best`, metrics[name].map(best), "metric"))}
+      ${Object.keys(metrics).filter((name) => name !== "learning_rate").map((name) => line(`${name}, ${metrics[name].some((/** @type {any} */ one) => one && one.best !== null) ? "best" : "last"}`, metrics[name].map(best), "metric"))}
       ${all && Object.keys(same).map((name) => line(name, runs.map(() => shown(same[name], 8)), "same"))}</tbody></table></div>
     <button class="quiet" onClick=${() => set(!all)}>${all ? "Hide" : "Show"} ${Object.keys(same).length} fields that are the same</button>`;
 }

@@ -48,7 +48,7 @@ export function Files({ table, runs, onDone, withRun = false }) {
   return html`<div class="files"><div class="bar"><button onClick=${verify} disabled=${progress !== null}>Verify files</button>
       ${progress && html`<progress max=${progress.total || 1} value=${progress.done} aria-label="Files read"></progress><span>${size(progress.done)} of ${size(progress.total)}</span>`}
       <span role="status" class="verified">${said}</span></div>
-    <${Problem} error=${error} /><${Table} short table=${table} label="Checkpoints" hidden=${hidden} render=${render} /></div>`;
+    <${Problem} error=${error} /><${Table} short=${!withRun} table=${table} label="Checkpoints" hidden=${hidden} render=${render} /></div>`;
 }
 
 /** Read one JSON object per line. @param {ReadableStream<Uint8Array>} body @param {(progress: any) => void} step @returns {Promise<any[]>} */

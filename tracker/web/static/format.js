@@ -84,9 +84,11 @@ export const isNumeric = (column) => ["number", "integer", "optional"].includes(
 
 /** Colours and dashes of lines; the dashes tell them apart where colours do not. */
 export const DASHES = [[], [7, 4], [2, 3], [10, 4, 2, 4], [4, 2, 4, 6], [14, 4]];
-/** @param {number} at */
-export const colour = (at) => getComputedStyle(document.documentElement).getPropertyValue(`--line-${(at % 8) + 1}`).trim() || "#888";
+/** A name, so that a line changes with the theme; see `painted`. @param {number} at */
+export const colour = (at) => `var(--line-${(at % 8) + 1})`;
 /** @param {number} at */
 export const dash = (at) => DASHES[Math.floor(at / 2) % DASHES.length];
 /** @param {string} name */
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour as it is now, for canvases and files, which know no names. @param {string} paint */
+export const painted = (paint) => (paint.startsWith("var(") ? token(paint.slice(4, -1)) : paint);

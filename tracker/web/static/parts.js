@@ -6,7 +6,8 @@ import { cell, counted, isNumeric, shown, size } from "./format.js";
 /** An error as the server says it; a filter's has a caret, so the letters stay in columns. @param {any} props */
 export function Problem({ error }) {
   if (!error) return null;
-  return html`<pre class="problem" role="alert">${error.message}</pre>`;
+  const [sentence, ...place] = error.message.split("\n");
+  return html`<pre class="problem" role="alert"><span class="sentence">${sentence}</span>${place.map((/** @type {string} */ line) => `\n${line}`)}</pre>`;
 }
 
 /** @param {{title: string, onClose: () => void, children?: any, wide?: boolean}} props */
@@ -40,7 +41,7 @@ export function Table({ table, label, hidden = [], render = {}, most = 500, shor
   });
   return html`<div class="scroll ${short ? "short" : ""}" tabindex="0" role="region" aria-label=${label}><table>
     <thead><tr>${shown.map((/** @type {any} */ column) => html`<th scope="col" class=${isNumeric(column) ? "num" : ""}>${column.name.replaceAll("_", " ")}</th>`)}</tr></thead>
-    <tbody>${rows.map((/** @type {any[]} */ row, /** @type {number} */ place) => html`<tr>${shown.map((/** @type {any} */ column) => html`<td class=${isNumeric(column) ? "num" : ""}>
+    <tbody>${rows.map((/** @type {any[]} */ row, /** @type {number} */ place) => html`<tr>${shown.map((/** @type {any} */ column) => html`<td class="${isNumeric(column) ? "num" : ""} col-${column.name.replace(/\W/g, "-")}">
       ${render[column.name] ? render[column.name](row[column.at], record(row, place)) : cell(row[column.at], column)}</td>`)}</tr>`)}</tbody>
   </table>${table.rows.length > most && html`<p class="none">The first ${most} of ${table.rows.length}.</p>`}</div>`;
 }

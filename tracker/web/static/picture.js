@@ -1,7 +1,7 @@
 // Every chart as a file: SVG is written from its data, PNG painted from the SVG, CSV has its numbers.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { rowsOf } from "./chart.js";
-import { shown, token } from "./format.js";
+import { painted, shown, token } from "./format.js";
 
 const WIDTH = 900, HEIGHT = 480, LEFT = 72, TOP = 48, RIGHT = 24, BOTTOM = 84;
 
@@ -68,10 +68,10 @@ export function svgOf({ title, xLabel, lines, log, logX = false, verticals = [],
       before = here;
     }
     const dashes = line.dash?.length ? ` stroke-dasharray="${line.dash.join(" ")}"` : "";
-    out.push(`<path d="${path}" fill="none" stroke="${line.colour}" stroke-width="${line.width ?? 2}" stroke-opacity="${line.alpha ?? 1}"${dashes}/>`);
-    for (const odd of line.odd ?? []) if (fits(odd.x)) out.push(`<text x="${x(odd.x)}" y="${HEIGHT - BOTTOM - 4}" text-anchor="middle" fill="${line.colour}">${safe(shown(odd.value))}</text>`);
+    out.push(`<path d="${path}" fill="none" stroke="${painted(line.colour)}" stroke-width="${line.width ?? 2}" stroke-opacity="${line.alpha ?? 1}"${dashes}/>`);
+    for (const odd of line.odd ?? []) if (fits(odd.x)) out.push(`<text x="${x(odd.x)}" y="${HEIGHT - BOTTOM - 4}" text-anchor="middle" fill="${painted(line.colour)}">${safe(shown(odd.value))}</text>`);
     const column = LEFT + (place % 4) * 200, row = HEIGHT - 28 + Math.floor(place / 4) * 16;
-    if (place < 8) out.push(`<line x1="${column}" x2="${column + 24}" y1="${row}" y2="${row}" stroke="${line.colour}" stroke-width="2.5"${dashes}/><text x="${column + 30}" y="${row + 4}" fill="${ink}">${safe(brief(line.label, 24))}</text>`);
+    if (place < 8) out.push(`<line x1="${column}" x2="${column + 24}" y1="${row}" y2="${row}" stroke="${painted(line.colour)}" stroke-width="2.5"${dashes}/><text x="${column + 30}" y="${row + 4}" fill="${ink}">${safe(brief(line.label, 24))}</text>`);
   });
   for (const mark of verticals) out.push(`<line x1="${x(mark.x)}" x2="${x(mark.x)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="${soft}" stroke-dasharray="3 3"/><text x="${x(mark.x) + 4}" y="${TOP + 10}" fill="${soft}">${safe(mark.label)}</text>`);
   return `${out.join("\n")}\n</svg>\n`;
@@ -144,6 +144,7 @@ export function Picture(props) {
   const place = useRef(/** @type {any} */ (null));
   useEffect(() => {
     if (!open) return undefined;
+    place.current?.querySelector("[role=menuitem]")?.focus();
     const close = (/** @type {any} */ event) => !place.current?.contains(event.target) && set(false);
     addEventListener("pointerdown", close);
     return () => removeEventListener("pointerdown", close);
@@ -156,7 +157,18 @@ export function Picture(props) {
     SVG: () => save(`${name}.svg`, new Blob([svg()], { type: "image/svg+xml" })),
     CSV: () => save(`${name}.csv`, new Blob([props.csv?.() ?? csvOf(chart())], { type: "text/csv" })),
   };
-  return html`<span class="menu" ref=${place} onKeyDown=${(/** @type {any} */ event) => event.key === "Escape" && set(false)}>
+  const pressed = (/** @type {any} */ event) => {
+    const items = [...place.current.querySelectorAll("[role=menuitem]")], at = items.indexOf(document.activeElement);
+    const by = { ArrowDown: 1, ArrowUp: -1 }[/** @type {string} */ (event.key)];
+    if (by && open) {
+      event.preventDefault();
+      items.at((at + by) % items.length)?.focus();
+    } else if (event.key === "Escape") {
+      set(false);
+      place.current.querySelector("button").focus();
+    }
+  };
+  return html`<span class="menu" ref=${place} onKeyDown=${pressed}>
     <button class="quiet small" aria-haspopup="true" aria-expanded=${open} onClick=${() => set(!open)}>save</button>
     ${open && html`<span class="menu-items" role="menu">${Object.entries(kinds).map(([kind, act]) => html`<button role="menuitem" class="quiet" onClick=${() => { set(false); act(); }}>${kind}</button>`)}</span>`}
   </span>`;

@@ -1,5 +1,5 @@
 // Small drawings of our own: curves in a table, dots, lines between axes, the knee.
-import { html, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { number } from "./api.js";
 import { shown } from "./format.js";
 import { Twin } from "./parts.js";
@@ -27,11 +27,34 @@ export function Sparkline({ curve, best }) {
     <path d=${path} />${at >= 0 && Number.isFinite(ys[at]) && html`<circle cx=${x(best ?? 0)} cy=${y(ys[at])} r="2.4" />`}</svg>`;
 }
 
-const W = 640, H = 320, L = 64, T = 16, R = 20, B = 46;
+const H = 320, L = 64, T = 16, R = 20, B = 46;
+const NARROWEST = 300;
+const PADDING = 26;
+
+/** How wide a drawing is: as what it stands in, so that its letters are as large as all others. */
+function useWidth() {
+  const place = useRef(/** @type {any} */ (null));
+  const [width, set] = useState(640);
+  useLayoutEffect(() => {
+    if (!place.current) return undefined;
+    const measure = () => set(Math.max(NARROWEST, Math.floor(place.current?.clientWidth ?? 0) - PADDING));
+    const watch = new ResizeObserver(measure);
+    watch.observe(place.current);
+    measure();
+    return () => watch.disconnect();
+  }, []);
+  return { place, width };
+}
+
+/** Letters on paper of their own, so that no line runs through them. @param {{x: number, y: number, text: string}} props */
+function Note({ x, y, text }) {
+  return html`<g class="note-on-axis"><rect x=${x} y=${y - 8} width=${text.length * 6.3 + 6} height="16" rx="3" /><text class="tick" x=${x + 3} y=${y + 4}>${text}</text></g>`;
+}
 
 /** Dots: a param against a metric. @param {{title: string, points: {x: number, y: number | null, label: string, onOpen?: () => void, big?: boolean, mark?: string}[], xLabel: string, yLabel: string, logX?: boolean, join?: boolean, tools?: any}} props */
 export function Scatter({ title, points, xLabel, yLabel, logX = false, join = false, tools = null }) {
   const [log, setLog] = useState(logX);
+  const { place: frame, width: W } = useWidth();
   const usable = points.flatMap((point) => (Number.isFinite(point.x) && point.y !== null && Number.isFinite(point.y) && (!log || point.x > 0) ? [{ ...point, y: point.y }] : []));
   const place = useMemo(() => {
     const wide = (/** @type {number} */ value) => (log ? Math.log10(value) : value);
@@ -45,13 +68,13 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
       ticksX: log ? ticks(lowX, highX).filter(Number.isInteger).map((power) => 10 ** power) : ticks(lowX, highX),
       ticksY: ticks(lowY, highY),
     };
-  }, [points, log]);
+  }, [points, log, W]);
   const drawing = useRef(/** @type {any} */ (null));
   const head = ["", xLabel, yLabel], rows = () => usable.map((point) => [point.label, point.x, point.y]);
-  return html`<figure class="chart ${join ? "narrow" : ""}"><figcaption><span class="chart-title">${title}</span><span class="chart-tools">${tools}
+  return html`<figure class="chart ${join ? "narrow" : ""}" ref=${frame}><figcaption><span class="chart-title">${title}</span><span class="chart-tools">${tools}
       ${points.every((point) => point.x > 0) && html`<button class="quiet small" aria-pressed=${log} onClick=${() => setLog(!log)}>log x</button>`}
       ${usable.length > 0 && html`<${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([head, ...rows()])} />`}</span></figcaption>
-    ${!usable.length ? html`<p class="none">No run has both.</p>` : html`<svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${H}" role="group" aria-label="${title}: ${usable.length} dots">
+    ${!usable.length ? html`<p class="none">No run has both.</p>` : html`<svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${H}" width=${W} height=${H} role="group" aria-label="${title}: ${usable.length} dots">
       ${place.ticksY.map((tick) => html`<line class="grid" x1=${L} x2=${W - R} y1=${place.y(tick)} y2=${place.y(tick)} /><text class="tick" x=${L - 8} y=${place.y(tick) + 4} text-anchor="end">${shown(tick, 3)}</text>`)}
       ${place.ticksX.map((tick) => html`<text class="tick" x=${place.x(tick)} y=${H - B + 18} text-anchor="middle">${shown(tick, 3)}</text>`)}
       <text class="tick" x=${(L + W - R) / 2} y=${H - 6} text-anchor="middle">${xLabel}</text>
@@ -66,7 +89,9 @@ export function Scatter({ title, points, xLabel, yLabel, logX = false, join = fa
 /** Lines between axes: what settings lead to which result. @param {{title: string, axes: string[], rows: {label: string, values: any[], onOpen?: () => void}[], better: "min" | "max" | null}} props */
 export function Parallel({ title, axes, rows, better }) {
   const [over, set] = useState(-1);
-  const height = 300, top = 34, bottom = 26, gap = axes.length > 1 ? (W - 120) / (axes.length - 1) : 0;
+  const { place: frame, width } = useWidth();
+  const W = Math.max(width, axes.length * 92), side = W < 560 ? 40 : 60;
+  const height = 300, top = 34, bottom = 26, gap = axes.length > 1 ? (W - 2 * side) / (axes.length - 1) : 0;
   const [brushes, brush] = useState(/** @type {Record<number, [number, number]>} */ ({}));
   const drawing = useRef(/** @type {any} */ (null)), from = useRef(/** @type {number | null} */ (null));
   const scales = axes.map((_, at) => {
@@ -107,7 +132,7 @@ export function Parallel({ title, axes, rows, better }) {
     },
   });
   const isBrushed = Object.keys(brushes).length > 0, within = rows.filter(isWithin).length;
-  const x = (/** @type {number} */ at) => 60 + at * gap;
+  const x = (/** @type {number} */ at) => side + at * gap;
   const y = (/** @type {number} */ part) => height - bottom - part * (height - top - bottom);
   const result = axes.length - 1;
   const quality = (/** @type {any} */ row) => {
@@ -117,10 +142,10 @@ export function Parallel({ title, axes, rows, better }) {
     return better === "max" ? part : 1 - part;
   };
   const head = ["", ...axes], chosen = () => rows.filter(isWithin).map((row) => [row.label, ...row.values]);
-  return html`<figure class="chart"><figcaption><span class="chart-title">${title}</span><span class="chart-note" aria-live="polite">${isBrushed ? `${within} of ${rows.length} within` : "drag along an axis to choose"}</span>
+  return html`<figure class="chart" ref=${frame}><figcaption><span class="chart-title">${title}</span><span class="chart-note" aria-live="polite">${isBrushed ? `${within} of ${rows.length} within` : "drag along an axis to choose"}</span>
       <span class="chart-tools">${isBrushed && html`<button class="quiet small" onClick=${() => brush({})}>choose all</button>`}
         <${Picture} title=${title} svg=${() => svgOfDrawing(drawing.current, title)} csv=${() => csvOfRows([head, ...chosen()])} /></span></figcaption>
-    <svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${height}" role="group" aria-label="${title}: ${rows.length} runs over ${axes.join(", ")}">
+    <div class="wide"><svg class="drawing" ref=${drawing} viewBox="0 0 ${W} ${height}" width=${W} height=${height} role="group" aria-label="${title}: ${rows.length} runs over ${axes.join(", ")}">
       ${rows.map((row, place) => {
         const points = row.values.map((value, at) => (value === null || value === undefined ? null : `${x(at)},${y(scales[at].at(value)).toFixed(1)}`)).filter(Boolean);
         const part = quality(row);
@@ -132,9 +157,9 @@ export function Parallel({ title, axes, rows, better }) {
       ${axes.map((name, at) => html`<g class="axis"><line x1=${x(at)} x2=${x(at)} y1=${top} y2=${height - bottom} />
         <text x=${x(at)} y="14" text-anchor="middle" class="axis-name">${name.replace(/^params\./, "")}</text>
         ${scales[at].words
-          ? scales[at].words.slice(0, 12).map((word) => html`<text class="tick" x=${x(at) + 6} y=${y(scales[at].at(word)) + 4}>${String(word).slice(0, 14)}</text>`)
-          : html`${scales[at].odd?.map((value) => html`<text class="tick" x=${x(at) + 6} y=${y(scales[at].at(value)) + 4}>${shown(value)}</text>`)}<text class="tick" x=${x(at) + 6} y=${y(1) + 4}>${shown(scales[at].high, 3)}</text><text class="tick" x=${x(at) + 6} y=${y(0) + 4}>${shown(scales[at].low, 3)}</text>`}
+          ? scales[at].words.slice(0, 12).map((word) => html`<${Note} x=${x(at) + 5} y=${y(scales[at].at(word))} text=${String(word).slice(0, 12)} />`)
+          : html`${scales[at].odd?.map((value) => html`<${Note} x=${x(at) + 5} y=${y(scales[at].at(value))} text=${shown(value)} />`)}<${Note} x=${x(at) + 5} y=${y(1)} text=${shown(scales[at].high, 3)} /><${Note} x=${x(at) + 5} y=${y(0)} text=${shown(scales[at].low, 3)} />`}
         ${brushes[at] && html`<rect class="brush" x=${x(at) - 7} width="14" y=${y(brushes[at][1])} height=${y(brushes[at][0]) - y(brushes[at][1])} rx="3" />`}
         <rect class="handle" x=${x(at) - 11} width="22" y=${top - 10} height=${height - top - bottom + 20} ...${drag(at)}><title>${name}: drag to choose a range, click to choose all</title></rect></g>`)}
-    </svg><${Twin} title=${title} head=${head.map((name) => name.replace(/^params\./, ""))} rows=${chosen} /></figure>`;
+    </svg></div><${Twin} title=${title} head=${head.map((name) => name.replace(/^params\./, ""))} rows=${chosen} /></figure>`;
 }

@@ -48,13 +48,13 @@ export function ReplayPage() {
         <label class="pick">min_delta <input id="min-delta" type="number" step="any" min="0" value=${delta} placeholder=${first ? shown(number(first.min_delta)) : ""} onInput=${(/** @type {any} */ event) => refine({ min_delta: event.target.value }, true)} /></label>`
       : html`<label class="pick">keep <input type="number" min="0" value=${keep} onInput=${(/** @type {any} */ event) => refine({ keep: event.target.value }, true)} /></label>`}
       <label class="pick">rules <select value=${rules} onChange=${(/** @type {any} */ event) => refine({ rules: event.target.value }, true)}><option value="">as recorded</option><option value="tracker-1">tracker-1</option><option value="keras-3.15">keras-3.15</option></select></label>
-      ${patience !== "" && html`<button type="button" class="quiet" onClick=${() => refine({ patience: null, min_delta: null, rules: null })}>as recorded</button>`}
+      ${patience !== "" && html`<button type="button" class="quiet" onClick=${() => refine({ patience: null, min_delta: null, rules: null })}>Reset</button>`}
     </form>
     <${Problem} error=${found.error ?? own.error} />${found.data?.left_out && html`<p class="none">${found.data.left_out}.</p>`}
     ${early && html`<div class="said" aria-live="polite">${outcomes.slice(0, 12).map((row) => html`<p class="lead outcome" data-run=${row.run}>${told(row)}</p>`)}</div>
       ${first && html`<${Curves} ids=${ids} outcomes=${outcomes} labels=${found.data?.labels ?? {}} metric=${(outcomes[0] ?? first).monitor} />`}
       ${knee.data?.curve && html`<${Knee} table=${knee.data.curve} patience=${shownPatience} />`}`}
-    ${!early && html`<p class="none">Experimental: what another learning rate would have done to the metric nobody recorded.</p>`}
+    ${policy === "ReduceLROnPlateau" && html`<p class="none">Experimental: nobody recorded what the metric would have done with another learning rate.</p>`}
     <section><h2>Outcomes</h2><${Table} table=${found.data} label="Outcomes" render=${{ run: (/** @type {string} */ name) => html`<${Link} to=${runPath(idOf.get(name) ?? name)}>${name}<//>` }} /></section>
   </article>`;
 }
