@@ -27,11 +27,11 @@ def writers(folder: Path, share: float, rng: random.Random) -> Result:
         ]
         starting.wait(pids, LONGEST_WAIT)
         with result.trial("crowd"):
+            assert place.raised() is None, place.raised()
             assert starting.start(place, "recover")["code"] == 0, place.raised()
             oracle = Oracle(place.work)
             oracle.check_database()
             assert oracle.check_acknowledged(place.acknowledged) == WRITERS * epochs
-            assert place.raised() is None, place.raised()
             calls, _ = place.took()
             calls.sort()
             result.facts |= {

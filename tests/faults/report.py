@@ -70,7 +70,7 @@ def page(results: Mapping[Family, Result], *, seed: int, share: float, planted: 
 
 
 def _where(seed: int, share: float) -> str:
-    whole = "all of it" if share == 1 else f"{share:.0%} of it"
+    whole = "all of it" if share == 1 else "a part of it, as counted below"
     return (
         f"Run on {datetime.now(UTC):%Y-%m-%d}, seed {seed}, {whole}; Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release().split('-')[0]}."
