@@ -14,8 +14,9 @@ def now() -> int:
 
 
 def shown(microseconds: int) -> str:
-    """Write a stored time for people: ``2026-03-01 12:00:00 UTC``."""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Write a stored time for people, in their time zone and with its name: ``2026-03-01 13:00:00 CET``."""
+    time_then = datetime.fromtimestamp(microseconds / 1e6, UTC).astimezone()
+    return time_then.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 class RisingClock:

@@ -85,7 +85,7 @@ def test_metrics_say_how_they_were_logged_and_who_is_best(cli: Any) -> None:
     }
     assert rows["val_loss"] == {
         "metric": "val_loss", "logged": "epoch", "better": "lower", "runs": 3, "min": 0.01, "max": 0.4,
-        "best_run": "other",
+        "best": 0.01, "best_run": "other",
     }  # fmt: skip
     assert (rows["accuracy"]["better"], rows["learning_rate"]["best_run"]) == ("higher", None)
     assert rows["batch_loss"]["logged"] == "step"

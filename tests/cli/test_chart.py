@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tracker.cli.chart import Curve, Paper, Symbol, draw
-from tracker.cli.format import cells_wide
+from tracker.cli.measure import cells_wide
 
 FALLING = Curve([0, 1, 2, 3], [0.8, 0.4, 0.2, 0.1])
 

@@ -79,7 +79,7 @@ def test_prune_keeps_the_best_the_newest_every_nth_and_what_fits(
 
 def test_show_says_where_a_file_comes_from(runs: None, cli: Any) -> None:
     said = cli("checkpoints", "show", "a").stdout
-    for words in (("run", "a"), ("epoch", "7"), ("metrics.val loss", "0.1"), ("params.lr", "0.01")):
+    for words in (("run", "a"), ("epoch", "7"), ("metrics.val_loss", "0.1"), ("params.lr", "0.01")):
         assert any(
             line.split("  ")[0] == words[0] and line.endswith(words[1])
             for line in said.splitlines()
@@ -101,7 +101,7 @@ def test_gc_and_db_status_say_what_is_kept_why_and_what_it_takes(runs: None, cli
     assert (status["kept_files"], status["kept_size"]) == (1, 100)
     assert "would go a epoch 7" in cli("checkpoints", "gc", "--max-size", "1B", "--dry-run").stdout
     assert "1 file, 100 B deleted." in cli("checkpoints", "gc", "--keep", "none").stdout
-    assert "kept files     0" in cli("db", "status").stdout
+    assert "kept files    0" in cli("db", "status").stdout
     assert "0 files, 0 B kept; 0 files, 0 B deleted." in cli("checkpoints", "gc").stdout
     assert Path("best.pt").read_text().strip() == "b 0.5"
 

@@ -26,7 +26,7 @@ def test_it_shows_what_is_running_the_latest_runs_and_what_to_try(cli: Any, fold
     first, *lines = said.splitlines()
     assert first == f"Database {folder / '.tracker' / 'tracker.db'}: 7 runs, 1 running now."
     assert lines[:2] == ["", "Running now"]
-    assert lines[2].startswith("  live  1 epoch  val_loss 0.25 @ 0  since ")
+    assert lines[2].startswith("  live  1 epoch  val_loss 0.25 @ 0  for ")
     latest = said.partition("Latest runs\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split("  ")[0] for line in latest] == [
         "name",

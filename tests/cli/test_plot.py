@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker.cli.format import cells_wide
+from tracker.cli.measure import cells_wide
 from tracker.cli.plot import smoothed
 from tracker.exports.picture import in_time_units, x_label
 from tracker.queries.lines import lines

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import tracker
@@ -228,7 +229,7 @@ def test_tags_notes_and_names_are_changed(cli: Any) -> None:
     )  # fmt: skip
     assert "tags.old" not in row
     cli("runs", "note", "baseline", "--clear")
-    assert tracker.runs()["note"].iloc[0] is None
+    assert pd.isna(tracker.runs()["note"].iloc[0])
 
 
 def test_delete_takes_the_records_and_asks_first(cli: Any, folder: Path, sql: Any) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
 import tracker
 from tracker.cli.table import Table
-from tracker.cli.terminal import print_table
+from tracker.cli.terminal import draw
 from tracker.queries import Column, Listing
 
 REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
@@ -89,9 +87,7 @@ LISTED = (Column("run", "text"), Column("best", "number"), Column("last", "numbe
 
 def drawn(table: Table, width: int) -> tuple[list[str], list[str]]:
     """Return the lines of a table in so many cells, and the headings of columns that found no room."""
-    text = io.StringIO()
-    left_out = print_table(table, Console(file=text, width=width, color_system=None))
-    return text.getvalue().splitlines(), left_out
+    return draw(table, width, coloured=False)
 
 
 def test_spare_columns_go_first_and_are_named() -> None:
@@ -107,7 +103,7 @@ def test_then_names_are_cut_and_then_columns_go_from_the_right() -> None:
     lines, left_out = drawn(Table(listing), 40)
     assert (lines[1], left_out) == ("aaaaaaaaaaaaaaaaaaa…  0.123456  0.654321", [])
     lines, left_out = drawn(Table(listing), 24)
-    assert (lines[1], left_out) == ("aaaaaaaaaaa…  0.123456", ["last"])
+    assert (lines[1], left_out) == ("aaaaaaaaaaaaa…  0.123456", ["last"])
 
 
 def test_columns_of_the_same_name_are_told_apart() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import tracker
@@ -61,7 +62,7 @@ def test_a_run_without_metrics_has_no_best_by_the_machine() -> None:
         run.writer.sampled.look()  # type: ignore[attr-defined]
     assert not tracker.metrics(run, system=True).empty
     (row,) = tracker.runs().to_dict("records")
-    assert row["monitor"] is None
+    assert pd.isna(row["monitor"])
 
 
 def test_the_samples_of_an_attempt_stay_when_the_run_is_resumed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,17 @@ import click
 
 from tracker import queries
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
-from tracker.cli.format import size, visible
+from tracker.cli.format import parameter, size, visible
 from tracker.cli.options import (
     database_option,
     format_option,
     listing_options,
     runs_argument,
 )
+from tracker.cli.output import on_terminal, say
 from tracker.cli.program import LazyGroup
 from tracker.cli.progress import progress
-from tracker.cli.render import on_terminal, print_data, print_listing
+from tracker.cli.render import print_data, print_facts, print_listing
 from tracker.errors import CheckpointError, counted
 from tracker.queries import Column, Listing
 from tracker.queries.checkpoints import find_checkpoint
@@ -87,7 +89,7 @@ def list_(
     hidden = {*_HIDDEN, *(("run",) if ids is not None and len(ids) == 1 else ())}
     print_listing(listing, form, "checkpoints", hidden=hidden, spare=_SPARE)
     if form == "table" and listing.rows and on_terminal():
-        click.echo(_footer(listing))
+        say(_footer(listing))
 
 
 def _footer(listing: Listing) -> str:
@@ -146,21 +148,23 @@ def show(
         columns = tuple(Column(name, "any") for name in facts)
         print_data(Listing(columns, [list(facts.values())]), form)
         return
-    for name, value in facts.items():
-        for line in _lines_of(name, value):
-            click.echo(visible(line))
+    facts["pinned"] = "yes" if facts["pinned"] else "no"
+    print_facts(
+        pair for name, value in facts.items() for pair in _flat(name.replace("_", " "), value)
+    )
 
 
-def _lines_of(name: str, value: Any) -> list[str]:
-    """Return a fact as lines, nested ones below each other."""
+def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield a fact as name and text, nested ones one by one."""
     if isinstance(value, dict):
-        return [line for key, one in value.items() for line in _lines_of(f"{name}.{key}", one)]
-    if isinstance(value, list):
-        return [line for one in value for line in _lines_of(name, one)]
-    if value is None:
-        return []
-    text = f"{size(value)} ({value} bytes)" if name == "bytes" else value
-    return [f"{name.replace('_', ' '):<22}  {text}"]
+        for key, one in value.items():
+            yield from _flat(f"{name}.{key}", one)
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        for one in value:
+            yield from _flat(name, one)
+    elif value is not None and value != []:
+        text = f"{size(value)} ({value:,} bytes)" if name == "bytes" else parameter(value)
+        yield name, text
 
 
 @click.command()
@@ -242,7 +246,7 @@ def restore(
     with reading(database) as reader:
         checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
     file = restore_file(checkpoint, output, replace=force)
-    click.echo(
+    say(
         f"{visible(str(file.path))}: {size(file.bytes)}, epoch {checkpoint['epoch']} of "
         f"{visible(checkpoint['run'])}."
     )

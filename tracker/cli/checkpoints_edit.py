@@ -11,6 +11,7 @@ from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument, where_option
+from tracker.cli.output import say
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.resolve import select_runs
@@ -42,7 +43,7 @@ def pin(
         checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
     set_pin(locate(database), [checkpoint["id"]], pinned=not undo)
     state = "is not pinned any more" if undo else "is pinned"
-    click.echo(f"{visible(checkpoint['path'])} {state}.")
+    say(f"{visible(checkpoint['path'])} {state}.")
 
 
 @click.command()
@@ -95,19 +96,19 @@ def prune(
     ]
     going = [file for plan in plans for file in plan.going]
     for file in going:
-        click.echo(f"{'would delete' if dry_run else 'to delete'}: {visible(str(file.path))}")
+        say(f"{'would delete' if dry_run else 'to delete'}: {visible(str(file.path))}")
     amount = f"{counted(len(going), 'file')}, {in_words(sum(file.bytes for file in going))}"
     if dry_run or not going:
-        click.echo(f"{amount} to delete.")
+        say(f"{amount} to delete.")
         return
     if not yes:
         click.confirm(f"Delete {amount}?", abort=True, err=True)
     results = [files.prune(location, plan) for plan in plans if plan.going]
     deleted = [file for gone, _ in results for file in gone]
     total = in_words(sum(file.bytes for file in deleted))
-    click.echo(f"{counted(len(deleted), 'file')}, {total} deleted.")
+    say(f"{counted(len(deleted), 'file')}, {total} deleted.")
     for path, why in (pair for _, refused in results for pair in refused.items()):
-        click.echo(f"Kept {visible(str(path))}: {why}.")
+        say(f"Kept {visible(str(path))}: {why}.")
 
 
 @click.command()
@@ -145,20 +146,20 @@ def gc(keep: str | None, max_size: str | None, dry_run: bool, database: str | No
             else {}
         )
     for one, why in done.kept:
-        click.echo(f"kept    {_described(rows[one.id])}: {why}")
+        say(f"kept    {_described(rows[one.id])}: {why}")
     for one in done.going:
-        click.echo(f"{'would go' if dry_run else 'deleted'} {_described(rows[one.id])}")
+        say(f"{'would go' if dry_run else 'deleted'} {_described(rows[one.id])}")
     for path in done.unreferenced:
-        click.echo(
+        say(
             f"{'would go' if dry_run else 'deleted'} {visible(str(path))}, which no checkpoint names"
         )
     freed = counted(len(done.going) + len(done.unreferenced), "file")
-    click.echo(
+    say(
         f"{counted(len(done.kept), 'file')}, {in_words(done.bytes_kept)} kept; {freed}, "
         f"{in_words(done.bytes_going)} {'would go' if dry_run else 'deleted'}."
     )
     for id, why in done.refused.items():
-        click.echo(f"Kept {visible(rows[id]['file'])}: {why}.")
+        say(f"Kept {visible(rows[id]['file'])}: {why}.")
 
 
 def _described(row: dict[str, object]) -> str:
@@ -203,7 +204,7 @@ def adopt(
     facts = {"epoch": epoch, "monitor": monitor, "value": value}
     for one in adoption.adopt(location, files, id, **facts):
         how = "is checkpoint" if one.found else "is registered as checkpoint"
-        click.echo(f"{visible(str(one.path))} {how} {one.id} of run {one.run}.")
+        say(f"{visible(str(one.path))} {how} {one.id} of run {one.run}.")
 
 
 @click.command()
@@ -224,9 +225,9 @@ def relocate(old: Path, new: Path, dry_run: bool, database: str | None) -> None:
 
     done = adoption.relocate(locate(database), old, new, dry_run=dry_run)
     for path in done.moved:
-        click.echo(f"{'would be at' if dry_run else 'now at'} {visible(str(path))}")
+        say(f"{'would be at' if dry_run else 'now at'} {visible(str(path))}")
     for path, why in done.left.items():
-        click.echo(f"left alone: {visible(str(path))}: {why}.")
+        say(f"left alone: {visible(str(path))}: {why}.")
     if not done.moved and not done.left:
         raise BadValue(
             f"No checkpoint is recorded at or below {old}: see tracker checkpoints list."

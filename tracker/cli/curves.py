@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import sys
 from collections.abc import Collection
 
 from tracker.cli.chart import Curve, Paper, Symbol, draw, legend_marker
-from tracker.cli.format import cells_wide, fitting, visible
-from tracker.cli.render import on_terminal
+from tracker.cli.format import visible
+from tracker.cli.measure import cells_wide, cut
+from tracker.cli.output import is_coloured, showable, shows_unicode
 from tracker.errors import counted
-from tracker.exports.json import takes_unicode
 from tracker.exports.picture import best_of, nearest, x_label, y_label
 from tracker.queries.lines import Line, Lines
 
@@ -32,8 +30,8 @@ def paper_of(
     return Paper(
         columns=size.columns,
         rows=max(_FEWEST_ROWS, min(most_rows, size.lines - 6)),
-        coloured=on_terminal() and not os.environ.get("NO_COLOR"),
-        plain=not takes_unicode(sys.stdout),
+        coloured=is_coloured(),
+        plain=not shows_unicode(),
         logarithmic=logarithmic,
         whole=whole,
     )
@@ -56,10 +54,10 @@ def chart_lines(
     used = {mark.letter for mark in shown}
     key = "  ".join(f"{letter} {word}" for letter, word in _WORDS.items() if letter in used)
     return [
-        fitting(title, paper.columns),
+        cut(showable(title), paper.columns, showable("…")),
         *draw(curves, paper),
         *legend,
-        *([fitting(key, paper.columns)] if key else []),
+        *([cut(key, paper.columns)] if key else []),
     ]
 
 
@@ -84,8 +82,8 @@ def _legend(paper: Paper, place: int, chart: Lines, line: Line) -> str:
     marker = f"{legend_marker(paper, place)} " if several else ""
     width = paper.columns - (len(paper.marker(place)) + 1 if several else 0)
     tail = "  ".join(["", *facts])
-    name = fitting(visible(line.run), max(8, width - cells_wide(tail)))
-    return f"{marker}{fitting(name + tail, width)}"
+    name = cut(showable(visible(line.run)), max(8, width - cells_wide(tail)), showable("…"))
+    return f"{marker}{cut(name + tail, width, showable('…'))}"
 
 
 def _at(chart: Lines, x: float) -> str:

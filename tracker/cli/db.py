@@ -9,8 +9,9 @@ import click
 
 from tracker.cli.format import size, visible
 from tracker.cli.options import database_option, format_option, new_database_option
+from tracker.cli.output import say
 from tracker.cli.program import Group
-from tracker.cli.render import print_data
+from tracker.cli.render import print_data, print_facts
 from tracker.errors import StoreError, TrackerError
 from tracker.queries import Column, Listing
 from tracker.storage.database import Location, locate, reading
@@ -58,9 +59,11 @@ def status(form: str, database: str | None) -> None:
         facts["size"] = _size(location.path)
     facts |= _stored(location)
     if form == "table":
-        for name, value in (facts | {"schema": state}).items():
-            text = size(value) if name in _SIZES else visible(str(value))
-            click.echo(f"{name.replace('_', ' '):<13}  {text}")
+        shown = facts | {"schema": state}
+        print_facts(
+            (name.replace("_", " "), size(value) if name in _SIZES else visible(str(value)))
+            for name, value in shown.items()
+        )
     else:
         columns = tuple(Column(name, "any") for name in facts)
         print_data(Listing(columns, [list(facts.values())]), form)
@@ -99,8 +102,8 @@ def upgrade(database: str | None) -> None:
         schema.check_file(location)
     saved = migrate.upgrade(location)
     if saved is not None:
-        click.echo(f"Backup: {visible(str(saved))}")
-    click.echo(f"{visible(str(location))} has schema {schema.HEAD}.")
+        say(f"Backup: {visible(str(saved))}")
+    say(f"{visible(str(location))} has schema {schema.HEAD}.")
 
 
 @db.command()
@@ -129,7 +132,7 @@ def backup(output: Path | None, database: str | None) -> None:
                 f"No database at {location} yet: record a run first, or pass --database."
             )
     saved = migrate.backup(location, output)
-    click.echo(f"Backup: {visible(str(saved))}")
+    say(f"Backup: {visible(str(saved))}")
 
 
 @db.command()
@@ -153,7 +156,7 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
         from tracker.maintenance.salvage import salvage as salvage_rows
 
         for table, (saved, lost) in salvage_rows(location, salvage).items():
-            click.echo(f"{table:<12} {saved} rows saved, {lost} lost")
+            say(f"{table:<12} {saved} rows saved, {lost} lost")
         return
     if location.exists():
         from tracker.storage.schema import check_file
@@ -163,9 +166,10 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
         checks.mend(location)
     findings = checks.examine(location)
     for finding in findings:
-        click.echo(f"{finding.subject:<16} {visible(finding.problem or finding.note or 'ok')}")
+        said = visible(finding.problem or finding.note or "ok")
+        say(f"{finding.subject:<16} {said}", indent=17)
         if finding.problem is not None:
-            click.echo(f"{'':<16} → {finding.remedy}")
+            say(f"{'':<16} → {finding.remedy}", indent=19)
     wrong = [finding.subject for finding in findings if finding.problem is not None]
     if wrong:
         raise StoreError(f"Problems with: {', '.join(wrong)}.")

@@ -12,7 +12,7 @@ from tracker.cli.replay import replay, waste
 from tracker.storage.database import reading
 
 _HIDDEN = ("step", "path", "attempt", "decided")
-_SPARE = ("monitor", "lr_before", "lr_after", "best_epoch", "patience")
+_SPARE = ("monitor", "lr_before", "lr_after", "best_epoch", "patience", "best", "wait")
 
 
 @click.group(cls=Group)

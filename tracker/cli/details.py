@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from tracker.cli.format import at_epoch, brief, duration, local, measure, parameter, visible
-from tracker.cli.render import print_table
+from tracker.cli.format import at_epoch, brief, duration, local, measure, parameter, price, visible
+from tracker.cli.output import say
+from tracker.cli.render import print_facts, print_table, say_left_out
 from tracker.cli.table import Table
 from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
@@ -64,7 +65,6 @@ _MOST_CHECKPOINTS = 10
 """Files that are shown beside the best, the last and pinned ones."""
 _BESIDE_THE_POINT = ("machine.", "packages.", "command", "folder", "checkpoint_folders")
 """Captured facts that are only counted."""
-_WIDEST_NAME = 24
 _MOST_FACTS = 200
 """Params, tags or captured facts that are shown."""
 
@@ -74,30 +74,33 @@ def print_details(details: Details, *, curve: Sequence[str] = (), everything: bo
 
     ``curve`` has the lines of a chart.
     """
+    left_out: list[str] = []
     _print_sentences(details)
     if curve:
-        click.echo("\n".join(["", *curve]))
+        say("\n".join(["", *(line.rstrip() for line in curve)]), whole=True)
     _print_pairs("run", _about(details))
     _print_pairs("tags", {name: brief(visible(value)) for name, value in details.tags.items()})
     _print_pairs("params", _params(details))
-    _print_section("metrics", _metrics(details))
+    left_out += _print_section("metrics", _metrics(details))
     if everything or len(details.attempts) > 1:
-        _print_section("attempts", _attempts(details))
-    _print_section("policies", _policies(details), spare=())
-    _print_checkpoints(details.checkpoints, everything)
-    _print_section("step metrics", _step_metrics(details))
-    _print_section("system", _system(details))
+        left_out += _print_section("attempts", _attempts(details))
+    left_out += _print_section("policies", _policies(details), spare=())
+    left_out += _print_checkpoints(details.checkpoints, everything)
+    left_out += _print_section("step metrics", _step_metrics(details))
+    left_out += _print_section("system", _system(details))
     _print_captured(_captured(details), everything)
+    if left_out:
+        say_left_out(left_out, "--format json has everything.")
 
 
-def _print_checkpoints(listing: Listing, everything: bool) -> None:
+def _print_checkpoints(listing: Listing, everything: bool) -> list[str]:
     """Print the checkpoints that have, or should have, a file, and count the others by state."""
     rows = list(listing.dicts())
     with_file = [row for row in rows if row["state"] not in _WITHOUT_FILE]
     newest = {row["id"] for row in with_file[-_MOST_CHECKPOINTS:]}
     shown = [row for row in with_file if row["id"] in newest or row["alias"] or row["pinned"]]
     shown = rows if everything else shown
-    _print_section(
+    left_out = _print_section(
         "checkpoints",
         _selected(Listing.from_dicts(listing.columns, shown), _CHECKPOINT_COLUMNS),
     )
@@ -105,9 +108,10 @@ def _print_checkpoints(listing: Listing, everything: bool) -> None:
     states = Counter(row["state"] for row in rows if row["id"] not in ids)
     if states:
         if not shown:
-            click.echo("\ncheckpoints")
+            _print_title("checkpoints")
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        click.echo(f"… and {counts}: --all")
+        say(f"… and {counts}: --all")
+    return left_out
 
 
 def _print_captured(facts: Mapping[str, str], everything: bool) -> None:
@@ -119,7 +123,7 @@ def _print_captured(facts: Mapping[str, str], everything: bool) -> None:
     }
     _print_pairs("captured", shown)
     if len(shown) < len(facts):
-        click.echo(f"… and {len(facts) - len(shown)} of the machine and the packages: --all")
+        say(f"… and {len(facts) - len(shown)} of the machine and the packages: --all")
 
 
 def print_json(details: Details) -> None:
@@ -147,33 +151,38 @@ def _with_iso_times(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print_sentences(details: Details) -> None:
-    click.echo(f"{visible(details.run['name'])}  {details.run['id']}")
-    click.echo(ending(details, visible, local))
+    say(f"{visible(details.run['name'])}  {details.run['id']}", bold=True)
+    say(ending(details, visible, local))
     for file in details.waiting:
-        click.echo(pending_in(file, visible))
+        say(pending_in(file, visible))
     for refused in details.refused:
-        click.echo(
+        say(
             f"Not counted: {counted(refused.records, 'record')} that the database refused, kept in "
             f"{visible(str(refused.path))}. tracker db doctor --fix tries them again."
         )
     if weights := weights_held(details, visible):
-        click.echo(weights)
+        say(weights)
 
 
 def _print_pairs(title: str, facts: Mapping[str, str]) -> None:
     if facts:
-        click.echo(f"\n{title}")
-        widest = min(_WIDEST_NAME, max(len(visible(name)) for name in facts))
-        for name, value in list(facts.items())[:_MOST_FACTS]:
-            click.echo(f"{brief(visible(name)):<{widest}}  {value}")
+        _print_title(title)
+        print_facts(list(facts.items())[:_MOST_FACTS])
         if len(facts) > _MOST_FACTS:
-            click.echo(f"… and {len(facts) - _MOST_FACTS} more: --format json has everything")
+            say(f"… and {len(facts) - _MOST_FACTS} more: --format json has everything")
 
 
-def _print_section(title: str, listing: Listing, *, spare: tuple[str, ...] = _SPARE) -> None:
-    if listing.rows:
-        click.echo(f"\n{title}")
-        print_table(Table(listing, spare=spare))
+def _print_title(title: str) -> None:
+    say()
+    say(title, bold=True)
+
+
+def _print_section(title: str, listing: Listing, *, spare: tuple[str, ...] = _SPARE) -> list[str]:
+    """Print a table with a title, if it has rows; returns the columns that found no room."""
+    if not listing.rows:
+        return []
+    _print_title(title)
+    return print_table(Table(listing, spare=spare), hint=None)
 
 
 def _params(details: Details) -> dict[str, str]:
@@ -205,7 +214,7 @@ def _about(details: Details) -> dict[str, str]:
 def _cost(details: Details) -> str | None:
     if details.cost is None:
         return None
-    return f"{details.cost:,.2f} ({details.price_per_hour:g} per hour, all attempts)"
+    return f"{price(details.cost)} ({details.price_per_hour:g} per hour, all attempts)"
 
 
 def _superseded(epochs: int) -> str | None:

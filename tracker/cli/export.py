@@ -11,8 +11,8 @@ import click
 
 from tracker import exports, queries
 from tracker.cli.options import database_option, runs_argument, where_option
+from tracker.cli.output import data_out
 from tracker.cli.progress import Step, progress
-from tracker.cli.render import data_out
 from tracker.errors import BadValue
 from tracker.exports import Stream
 from tracker.queries.epochs import csv_style

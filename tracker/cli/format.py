@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -17,10 +16,13 @@ LONGEST = 200
 """Characters of a parameter or a text in a table that people see; what is longer is cut, and its length told."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SPACES = "\n\r\t\x0b\x0c\x85\u2028\u2029"
 _NEVER_SHORTENED = ("reason", "path", "file", "error")
 _DIGITS = {"id": 8, "sha256": 12}
 _MEASURED = {"percent": " %", "watts": " W", "celsius": " °C", "joules": " J"}
+_SIZES = ("bytes", "kept_bytes", "frees")
+_SHARES = ("share", "saved")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -29,30 +31,7 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text)
-    return _CONTROLS.sub(lambda match: " " if match.group() in "\n\r\t" else "", text)
-
-
-def cells_wide(text: str) -> int:
-    """Return how many cells of a terminal text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.combining(letter)
-        else 2
-        if unicodedata.east_asian_width(letter) in "WF"
-        else 1
-        for letter in text
-    )
-
-
-def fitting(text: str, width: int) -> str:
-    """Return text that takes no more than so many cells; of a longer one the beginning, and an ellipsis."""
-    if cells_wide(text) <= width:
-        return text
-    while text and cells_wide(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
+    return _CONTROLS.sub(lambda match: " " if match.group() in _SPACES else "", text)
 
 
 def cells(values: Iterable[Any], column: Column) -> list[str]:
@@ -94,10 +73,14 @@ def _number_writer(column: Column) -> Callable[[Any], str]:
     write: Callable[[Any], str] = _plain
     if kind == "time":
         write = age if name == "age" else local
-    elif name == "bytes":
+    elif name in _SIZES:
         write = size
+    elif name in _SHARES:
+        write = percent
     elif name == "seconds" or name.startswith("seconds_"):
         write = duration
+    elif name == "cost" or name.startswith("cost_"):
+        write = price
     write_flag = _flag if kind == "flag" else parameter
     return lambda value: write_flag(value) if isinstance(value, bool) else write(value)
 
@@ -178,6 +161,16 @@ def size(count: int) -> str:
     while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     return f"{count} B" if unit == 0 else f"{amount:.3g} {_UNITS[unit]}"
+
+
+def percent(share: float) -> str:
+    """Write a share of one: ``12.5 %``."""
+    return f"{100 * share:.3g} %"
+
+
+def price(amount: float) -> str:
+    """Write an amount of money: ``0.04``, ``1,234.50``; less than a hundredth with one digit that is not 0."""
+    return f"{amount:,.2f}" if amount == 0 or abs(amount) >= 0.01 else f"{amount:.1g}"
 
 
 def measure(name: str, value: float) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from tracker import queries
 from tracker.cli.format import age, at_epoch, visible
+from tracker.cli.output import say
 from tracker.cli.render import print_table
 from tracker.cli.runs import overview_table
 from tracker.errors import counted
@@ -21,9 +20,9 @@ def print_home() -> None:
     with reading(location) as reader:
         runs, running = (0, 0) if reader.empty else run_counts(reader)
         counts = f"{counted(runs, 'run')}, {running or 'none'} running now"
-        click.echo(f"Database {visible(str(location))}: {counts}.")
+        say(f"Database {visible(str(location))}: {counts}.")
         if not runs:
-            click.echo(
+            say(
                 "\nRecord a run with tracker.start_run(), or with the callbacks of tracker_keras or "
                 "tracker_torch.\nAnother database: --database of each command, or TRACKER_DATABASE_URL."
                 "\n\ntracker --help lists the commands."
@@ -32,20 +31,25 @@ def print_home() -> None:
         if running:
             _print_running(reader)
         latest = queries.overview(reader, limit=_LATEST)
-        click.echo(f"\nLatest {'run' if len(latest.rows) == 1 else 'runs'}")
-        print_table(overview_table(latest))
-        click.echo("\nTry")
+        say()
+        say(f"Latest {'run' if len(latest.rows) == 1 else 'runs'}", bold=True)
+        print_table(overview_table(latest), hint="tracker runs list --wide shows all columns.")
+        say()
+        say("Try", bold=True)
         for command in _suggestions(latest.cells("name"), latest.cells("experiment"), running):
-            click.echo(f"  {command}")
+            say(f"  {command}", whole=True)
 
 
 def _print_running(reader: Reader) -> None:
-    click.echo("\nRunning now")
+    say()
+    say("Running now", bold=True)
     for row in queries.overview(reader, "status = 'running'", limit=_LATEST).dicts():
         last = at_epoch(row["last"], row["last_epoch"], row["last_step"])
         metric = [] if last is None else [f"{visible(row['monitor'])} {last}"]
-        parts = [visible(row["name"]), counted(row["epochs"], "epoch"), *metric]
-        click.echo(f"  {'  '.join(parts)}  since {age(row['started'])}")
+        # A run that logs by steps says in its metric how far it is.
+        done = [counted(row["epochs"], "epoch")] if row["epochs"] or not metric else []
+        parts = [visible(row["name"]), *done, *metric, f"for {age(row['started'])}"]
+        say(f"  {'  '.join(parts)}", indent=4)
 
 
 def _suggestions(names: list[str], experiments: list[str], running: int) -> list[str]:

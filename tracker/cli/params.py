@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import click
 
-from tracker.cli.options import names_options, runs_argument
+from tracker.cli.format import parameter
+from tracker.cli.names_in_use import names_command
 from tracker.cli.program import Group
-from tracker.cli.render import print_listing
+from tracker.queries import Listing
 from tracker.queries.names_in_use import params_in_use
-from tracker.queries.resolve import select_runs
-from tracker.storage.database import reading
 
 
 @click.group(cls=Group)
@@ -22,26 +24,34 @@ def params() -> None:
     """
 
 
-@params.command("list")
-@runs_argument()
-@names_options
-def list_(
-    names: tuple[str, ...],
-    where: str | None,
-    sort: str | None,
-    limit: int | None,
-    form: str,
-    database: str | None,
-) -> None:
-    """List params: how many runs have them, and which values.
+def _with_values_as_text(listing: Listing) -> Listing:
+    """Write the values behind each other, as far as there is room."""
+    columns = [
+        replace(column, kind="text") if column.name == "values" else column
+        for column in listing.columns
+    ]
+    rows = ({**row, "values": _values(row)} for row in listing.dicts())
+    return Listing.from_dicts(tuple(columns), rows)
 
-    Without RUN, the params of all runs are listed. Of many values the most frequent are shown.
 
-    \b
-    Example:
-      tracker params list --where "experiment = 'digits'" --sort -different
-    """
-    with reading(database) as reader:
-        ids = select_runs(reader, names, where) if names or where else None
-        listing = params_in_use(reader, ids, order_by=sort, limit=limit or None)
-    print_listing(listing, form, "params", spare=("max", "min"))
+def _values(row: dict[str, Any]) -> str:
+    more = " …" if row["different"] > len(row["values"]) else ""
+    return ", ".join(map(parameter, row["values"])) + more
+
+
+params.add_command(
+    names_command(
+        "params",
+        """List params: how many runs have them, and which values.
+
+        Without RUN, the params of all runs are listed. Of many values the most frequent are shown.
+
+        \b
+        Example:
+          tracker params list --where "experiment = 'digits'" --sort -different
+        """,
+        params_in_use,
+        for_people=_with_values_as_text,
+        spare=("max", "min"),
+    )
+)

@@ -76,6 +76,23 @@ class Failed(click.ClickException):
 
         super().__init__("\n".join(map(visible, str(error).split("\n"))))
 
+    def show(self, file: Any = None) -> None:
+        """Print the error on standard error; a terminal gets it folded at words."""
+        from tracker.cli.output import say
+
+        lines = f"Error: {self.format_message()}".split("\n")
+        if lines[-1].strip() == "^":
+            lines[-1] = _caret(lines[-2], lines[-1].index("^"))
+        say("\n".join(lines), err=True)
+
+
+def _caret(line: str, at: int) -> str:
+    """Return a caret below a letter of a line, where letters may take two cells, or be shown as escapes."""
+    from tracker.cli.measure import cells_wide
+    from tracker.cli.output import showable
+
+    return " " * cells_wide(showable(line[:at])) + "^"
+
 
 class Misused(Failed):
     """An error that a corrected call avoids; exit code 2."""

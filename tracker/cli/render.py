@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import sys
-from collections.abc import Collection, Mapping, Sequence
-from typing import IO, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import click
 
-from tracker.cli.format import visible
-from tracker.cli.table import Table
+from tracker.cli.format import brief, visible
+from tracker.cli.measure import cells_wide, pad
+from tracker.cli.output import data_out, is_coloured, on_terminal, say, terminal_width
+from tracker.cli.table import GAP, Table
 from tracker.queries import Listing
 
+_MOST_NAMED = 6
+"""Columns without room that are named."""
 
-def on_terminal() -> bool:
-    """Return whether a person reads the output."""
-    return sys.stdout.isatty()
-
-
-def data_out() -> IO[str]:
-    """Return stdout for data: UTF-8 in a file or pipe, whatever the locale says; no control of a terminal."""
-    if on_terminal():
-        return cast(IO[str], _Terminal())
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    return sys.stdout
-
-
-class _Terminal(io.TextIOBase):
-    """Stdout, where it is a terminal: what was stored must not move its cursor, or more."""
-
-    def write(self, text: str) -> int:
-        """Write what is visible of each line."""
-        lines = text.replace("\r\n", "\n").split("\n")
-        sys.stdout.write("\n".join(map(visible, lines)))
-        return len(text)
+_WIDEST_NAME = 24
+"""Cells of a name that texts beside it line up with."""
 
 
 def print_listing(
@@ -62,7 +43,7 @@ def print_listing(
     elif listing.rows:
         print_table(Table(without(listing, hidden), spare=spare, headings=headings))
     else:
-        click.echo(f"No {what}.", err=True)
+        say(f"No {what}.", err=True)
 
 
 def print_data(listing: Listing, form: str) -> None:
@@ -79,17 +60,40 @@ def print_data(listing: Listing, form: str) -> None:
         write_json(stream_listing(listing), data_out())
 
 
-def print_table(table: Table, *, wide: bool = False) -> None:
-    """Print a table: on a terminal no wider than that, unless ``wide``, and with colours unless NO_COLOR is set."""
+def print_table(
+    table: Table, *, wide: bool = False, hint: str | None = "--format json shows all columns."
+) -> list[str]:
+    """Print a table: on a terminal no wider than that, unless ``wide``, and with colours unless NO_COLOR is set.
+
+    Returns the headings of the columns that found no room, and says so on stderr with the ``hint``; not with None.
+    """
     if wide or not on_terminal():
         click.echo("\n".join(table.plain_lines()))
-        return
-    from tracker.cli import terminal
+        return []
+    from tracker.cli.terminal import draw
 
-    left_out = terminal.print_table(table, terminal.new_console())
-    if left_out:
-        note = f"Not shown in this width: {', '.join(left_out)}. --format json shows all columns."
-        click.echo(note, err=True)
+    lines, left_out = draw(table, terminal_width(), coloured=is_coloured())
+    click.echo("\n".join(lines))
+    if left_out and hint is not None:
+        say_left_out(left_out, hint)
+    return left_out
+
+
+def say_left_out(headings: Iterable[str], hint: str) -> None:
+    """Say on stderr which columns found no room, and what shows them."""
+    names = list(dict.fromkeys(headings))
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    say(f"Not shown in this width: {', '.join(names[:_MOST_NAMED])}{more}. {hint}", err=True)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and texts, a line each; what a terminal folds stands below its text, not below the name."""
+    shown = [(brief(visible(name)), text) for name, text in facts]
+    widest = min(_WIDEST_NAME, max((cells_wide(name) for name, _ in shown), default=0))
+    for name, text in shown:
+        line = f"{pad(name, widest)}{GAP}{text}".rstrip()
+        # One word, such as a path, is copied more easily from one line.
+        say(line, indent=widest + len(GAP), whole=" " not in text)
 
 
 def without(listing: Listing, hidden: Collection[str]) -> Listing:

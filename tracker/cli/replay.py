@@ -18,7 +18,8 @@ from tracker.cli.options import (
     runs_argument,
     where_option,
 )
-from tracker.cli.render import on_terminal, print_data, print_listing, print_table
+from tracker.cli.output import on_terminal, say
+from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from tracker.replays.tradeoff import Point
 
 _ROWS = {api.PLATEAU: "reductions", api.CHECKPOINT: "files"}
+_SPARE_WASTE = ("cost_after", "experiment", "monitor", "best_epoch", "seconds", "epochs")
+_SPARE_CURVE = ("most_given_up", "runs", "seconds_saved", "stopped")
 _SPARE = ("rules", "min_delta", "own_best_epoch", "own_best", "monitor")
 _PATIENCES_OF_A_CURVE = range(1, 21)
 
@@ -134,7 +137,7 @@ def replay(
             listing = api.replay_runs(reader, ids, policy, patience, given, missing)
         report = missing.report(reader, ids)
     if report is not None:
-        click.echo(f"{report}.", err=True)
+        say(f"{report}.", err=True)
     if with_curve:
         _print_curve(tried, form, png)
     elif policy == api.EARLY_STOPPING:
@@ -147,12 +150,12 @@ def _print_outcomes(listing: Listing, form: str) -> None:
     if form != "table":
         print_data(listing, form)
     elif not listing.rows:
-        click.echo("No runs with epochs.", err=True)
+        say("No runs with epochs.", err=True)
     else:
         print_table(Table(listing, spare=_SPARE, keep=("stop_epoch",)))
         unstopped = listing.cells("stop_epoch").count(None)
         if unstopped:
-            click.echo(
+            say(
                 f"{unstopped} of {len(listing.rows)} would not have stopped within what was recorded; "
                 f"what later epochs would have brought is unknown.",
                 err=True,
@@ -167,14 +170,18 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
     if form != "table":
         print_data(listing, form)
     elif points:
-        print_table(Table(listing))
+        print_table(Table(listing, spare=_SPARE_CURVE))
         if on_terminal():
-            click.echo("\n".join(_drawn(points, _metric_of(outcomes))))
+            from tracker.exports.tradeoff import X_LABEL, y_label
+
+            say()
+            say(visible(f"{y_label(_metric_of(outcomes))}, by {X_LABEL}"))
+            say("\n".join(line.rstrip() for line in _drawn(points)), whole=True)
     if png is not None:
         from tracker.exports.tradeoff import save_tradeoff
 
         save_tradeoff(points, png, _metric_of(outcomes))
-        click.echo(f"Written: {png}", err=True)
+        say(f"Written: {png}", err=True)
 
 
 def _metric_of(outcomes: list[Outcome]) -> str:
@@ -194,11 +201,11 @@ def _curve_listing(points: list[Point]) -> Listing:
     return Listing.from_dicts(columns, rows)
 
 
-def _drawn(points: list[Point], metric: str) -> list[str]:
+def _drawn(points: list[Point]) -> list[str]:
     """Return the curve as lines of text."""
     from tracker.cli.chart import Curve, Symbol, draw
     from tracker.cli.curves import paper_of
-    from tracker.exports.tradeoff import X_LABEL, places, y_label
+    from tracker.exports.tradeoff import places
 
     found = places(points)
     knees = [place for place in found if place[3]]
@@ -208,8 +215,7 @@ def _drawn(points: list[Point], metric: str) -> list[str]:
         + [Symbol(x, y, "K") for x, y, _, _ in knees],
     )  # fmt: skip
     key = [f"K knee: patience {name}" for _, _, name, _ in knees]
-    title = visible(f"{y_label(metric)}, by {X_LABEL}")
-    return ["", title, *draw([curve], paper_of(whole=False)), *key]
+    return [*draw([curve], paper_of(whole=False)), *key]
 
 
 @click.command()
@@ -234,4 +240,4 @@ def waste(
             listing = waste_by_experiment(waste_of_runs(reader, where, ids=ids), sort, most)
         else:
             listing = waste_of_runs(reader, where, sort, most, ids)
-    print_listing(listing, form, "runs with a best epoch")
+    print_listing(listing, form, "runs with a best epoch", spare=_SPARE_WASTE)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
 
 from tracker import queries
-from tracker.cli.format import at_epoch, visible
+from tracker.cli.format import at_epoch, parameter, visible
 from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
+from tracker.cli.output import on_terminal, say
 from tracker.cli.program import LazyGroup
-from tracker.cli.render import on_terminal, print_data, print_listing, print_table
+from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
@@ -28,6 +30,8 @@ ROWS_ON_SCREEN = 50
 
 _MOST_VARYING = 6
 """Params and tags that are shown without ``--wide``."""
+_LONGEST_VARYING = 40
+"""Characters of the longest value of one that is."""
 
 _OVERVIEW = (
     "name", "id", "experiment", "status", "epochs", "monitor", "best", "restored_epoch", "last", "age",
@@ -130,7 +134,7 @@ def list_(
             _print_overview(reader, _tree(listing, children), sort, wide=wide)
         if listing.total is not None and listing.total > len(listing.rows):
             shown = len(listing.rows)
-            click.echo(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
+            say(f"{shown} of {listing.total} runs; -n 0 shows all.", err=True)
         _count_pending_records(reader)
 
 
@@ -144,15 +148,23 @@ def _print_overview(reader: Reader, listing: Listing, sort: str | None, *, wide:
     more = 0
     if len(ids) > 1:
         fields, more = varying(reader, ids, None if wide else _MOST_VARYING)
+        if not wide:
+            brief = [field for field in fields if _is_brief(field)]
+            fields, more = brief, more + len(fields) - len(brief)
     wanted = [] if sort is None else _not_shown(listing, sort)
     sorted_by = run_fields(reader, listing, wanted) if wanted else []
     keys = [] if sort is None else [key.text for key in parse_order(sort)]
-    print_table(overview_table(listing, sorted_by, fields, kept=keys), wide=wide)
+    table = overview_table(listing, sorted_by, fields, kept=keys)
+    print_table(table, wide=wide, hint="--wide shows all columns.")
     if more:
-        click.echo(
+        say(
             f"{counted(more, 'more param or tag', 'more params and tags')} differ; --wide shows all.",
             err=True,
         )
+
+
+def _is_brief(field: RunField) -> bool:
+    return all(len(parameter(value)) <= _LONGEST_VARYING for value in field.values.values())
 
 
 def _not_shown(listing: Listing, sort: str) -> list[str]:
@@ -198,6 +210,7 @@ def overview_table(
         headings=headings,
         keep=("restored_epoch", *kept),
         spare=[name for name in spare if name not in kept],
+        spare_at_last=("monitor",),
     )
 
 
@@ -245,7 +258,7 @@ def _print_groups(found: Listing, form: str) -> None:
     left_out = {"running", "seconds", "std", "started"}
     names = [name for name in found.names if name not in left_out]
     columns = (
-        *(Column(name, "text") if name == "mean" else kinds[name] for name in names),
+        *(Column(name, "any") if name == "mean" else kinds[name] for name in names),
         Column("age", "time"),
     )
     rows = [
@@ -259,20 +272,18 @@ def _print_groups(found: Listing, form: str) -> None:
 def _mean(mean: float | None, std: float | None) -> str | None:
     if mean is None:
         return None
-    return f"{mean:.4g}" if std is None else f"{mean:.4g} ± {std:.2g}"
+    return f"{mean:.4g}" if std is None or math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
 
 
 def _explain_no_rows(reader: Reader, where: str | None, *, running: bool) -> None:
     if running and not reader.empty:
-        click.echo(
-            f"No run{' that matches' * (where is not None)} is being recorded now.", err=True
-        )
+        say(f"No run{' that matches' * (where is not None)} is being recorded now.", err=True)
     elif where is not None and not reader.empty:
-        click.echo(f"No run in {reader.location} matches the filter.", err=True)
+        say(f"No run in {reader.location} matches the filter.", err=True)
         for sentence in misspelt(reader, where):
-            click.echo(visible(sentence), err=True)
+            say(visible(sentence), err=True)
     else:
-        click.echo(
+        say(
             f"No runs in {reader.location} yet. Record one with tracker.start_run(), or choose "
             f"another database with --database.",
             err=True,
@@ -289,13 +300,13 @@ def _count_pending_records(reader: Reader) -> None:
     if lost := [file for file in pending if file.run is None]:
         records = counted(sum(file.records for file in lost), "pending record")
         names = ", ".join(sorted({visible(file.name) for file in lost if file.name is not None}))
-        click.echo(
+        say(
             f"Not shown: {records} of runs that this database has lost{names and f' ({names})'}. "
             f"tracker db doctor --fix restores what it can, and sets the rest aside.",
             err=True,
         )
     if records_here := sum(file.records for file in pending if file.run is not None):
-        click.echo(
+        say(
             f"Not shown: {counted(records_here, 'pending record')}. tracker runs show names the file; "
             f"tracker db doctor --fix imports what dead processes left behind.",
             err=True,

@@ -14,6 +14,7 @@ from tracker.cli.options import (
     format_option,
     where_option,
 )
+from tracker.cli.output import say
 from tracker.cli.render import print_data
 from tracker.errors import CheckpointError, counted
 from tracker.queries import Column, Listing
@@ -64,7 +65,7 @@ def best(
         print_data(Listing.from_dicts(_COLUMNS, [_row(found)]), form)
     else:
         for line in _sentences(found):
-            click.echo(line)
+            say(line)
 
 
 def _sentences(found: BestRun) -> list[str]:

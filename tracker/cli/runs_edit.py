@@ -15,6 +15,7 @@ from tracker.cli.options import (
     runs_argument,
     where_option,
 )
+from tracker.cli.output import say
 from tracker.errors import BadValue, counted
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, compact, locate, reading
@@ -100,7 +101,7 @@ def rename(name: str, new: str, database: str | None) -> None:
     from tracker.maintenance import edits
 
     if others := edits.rename(locate(database), _run(name, database), new):
-        click.echo(
+        say(
             f"Note: {counted(others, 'other run')} had the name {visible(new)} already. The name alone means the "
             f"newest of them; an id means another.",
             err=True,
@@ -147,11 +148,11 @@ def delete(
         click.confirm(f"Delete the {what} {named} permanently?", abort=True, err=True)
     gone = edits.delete(locate(database), ids, files=files)
     freed = compact(locate(database))
-    click.echo(f"Deleted the {what} {named}{f'; {size(freed)} freed' if freed else ''}.")
+    say(f"Deleted the {what} {named}{f'; {size(freed)} freed' if freed else ''}.")
     if files:
-        click.echo(f"{counted(len(gone.files), 'file')} deleted.")
+        say(f"{counted(len(gone.files), 'file')} deleted.")
         for path, why in gone.kept.items():
-            click.echo(f"Kept {visible(str(path))}: {why}.")
+            say(f"Kept {visible(str(path))}: {why}.")
 
 
 @click.command()
@@ -169,7 +170,7 @@ def reap(database: str | None) -> None:
 
     location = locate(database)
     if not location.exists():
-        click.echo(f"No runs in {location} yet.")
+        say(f"No runs in {location} yet.")
         return
     with reading(location):
         # A database that is not ours is refused here, before anything is written.
@@ -177,7 +178,7 @@ def reap(database: str | None) -> None:
     lost = recover(location)
     with reading(location) as reader:
         named = _names(reader, lost)
-    click.echo(f"Lost: {named}." if lost else "No run was lost.")
+    say(f"Lost: {named}." if lost else "No run was lost.")
 
 
 def _run(name: str, database: str | None) -> str:
@@ -203,14 +204,14 @@ def _selected(
     with reading(database) as reader:
         ids = select_runs(reader, names, where)
         if not ids:
-            click.echo(f"No run in {visible(str(reader.location))} matches the filter.", err=True)
+            say(f"No run in {visible(str(reader.location))} matches the filter.", err=True)
         elif dry_run:
             names_of = queries.labels(reader.connection, ids)
             for run in ids:
-                click.echo(f"would be {done}: {visible(names_of[run])}")
-            click.echo(f"{counted(len(ids), 'run')}.")
+                say(f"would be {done}: {visible(names_of[run])}")
+            say(f"{counted(len(ids), 'run')}.")
         elif where is not None and done != "deleted":
-            click.echo(f"{counted(len(ids), 'run')} {done}: {_names(reader, ids)}.")
+            say(f"{counted(len(ids), 'run')} {done}: {_names(reader, ids)}.")
     return ids
 
 

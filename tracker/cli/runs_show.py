@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracker.cli.options import database_option, run_argument
-from tracker.cli.render import on_terminal
+from tracker.cli.output import on_terminal
 from tracker.queries.resolve import named_or_newest
 from tracker.storage.database import Reader, reading
 

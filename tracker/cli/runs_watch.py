@@ -13,7 +13,7 @@ import click
 from tracker import queries
 from tracker.cli.format import local, visible
 from tracker.cli.options import database_option, runs_argument
-from tracker.cli.render import on_terminal
+from tracker.cli.output import on_terminal
 from tracker.cli.watch_lines import LineView
 from tracker.errors import BadValue
 from tracker.queries.details import details

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from tracker.cli.format import NOTHING, cells, cells_wide, visible
+from tracker.cli.format import NOTHING, cells, visible
+from tracker.cli.measure import cells_wide, pad
+from tracker.cli.output import showable
 from tracker.queries import Column, Listing
 
 GAP = "  "
@@ -46,6 +48,7 @@ class Table:
         headings: other headings than the columns' names.
         keep: columns that stay without a value.
         spare: names of columns that a narrow terminal goes without, the first one first.
+        spare_at_last: those that it goes without only where the text of others has been cut.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class Table:
         headings: Mapping[str, str] | None = None,
         keep: Collection[str] = (),
         spare: Sequence[str] = (),
+        spare_at_last: Sequence[str] = (),
     ) -> None:
         self.spare = tuple(spare)
+        self.spare_at_last = tuple(spare_at_last)
         self.columns: list[TextColumn] = []
         for place, column in enumerate(listing.columns):
             texts = cells(map(itemgetter(place), listing.rows), column)
@@ -72,22 +77,11 @@ class Table:
 
 
 def _text_column(column: Column, heading: str, texts: Sequence[str]) -> TextColumn:
-    width = max(map(_measure(heading, texts), [heading, *texts]))
+    heading, texts = showable(heading), [showable(text) for text in texts]
+    width = max(map(cells_wide, (heading, *texts)))
     return TextColumn(column.name, column.kind, heading, texts, width)
 
 
-def _measure(heading: str, texts: Sequence[str]) -> Callable[[str], int]:
-    """Return what says how wide these texts are: plain length, where all of them are ASCII."""
-    return len if heading.isascii() and all(map(str.isascii, texts)) else cells_wide
-
-
 def _padded(column: TextColumn) -> list[str]:
-    texts = [column.heading, *column.cells]
-    width = column.width
-    if _measure(column.heading, column.cells) is len:
-        pad = str.rjust if column.is_number else str.ljust
-        return [pad(text, width) for text in texts]
-    spaces = [" " * (width - cells_wide(text)) for text in texts]
-    if column.is_number:
-        return [space + text for space, text in zip(spaces, texts, strict=True)]
-    return [text + space for space, text in zip(spaces, texts, strict=True)]
+    texts = (column.heading, *column.cells)
+    return [pad(text, column.width, right=column.is_number) for text in texts]

@@ -1,17 +1,15 @@
-"""A table on a terminal: as wide as the screen, with colours. Loads rich, so that only a terminal pays for it."""
+"""A table on a terminal: as wide as the screen, with colours."""
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table as RichTable
-from rich.text import Text
+import click
 
 from tracker.cli.format import NOTHING
+from tracker.cli.measure import cut, fold, pad
+from tracker.cli.output import showable
 from tracker.cli.table import GAP, Table, TextColumn
 
 _COLOURS = {
@@ -22,7 +20,7 @@ _COLOURS = {
     "state": {"available": "green", "missing": "red", "modified": "red"},
     "verdict": {"improved": "green", "stopped": "cyan", "restored": "cyan"},
 }  # fmt: skip
-"""The columns whose words have a colour."""
+"""The columns whose words have a colour: one of the terminal's own, which it shows on light and on dark."""
 
 _FOLDED = ("reason", "config", "path")
 """Columns whose text may take several lines; the first of them that a table has does."""
@@ -36,10 +34,12 @@ _FOLDED_LEAST = 24
 _SHORTEST = 12
 """Other text is cut to no less."""
 
-_NEVER_CUT = ("id", "alias", "wait")
+_SHORTEST_NAME = 24
+"""The first column says which row it is: others are cut before it is cut below this."""
 
-_BATCH = 200
-"""Rows that are drawn at once: rich takes about a millisecond for each."""
+_NEVER_CUT = ("id", "alias", "wait", "status", "state", "verdict")
+
+_INDENTED = " " * 4
 
 
 @dataclass(eq=False)
@@ -66,59 +66,44 @@ class Layout:
     left_out: list[str]
 
 
-def new_console() -> Console:
-    """Return the terminal as rich sees it; without colours where NO_COLOR is set."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return Console(
-        width=shutil.get_terminal_size().columns,
-        color_system=None if plain else "auto",
-        highlight=False,
-    )
+def draw(table: Table, width: int, *, coloured: bool) -> tuple[list[str], list[str]]:
+    """Return the lines of a table in so many cells, and the headings of the columns that found no room."""
+    layout = lay_out(table, width)
+    return list(_lines(layout, width, coloured)), layout.left_out
 
 
-def print_table(table: Table, console: Console) -> list[str]:
-    """Print a table; returns the headings of the columns that found no room."""
-    layout = lay_out(table, console.width)
-    count = len(table.columns[0].cells)
-    if layout.below is None:
-        for start in range(0, max(1, count), _BATCH):
-            console.print(_drawn(layout, range(start, min(start + _BATCH, count))))
-    else:
-        for row, text in enumerate(layout.below.cells):
-            console.print(_drawn(layout, range(row, row + 1)))
-            if text != NOTHING:
-                console.print(Padding(Text(text), (0, 0, 0, 4), expand=False))
-    return layout.left_out
+def _lines(layout: Layout, width: int, coloured: bool) -> Iterator[str]:
+    ellipsis = showable("…")
+    headings = [cut(slot.column.heading, slot.width, ellipsis) for slot in layout.slots]
+    head = _line(layout.slots, headings, [None] * len(headings))
+    yield click.style(head, bold=True) if coloured else head
+    for row in range(len(layout.slots[0].column.cells)):
+        parts = [
+            fold(slot.column.cells[row], slot.width)
+            if slot.folded
+            else [cut(slot.column.cells[row], slot.width, ellipsis)]
+            for slot in layout.slots
+        ]
+        colours = [_colour(slot.column, row) if coloured else None for slot in layout.slots]
+        for line in range(max(map(len, parts))):
+            cells = [part[line] if line < len(part) else "" for part in parts]
+            yield _line(layout.slots, cells, colours)
+        if layout.below is not None and (text := layout.below.cells[row]) != NOTHING:
+            for part in fold(text, max(1, width - len(_INDENTED))):
+                yield f"{_INDENTED}{part}"
 
 
-def fitted(table: Table, width: int) -> RichTable:
-    """Return a table as rich draws it in a given width, without the text that would stand under its rows."""
-    return _drawn(lay_out(table, width), range(len(table.columns[0].cells)))
+def _line(slots: list[Slot], cells: list[str], colours: list[str | None]) -> str:
+    texts = []
+    for slot, cell, colour in zip(slots, cells, colours, strict=True):
+        padded = pad(cell, slot.width, right=slot.column.is_number)
+        # The text alone: a colour does not end in the space behind it.
+        texts.append(padded.replace(cell, click.style(cell, fg=colour)) if colour else padded)
+    return GAP.join(texts).rstrip()
 
 
-def _drawn(layout: Layout, rows: range) -> RichTable:
-    """Return some rows as rich draws them, below the headings where they are the first."""
-    drawn = RichTable(box=None, pad_edge=False, padding=0, show_header=rows.start == 0)
-    for place, slot in enumerate(layout.slots):
-        if place:
-            # A column, not padding: before 14.3 rich pads the last column on its right, too.
-            drawn.add_column(width=len(GAP))
-        drawn.add_column(
-            Text(slot.column.heading),
-            width=slot.width,
-            justify="right" if slot.column.is_number else "left",
-            no_wrap=not slot.folded,
-            overflow="fold" if slot.folded else "ellipsis",
-        )
-    for row in rows:
-        cells = [cell for slot in layout.slots for cell in ("", _coloured(slot.column, row))]
-        drawn.add_row(*cells[1:])
-    return drawn
-
-
-def _coloured(column: TextColumn, row: int) -> Text:
-    text = column.cells[row]
-    return Text(text, _COLOURS.get(column.name, {}).get(text, ""))
+def _colour(column: TextColumn, row: int) -> str | None:
+    return _COLOURS.get(column.name, {}).get(column.cells[row])
 
 
 def lay_out(table: Table, width: int) -> Layout:
@@ -133,12 +118,34 @@ def lay_out(table: Table, width: int) -> Layout:
     below = _fold(slots, width)
     _cut_names(slots, width)
     while len(slots) > 1 and _total(slots) > width:
-        left_out.append(slots.pop().column.heading)
+        left_out.append(_remove_last(slots, table.spare_at_last).column.heading)
+        for slot in slots:
+            # What was cut for the removed one gets its room.
+            slot.width = slot.width if slot.folded else slot.column.width
+        _cut_names(slots, width)
+    if len(slots) == 1 and not slots[0].column.is_number:
+        slots[0].width = min(slots[0].width, width)
     return Layout(slots, below, left_out)
+
+
+def _remove_last(slots: list[Slot], spare: tuple[str, ...]) -> Slot:
+    """Remove a spare column, else the one on the right."""
+    place = next((at for at, slot in enumerate(slots) if at and slot.column.name in spare), -1)
+    return slots.pop(place)
 
 
 def _total(slots: list[Slot]) -> int:
     return sum(slot.width for slot in slots) + len(GAP) * (len(slots) - 1)
+
+
+def _least(slots: list[Slot], long: Slot | None) -> int:
+    """Return the width that is needed when long names, but not the folded text, are cut to what tells them apart."""
+    spared = (
+        slot.width - _SHORTEST_NAME
+        for slot in slots
+        if slot is not long and _may_be_cut(slot) and slot.width > _SHORTEST_NAME
+    )
+    return _total(slots) - sum(spared)
 
 
 def _long(slots: list[Slot]) -> Slot | None:
@@ -147,14 +154,15 @@ def _long(slots: list[Slot]) -> Slot | None:
 
 
 def _remove_spare(slots: list[Slot], spare: tuple[str, ...], width: int) -> list[str]:
-    """Remove spare columns until the others have room; returns their headings."""
+    """Remove spare columns until the others have room, names cut to what still tells; returns their headings."""
     long = _long(slots)
     if long is not None:
         long.width = min(_FOLDED_WISH, long.width)
     removed = []
     for name in spare:
-        slot = next((slot for slot in slots if slot.column.name == name), None)
-        if slot is not None and len(slots) > 1 and _total(slots) > width:
+        # The first column says which row it is.
+        slot = next((slot for slot in slots[1:] if slot.column.name == name), None)
+        if slot is not None and _least(slots, long) > width:
             slots.remove(slot)
             removed.append(slot.column.heading)
     return removed
@@ -175,14 +183,19 @@ def _fold(slots: list[Slot], width: int) -> TextColumn | None:
 
 
 def _cut_names(slots: list[Slot], width: int) -> None:
-    """Narrow the columns of text, the widest first, as far as `_SHORTEST`."""
-    names = [
-        slot
-        for slot in slots
-        if slot.column.kind == "text" and slot.column.name not in _NEVER_CUT and not slot.folded
-    ]
-    while names and (over := _total(slots) - width) > 0:
-        widest = max(names, key=lambda slot: slot.width)
-        if widest.width <= _SHORTEST:
-            return
-        widest.width = max(_SHORTEST, widest.width - over)
+    """Narrow the columns of text, the widest first, as far as `_SHORTEST`, that of the first one at last."""
+    first = slots[0]
+    for least in (_SHORTEST_NAME, _SHORTEST):
+        names = [slot for slot in slots if _may_be_cut(slot)]
+        while _total(slots) > width:
+            able = [slot for slot in names if slot.width > (least if slot is first else _SHORTEST)]
+            if not able:
+                break
+            # A cell after the other, so that none gives everything; the first column gives half as much.
+            widest = max(able, key=lambda slot: slot.width / (2 if slot is first else 1))
+            widest.width -= 1
+
+
+def _may_be_cut(slot: Slot) -> bool:
+    column = slot.column
+    return column.kind == "text" and column.name not in _NEVER_CUT and not slot.folded

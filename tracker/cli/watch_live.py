@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from tracker.cli.format import age, at_epoch, duration, visible
+from tracker.cli.output import is_coloured, terminal_width
 from tracker.cli.table import Table
-from tracker.cli.terminal import fitted, new_console
+from tracker.cli.terminal import draw
 from tracker.cli.watch_lines import LineView, machine_parts, waits
 from tracker.queries import Column, Listing
 from tracker.queries.follow import Followed
@@ -33,7 +35,8 @@ class LiveView:
 
     def __init__(self, *, several: bool) -> None:
         self._lines = None if several else LineView(several=False)
-        self._console = new_console()
+        color_system: Literal["auto"] | None = "auto" if is_coloured() else None
+        self._console = Console(width=terminal_width(), color_system=color_system, highlight=False)
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
         )
@@ -42,7 +45,9 @@ class LiveView:
     def show(self, runs: Sequence[Followed]) -> None:
         """Draw the state anew."""
         if self._lines is None:
-            self._live.update(fitted(state_table(runs), self._console.width), refresh=True)
+            lines, _ = draw(state_table(runs), self._console.width, coloured=is_coloured())
+            text = Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop")
+            self._live.update(text, refresh=True)
             return
         for run in runs:
             for line in self._lines.lines(run, with_state=False):

@@ -123,20 +123,27 @@ def _at(reader: Reader, epochs: dict[str, int | None]) -> dict[tuple[str, str], 
 Together = Callable[[float | None, int | None, int | None], Any]
 
 
-def listing(
-    found: RunComparison,
-    metrics: Sequence[str],
-    everything: bool = False,
-    together: Together | None = None,
-) -> Listing:
-    """Lay a comparison out as a table: a row per field, a column per run.
+def listing(found: RunComparison, metrics: Sequence[str], everything: bool = False) -> Listing:
+    """Lay a comparison out as a table: a row per field, a column per run; a value, its epoch and its step apart.
 
     Args:
         found: what was compared.
         metrics: which metrics.
         everything: also the params that are the same in all runs.
-        together: makes one cell of a value, its epoch and its step; without it these are rows of their own.
     """
+    rows = fact_rows(found, everything)
+    for name in metrics:
+        rows += metric_rows(found, name)
+    return Listing(columns_of(found), rows)
+
+
+def columns_of(found: RunComparison) -> tuple[Column, ...]:
+    """Return the columns of rows of a comparison: the field, then the runs."""
+    return (Column("field", "text"), *(Column(name, "any") for name in found.runs))
+
+
+def fact_rows(found: RunComparison, everything: bool = False) -> list[Sequence[Any]]:
+    """Return a row for each column, param and captured fact; ``everything``: also those that are the same."""
     rows: list[Sequence[Any]] = []
     runs = list(found.runs.values())
     for name in ("id", "experiment", "status", "epochs", "seconds", "monitor"):
@@ -145,11 +152,21 @@ def listing(
         rows.append([name, *values])
     if everything:
         rows += [[name, *([value] * len(runs))] for name, value in found.same.items()]
-    for name in metrics:
-        for which in ("best", "restored", "last"):
-            rows += _metric_rows(name, which, found.metrics[name], together)
-    heads = (Column("field", "text"), *(Column(name, "any") for name in found.runs))
-    return Listing(heads, rows)
+    return rows
+
+
+def metric_rows(
+    found: RunComparison, name: str, together: Together | None = None
+) -> list[Sequence[Any]]:
+    """Return the rows of a metric: best, restored and last.
+
+    ``together`` makes one cell of a value, its epoch and its step; without it these are rows of their own.
+    """
+    return [
+        row
+        for which in ("best", "restored", "last")
+        for row in _metric_rows(name, which, found.metrics[name], together)
+    ]
 
 
 def _metric_rows(

@@ -15,13 +15,15 @@ from tracker.filters.fields import Fields
 from tracker.filters.parser import parse_order
 from tracker.filters.targets import LabelPlace, Place
 from tracker.filters.tree import SortKey
-from tracker.models import RUN, TAG
+from tracker.models import RUN, SUMMARY, TAG
+from tracker.queries.monitored import shared_monitor
 from tracker.queries.result import Column, Kind, Listing
 from tracker.queries.run_fields import known_kind, run_fields
 from tracker.queries.runs import COLUMNS, overview
 from tracker.queries.selection import Order
 from tracker.queries.status import dead_runs, status_now
 from tracker.states import RunStatus
+from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.directions import Directions
 from tracker.values import param_decode
@@ -69,11 +71,14 @@ def groups(
     keys = parse_order(by or ())
     if not keys:
         raise BadValue("Runs are grouped by a field: name it, such as experiment or params.lr.")
-    if not judged and order_by is None and ids is None and not reader.empty:
+    if order_by is None and ids is None and not reader.empty:
         fields = Fields(reader.connection, status_now(dead_runs(reader.connection)))
         if all(_is_stored(key, fields) for key in keys):
-            found = _counted(reader, keys, where, fields)
-            return Listing(found.columns, found.rows[:limit])
+            if not judged:
+                found = _counted(reader, keys, where, fields)
+                return Listing(found.columns, found.rows[:limit])
+            if (monitor := shared_monitor(reader.connection)) is not None:
+                return _of_one_metric(reader, keys, where, fields, monitor, limit)
     return _of_listed(reader, overview(reader, where, order_by, None, ids), keys, limit, judged)
 
 
@@ -163,6 +168,77 @@ def _sums(keys: Sequence[_Key], where: str | None, fields: Fields) -> Select[Any
         .group_by(*own)
         .order_by(newest.desc())
     )  # fmt: skip
+
+
+def _of_one_metric(
+    reader: Reader,
+    sort_keys: Sequence[SortKey],
+    where: str | None,
+    fields: Fields,
+    monitor: tuple[str, str],
+    limit: int | None,
+) -> Listing:
+    """Group runs that are judged by one metric: a row of the database for each, and nothing else of it."""
+    metric, mode = monitor
+    keys = [
+        _Key(key, place)
+        for key, (_, place) in zip(sort_keys, places(sort_keys, fields), strict=True)
+    ]
+    statement = _judged_rows(keys, where, fields, metric, mode)
+    members: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    values: dict[tuple[Any, ...], list[Any]] = {}
+    others: dict[str, dict[str, Any]] = {}
+    for run, name, status, seconds, started, best, kind, *cells in in_chunks(
+        reader.connection, statement, RUN.c.id, None
+    ):
+        left = iter(cells)
+        group = [key.value(left) for key in keys]
+        same = tuple(map(_sameness, group))
+        row = {
+            "name": name, "status": status, "seconds": seconds, "started": started,
+            "monitor": metric, "best": best,
+        }  # fmt: skip
+        if kind is None:
+            others[run] = row
+        if same not in members:
+            members[same], values[same] = [], group
+        members[same].append(row)
+    # A run without that metric is judged by another one.
+    listed = overview(reader, ids=list(others)) if others else Listing(COLUMNS)
+    for known in listed.dicts():
+        others[known["id"]] |= {"monitor": known["monitor"], "best": known["best"]}
+    modes = {**_modes(reader, listed), metric: mode}
+    heads = [
+        Column(key.name, key.kind or known_kind(group[at] for group in values.values()))
+        for at, key in enumerate(keys)
+    ]
+    rows = [
+        (*values[same], *_counts(runs), *_judgement(runs, modes)) for same, runs in members.items()
+    ]
+    return Listing((*heads, *COUNTED, *JUDGED), rows[:limit])
+
+
+def _judged_rows(
+    keys: Sequence[_Key], where: str | None, fields: Fields, metric: str, mode: str
+) -> Select[Any]:
+    """Return the statement for a row per run, the newest first; its best is NULL without the metric."""
+    best = SUMMARY.c.max if mode == "max" else SUMMARY.c.min
+    status = fields.columns["status"].column
+    own = [column for key in keys for column in key.columns]
+    of_metric = and_(
+        SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == metric, SUMMARY.c.last_epoch.is_not(None)
+    )
+    statement = select(
+        RUN.c.id, RUN.c.name, status, RUN.c.seconds, RUN.c.started, best, SUMMARY.c.last_kind, *own
+    ).select_from(RUN)
+    for key in keys:
+        if key.row is not None:
+            statement = statement.outerjoin(key.row, key.link)
+    statement = statement.outerjoin(SUMMARY, of_metric)
+    test = condition(where, fields)
+    if test is not None:
+        statement = statement.where(test)
+    return statement.order_by(RUN.c.started.desc(), RUN.c.id)
 
 
 def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
 
-from tracker.models import DECISION, OF_STEPS, POLICY, SUMMARY
+from tracker.models import DECISION, METRIC_DEFINITION, OF_STEPS, POLICY, RUN, SUMMARY
 from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
+from tracker.states import DirectionSource
 from tracker.storage.chunks import in_chunks
 from tracker.storage.directions import Directions
 from tracker.values import join
@@ -76,6 +77,40 @@ def monitored(
     for run, summaries in _summaries(connection, others, None).items():
         found[run] = _headline(summaries, monitors.get(run), directions)
     return _with_restored(connection, keys, found)
+
+
+def shared_monitor(connection: Connection) -> tuple[str, str] | None:
+    """Return the metric that each run which has it in its epochs is judged by, and its mode; None where runs differ.
+
+    One sweep, and most databases, have one: its best values need not be looked for run by run.
+    """
+    callbacks = connection.execute(
+        select(POLICY.c.monitor, POLICY.c.config).where(POLICY.c.monitor.is_not(None)).distinct()
+    ).all()
+    columns = METRIC_DEFINITION.c
+    said = connection.execute(
+        select(columns.name, columns.mode, columns.monitor)
+        .where(columns.monitor | (columns.source != DirectionSource.NAME))
+        .distinct()
+    ).all()
+    names = {row.monitor for row in callbacks} | {row.name for row in said if row.monitor}
+    name = next(iter(names), _USUAL)
+    if len(names) > 1 or (name != _USUAL and _some_monitor_nothing(connection)):
+        return None
+    modes = {mode_in(row.config) for row in callbacks} & {"min", "max"}
+    modes |= {row.mode for row in said if row.name == name}
+    modes |= {Directions(connection).of(name).mode}
+    mode = modes.pop()
+    return None if modes or mode is None else (str(name), mode)
+
+
+def _some_monitor_nothing(connection: Connection) -> bool:
+    of_callback = exists().where(POLICY.c.run_id == RUN.c.id, POLICY.c.monitor.is_not(None))
+    declared = exists().where(
+        METRIC_DEFINITION.c.run_id == RUN.c.id, METRIC_DEFINITION.c.monitor.is_(True)
+    )
+    without = select(RUN.c.id).where(~of_callback, ~declared).limit(1)
+    return connection.execute(without).first() is not None
 
 
 _VALIDATION = re.compile(

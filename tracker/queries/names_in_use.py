@@ -28,6 +28,7 @@ METRIC_COLUMNS = (
     Column("runs", "integer"),
     Column("min", "number"),
     Column("max", "number"),
+    Column("best", "number"),
     Column("best_run", "text"),
 )
 PARAM_COLUMNS = (
@@ -61,8 +62,8 @@ def metrics_in_use(
 ) -> Listing:
     """Return the runs' metrics with `METRIC_COLUMNS`, by name; of all runs for None.
 
-    ``logged`` is "epoch" or "step", ``better`` is "lower", "higher" or None, and ``best_run`` is the run that
-    has the best value.
+    ``logged`` is "epoch" or "step", ``better`` is "lower", "higher" or None, ``best`` is the best value, and
+    ``best_run`` the run that has it.
     """
     if reader.empty:
         return _ordered(Listing(METRIC_COLUMNS), order_by, limit)
@@ -93,6 +94,7 @@ def metrics_in_use(
                 "runs": metric.runs,
                 "min": metric.low,
                 "max": metric.high,
+                "best": {"min": metric.low, "max": metric.high}.get(mode or ""),
                 "best_run": _holder(reader, ids, name, mode, metric),
             }
         )
@@ -155,11 +157,23 @@ def params_in_use(
             "different": len(counts[name]),
             "min": min(numbers.get(name, []), default=None),
             "max": max(numbers.get(name, []), default=None),
-            "values": [param_decode(*value) for value, _ in counts[name].most_common(_MOST_VALUES)],
+            "values": _most_frequent(counts[name]),
         }
         for name in sorted(counts)
     ]
     return _ordered(Listing.from_dicts(PARAM_COLUMNS, rows), order_by, limit)
+
+
+def _most_frequent(counts: Counter[tuple[str, str]]) -> list[Any]:
+    """Return the most frequent values; of equally frequent ones the lowest numbers first, then the others."""
+    values = [(count, param_decode(*value)) for value, count in counts.items()]
+    values.sort(key=lambda pair: (-pair[0], *_place(pair[1])))
+    return [value for _, value in values[:_MOST_VALUES]]
+
+
+def _place(value: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return not is_number, value if is_number else 0.0, str(value)
 
 
 def _ordered(listing: Listing, order_by: Order, limit: int | None) -> Listing:

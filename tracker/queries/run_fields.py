@@ -135,7 +135,7 @@ def varying(reader: Reader, ids: Sequence[str], most: int | None) -> tuple[list[
 
 
 def _differing(reader: Reader, ids: Sequence[str], table: Table) -> list[str]:
-    """Return the names that some runs lack, or have with another value; decided in the database."""
+    """Return the names that some runs lack, or have with another value; those that most have come first."""
     value = table.c.value if table is TAG else table.c.text
     statement = select(
         table.c.name,
@@ -148,4 +148,5 @@ def _differing(reader: Reader, ids: Sequence[str], table: Table) -> list[str]:
     for row in in_chunks(reader.connection, statement, table.c.run_id, ids):
         runs[row.name] = runs.get(row.name, 0) + row.runs
         seen.setdefault(row.name, set()).update((row.low, row.high))
-    return sorted(name for name in runs if runs[name] < len(ids) or len(seen[name]) > 1)
+    differing = (name for name in runs if runs[name] < len(ids) or len(seen[name]) > 1)
+    return sorted(differing, key=lambda name: (-runs[name], name))

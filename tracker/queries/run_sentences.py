@@ -25,12 +25,13 @@ def ending(details: Details, text: Text, time: Time) -> str:
     if status == "stopped_early":
         return f"Stopped early after {trained}: {_stop_reason(details, reason, text)}."
     if status == "failed":
-        return f"Failed after {trained}: {error or reason or 'no exception was recorded'}."
+        why = (error or reason or "no exception was recorded").rstrip(".")
+        return f"Failed after {trained}: {why}."
     if status == "interrupted":
-        return f"Interrupted after {trained}: {error or reason or 'by the user'}."
+        return f"Interrupted after {trained}: {(error or reason or 'by the user').rstrip('.')}."
     if status == "lost":
-        return f"Lost after {trained}: {reason}."
-    return f"Finished after {trained}{f': {reason}' if reason else ''}."
+        return f"Lost after {trained}: {reason.rstrip('.')}."
+    return f"Finished after {trained}{f': {reason.rstrip(chr(46))}' if reason else ''}."
 
 
 def _trained(details: Details) -> str:

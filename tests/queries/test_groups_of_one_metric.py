@@ -1,0 +1,99 @@
+"""Groups of runs that are judged by one metric come straight from the database, and are what they are otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import tracker
+from tracker.queries.groups import groups
+from tracker.queries.monitored import shared_monitor
+from tracker.storage.database import reading
+
+
+def record(team: str, metrics: dict[str, float] | None = None, **more: Any) -> None:
+    policies = more.pop("policies", ())
+    with tracker.start_run(
+        "digits", params={"lr": more.pop("lr", 0.1)}, tags={"team": team}, **more
+    ) as run:
+        for monitor, config in policies:
+            run.add_policy("EarlyStopping", monitor=monitor, config=config)
+        for epoch in range(2 if metrics is not None else 0):
+            run.log_epoch(epoch, {name: value - epoch for name, value in (metrics or {}).items()})
+
+
+def usual() -> None:
+    record("a", {"val_loss": 2.0, "loss": 9.0})
+    record("b", {"val_loss": 3.0}, lr=1)
+    record("a", {"loss": 1.0})
+    record("a", {"val_loss": math.nan})
+    record("b")
+    record("c", {"accuracy": 0.5}, lr="auto")
+
+
+def highest() -> None:
+    for team, value in (("a", 5.0), ("b", 7.0), ("a", 6.0)):
+        record(team, {"score": value, "val_loss": 1.0}, monitor="score", mode="max")
+
+
+def by_callbacks() -> None:
+    for team, value in (("a", 5.0), ("b", 7.0), ("a", 6.0)):
+        record(team, {"acc": value}, policies=[("acc", {"mode": "auto"}), ("acc", {"mode": "max"})])
+
+
+def by_steps() -> None:
+    record("a", {"val_loss": 2.0})
+    with tracker.start_run("digits", tags={"team": "a"}) as run:
+        run.log({"val_loss": 0.5})
+
+
+ALIKE: dict[str, tuple[Callable[[], None], tuple[str, str]]] = {
+    "usual": (usual, ("val_loss", "min")),
+    "highest": (highest, ("score", "max")),
+    "by callbacks": (by_callbacks, ("acc", "max")),
+    "by steps": (by_steps, ("val_loss", "min")),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("by", ["experiment", "tags.team", "params.lr", "params.lr,team"])
+@pytest.mark.parametrize("where", [None, "val_loss < 3", "status = 'finished' and team != 'b'"])
+def test_they_are_what_the_listing_of_runs_comes_to(name: str, by: str, where: str | None) -> None:
+    fill, shared = ALIKE[name]
+    fill()
+    if name == "by callbacks" and where == "val_loss < 3":
+        where = "acc < 6"
+    with reading() as reader:
+        assert shared_monitor(reader.connection) == shared
+        quick = groups(reader, by, where)
+        # An order is what only the listing knows.
+        listed = groups(reader, by, where, order_by="-started")
+    assert quick.columns == listed.columns
+    # A NaN equals no other.
+    assert list(map(repr, map(tuple, quick.rows))) == list(map(repr, map(tuple, listed.rows)))
+
+
+def test_runs_that_are_judged_by_different_metrics_or_modes_share_none() -> None:
+    record("a", {"val_loss": 1.0}, policies=[("val_loss", {"mode": "min"})])
+    with reading() as reader:
+        assert shared_monitor(reader.connection) == ("val_loss", "min")
+    record("b", {"acc": 1.0}, policies=[("acc", {"mode": "max"})])
+    with reading() as reader:
+        assert shared_monitor(reader.connection) is None
+
+
+def test_one_metric_that_is_better_low_here_and_high_there_is_not_shared() -> None:
+    for mode in ("min", "max"):
+        record("a", {"score": 1.0}, policies=[("score", {"mode": mode})])
+    with reading() as reader:
+        assert shared_monitor(reader.connection) is None
+
+
+def test_a_metric_that_only_some_runs_monitor_is_not_shared() -> None:
+    record("a", {"acc": 1.0, "val_loss": 1.0}, policies=[("acc", {"mode": "max"})])
+    record("a", {"acc": 1.0, "val_loss": 1.0})
+    with reading() as reader:
+        assert shared_monitor(reader.connection) is None
