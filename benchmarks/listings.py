@@ -104,7 +104,7 @@ def asked(what: str, text: str, database: Path) -> tuple[list[str], dict[str, st
 
 def click_words(text: str) -> list[str]:
     """Return the words of an unfinished line as the shells' completion takes them."""
-    from click.parser import split_arg_string
+    from click.shell_completion import split_arg_string
 
     return split_arg_string(text)
 

@@ -7,6 +7,7 @@ checkpoints. Everything goes to ./demo: the database, the checkpoints, a CSV and
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -186,7 +187,7 @@ def train_all(epochs: int = EPOCHS) -> dict[str, dict[str, list[float]]]:
 
 def show(*command: str) -> None:
     """Run a command as a user would, with the command itself above its output."""
-    print(f"\n$ {' '.join(command)}", flush=True)
+    print(f"\n$ {shlex.join(command)}", flush=True)
     subprocess.run([Path(sys.executable).with_name(command[0]), *command[1:]], check=True)
 
 
@@ -205,9 +206,20 @@ def main() -> None:
     runs = tracker.runs(order_by="val_loss")
     best, second = runs["name"].iloc[0], runs["name"].iloc[1]
     show("tracker", "runs", "list", "--sort", "val_loss")
+    show("tracker", "runs", "best", "digits")
     show("tracker", "runs", "show", best)
-    show("tracker", "runs", "compare", best, second)
-    show("tracker", "decisions", "list", best, "--policy", "EarlyStopping")
+    show(
+        "tracker",
+        "runs",
+        "compare",
+        best,
+        second,
+        "--metric",
+        "val_loss",
+        "--metric",
+        "val_accuracy",
+    )
+    show("tracker", "decisions", "list", best, "--where", "verdict in ('stopped', 'restored')")
     show("tracker", "decisions", "replay", "--patience", "1..8", "--curve", "--png", "tradeoff.png")
     show("tracker", "export", best, "--csv", "-o", "best.csv")
     names = [setting.name for setting in SETTINGS]

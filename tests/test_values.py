@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
+from argparse import Namespace
 from array import array
+from collections import deque
 from collections.abc import Callable
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -50,6 +54,16 @@ class Symbolic:
 class Odd(int):
     def __str__(self) -> str:
         return "odd"
+
+
+class Shade(Enum):
+    DARK = 1
+
+
+@dataclass
+class Nested:
+    opt: Namespace
+    shade: Shade
 
 
 class Mute:
@@ -192,6 +206,17 @@ def test_an_integer_of_any_size_is_exact(value: int) -> None:
         (np.bool_(True), True),
         (np.arange(3), [0, 1, 2]),
         ({"a": {1}, 2: (None,)}, {"a": [1], "2": [None]}),
+        ({"b", "a", "c"}, ["a", "b", "c"]),
+        ({"b", 1}, ["b", 1]),
+        (deque([1, 2]), [1, 2]),
+        (bytearray(b"\x01"), "01"),
+        (Shade.DARK, "DARK"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (timedelta(seconds=5), "0:00:05"),
+        (Nested(Namespace(lr=0.1), Shade.DARK), {"opt": {"lr": 0.1}, "shade": "DARK"}),
+        (range(3), "range(0, 3)"),
+        (print, "<built-in function print>"),
+        (Mute.__repr__, "<function Mute.__repr__>"),
     ],
     ids=repr,
 )

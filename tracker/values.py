@@ -20,10 +20,12 @@ import datetime
 import json
 import math
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from pathlib import Path, PurePath
+from collections.abc import Iterator, Mapping, MutableSequence, Set
+from enum import Enum
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zlib import compress
 
@@ -296,19 +298,52 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return clean_text(value)
-    if isinstance(value, Mapping):
-        return {clean_text(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
+    if (pairs := held(value)) is not None:
+        return {clean_text(str(key)): _plain(item) for key, item in pairs.items()}
+    if isinstance(value, (set, frozenset)):
+        return [_plain(item) for item in _in_order(value)]
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
-    if isinstance(value, (PurePath, Decimal)):
-        return clean_text(str(value))
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, bytearray)):
         return value.hex()
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
-    return clean_text(repr(value))
+    if isinstance(value, (list, tuple, MutableSequence)):
+        return [_plain(item) for item in value]
+    return clean_text(value.name if isinstance(value, Enum) else _ADDRESS.sub("", str(value)))
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Where an object is in memory: another place in each process, which is no change."""
+
+
+def _in_order(values: Set[Any]) -> list[Any]:
+    """Return the elements of a set in an order that is the same in each process."""
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=repr)
+
+
+def held(value: Any) -> Mapping[Any, Any] | None:
+    """Return what a mapping or an object that holds settings has, by name; None for anything else.
+
+    Such objects are dataclasses, ``argparse.Namespace``, ``types.SimpleNamespace``, and classes of attrs and pydantic.
+    """
+    if isinstance(value, Mapping):
+        return value
+    kind = type(value)
+    argparse = sys.modules.get("argparse")
+    if isinstance(value, SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
+        return dict(vars(value))
+    for attribute in ("__dataclass_fields__", "model_fields"):
+        names = getattr(kind, attribute, None)
+        if isinstance(names, dict):
+            return {name: getattr(value, name) for name in names if hasattr(value, name)}
+    attributes = getattr(kind, "__attrs_attrs__", None)
+    return (
+        None if attributes is None else {one.name: getattr(value, one.name) for one in attributes}
+    )
 
 
 def to_json(value: Any) -> str:
@@ -365,7 +400,7 @@ def _param_encode(value: Any) -> tuple[str, str, float | None]:
 def leaves(data: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Give each value of nested mappings under its path: ``{"opt": {"lr": 0.1}}`` is ``opt.lr``.
 
-    An empty mapping is a value itself, and so is a list.
+    An object that holds settings (`held`) is a mapping. An empty one is a value itself, and so is a list.
 
     Raises:
         BadValue: for data that contains itself.
@@ -374,8 +409,8 @@ def leaves(data: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]
         for key, value in data.items():
             name = text_of(key, "A name")
             path = f"{above}.{name}" if above else name
-            if isinstance(value, Mapping) and value:
-                yield from leaves(value, path)
+            if pairs := held(value):
+                yield from leaves(pairs, path)
             else:
                 yield path, value
     except RecursionError as error:

@@ -100,6 +100,19 @@ def test_chunks_of_runs_share_one_header(monkeypatch: pytest.MonkeyPatch) -> Non
     assert whole["metrics.seconds"].tolist() == ["2.0"] * 5
 
 
+def test_a_logged_rate_that_is_not_the_one_trained_with_has_a_column(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, rate in (("a", 0.1), ("b", 0.05)):
+        with tracker.start_run("digits", name) as run:
+            run.log_epoch(0, {"learning_rate": 0.05}, learning_rate=rate)
+    for size in (100, 1):
+        monkeypatch.setattr(sys.modules["tracker.exports.stream"], "_RUNS_PER_CHUNK", size)
+        frame = csv_of("epochs")
+        assert frame["learning_rate"].tolist() == ["0.1", "0.05"]
+        assert frame["metrics.learning_rate"].tolist() == ["0.05", "0.05"]
+
+
 def test_step_metrics_are_written_point_by_point() -> None:
     with tracker.start_run("digits", "a") as run:
         for step in range(3):

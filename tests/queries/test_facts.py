@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 import tracker
+from tracker.errors import BadValue
+
+
+@dataclass
+class Config:
+    folder: Path
 
 
 def record() -> None:
@@ -59,6 +71,21 @@ def test_nested_params_are_leaves_with_their_types() -> None:
     ].tolist() == ["b", "a"]
     row = tracker.runs(order_by="params.opt.lr").iloc[0]
     assert (row["params.opt.lr"], row["params.deep.x.y"]) == (0.001, True)
+
+
+def test_an_object_that_holds_settings_is_nested_params() -> None:
+    optimizer = SimpleNamespace(lr=0.01, name="sgd")
+    tracker.start_run(name="a", params=Namespace(seed=1, opt=optimizer)).finish()
+    tracker.start_run(name="b", params={"cfg": Config(Path("data"))}).finish()
+    assert tracker.runs(where="params.opt.lr = 0.01")["name"].tolist() == ["a"]
+    assert tracker.runs(where="params.cfg.folder = 'data'")["name"].tolist() == ["b"]
+
+
+def test_two_params_of_one_name_are_refused() -> None:
+    with pytest.raises(BadValue, match=r"params has opt\.lr twice, with 1 and 2"):
+        tracker.start_run(params={"opt.lr": 1, "opt": {"lr": 2}})
+    tracker.start_run(params={"opt.lr": 1, "opt": {"lr": 1, "b": 2}}).finish()
+    assert len(tracker.runs()) == 1
 
 
 def test_an_empty_mapping_and_a_list_are_values(sql: Any) -> None:

@@ -252,6 +252,48 @@ def test_a_metric_called_as_a_column_keeps_both() -> None:
     assert (row["seconds"], row["metrics.seconds"], row["learning_rate"]) == (1.0, 7.0, 0.5)
 
 
+def test_a_metric_called_as_the_title_of_another_has_a_title_of_its_own() -> None:
+    metrics = {
+        "epoch": 1.0,
+        "metrics.epoch": 2.0,
+        "metrics.metrics.epoch": 3.0,
+        "metrics.loss": 4.0,
+    }
+    with tracker.start_run(name="a") as run:
+        run.log_epoch(0, metrics)
+    with reading() as reader:
+        listing = queries.epochs(reader)
+    assert len(set(listing.names)) == len(listing.names)
+    (epoch,) = listing.dicts()
+    assert [epoch[f"metrics.{name}"] for name in list(metrics)[:3]] == [1.0, 2.0, 3.0]
+    assert epoch["metrics.loss"] == 4.0
+
+
+def test_the_learning_rate_of_an_epoch_is_the_one_it_was_trained_with() -> None:
+    """Many loops log the rate after they stepped the scheduler: it is kept beside the recorded one."""
+    logged = {"learning_rate": 0.05, "loss": 1.0}
+    with tracker.start_run(name="next") as run:
+        run.log_epoch(0, logged, learning_rate=0.1)
+    with tracker.start_run(name="same") as run:
+        run.log_epoch(0, logged, learning_rate=0.05000000074505806)  # single precision
+    with tracker.start_run(name="only") as run:
+        run.log_epoch(0, logged)
+    with reading() as reader:
+        next_one, same, only = queries.epochs(
+            reader, queries.find_runs(reader, ["next", "same", "only"])
+        ).dicts()
+        assert (next_one["learning_rate"], next_one["metrics.learning_rate"]) == (0.1, 0.05)
+        assert [row["learning_rate"] for row in (same, only)] == [pytest.approx(0.05), 0.05]
+        assert (
+            "metrics.learning_rate"
+            not in queries.epochs(reader, queries.find_runs(reader, ["same"])).names
+        )
+        for where, names in (("learning_rate = 0.1", ["next"]), ("learning_rate = 0.05", ["only"])):
+            assert [row["run"] for row in queries.epochs(reader, where=where).dicts()] == names
+        first, *_ = queries.epochs(reader, order_by="-learning_rate").dicts()
+        assert first["run"] == "next"
+
+
 def test_one_metric_of_runs_that_none_has_is_told_with_those_there_are() -> None:
     record("a")
     with tracker.start_run(name="steps") as run:

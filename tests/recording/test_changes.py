@@ -39,6 +39,15 @@ def test_a_changed_param_is_said_and_the_earlier_one_kept_with_its_attempt(
     ]  # fmt: skip
 
 
+def test_an_object_that_is_elsewhere_in_memory_has_not_changed(caplog: Any) -> None:
+    def given() -> dict[str, Any]:
+        return {"act": lambda x: x, "obj": object(), "layers": {"b", "a"}, "relu": abs}
+
+    attempt(caplog, given())
+    kept = [given() for _ in range(3)]
+    assert attempt(caplog, kept[-1]) == ""
+
+
 def test_params_given_at_the_start_are_compared_too(caplog: Any) -> None:
     attempt(caplog, None, params={"opt": {"lr": 1.0, "betas": [0.9, 0.99]}, "clip": float("nan")})
     said = attempt(

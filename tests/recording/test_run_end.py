@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def test_a_run_that_has_ended_takes_nothing_more() -> None:
         (SystemExit(0), "finished", None),
         (SystemExit(), "finished", None),
         (KeyError(), "failed", "KeyError"),
+        (asyncio.CancelledError(), "interrupted", "CancelledError"),
     ],
 )
 def test_a_block_that_raises_says_so_and_raises(

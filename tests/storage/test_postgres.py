@@ -17,6 +17,8 @@ from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
 from tracker import queries
 from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.queries.follow import Follower
+from tracker.queries.groups import groups
 from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
 
@@ -64,6 +66,31 @@ def test_columns_of_frames_have_the_types_that_they_have_elsewhere(url: str, run
         types = found(what)
         assert {name: types[name] for name in dtypes} == dtypes, what
     assert {name: found("runs")[name] for name in WIDE if runs} == (WIDE if runs else {})
+
+
+def test_runs_are_grouped_as_their_listing_says(url: str) -> None:
+    for team, loss in (("a", 2.0), ("b", 3.0), ("a", None), ("a", 1.0)):
+        with tracker.start_run("digits", tags={"team": team}) as run:
+            run.add_policy("EarlyStopping", monitor="val_loss", config={"mode": "min"})
+            run.log_epoch(0, {"loss": 1.0} if loss is None else {"val_loss": loss})
+    with reading(locate(url)) as reader:
+        quick = groups(reader, "tags.team")
+        assert quick.rows == groups(reader, "tags.team", order_by="-started").rows
+    assert [row[0] for row in quick.rows] == ["a", "b"]
+
+
+def test_a_run_is_followed(url: str) -> None:
+    with tracker.start_run("digits", params={"epochs": 5}) as run:
+        stopping = run.add_policy("EarlyStopping", monitor="loss", config={"patience": 2})
+        follower = Follower(run.id)
+        for epoch in range(2):
+            run.log({"batch_loss": 1.0}, step=epoch)
+            run.log_epoch(epoch, {"loss": 1.0}, seconds=2.0)
+            stopping.decide("waited", epoch=epoch, reason="r", best=1.0, wait=1)
+            with reading(locate(url)) as reader:
+                found = follower.look(reader)
+            assert ([one.epoch for one in found.fresh], len(found.decisions)) == ([epoch], 1)
+    assert (found.left, found.step, found.is_running) == (6.0, 1, True)
 
 
 def test_resume_decisions_and_checkpoints(url: str) -> None:

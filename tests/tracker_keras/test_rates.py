@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import tracker
 from tracker_keras import BackupAndRestore, TrackerCallback
 
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5)
@@ -108,3 +109,31 @@ def test_the_optimizers_own_count_is_captured_beside_the_runs_steps(fit, build, 
     counts = [json.loads(one["captured"])["iterations"] for one in attempts]
     assert counts == [{"at_begin": 2, "at_end": 3}, {"at_begin": 3, "at_end": 4}]
     assert [one["step"] for one in record.epochs()] == [3, 6]
+
+
+def test_a_rate_that_nothing_was_trained_with_is_not_recorded():
+    """A training step with optimizers of its own leaves the one that Keras makes by itself alone."""
+    keras.utils.set_random_seed(0)
+    rates = {}
+    for kind in (Own, Watching):
+        model = kind([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("rmsprop", "mse", run_eagerly=True)
+        callbacks = [TrackerCallback(name=kind.__name__)]
+        model.fit(np.ones((8, 2)), np.ones(8), epochs=2, verbose=0, callbacks=callbacks)
+        rates[kind] = tracker.epochs(kind.__name__)["learning_rate"]
+    assert rates[Own].isna().all()
+    assert rates[Watching].tolist() == [pytest.approx(0.001)] * 2
+
+
+class Own(keras.Sequential):
+    """Trains with something else than the optimizer that it was compiled with."""
+
+    def train_step(self, data):
+        return {"loss": keras.ops.convert_to_tensor(0.5)}
+
+
+class Watching(keras.Sequential):
+    """Has a training step of its own that trains as Keras does."""
+
+    def train_step(self, *args):
+        return super().train_step(*args)

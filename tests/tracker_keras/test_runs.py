@@ -86,6 +86,45 @@ def test_names_that_keras_does_not_have_begin_with_tracker(name, fit, model):
     assert {one for one in plain if not one.lstrip("_").startswith("tracker_")} == set()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TrackerCallback",
+        "EarlyStopping",
+        "ModelCheckpoint",
+        "ReduceLROnPlateau",
+        "BackupAndRestore",
+    ],
+)
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+def test_a_subclass_that_does_not_call_ours(name, hook, fit, model, record):
+    """Keras' own classes take it, and the epochs are those of the training all the same."""
+    ours = getattr(tracker_keras, name)
+    silent = type("Silent", (ours,), {hook: lambda self, *args, **kwargs: None})
+    fit(model, [silent(*ALONE[name])], epochs=2)
+    assert (record.run()["status"], record.run()["experiment"]) == ("finished", "default")
+    history = model.history.history
+    assert [one["metrics"]["loss"] for one in record.epochs()] == history["loss"]
+    assert "on_epoch_end" not in model.history.__dict__
+
+
+def test_a_subclass_that_judges_some_epochs_only(fit, model, record):
+    """As people did before Keras had start_from_epoch."""
+
+    class Late(EarlyStopping):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch > 1:
+                super().on_epoch_end(epoch, logs)
+
+    fit(model, [Late("loss", patience=1, min_delta=100)], epochs=9)
+    assert [one["epoch"] for one in record.epochs()] == [0, 1, 2, 3]
+    assert [one["step"] for one in record.epochs()] == [3, 6, 9, 12]
+    assert [(one["epoch"], one["verdict"]) for one in record.decisions()] == [
+        (2, "improved"), (3, "stopped"),
+    ]  # fmt: skip
+    assert record.run()["status"] == "stopped_early"
+
+
 def test_beside_a_tracker_callback(fit, model, record):
     """Wherever it stands in the list, its arguments start the run, and all record into that one."""
     cb = TrackerCallback("digits", name="mine", params={"lr": 0.1}, tags=["a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
+from torch.optim.optimizer import _global_optimizer_pre_hooks
 
 from tests.helpers.torch_problems import ask
 from tracker_torch import CallbackList, LRSchedulerCallback, ReduceLROnPlateau, Training
@@ -186,6 +188,41 @@ def test_every_group_has_its_first_and_last_rate_wherever_its_scheduler_is_stepp
     assert found == [
         {"0": [first / 2, last / 2], "head": [2 * first, 2 * last]} for first, last in expected
     ]
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_an_optimizer_that_takes_the_place_of_the_first(handed_over: bool, recwarn: Any) -> None:
+    """People make a new one to unfreeze layers, or to change from Adam to SGD."""
+    model, optimizer = made()
+    stranger = made(7.0)
+    with Training(
+        model, optimizer, 4, callbacks=[ReduceLROnPlateau("loss", patience=9)]
+    ) as training:
+        for epoch in training.epochs():
+            if epoch == 2:
+                optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+                if handed_over:
+                    training.callbacks.optimizer = optimizer
+            train_on_a_batch(*stranger)
+            train_on_a_batch(model, optimizer)
+            training.log_epoch(loss=1.0)
+    assert recorded() == [0.1, 0.1, 0.003, 0.003]
+    told = [str(one.message) for one in recwarn]
+    assert len(told) == (0 if handed_over else 1)
+    assert (
+        handed_over or "another optimizer than the one that was passed trains the model" in told[0]
+    )
+
+
+def test_nothing_watches_a_training_that_was_dropped() -> None:
+    before = dict(_global_optimizer_pre_hooks)
+    model, optimizer = made()
+    loop = CallbackList([], model, optimizer)
+    loop.on_train_begin()
+    assert len(_global_optimizer_pre_hooks) == len(before) + 1
+    del loop, model, optimizer  # which has a hook as well
+    gc.collect()
+    assert _global_optimizer_pre_hooks == before
 
 
 def test_the_optimizer_is_no_longer_watched_after_training_and_can_be_copied_during_it() -> None:

@@ -12,6 +12,7 @@ from tracker.filters.names import metric_names
 from tracker.frames import named
 from tracker.queries import Column, Listing
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
+from tracker.queries.epochs import has_other_rates
 from tracker.queries.points import runs_with_points
 from tracker.queries.resolve import select_runs
 from tracker.queries.result import metric_titles
@@ -88,7 +89,10 @@ def _stream_epochs(reader: Reader, ids: Sequence[str]) -> Stream:
     called = {} if reader.empty else queries.labels(reader.connection, ids)
     run_columns, run_cells = _of_runs(queries.runs(reader, ids=ids), called)
     epoch_columns = [column for column in EPOCH_COLUMNS if column.name != "run"]
-    metrics = [name for name in metric_names(reader, ids) if name != "learning_rate"]
+    metrics = metric_names(reader, ids)
+    other_rates = "learning_rate" in metrics and has_other_rates(reader, ids)
+    if not other_rates:
+        metrics = [name for name in metrics if name != "learning_rate"]
     titles = metric_titles(metrics, [column.name for column in (*run_columns, *epoch_columns)])
     # A query of epochs knows no columns of runs: there a metric may have another title.
     query_titles = metric_titles(metrics, [column.name for column in EPOCH_COLUMNS])
@@ -97,7 +101,7 @@ def _stream_epochs(reader: Reader, ids: Sequence[str]) -> Stream:
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(ids), _RUNS_PER_CHUNK):
             some = ids[start : start + _RUNS_PER_CHUNK]
-            rows = queries.epochs(reader, some, called=called).dicts()
+            rows = queries.epochs(reader, some, called=called, other_rates=other_rates).dicts()
             yield [(*run_cells[row["run"]], *map(row.get, wanted)) for row in rows]
 
     columns = (*run_columns, *epoch_columns, *(Column(titles[name], "number") for name in metrics))

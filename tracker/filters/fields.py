@@ -22,6 +22,7 @@ from tracker.filters.targets import (
     fact_place,
     metric_place,
     param_place,
+    rate_place,
     summary_place,
     tag_place,
 )
@@ -208,6 +209,13 @@ class EpochFields(Fields):
             columns.epoch, columns.attempt, columns.seconds, columns.learning_rate, columns.started,
             columns.superseded,
         )  # fmt: skip
+
+    def find(self, field: Field) -> Place | None:
+        """Return the place of a field, of the learning rate as it is listed."""
+        place, rate = super().find(field), EPOCH.c.learning_rate.name
+        if place is self.columns[rate] and self._has(SUMMARY, rate, ~OF_STEPS):
+            return rate_place(place)
+        return place
 
     def unknown(self, field: Field) -> str:
         """Tell a metric of steps from a name that nothing has."""

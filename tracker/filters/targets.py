@@ -7,7 +7,7 @@ SQL's third truth value never comes out of here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +31,7 @@ from sqlalchemy.sql.selectable import NamedFromClause
 
 from tracker.models import (
     CHECKPOINT,
+    EPOCH,
     FACT,
     METRIC,
     PARAM,
@@ -318,6 +319,12 @@ def metric_place(epoch: Expression, name: str, *, falling: bool) -> MetricPlace:
         epoch=epoch,
         name=name,
     )
+
+
+def rate_place(recorded: Place) -> Place:
+    """Return the place of an epoch's learning rate: the recorded one, else the metric of that name."""
+    link = and_(METRIC.c.epoch_id == EPOCH.c.id, METRIC.c.name == EPOCH.c.learning_rate.name)
+    return replace(recorded, column=func.coalesce(recorded.column, _scalar(METRIC.c.value, link)))
 
 
 def _asks(test: ColumnElement[bool], column: Column[Any]) -> bool:

@@ -113,8 +113,15 @@ def _as_keras(monitor: str) -> str | None:
 
 
 def _by_words(monitor: str) -> str | None:
-    if (known := _as_keras(monitor)) is not None:
-        return known
+    """Return what the last telling word says, unless the whole name says more: ``neg_mse``, ``kl_coef``."""
+    told = _as_keras(monitor) or _by_last_word(monitor)
+    better = None if told is None else better_by_name(monitor)
+    if better is None:
+        return told
+    return None if better is Better.NEITHER else better.value
+
+
+def _by_last_word(monitor: str) -> str | None:
     for segment in reversed(_SEGMENTS.findall(monitor)):
         for word in (segment, *reversed(_HUMPS.findall(segment))):
             if (direction := _of_word(word.lower())) is not None:
@@ -155,15 +162,13 @@ def direction_by_name(name: str) -> Direction:
     """Return what a metric's name says; a name that says nothing is guessed to be a loss.
 
     Names that ``mode="auto"`` understands (`direction_of`) mean the same here; `metric_names` knows
-    many more.
+    many more. Neither ever contradicts the other.
     """
-    try:
-        return Direction(direction_of(name, "auto", TRACKER), DirectionSource.NAME)
-    except BadValue:
-        better = better_by_name(name)
-    if better is None:
-        return Direction("min", DirectionSource.GUESS)
-    return Direction(None if better is Better.NEITHER else better.value, DirectionSource.NAME)
+    better = better_by_name(name)
+    if better is not None:
+        return Direction(None if better is Better.NEITHER else better.value, DirectionSource.NAME)
+    told = _by_words(name)
+    return Direction(told or "min", DirectionSource.NAME if told else DirectionSource.GUESS)
 
 
 def direction(name: str, mode: str | None = None) -> str:

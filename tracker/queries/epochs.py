@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -41,12 +42,14 @@ def epochs(
     order_by: Order = None,
     limit: int | None = None,
     called: Mapping[str, str] | None = None,
+    other_rates: bool = False,
 ) -> Listing:
     """Return epochs: `COLUMNS`, then a column per metric in the order they were first logged.
 
-    A metric named ``learning_rate`` fills that column; one that has the name of another column gets the title
-    ``metrics.<name>``. ``superseded`` adds the epochs that a later attempt repeated, and a column of that name.
-    ``called`` has the labels of the runs, by id.
+    A metric that has the name of a column gets the title ``metrics.<name>``. One named ``learning_rate`` does so only
+    where it differs from the rate that an epoch was trained with (many loops log the next epoch's), and stands in its
+    place where none was recorded. ``superseded`` adds the epochs that a later attempt repeated, and a column of that
+    name. ``called`` has the labels of the runs, by id; ``other_rates`` has a title for logged rates in any case.
     """
     selection = Selection(ids, where, order_by, limit)
     own = (*COLUMNS, *(_SUPERSEDED if superseded else ()))
@@ -55,8 +58,11 @@ def epochs(
         return Listing(own)
     rows = _rows(reader, selection, superseded)
     names, metrics, damaged = _metrics(reader, selection, rows)
+    differs = _RATE in names and (
+        other_rates or any(_differs(row.learning_rate, metrics[row.id].get(_RATE)) for row in rows)
+    )
     titles = metric_titles(
-        (name for name in names if name != _RATE), [column.name for column in own]
+        (name for name in names if name != _RATE or differs), [column.name for column in own]
     )
     if called is None:
         called = labels(reader.connection, list({row.run_id: None for row in rows}))
@@ -80,13 +86,33 @@ def epochs(
 
 def _row(epoch: Any, called: Mapping[str, str], metrics: Mapping[str, float]) -> dict[str, Any]:
     row = {**epoch._mapping, "run": called[epoch.run_id]}
-    if _RATE in metrics:
-        row[_RATE] = metrics[_RATE]
+    if row[_RATE] is None:
+        row[_RATE] = metrics.get(_RATE)
     return row
 
 
 _UNKNOWN = {_RATE: None, EPOCH.c.seconds.name: None}
 """What is not shown of a damaged epoch, beside its metrics."""
+
+
+def _differs(trained_with: float | None, logged: float | None) -> bool:
+    """Say whether a logged learning rate is another one than the recorded one, beyond single precision."""
+    if trained_with is None or logged is None:
+        return False
+    return not math.isclose(trained_with, logged, rel_tol=1e-6, abs_tol=1e-45)
+
+
+def has_other_rates(reader: Reader, ids: Sequence[str]) -> bool:
+    """Say whether epochs of these runs have a metric ``learning_rate`` that is not the rate they were trained with."""
+    statement = (
+        select(EPOCH.c.learning_rate, METRIC.c.value, METRIC.c.value_kind)
+        .join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
+        .where(METRIC.c.name == _RATE, EPOCH.c.superseded.is_(False))
+    )
+    return any(
+        _differs(row.learning_rate, join(row.value, row.value_kind))
+        for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, ids)
+    )
 
 
 def history(reader: Reader, run: str) -> list[dict[str, Any]]:

@@ -188,21 +188,25 @@ def _of_one_metric(
     members: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     values: dict[tuple[Any, ...], list[Any]] = {}
     others: dict[str, dict[str, Any]] = {}
+    # Many runs have the same value: it is taken apart once.
+    known_cells: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for run, name, status, seconds, started, best, kind, *cells in in_chunks(
         reader.connection, statement, RUN.c.id, None
     ):
-        left = iter(cells)
-        group = [key.value(left) for key in keys]
-        same = tuple(map(_sameness, group))
+        stored = tuple(cells)
+        if stored not in known_cells:
+            left = iter(cells)
+            group = [key.value(left) for key in keys]
+            same = known_cells[stored] = tuple(map(_sameness, group))
+            if same not in members:
+                members[same], values[same] = [], group
         row = {
             "name": name, "status": status, "seconds": seconds, "started": started,
             "monitor": metric, "best": best,
         }  # fmt: skip
         if kind is None:
             others[run] = row
-        if same not in members:
-            members[same], values[same] = [], group
-        members[same].append(row)
+        members[known_cells[stored]].append(row)
     # A run without that metric is judged by another one.
     listed = overview(reader, ids=list(others)) if others else Listing(COLUMNS)
     for known in listed.dicts():

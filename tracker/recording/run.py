@@ -231,7 +231,10 @@ class Run:
         )  # fmt: skip
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else."""
+        """Record hyperparameters by name: numbers, text, None, lists, dicts; any integer is exact. `BadValue` else.
+
+        A dataclass or an ``argparse.Namespace`` is a dict, too; each leaf has its path: ``opt.lr``.
+        """
         self.check_open()
         entry = entries.params(self.id, params, self.attempt)
         if self.is_resumed:
@@ -478,9 +481,9 @@ class Run:
         self._after.append(call)
 
     def fail(self, error: BaseException) -> None:
-        """End the run because of an exception: interrupted for Ctrl-C and exits, else failed."""
-        leaving = isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
-        status = RunStatus.INTERRUPTED if leaving else RunStatus.FAILED
+        """End the run because of an exception: failed, but interrupted for Ctrl-C, exits and cancelled tasks."""
+        failed = isinstance(error, Exception)
+        status = RunStatus.FAILED if failed else RunStatus.INTERRUPTED
         self.finish(status, f"training raised {type(error).__name__}", error)
 
     def withdraw(self, error: BaseException) -> None:

@@ -412,17 +412,25 @@ def params(run_id: str, given: Mapping[str, Any], attempt: int = 1) -> ParamsEnt
 
     Args:
         run_id: the run.
-        given: names and values.
+        given: names and values, or an object that holds them: see `tracker.values.held`.
         attempt: the attempt that they hold from; what an earlier one had is kept with that.
 
     Raises:
-        BadValue: if they are not a mapping, or a value cannot be kept.
+        BadValue: if they are not a mapping, a value cannot be kept, or two names are one when they are written by path.
     """
     try:
-        pairs = dict(given.items())
+        held = values.held(given)
+        pairs = dict(given.items() if held is None else held.items())
     except Exception as error:  # whatever its own methods raise
         raise values.no_mapping(given, "params", "a dict of names and values") from error
-    rows = {name: _param(run_id, name, value) for name, value in _leaves(pairs)}
+    rows: dict[str, ParamRow] = {}
+    for name, value in _leaves(pairs):
+        row = _param(run_id, name, value)
+        if rows.setdefault(name, row) != row:
+            raise BadValue(
+                f"params has {name} twice, with {values.param_decode(rows[name]['kind'], rows[name]['text'])!r} and "
+                f"{values.brief(value)}: a nested name is written with dots. Rename one of them."
+            )
     return {"kind": "params", "attempt": attempt, "rows": list(rows.values())}
 
 

@@ -14,6 +14,7 @@ import tracker
 from tracker.files import inspect_file, sync_folder
 from tracker_keras.session import best_weights
 from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.session import Session
 
 COMPLETE = ("finished", "stopped_early")
 
@@ -46,8 +47,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     def _tracker_next_metadata_path(self) -> str:
         return f"{self._training_metadata_path}.next"
 
-    def _tracker_begin(self, logs: Logs) -> None:
+    def tracker_join(self, session: Session) -> None:
+        """Take part in a recording."""
+        super().tracker_join(session)
         self._tracker_kept: dict[str, Any] = {}
+
+    def _tracker_begin(self, logs: Logs) -> None:
         if self._tracker_local:
             folder = Path(self.backup_dir)
             for deleted in folder.parent.glob(f".{folder.name}.*.deleted"):

@@ -45,7 +45,9 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         self._tracker_restored = False
-        best, best_epoch, stopped = number(self.best), self.best_epoch, self.stopped_epoch
+        best, stopped = number(self.best), self.stopped_epoch
+        # Keras sets it where training begins, which a subclass may leave out.
+        best_epoch = getattr(self, "best_epoch", 0)
         with self.tracker_comparison() as comparison:
             super()._tracker_judge(epoch, logs)
         value = self.tracker_value(comparison, logs)

@@ -13,11 +13,13 @@ import keras
 
 import tracker
 from tracker_keras.session.values import (
-    arrays,
+    has_own_step,
     learning_rate,
+    no_numbers,
     numbers,
     rate_of_last_step,
     same,
+    steps_taken,
     types,
 )
 
@@ -38,11 +40,12 @@ class Epochs:
         self.steps_before = 0
         self.steps: int | None = None
         self._batches: BatchCount | None = None
-        self._arrays: set[str] = set()
+        self._no_numbers: set[str] = set()
         self._types: dict[str, str] = {}
         self._started: float | None = None
         self._rate: float | None = None
         self._last_rate: float | None = None
+        self._iterations: int | None = None
         self._planned: int | None = None
         self._before_last: float | None = None
         self._probe: Probe | None = None
@@ -60,6 +63,8 @@ class Epochs:
             self._probe.remove()
             self._probe = None
         self._rate = self._last_rate = self._before_last = None
+        if self._iterations is None and has_own_step(self.model):
+            self._iterations = steps_taken(self.model)
         self.current, self._started = epoch, time.perf_counter()
 
     def _batch_before_last(self) -> float:
@@ -120,12 +125,16 @@ class Epochs:
             return False
         metrics = numbers(logs)
         seconds = None if self._started is None else time.perf_counter() - self._started
-        rate = self._rate
-        if rate is None:
-            rate = metrics.get("learning_rate", learning_rate(self.model))
         self.steps = steps()
         if self.steps is None and self._batches is not None and self._batches.done:
             self.steps = self.steps_before + self._batches.done
+        if self._trains_by_others():
+            self._rate = self._last_rate = None
+            rate = metrics.get("learning_rate")
+        elif self._rate is None:
+            rate = metrics.get("learning_rate", learning_rate(self.model))
+        else:
+            rate = self._rate
         self.run.log_epoch(
             epoch,
             metrics,
@@ -136,6 +145,13 @@ class Epochs:
         )
         self.current, self._written = epoch, (epoch, logs, metrics, rate)
         return True
+
+    def _trains_by_others(self) -> bool:
+        """Say whether a training step of one's own left the model's optimizer alone: it may have others."""
+        if not has_own_step(self.model):
+            return False
+        before, self._iterations = self._iterations, steps_taken(self.model)
+        return self._iterations is not None and before == self._iterations and bool(self.steps)
 
     @property
     def written(self) -> int | None:
@@ -151,7 +167,7 @@ class Epochs:
         if self._written is None or self.run.finished:
             return
         epoch, logs, metrics, rate = self._written
-        self._tell_of_arrays(logs)
+        self._tell_of_no_numbers(logs)
         self._note_types(logs)
         late = {
             name: value
@@ -169,14 +185,14 @@ class Epochs:
             self._types.update(found)
             self.run.capture(metric_types=dict(self._types))
 
-    def _tell_of_arrays(self, logs: dict[str, Any] | None) -> None:
+    def _tell_of_no_numbers(self, logs: dict[str, Any] | None) -> None:
         """Warn of metrics that cannot be recorded, each once."""
-        new = [name for name in arrays(logs) if name not in self._arrays]
-        self._arrays.update(new)
+        new = [name for name in no_numbers(logs) if name not in self._no_numbers]
+        self._no_numbers.update(new)
         if new:
             warnings.warn(
                 f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not recorded: a metric is one number "
-                f"per epoch, not an array. Reduce it first, for instance with .mean().",
+                f"per epoch, not an array, a dict or text. Reduce it first, for instance with .mean().",
                 stacklevel=2,
             )
 
@@ -217,6 +233,31 @@ class Hook:
         if callback is not None and callback.__dict__.get(self.name) is self:
             delattr(callback, self.name)
         return callback
+
+
+class LastOfAll(Hook):
+    """Completes each epoch after Keras' own last callback, where ours do not hear of all of them.
+
+    A subclass of ours may judge some epochs only, and leave out ``super().on_epoch_end``.
+    """
+
+    name = "on_epoch_end"
+
+    def __init__(
+        self,
+        callback: keras.callbacks.Callback,
+        complete: Callable[[int, dict[str, Any] | None], None],
+    ) -> None:
+        super().__init__(callback)
+        self.complete = weakref.WeakMethod(complete)
+
+    def __call__(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Hand the epoch on to the class's own hook, and complete it."""
+        callback, complete = self.callback(), self.complete()
+        if callback is not None:
+            type(callback).on_epoch_end(callback, epoch, logs)
+        if complete is not None:
+            complete(epoch, logs)
 
 
 class Probe(Hook):

@@ -14,7 +14,7 @@ from keras.callbacks import CallbackList, History, ProgbarLogger
 import tracker
 from tracker.policies import reasons
 from tracker_keras.session.capture import facts, size
-from tracker_keras.session.epochs import Epochs
+from tracker_keras.session.epochs import Epochs, LastOfAll
 from tracker_keras.session.fit_hook import Fit, beginning_training
 from tracker_keras.session.values import set_learning_rate, steps_taken
 
@@ -99,6 +99,7 @@ class Session:
         self._stopped = False
         self._heeds_stops = True
         self._ended = False
+        self._last: LastOfAll | None = None
         self._folders: list[str] = []
         self._iterations: dict[str, int] = {}
         self._initial_epochs: list[Any] = []
@@ -161,6 +162,7 @@ class Session:
         """After the ``on_train_begin`` of all ``callbacks``: decide where `fit` starts."""
         self.has_strangers = any(map(_is_stranger, callbacks))
         self._note_iterations("at_begin")
+        self._add_silent(callbacks)
         if self.by_hand:
             return
         restores = any(isinstance(one, keras.callbacks.BackupAndRestore) for one in callbacks)
@@ -169,6 +171,22 @@ class Session:
         self._start_at(self._initial_epoch())
         if self.resuming and any(one.tracker_has_stopped() for one in self.members):
             self._set_initial_epoch((self.members[0].params or {}).get("epochs") or 0)
+
+    def _add_silent(self, callbacks: Sequence[Any]) -> None:
+        """Let those take part whose subclass does not call our hooks, in Keras' order."""
+        ours = [one for one in callbacks if isinstance(one, Member)]
+        if silent := [one for one in ours if not self.has(one)]:
+            for one in silent:
+                self.add(one)
+            self._members = [weakref.ref(one) for one in ours]
+        last = next((one for one in reversed(callbacks) if isinstance(one, History)), None)
+        if last is not None and ours and all(map(_may_pass_over, ours)):
+            self._last = LastOfAll(last, self._complete)
+
+    def _complete(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        with self.epoch_end(epoch, logs, self._last):
+            pass
+        self.epochs.complete()
 
     def _note_iterations(self, when: str) -> None:
         """Capture the optimizer's own count, which is not the run's: see `Epochs.steps`."""
@@ -383,6 +401,8 @@ class Session:
         self.run.trained.in_epoch = self.epochs.current not in (None, self.epochs.written)
         self._finalizer.detach()
         self.epochs.close()
+        if self._last is not None:
+            self._last.remove()
         if self._initial_epochs:
             self.model._initial_epoch = self._initial_epochs[0]
         for one in self.members:
@@ -394,6 +414,13 @@ def _is_stranger(callback: Any) -> bool:
         return False
     own = "on_epoch_end" in callback.__dict__
     return own or type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
+
+
+def _may_pass_over(callback: Member) -> bool:
+    """Say whether a callback's end of an epoch is a user's own, which need not call ours."""
+    if "on_epoch_end" in callback.__dict__:
+        return True
+    return not type(callback).on_epoch_end.__module__.startswith("tracker_keras.")
 
 
 class _Unbegun:

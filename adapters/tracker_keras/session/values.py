@@ -36,12 +36,12 @@ def is_number(value: Any) -> bool:
     return True
 
 
-def arrays(logs: Mapping[str, Any] | None) -> list[str]:
-    """Return the names of the entries that are arrays or lists of several numbers, or of none."""
+def no_numbers(logs: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the entries that are something else than one number, and not None."""
     return [
         str(name)
         for name, value in (logs or {}).items()
-        if (hasattr(value, "shape") or isinstance(value, (list, tuple))) and not is_number(value)
+        if value is not None and not is_number(value)
     ]
 
 
@@ -91,6 +91,11 @@ def rate_of_last_step(model: Any) -> float | None:
     if batches is None or batches < accumulated:
         return None
     return number(_held(schedule(int(batches) // accumulated * accumulated - 1)))
+
+
+def has_own_step(model: Any) -> bool:
+    """Say whether a model's class says itself how it is trained, maybe by optimizers of its own."""
+    return getattr(type(model), "train_step", None) is not keras.Model.train_step
 
 
 def set_learning_rate(model: Any, rate: float | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import proxy
 
 from tracker_torch.loop.position import Position
 from tracker_torch.loop.rates_used import RatesUsed
+from tracker_torch.state.serialization import named
 
 Count = tuple[int, int]
 
@@ -24,6 +25,7 @@ class Counted(Protocol):
 
     step: int
     first_epoch: int
+    optimizer: Any
     position: Position
     rates_used: RatesUsed
 
@@ -52,6 +54,7 @@ class Advance:
     def begin(self) -> None:
         """Begin a training."""
         self.had_batch = self._told_of_nothing = self._told_of_waiting = False
+        self._told_of_successor = False
         self._at_begin = self._at_epoch = self.now
 
     def end_epoch(self) -> None:
@@ -78,8 +81,9 @@ class Advance:
         return before[counted] != now or now == self._at_begin[counted]
 
     def warnings(self, epoch: int) -> Iterator[str]:
-        """Yield what is to be said of an epoch without batches, each once in a training."""
+        """Yield what is to be said of an epoch without batches or by another optimizer, each once in a training."""
         loop = self._loop
+        yield from self._of_successors()
         steps, updates = self._at_epoch
         if loop.step > steps or (epoch == loop.first_epoch and loop.position.in_epoch):
             return
@@ -89,6 +93,18 @@ class Advance:
         elif trained_before and loop.rates_used.updates == updates:
             yield from self._of_nothing(epoch, "no optimizer made a step, as in earlier epochs")
         yield from self._of_waiting(epoch)
+
+    def _of_successors(self) -> Iterator[str]:
+        """Yield that the script trains with another optimizer than callbacks and checkpoints have."""
+        given = {id(one) for one in named(self._loop.optimizer).values()}
+        if self._told_of_successor or given.issuperset(map(id, self._loop.rates_used.successors)):
+            return
+        self._told_of_successor = True
+        yield (
+            "another optimizer than the one that was passed trains the model. The learning rates that are recorded "
+            "are its own, but callbacks and checkpoints have the one that was passed: hand the new one over with "
+            "training.callbacks.optimizer = optimizer (of a CallbackList, callbacks.optimizer)."
+        )
 
     def _of_nothing(self, epoch: int, why: str) -> Iterator[str]:
         if not self._told_of_nothing:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary, WeakMethod, finalize
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tracker_torch.loop.learning_rate import logged_name
 from tracker_torch.state.serialization import named
@@ -19,10 +21,12 @@ class RatesUsed:
 
     A rate that is read when the epoch ends may be the next epoch's: many loops step their scheduler
     before they log. In an epoch without an optimizer step the rates are those that it began with.
+    An optimizer that takes the place of a watched one, as it steps parameters of that, counts as it.
 
     Attributes:
         updates: how many steps the optimizers have made while they were watched.
         on_step: called with an optimizer's name at each of its steps.
+        successors: which optimizers have taken the place of a watched one, with its name.
     """
 
     def __init__(self) -> None:
@@ -34,6 +38,9 @@ class RatesUsed:
         self._last: dict[str, _Rates] = {}
         self._hooks: list[Any] = []
         self._resumed: dict[str, dict[str, list[float]]] = {}
+        self.successors: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._watched: dict[int, str] = {}
+        self._strangers: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
     def as_dict(self) -> dict[str, dict[str, list[float]]]:
         """Return the rates of the epoch's first and last step so far, for `load`."""
@@ -53,6 +60,12 @@ class RatesUsed:
         for name, optimizer in self._optimizers.items():
             if hasattr(optimizer, "register_step_pre_hook"):
                 self._hooks.append(optimizer.register_step_pre_hook(self._note_of(name)))
+                self._watched[id(optimizer)] = name
+        if self._watched:
+            handle = register_optimizer_step_pre_hook(_noticing(WeakMethod(self._notice)))
+            self._hooks.append(handle)
+            # Of a training that nobody holds and nobody has ended.
+            finalize(self, handle.remove).atexit = False
         self._note_begin()
 
     def release(self) -> None:
@@ -60,6 +73,8 @@ class RatesUsed:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self._watched.clear()
+        self._strangers.clear()
 
     def begin(self) -> None:
         """Begin an epoch."""
@@ -106,16 +121,51 @@ class RatesUsed:
     def _note_of(self, name: str) -> Any:
         def note(optimizer: Any, args: Any, kwargs: Any) -> None:
             # A compiled step would be compiled again for every new rate.
-            if torch.compiler.is_compiling():
-                return
-            self.updates += 1
-            if self.on_step is not None:
-                self.on_step(name)
-            rates = self._last[name] = [_copied(group["lr"]) for group in optimizer.param_groups]
-            if name not in self._first:
-                self._first[name] = rates
+            if not torch.compiler.is_compiling():
+                self._note(name, optimizer)
 
         return note
+
+    def _note(self, name: str, optimizer: Any) -> None:
+        self.updates += 1
+        if self.on_step is not None:
+            self.on_step(name)
+        rates = self._last[name] = [_copied(group["lr"]) for group in optimizer.param_groups]
+        if name not in self._first:
+            self._first[name] = rates
+
+    def _notice(self, optimizer: Any) -> None:
+        """Before a step of any optimizer: note it where it has taken the place of a watched one."""
+        if id(optimizer) in self._watched or optimizer in self._strangers:
+            return
+        name = self.successors.get(optimizer)
+        if name is None:
+            name = self._place_of(optimizer)
+            if name is None:
+                self._strangers[optimizer] = True
+                return
+            self.successors[optimizer] = name
+        self._note(name, optimizer)
+
+    def _place_of(self, optimizer: Any) -> str | None:
+        """Return the name of the watched optimizer of which another one steps parameters."""
+        stepped = _parameters(optimizer)
+        overlaps = (
+            name for name, watched in self._optimizers.items() if stepped & _parameters(watched)
+        )
+        return next(overlaps, None)
+
+
+def _noticing(notice: WeakMethod[Callable[[Any], None]]) -> Callable[[Any, Any, Any], None]:
+    def note(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not torch.compiler.is_compiling() and (call := notice()) is not None:
+            call(optimizer)
+
+    return note
+
+
+def _parameters(optimizer: Any) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def _copied(rate: Any) -> Any:
