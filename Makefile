@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 KERAS_TESTS := tests/tracker_keras
 PYTHONS ?= newest
+SHARE ?= 1
 
 # The tests that need neither Keras nor PyTorch, in an environment without them. What does not depend on the version
 # of Python or of a dependency is left to `make test`: pages, wheel and import rules (project), and what disks, signals
@@ -19,7 +20,7 @@ NEIGHBOURS ?= .venv-neighbours
 NEIGHBOUR_EXTRAS := lightning,pytorch-lightning,transformers,accelerate,optuna,ignite,skorch,lightgbm,catboost,hydra,keras-tuner,scikit-learn,xgboost
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours check format lint types bench docs clean
+.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours check format lint types bench docs clean faults
 
 help:  ## what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +79,9 @@ lint: $(READY)  ## is the code formatted, and free of what ruff finds
 types: $(READY)  ## mypy, strict; the page's scripts too, where npm is
 	$(BIN)/mypy
 	@.ci/types-of-scripts
+
+faults: $(READY)  ## faults of every family, under an hour; SHARE=0.05 tries a twentieth; writes docs/reliability.md
+	$(BIN)/python -m tests.faults --share $(SHARE) --planted --write
 
 bench: $(READY)  ## speed and memory; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks

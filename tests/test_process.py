@@ -82,6 +82,15 @@ def test_elsewhere_the_heartbeat_decides(place: dict[str, str]) -> None:
     assert not is_alive(attempt(**place, age=SILENT))
 
 
+def test_the_clock_that_has_stamped_what_was_heard_is_the_one_that_is_asked() -> None:
+    """A machine's own may be hours off: the heartbeat is in the past, or still to come."""
+    wrong = now() - int(7200e6)
+    elsewhere = {"host": "elsewhere", "boot_id": "x"}
+    assert is_alive(attempt(SILENT, **elsewhere, heard=wrong), lambda: wrong + 1)
+    silent = wrong + int(SILENT * 1e6)
+    assert not is_alive(attempt(FRESH, **elsewhere, heard=wrong), lambda: silent)
+
+
 def test_a_laptop_that_changed_its_name_still_knows_its_processes() -> None:
     assert is_alive(attempt(host="old-name.local", age=SILENT))
     assert not is_alive(attempt(host="old-name.local", pid=2**22 + 1))

@@ -55,6 +55,55 @@ def test_an_option_that_names_a_secret_hides_what_it_is_given() -> None:
     assert "HUSH" not in str(shown)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--pass HUSH", "--pass=HUSH", "--db-pass HUSH", "PASS=HUSH", "SSHPASS=HUSH", "--pw HUSH",
+        "--ssh-key HUSH", "--encryption-key=HUSH", "--wandb-key HUSH", "--license_key=HUSH", "AccountKey=HUSH",
+        "-u me:HUSH", "--user me:HUSH", "--user=me:HUSH", "--proxy-user me:HUSH", "--cookie HUSH", "--jwt HUSH",
+        "--bearer HUSH", "--session-id HUSH", "postgresql://u:a@HUSH@host/db?sslpassword=HUSH",
+        "postgres://u:HUSH@HUSH@host/db", "https://me@corp.com:HUSH@host/x", "--dsn=postgres://u:HUSH@HUSH@h/d",
+        "--connection-string=AccountKey=HUSH;x",
+    ],
+)  # fmt: skip
+def test_no_form_of_a_secret_in_a_command_line_is_kept(line: str) -> None:
+    assert "HUSH" not in str(redact_arguments(["t.py", *line.split(" "), "--lr", "1"]))
+    assert redact_arguments(["t.py", *line.split(" "), "--lr", "1"])[-2:] == ["--lr", "1"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization: Token HUSH",
+        'Authorization: Digest username="HUSH", response="HUSH"',
+        "Proxy-Authorization: Negotiate HUSH",
+        "X-Api-Key: HUSH",
+        "Cookie: session=HUSH",
+    ],
+)
+def test_a_header_that_names_a_secret_keeps_none(header: str) -> None:
+    assert "HUSH" not in str(redact_arguments(["curl", "-H", header]))
+    assert "HUSH" not in redact(f"the server refused {header}")
+
+
+def test_what_only_looks_like_a_secrets_name_is_kept() -> None:
+    words = (
+        "--monkey-patch yes --keyboard us --key-size 3 --passes 3 --pass-through x --compass n --sort-key name "
+        "--label_key=y --tokenizer bert --user me --pin-memory 1 --first-pass-only 2"
+    )
+    line = words.split()
+    assert redact_arguments(line) == line
+
+
+def test_a_number_a_list_or_a_dict_under_a_secrets_name_is_hidden() -> None:
+    data = {"password": 1234, "api_key": ["HUSH"], "secret": {"a": "HUSH"}, "pin": 3}
+    assert redact_data(data) == dict.fromkeys(("password", "api_key", "secret"), HIDDEN) | {
+        "pin": 3
+    }
+    kept = {"use_auth": True, "token": None, "num_token": 3, "signature": {"inputs": [3]}}
+    assert redact_data(kept) == kept
+
+
 def test_an_option_without_a_value_hides_nothing_else() -> None:
     assert redact_arguments(["--token", "--verbose"]) == ["--token", "--verbose"]
 

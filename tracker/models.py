@@ -49,7 +49,11 @@ class Run(Table, table=True):
 
 
 class Attempt(Table, table=True):
-    """One process's share of a run; a resumed run has several."""
+    """One process's share of a run; a resumed run has several.
+
+    ``heartbeat`` is by its machine's clock. On a server, ``heard`` is the same moment by the server's clock, which
+    says whether a process on another machine lives; in an SQLite file it is NULL.
+    """
 
     __table_args__ = (UniqueConstraint("run_id", "number"),)
 
@@ -73,6 +77,7 @@ class Attempt(Table, table=True):
     dropped: int = 0
     waited: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
     cause: str | None = None
+    heard: int | None = Field(default=None, sa_type=Moment)
 
 
 class Param(Table, table=True):
@@ -100,7 +105,8 @@ class Epoch(Table, table=True):
 
     ``learning_rate`` is the one that the epoch was trained with, that of the first parameter group;
     ``learning_rates`` is JSON, by group, the first and the last of the epoch. ``step`` is how many
-    training batches the run had done at its end.
+    training batches the run had done at its end. ``checksum`` is over the row and its metrics (see
+    `tracker.storage.checksums`); NULL where release 0.1.0 or earlier has recorded it.
     """
 
     __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)
@@ -115,6 +121,7 @@ class Epoch(Table, table=True):
     superseded: bool = False
     step: int | None = Field(default=None, sa_type=BigInteger)
     learning_rates: str | None = None
+    checksum: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Metric(Table, table=True):

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -86,32 +87,45 @@ def _pid_namespace() -> str:
         return ""
 
 
-def is_alive(attempt: Any) -> bool:
+def is_alive(attempt: Any, database_time: Callable[[], int] = now) -> bool:
     """Say whether the process of an attempt (a row with the columns of `Identity` and ``heartbeat``) lives.
 
-    On this machine and since its boot the process table answers; elsewhere a heartbeat younger than
-    `SILENT_SECONDS` does. Two machines may share a name: what was heard of after this one started
+    On this machine and since its boot the process table answers; elsewhere it does if it was heard of less than
+    `SILENT_SECONDS` ago. Two machines may share a name: what was heard of after this one started
     cannot be a run from before it started.
+
+    Args:
+        attempt: its row.
+        database_time: the clock that has stamped ``heard``, where the row has that: a server's. Machines may
+            disagree about the time by more than `SILENT_SECONDS`.
     """
-    heard = bool(now() - attempt.heartbeat < SILENT_SECONDS * 1e6)
     if attempt.boot_id == _boot_id() and (_LINUX or attempt.host == socket.gethostname()):
-        if attempt.pid_namespace != _pid_namespace():
-            return heard
-        lives = _lives(attempt.pid, attempt.process_started)
-        return heard if lives is None else lives
+        if attempt.pid_namespace == _pid_namespace():
+            lives = _lives(attempt.pid, attempt.process_started)
+            if lives is not None:
+                return lives
+        return _silence(attempt, database_time) < SILENT_SECONDS
+    silence = _silence(attempt, database_time)
     if attempt.host == socket.gethostname():
-        return heard and attempt.heartbeat > _booted() * 1e6
-    return heard
+        return silence < min(SILENT_SECONDS, time.time() - _booted())
+    return silence < SILENT_SECONDS
 
 
-def is_live(attempt: Any) -> bool:
+def _silence(attempt: Any, database_time: Callable[[], int]) -> float:
+    """Return how many seconds ago an attempt was heard of."""
+    heard = getattr(attempt, "heard", None)
+    since = now() - attempt.heartbeat if heard is None else database_time() - heard
+    return float(since / 1e6)
+
+
+def is_live(attempt: Any, database_time: Callable[[], int] = now) -> bool:
     """Say whether an attempt may still record: its end was not recorded, and its process lives.
 
     One that was called lost counts as well: its process may have been silent only, and write again.
-    Everybody who asks whether an attempt is still being recorded asks here. Its row needs ``status`` and the
-    columns of `is_alive`.
+    Everybody who asks whether an attempt is still being recorded asks here, most by
+    `tracker.storage.liveness.is_live`. Its row needs ``status`` and the columns of `is_alive`.
     """
-    return attempt.status in _WITHOUT_END and is_alive(attempt)
+    return attempt.status in _WITHOUT_END and is_alive(attempt, database_time)
 
 
 def exists(pid: int) -> bool:
@@ -120,6 +134,32 @@ def exists(pid: int) -> bool:
         return _started(pid) is not None
     except PermissionError:
         return True
+
+
+def lock_holder(path: Path) -> str | None:
+    """Name the process that holds the lock (`fcntl.flock`) of a file; None where that cannot be told."""
+    try:
+        locks, file = Path("/proc/locks").read_text().splitlines(), path.stat()
+    except OSError:
+        return None
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    for lock in locks:
+        fields = lock.split()
+        if place in fields and "FLOCK" in fields and "->" not in fields:
+            return _named(int(fields[fields.index(place) - 1]))
+    return None
+
+
+def _named(pid: int) -> str:
+    try:
+        # pid (name) state …
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
+    except OSError:
+        return f"process {pid}"
+    called = f"process {pid} ({name.partition('(')[2]})"
+    if rest.split()[0] not in "Tt":
+        return called
+    return f"{called}, which is stopped: continue it with kill -CONT {pid}, or end it"
 
 
 def lost_reason(attempt: Any) -> str:

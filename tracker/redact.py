@@ -12,18 +12,38 @@ from typing import Any
 
 HIDDEN = "[hidden]"
 
+_LAST = r"(?![a-z]|[-_][a-z])"
+"""After the last word of a name."""
 _NAME = (
-    r"pass(?:word|wd|phrase)|(?<=_)pass(?![a-z])|pwd(?![a-z])|secret|credential|signature"
-    r"|(?:api|access|private)[-_]?key|authorization|(?<![a-z])auth(?![a-z])"
+    r"pass(?:word|wd|phrase)|(?<![a-z])(?:ssh)?pass"
+    + _LAST
+    + r"|(?<![a-z])pw"
+    + _LAST
+    + r"|pwd(?![a-z])"
+    r"|secret|credential|signature|(?<![a-z])jwt(?![a-z])|bearer|cookie(?![a-z])|session[-_]?id(?![a-z])"
+    r"|(?:api|access|private|account)[-_]?key|authorization|(?<![a-z])auth(?![a-z])"
+    r"|(?<!sort)(?<!group)(?<!label)(?<!image)(?<!input)(?<!index)(?<!order)(?<!cache)(?<!primary)(?<!foreign)"
+    r"(?<!feature)(?<!target)(?<!output)(?<!metric)(?<!data)(?<!text)(?<!join)[-_]key" + _LAST + r""
     r"|(?<!(?:pad|eos|bos|unk|cls|sep)_)(?<!mask_)token(?![a-z_])"
 )
-"""What is in the name of a secret; "max_tokens", "eos_token", "tokenizer" and "author" are none."""
+"""What is in the name of a secret; "max_tokens", "eos_token", "tokenizer", "sort_key" and "author" are none."""
 
 _SECRET = re.compile(_NAME, re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=://)[^\s/:@\"']{0,100}(?::[^\s@\"']{0,300})?@")
+_COUNT = re.compile(r"^(?:n|num|max|min|total)[-_]", re.IGNORECASE)
+_SHAPE = re.compile("signature", re.IGNORECASE)
+"""Also what a model takes and gives, where it is no text."""
+_USERINFO = re.compile(
+    # A password may hold a slash, and user name and password an @ that nobody has escaped.
+    r"(?<=://)[^\s/:@\"']{0,100}(?:@[^\s/:@\"']{1,100}){0,3}"
+    r"(?::[^\s@\"']{0,300}(?:@[^\s/@\"']{1,100}){0,5})?@"
+)
+_USER_OPTIONS = frozenset({"-u", "-U", "--user", "--proxy-user", "--userpwd", "--basic-auth"})
+_DIGEST = re.compile(
+    r"(?P<name>authorization[\"']?\s{0,4}[=:]\s{0,4}digest\s)[^\n]{1,4000}", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
     rf"(?P<name>(?<![\w.\-])(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}[\"']?\s{{0,4}}[=:]\s{{0,4}})"
-    r"(?:(?:bearer|basic)\s{1,4})?"
+    r"(?:(?:bearer|basic|token|apikey|negotiate)\s{1,4})?"
     r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\n]|\\.){0,2000}(?P=quote)?|[^\s\"'&,;)}]+)",
     re.IGNORECASE,
 )
@@ -41,36 +61,57 @@ def redact(text: str) -> str:
     """Hide user names and passwords in URLs, ``password=…`` and its like, keys and well-known tokens."""
     text = _USERINFO.sub(f"{HIDDEN}@", text)
     text = _PRIVATE.sub(HIDDEN, text)
+    text = _DIGEST.sub(rf"\g<name>{HIDDEN}", text)
     text = _ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)
     return _TOKENS.sub(HIDDEN, text)
 
 
 def redact_data(data: Any) -> Any:
-    """Redact JSON-ready data: every text in it, and whole the texts that a secret's name stands for."""
+    """Redact JSON-ready data: every text in it, and whole what a secret's name stands for."""
     if isinstance(data, str):
         return redact(data)
     if isinstance(data, list):
         return [redact_data(item) for item in data]
     if isinstance(data, dict):
         return {
-            key: HIDDEN if isinstance(item, str) and _SECRET.search(key) else redact_data(item)
+            key: HIDDEN if _is_secret(key, item) else redact_data(item)
             for key, item in data.items()
         }
     return data
 
 
+def _is_secret(name: str, item: Any) -> bool:
+    """Say whether an item is hidden whole; a flag or nothing is none, and a number not where it counts."""
+    if item is None or isinstance(item, bool) or not _SECRET.search(name):
+        return False
+    if isinstance(item, (int, float)):
+        return not _COUNT.match(name)
+    return isinstance(item, str) or not _SHAPE.search(name)
+
+
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
     """Redact a command line; what ``--api-key`` and its like are given is hidden whole."""
     shown: list[str] = []
-    hide_next = False
+    hide_next, option = False, ""
     for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        secret = bool(_SECRET.search(name)) and " " not in name
+        name, equals, value = argument.partition("=")
+        secret = bool(_SECRET.search(name)) and not set(" :/") & set(name)
         if hide_next and not argument.startswith("--"):
             shown.append(HIDDEN)
         elif secret and equals:
             shown.append(f"{name}={HIDDEN}")
+        elif name in _USER_OPTIONS and equals:
+            shown.append(f"{name}={_without_password(value)}")
+        elif option in _USER_OPTIONS:
+            shown.append(_without_password(argument))
         else:
             shown.append(redact(argument))
         hide_next = secret and not equals and argument.startswith("-")
+        option = argument
     return shown
+
+
+def _without_password(user: str) -> str:
+    """Return ``name:password`` without the password."""
+    name, colon, _ = user.partition(":")
+    return f"{name}:{HIDDEN}" if colon else user

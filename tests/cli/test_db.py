@@ -84,7 +84,7 @@ def test_a_backup_can_be_read_and_is_not_overwritten(
 def test_a_healthy_database_is_all_ok(run: tracker.Run, cli: Any) -> None:
     result = cli("db", "doctor")
     assert result.exit_code == 0
-    assert [line.split()[-1] for line in result.stdout.splitlines()] == ["ok"] * 8
+    assert [line.split()[-1] for line in result.stdout.splitlines()] == ["ok"] * 9
 
 
 def test_the_doctor_finds_and_mends_what_a_killed_process_left(

@@ -49,3 +49,12 @@ def test_only_a_run_that_keras_trained_has_its_empty_columns(cli: Any) -> None:
         "fit": "epoch,metrics.epoch,loss,val_epoch,val_loss",
         "torch": "epoch,loss",
     }
+
+
+def test_a_terminal_gets_no_control_of_it(terminal: Any) -> None:
+    with tracker.start_run("t", params={"x": "\x1b[31mred\x9b2J", "bell\x07": 1}) as run:
+        run.log_epoch(0, {"loss": 1.0})
+    for form in ("--csv", "--json"):
+        said = terminal(200, "export", form)
+        assert "red" in said
+        assert not {"\x1b", "\x9b", "\x07"} & set(said)

@@ -123,7 +123,19 @@ def test_step_metrics_are_written_point_by_point() -> None:
     assert pd.to_datetime(frame["time"]).dt.tz is not None
 
 
-PAYLOADS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "-2+3", "=cmd|' /C calc'!A0"]
+PAYLOADS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "-2+3",
+    "=cmd|' /C calc'!A0",
+    " =1",
+    "\u00a0=1",
+    "\n\u2003@x",
+]
 
 
 @pytest.mark.parametrize("text", PAYLOADS)

@@ -10,7 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import tracker
+from tracker.storage.database import Database
+from tracker.storage.location import locate
 
 WRITERS, EPOCHS = 8, 50
 
@@ -107,3 +111,27 @@ def test_a_locked_database_delays_no_call_for_long_and_loses_nothing(oracle: Any
     run.finish()
     assert longest < 6  # 2 on a machine that has nothing else to do
     assert [row[0] for row in oracle.rows("SELECT epoch FROM epoch ORDER BY id")] == list(range(30))
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs /proc")
+def test_a_stopped_process_that_holds_the_lock_is_named(script: Any) -> None:
+    """As by Ctrl-Z within a commit: nobody can write until it continues."""
+    code = """
+import os, signal, tracker
+from tracker.storage.database import Database
+from tracker.storage.location import locate
+tracker.start_run().finish()
+with Database(locate()).transaction():
+    print("locked", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    stopped = script(code)
+    stopped.stdout.readline()
+    while Path(f"/proc/{stopped.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+    said = rf"process {stopped.pid} \(.*\), which is stopped: continue it with kill -CONT {stopped.pid}"
+    with (
+        pytest.raises(tracker.DatabaseBusy, match=said),
+        Database(locate(), patience=0.1).transaction(),
+    ):
+        pass

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tracker
-from tests.faults.conftest import NOTE
+from tests.faults.oracle import NOTE
 from tracker.storage.location import locate
 from tracker.storage.spool import read_file, spool_files
 

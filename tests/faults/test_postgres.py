@@ -12,7 +12,9 @@ import pytest
 
 import tracker
 from tests.helpers.postgres import Cluster, binary, cluster
-from tracker.errors import BadValue
+from tests.storage.test_checksums import damaged, record_awkward_values
+from tracker.errors import BadValue, RunBusy
+from tracker.process import SILENT_SECONDS
 from tracker.values import LONGEST_NAME
 
 pytestmark = [
@@ -82,6 +84,32 @@ def test_a_restart_of_the_server_loses_nothing(server: Cluster, url: str) -> Non
     assert max(took) < 4
     tracker.start_run("x").finish()
     assert list(tracker.epochs("cut off")["epoch"]) == [0, 1, 2, 3]
+
+
+def test_an_epoch_comes_back_with_the_bits_of_its_checksum(url: str) -> None:
+    record_awkward_values()
+    assert damaged() == []
+    execute(url, "UPDATE metric SET value = 0.7 WHERE name = 'late'")
+    assert [number for _, number in damaged()] == [0]
+
+
+def test_a_machine_whose_clock_is_wrong_is_neither_lost_nor_immortal(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's clock has stamped what was heard of it; its own may be hours off."""
+    run = tracker.start_run("x", name="elsewhere")
+    move = "UPDATE attempt SET host = 'elsewhere', boot_id = 'another', heartbeat = heartbeat + "
+    for skew in (-3_600_000_000, 7_200_000_000):
+        execute(url, f"{move}{skew}")
+        assert tracker.runs()["status"].tolist() == ["running"]
+        with pytest.raises(RunBusy):
+            tracker.start_run(resume="elsewhere")
+    execute(url, f"UPDATE attempt SET heard = heard - {int(SILENT_SECONDS + 1) * 1_000_000}")
+    assert tracker.runs()["status"].tolist() == ["lost"]
+    monkeypatch.setattr("tracker.recording.recorder.HEARTBEAT_SECONDS", 0.0)
+    run.log_epoch(0, {"loss": 1.0})
+    assert tracker.runs()["status"].tolist() == ["running"]
+    run.finish()
 
 
 def execute(url: str, *statements: str) -> None:

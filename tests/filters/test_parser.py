@@ -166,3 +166,21 @@ def test_a_sort_key_that_is_no_field_is_refused() -> None:
     for text in ("3", "a b", "-", "val_loss desc", "a = 1"):
         with pytest.raises(WhereError):
             parse_order(text)
+
+
+@pytest.mark.parametrize("read", [parse, parse_order])
+def test_what_would_take_seconds_to_read_is_refused(read: object) -> None:
+    with pytest.raises(WhereError, match="10000000 characters, of at most") as error:
+        read("x" * 10_000_000)  # type: ignore[operator]
+    assert len(str(error.value)) < 500
+
+
+def test_a_long_name_is_not_echoed_whole() -> None:
+    with pytest.raises(WhereError) as error:
+        parse(f"{'x' * 50_000} 1")
+    assert len(str(error.value)) < 2000
+
+
+def test_a_lone_surrogate_is_what_it_was_stored_as() -> None:
+    """A database takes none: PostgreSQL's driver raised an error of its own."""
+    assert parse("name = '\ud800'") == parse("name = '\\ud800'")

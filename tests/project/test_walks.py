@@ -26,8 +26,9 @@ SINCE = {
     "tracker.recording.sampled",
     "tracker.recording.system_metrics",
     "tracker.system_names",
+    "tracker.storage.liveness",
 }
-"""What does something that nothing did then: bounded waits, SIGTERM, what the machine does."""
+"""What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock."""
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tracker.errors import BadValue, NotWritable
+import tracker
+from tracker.errors import BadValue, NotATrackerDatabase, NotWritable, StoreError
 from tracker.storage.location import locate
 
 
@@ -141,3 +144,70 @@ def test_a_folders_own_database_comes_before_that_of_its_tracker_folder(folder: 
     (folder / "tracker.db").touch()
     assert locate(".").path == folder / "tracker.db"
     assert locate(".tracker").path == folder / ".tracker/tracker.db"
+
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+
+
+@needs_root
+def test_a_folder_that_another_user_laid_down_is_not_used_unless_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".tracker").mkdir()
+    (folder / "mine").mkdir()
+    os.chown(folder / ".tracker", 65534, 65534)
+    monkeypatch.chdir(folder / "mine")
+    with pytest.raises(StoreError, match="belongs to another user"):
+        locate()
+    with pytest.raises(StoreError, match="belongs to another user"):
+        tracker.start_run()
+    assert locate(folder / ".tracker").path == folder / ".tracker/tracker.db"
+    (folder / "mine/.tracker").mkdir()
+    assert locate().path == folder / "mine/.tracker/tracker.db"
+
+
+@needs_root
+def test_a_project_of_another_user_has_its_own_folder(folder: Path) -> None:
+    """As a home that is mounted into a container; one that everybody may write into is nobody's."""
+    (folder / ".tracker").mkdir(mode=0o700)
+    for place in (folder, folder / ".tracker"):
+        os.chown(place, 65534, 65534)
+    assert locate().path == folder / ".tracker/tracker.db"
+    (folder / ".tracker").chmod(0o777)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        locate()
+
+
+@pytest.fixture
+def special(folder: Path) -> Iterator[dict[str, Path]]:
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        yield {"pipe": folder / "pipe", "socket": folder / "socket"}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_and_left_alone(kind: str, special: dict[str, Path]) -> None:
+    """Root once replaced /dev/null: here a character device of the test's own stands for it."""
+    path = special.get(kind) or Path("device")
+    if kind == "device":
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    before = path.stat()
+    for use in (tracker.start_run, tracker.runs):
+        with pytest.raises(NotATrackerDatabase, match="a device, a pipe or a socket"):
+            use(database=path)
+    after = path.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert list(Path().glob(f"{path.name}?*")) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize("place", ["/proc", "/proc/x.db", "/proc/self/x/tracker.db"])
+def test_where_no_file_can_be_made_the_cause_is_named(place: str) -> None:
+    with pytest.raises(NotWritable, match=r"cannot be written \(No such file or directory\)"):
+        tracker.start_run(database=place)

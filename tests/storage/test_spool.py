@@ -147,3 +147,13 @@ def test_spools_are_found_beside_the_database_oldest_first(tmp_path: Path) -> No
         spool.append([entry(0)])
         os.utime(spool.path, (100 - age, 100 - age))
     assert [path.stem for path in spool_files(location)] == ["a", "b", "c"]
+
+
+def test_a_link_in_the_spools_folder_is_not_written_through(spool: Spool) -> None:
+    victim = spool.path.parent.parent / "victim"
+    victim.write_text("theirs")
+    spool.append([entry(0), entry(1)])
+    spool.path.with_suffix(".new").symlink_to(victim)
+    spool.clear(1)
+    assert victim.read_text() == "theirs"
+    assert numbers(spool) == [1]

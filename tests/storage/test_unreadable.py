@@ -54,3 +54,37 @@ def test_the_python_side_says_the_same(database: Path, script: Any) -> None:
     database.chmod(0)
     _, errors = script("import tracker; tracker.runs()", unprivileged=True).communicate()
     assert errors.rstrip().endswith("cannot be read: Permission denied.")
+
+
+KILLED = """
+import os, tracker
+run = tracker.start_run(name="killed")
+for epoch in range(20):
+    run.log_epoch(epoch, {"loss": float(epoch)})
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("log", ["with its log", "without a log"])
+def test_a_read_only_disk_shows_all_that_was_recorded(log: str, folder: Path, script: Any) -> None:
+    """Without -shm, as in a copy of a killed run's files: SQLite once read past the log, and found nothing."""
+    if log == "with its log":
+        script(KILLED).wait()
+        assert Path(".tracker/tracker.db-wal").stat().st_size > 0
+    else:
+        with tracker.start_run(name="killed") as run:
+            for epoch in range(20):
+                run.log_epoch(epoch, {"loss": float(epoch)})
+    place = folder / ".tracker"
+    for name in ("tracker.db-shm", "tracker.db.lock"):
+        (place / name).unlink(missing_ok=True)
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    place.chmod(0o500)
+    try:
+        said, errors = script(READ, "epochs", "list", "killed", unprivileged=True).communicate()
+        assert len(said.splitlines()) == 21, errors
+        said, errors = script(READ, "db", "doctor", unprivileged=True).communicate()
+        assert said.splitlines()[0].split() == ["structure", "ok"], said
+    finally:
+        place.chmod(0o700)
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == before

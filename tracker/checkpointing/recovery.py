@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Select, select, update
 from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path, remove_path
 from tracker.models import ATTEMPT, CHECKPOINT
-from tracker.process import is_live
 from tracker.states import CheckpointState
 from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
+from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 
 
@@ -31,7 +31,7 @@ def pending_checkpoints() -> Select[Any]:
         .with_only_columns(
             CHECKPOINT.c.id, CHECKPOINT.c.path, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256, CHECKPOINT.c.state,
             ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
-            ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat,
+            ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat, ATTEMPT.c.heard,
         )
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ def abandoned_checkpoints(connection: Connection, location: Location) -> dict[st
     return {
         path: checkpoints
         for path, checkpoints in by_path.items()
-        if not any(is_live(one) or _is_elsewhere(location, one) for one in checkpoints)
+        if not any(is_live(connection, one) or _is_elsewhere(location, one) for one in checkpoints)
     }
 
 

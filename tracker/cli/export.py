@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -104,7 +103,7 @@ def _write(stream: Stream, form: str, output: Path | None, raw: bool, step: Step
 
 def _write_text(output: Path | None, form: str, write: Callable[[IO[str]], object]) -> None:
     if output is None:
-        write(sys.stdout if form == "json" else data_out())
+        write(data_out())
         return
 
     def write_to(path: Path) -> None:

@@ -8,10 +8,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 import click
 
+from tracker.cli.format import visible
 from tracker.cli.measure import fold
 
 _PLAIN = {
@@ -101,7 +102,19 @@ def _folded(line: str, width: int, indent: int) -> Iterator[str]:
 
 
 def data_out() -> IO[str]:
-    """Return stdout for CSV: UTF-8 in a file or pipe, whatever the locale says."""
+    """Return stdout for data: UTF-8 in a file or pipe, whatever the locale says; no control of a terminal."""
+    if on_terminal():
+        return cast(IO[str], _Terminal())
     if isinstance(sys.stdout, io.TextIOWrapper) and not on_terminal():
         sys.stdout.reconfigure(encoding="utf-8")
     return sys.stdout
+
+
+class _Terminal(io.TextIOBase):
+    """Stdout, where it is a terminal: what was stored must not move its cursor, or more."""
+
+    def write(self, text: str) -> int:
+        """Write what is visible of each line."""
+        lines = text.replace("\r\n", "\n").split("\n")
+        sys.stdout.write("\n".join(map(visible, lines)))
+        return len(text)

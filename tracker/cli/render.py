@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import click
@@ -54,11 +53,11 @@ def print_data(listing: Listing, form: str) -> None:
     if form == "csv":
         from tracker.exports.csv import write_csv
 
-        write_csv(stream_listing(_without_controls(listing)), data_out())
+        write_csv(stream_listing(listing), data_out())
     else:
         from tracker.exports.json import write_json
 
-        write_json(stream_listing(listing), sys.stdout)
+        write_json(stream_listing(listing), data_out())
 
 
 def print_table(
@@ -101,11 +100,3 @@ def without(listing: Listing, hidden: Collection[str]) -> Listing:
     """Return a listing without some of its columns."""
     columns = tuple(column for column in listing.columns if column.name not in hidden)
     return Listing.from_dicts(columns, listing.dicts())
-
-
-def _without_controls(listing: Listing) -> Listing:
-    """On a terminal, take control characters out; a file or pipe gets what was stored."""
-    if not on_terminal():
-        return listing
-    rows = [[visible(one) if isinstance(one, str) else one for one in row] for row in listing.rows]
-    return Listing(listing.columns, list(rows))

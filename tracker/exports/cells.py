@@ -14,7 +14,8 @@ from typing import Any
 from tracker.queries import Column
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
+_CONTROLS = ("\t", "\r")
 
 
 def iso(microseconds: int) -> str:
@@ -23,8 +24,8 @@ def iso(microseconds: int) -> str:
 
 
 def quote_formula(text: str) -> str:
-    """Put a quote before text that a spreadsheet would run as a formula: ``= + - @``."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Put a quote before text that a spreadsheet would run as a formula: ``= + - @``, also after blanks."""
+    return f"'{text}" if text.startswith(_CONTROLS) or text.lstrip().startswith(_FORMULA) else text
 
 
 def csv_cell(value: Any, column: Column, *, raw: bool = False) -> str:

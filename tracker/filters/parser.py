@@ -23,6 +23,7 @@ from tracker.filters.tree import (
     Tree,
     wrong,
 )
+from tracker.values import clean_text
 
 WORDS = ("and", "or", "not", "like", "in", "is", "null", "true", "false", "nan", "inf")
 _TOKEN = re.compile(
@@ -79,6 +80,8 @@ def _unreadable(letter: str) -> str:
 
 MOST_TERMS = 400
 """More are refused: databases limit the depth and the values of one statement."""
+LONGEST_FILTER = 100_000
+"""Characters of a filter, or of a sort key."""
 _MOST_NESTED = 50
 _SIGNS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "==": "=", "!=": "!=", "<>": "!="}
 _VALUES = {"true", "false", "nan", "inf"}
@@ -93,6 +96,7 @@ def parse(text: str) -> Tree:
     Raises:
         WhereError: with a caret under the place, and what was expected there.
     """
+    text = _of_bounded_length(text, "filter")
     if not text.strip():
         raise wrong(text, 0, "The filter is empty: write for instance val_loss < 0.3.")
     parser = _Parser(text)
@@ -107,10 +111,18 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
     Raises:
         WhereError: for a key that names no field.
     """
-    texts = [order_by] if isinstance(order_by, str) else list(order_by)
+    given = [order_by] if isinstance(order_by, str) else list(order_by)
+    texts = [_of_bounded_length(text, "sort key") for text in given]
     return [
         _sort_key(match.group().strip()) for text in texts for match in _SORT_KEY.finditer(text)
     ]
+
+
+def _of_bounded_length(text: str, what: str) -> str:
+    """Refuse what would take seconds to read; lone surrogates become what they are stored as."""
+    if len(text) > LONGEST_FILTER:
+        raise wrong(text, 0, f"The {what} has {len(text)} characters, of at most {LONGEST_FILTER}.")
+    return clean_text(text)
 
 
 def _sort_key(text: str) -> SortKey:

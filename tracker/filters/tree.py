@@ -107,10 +107,16 @@ class SortKey:
     text: str
 
 
+_LONGEST_MESSAGE = 1000
+"""Characters: a message names what was typed, which may be long."""
+
+
 def wrong(text: str, at: int, message: str) -> WhereError:
     """Make the error that shows ``text`` with a caret under the place."""
     flat = "".join(letter if letter.isprintable() else " " for letter in text)
     start = max(0, at - 50)
     before, after = "…" * (start > 0), "…" * (at + 30 < len(flat))
     caret = " " * (len(before) + at - start) + "^"
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]}…"
     return WhereError(f"{message}\n  {before}{flat[start : at + 30]}{after}\n  {caret}")

@@ -7,25 +7,25 @@ deletes a record.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import Connection, except_, func, select, union
+from sqlalchemy.exc import DBAPIError
 
 from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries import checkpoints
+from tracker.queries.damage import damaged_epochs
 from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.recording.recovery import import_refused, recover, temporary_folders
 from tracker.states import CheckpointState
-from tracker.storage.database import Location, Reader, reading
+from tracker.storage.database import Location, Reader, open_to_read, reading
 from tracker.storage.prepare import prepare, writing
 from tracker.storage.step_summaries import runs_with_wrong_step_summaries
 from tracker.storage.summaries import summarize
@@ -43,6 +43,7 @@ class Subject(StrEnum):
     CHECKPOINTS = "checkpoints"
     FILES = "files"
     TEMPORARY_FILES = "temporary files"
+    EPOCHS = "epochs"
     SUMMARIES = "summaries"
     STEP_METRICS = "step metrics"
 
@@ -50,6 +51,7 @@ class Subject(StrEnum):
 _REMEDY = "tracker db doctor --fix"
 _REMEDIES = {
     Subject.STRUCTURE: "tracker db doctor --salvage NEW.db",
+    Subject.EPOCHS: "only a backup has what was recorded; tracker epochs list and export leave their metrics out",
     Subject.FILES: "tracker checkpoints verify records their state",
     Subject.STEP_METRICS: "their other blocks can be read",
 }
@@ -94,6 +96,7 @@ def examine(location: Location) -> list[Finding]:
                 _checkpoints(reader),
                 _files(reader),
                 _temporary_files(reader),
+                _epochs(reader),
                 _summaries(reader),
                 _step_metrics(reader),
             ]
@@ -124,12 +127,12 @@ def structure(location: Location) -> str | None:
     if location.path is None or not location.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{location.path.as_uri()}?mode=ro", uri=True)) as connection:
-            checked = connection.execute(f"PRAGMA integrity_check({_MOST_PROBLEMS})")
+        with open_to_read(location) as connection:
+            checked = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_PROBLEMS})")
             problems = [problem for (problem,) in checked]
-            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
-    except sqlite3.Error as error:
-        return str(error)
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    except DBAPIError as error:
+        return str(error.orig)
     if problems != ["ok"]:
         return "; ".join(problems[:3])
     return f"{len(orphans)} rows have lost what they belong to" if orphans else None
@@ -253,6 +256,16 @@ def _temporary_files(reader: Reader) -> Finding:
         note = f"{len(elsewhere)} of other machines or containers, such as {elsewhere[0]}"
         return Finding(Subject.TEMPORARY_FILES, note=note)
     return Finding(Subject.TEMPORARY_FILES)
+
+
+def _epochs(reader: Reader) -> Finding:
+    damaged = damaged_epochs(reader.connection)
+    if not damaged:
+        return Finding(Subject.EPOCHS)
+    named = tuple(f"epoch {number} of {run}" for run, number in damaged)
+    are = "1 is" if len(named) == 1 else f"{len(named)} are"
+    problem = f"{are} not as recorded, such as {named[0]}: the disk has changed a value"
+    return Finding(Subject.EPOCHS, problem, named)
 
 
 def _summaries(reader: Reader) -> Finding:

@@ -15,9 +15,9 @@ from tracker.checkpointing.retention import kept_in_store
 from tracker.files import sync_folder
 from tracker.maintenance.checkpoints import committing
 from tracker.models import ATTEMPT
-from tracker.process import is_live
 from tracker.states import KeepRule, RunStatus
 from tracker.storage.database import Location, Reader, reading
+from tracker.storage.liveness import is_live
 from tracker.storage.spool import spool_files
 
 RECENT_SECONDS = 3600
@@ -104,7 +104,7 @@ def _unreferenced(reader: Reader) -> list[Path]:
 
 def _is_recorded(connection: Connection) -> bool:
     running = select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)
-    return any(is_live(attempt) for attempt in connection.execute(running))
+    return any(is_live(connection, attempt) for attempt in connection.execute(running))
 
 
 def _linked_at(path: Path) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -15,6 +18,7 @@ from tracker.models import ATTEMPT, EPOCH, METRIC, RUN
 from tracker.queries.resolve import labels
 from tracker.queries.result import Column, Listing, columns, metric_titles
 from tracker.queries.selection import Order, Selection, of_run, selected_rows
+from tracker.storage.checksums import is_intact
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import from_json, join
@@ -24,6 +28,9 @@ COLUMNS = columns(
 )
 _SUPERSEDED = columns(EPOCH.c.superseded)
 _RATE = EPOCH.c.learning_rate.name
+_MOST_REPORTED = 5
+
+log = logging.getLogger("tracker")
 
 
 def epochs(
@@ -50,7 +57,7 @@ def epochs(
         selection.check()
         return Listing(own)
     rows = _rows(reader, selection, superseded)
-    names, metrics = _metrics(reader, selection, rows)
+    names, metrics, damaged = _metrics(reader, selection, rows)
     differs = _RATE in names and (
         other_rates or any(_differs(row.learning_rate, metrics[row.id].get(_RATE)) for row in rows)
     )
@@ -59,7 +66,14 @@ def epochs(
     )
     if called is None:
         called = labels(reader.connection, list({row.run_id: None for row in rows}))
-    head = Listing.from_dicts(own, (_row(row, called, metrics[row.id]) for row in rows))
+    _report(damaged, called)
+    head = Listing.from_dicts(
+        own,
+        (
+            _row(row, called, metrics[row.id]) | (_UNKNOWN if row.id in damaged else {})
+            for row in rows
+        ),
+    )
     added = tuple(Column(title, "number") for title in titles.values())
     return Listing(
         (*own, *added),
@@ -75,6 +89,10 @@ def _row(epoch: Any, called: Mapping[str, str], metrics: Mapping[str, float]) ->
     if row[_RATE] is None:
         row[_RATE] = metrics.get(_RATE)
     return row
+
+
+_UNKNOWN = {_RATE: None, EPOCH.c.seconds.name: None}
+"""What is not shown of a damaged epoch, beside its metrics."""
 
 
 def _differs(trained_with: float | None, logged: float | None) -> bool:
@@ -104,7 +122,9 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
     """
     selection = Selection([run])
     rows = _rows(reader, selection, superseded=False)
-    _, metrics = _metrics(reader, selection, rows)
+    _, metrics, damaged = _metrics(reader, selection, rows)
+    if damaged:
+        _report(damaged, labels(reader.connection, [run]))
     return [
         {
             "epoch": row.epoch,
@@ -112,6 +132,7 @@ def history(reader: Reader, run: str) -> list[dict[str, Any]]:
             "learning_rate": row.learning_rate,
             "metrics": metrics[row.id],
         }
+        | (_UNKNOWN if row.id in damaged else {})
         for row in rows
     ]
 
@@ -150,8 +171,11 @@ def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:
 
 def _metrics(
     reader: Reader, selection: Selection, epochs: Sequence[Any]
-) -> tuple[list[str], dict[int, dict[str, float]]]:
-    """Return the metrics' names in the order they were first logged, and epoch id → name → value."""
+) -> tuple[list[str], dict[int, dict[str, float]], dict[int, Any]]:
+    """Return the metrics' names in the order they were first logged, epoch id → name → value, and the damaged epochs.
+
+    Those are by id. A damaged epoch has no metrics: nobody can say which of its values is the wrong one.
+    """
     statement: Select[Any] = select(
         METRIC.c.epoch_id, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind
     )
@@ -163,11 +187,34 @@ def _metrics(
         column, keys = EPOCH.c.run_id, selection.ids
         statement = statement.join_from(METRIC, EPOCH, METRIC.c.epoch_id == EPOCH.c.id)
     statement = statement.order_by(METRIC.c.epoch_id, METRIC.c.position)
+    rows = in_chunks(reader.connection, statement, column, keys)
+    unread = {epoch.id: epoch for epoch in epochs}
     names: dict[str, None] = {}
-    for row in in_chunks(reader.connection, statement, column, keys):
-        of_epoch = metrics.get(row.epoch_id)
-        if of_epoch is not None:
-            value = row.value if row.value_kind == "finite" else join(row.value, row.value_kind)
-            of_epoch[row.name] = value  # type: ignore[assignment]
-            names[row.name] = None
-    return list(names), metrics
+    damaged: dict[int, Any] = {}
+    for key, group in groupby(rows, itemgetter(0)):
+        epoch = unread.pop(key, None)
+        recorded = [(name, value, kind) for _, name, value, kind in group]
+        if epoch is None:
+            continue
+        names.update(dict.fromkeys(name for name, _, _ in recorded))
+        if not is_intact(epoch, recorded):
+            damaged[key] = epoch
+            continue
+        metrics[key] = {
+            name: value if kind == "finite" else join(value, kind)  # type: ignore[misc]
+            for name, value, kind in recorded
+        }
+    damaged |= {key: epoch for key, epoch in unread.items() if not is_intact(epoch, [])}
+    return list(names), metrics, damaged
+
+
+def _report(damaged: Mapping[int, Any], called: Mapping[str, str]) -> None:
+    """Log which epochs are not shown, because they are not as they were recorded."""
+    for epoch in [*damaged.values()][:_MOST_REPORTED]:
+        log.warning(
+            "local-tracker: epoch %s of %s is not as it was recorded: the disk has changed it, and its metrics are "
+            "left out. tracker db doctor names each such epoch.",
+            epoch.epoch, called.get(epoch.run_id, epoch.run_id),
+        )  # fmt: skip
+    if len(damaged) > _MOST_REPORTED:
+        log.warning("local-tracker: %d more epochs are damaged.", len(damaged) - _MOST_REPORTED)

@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from tracker import process
 from tracker.models import ATTEMPT
-from tracker.process import is_live
 from tracker.storage import spool
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Location, Reader
 from tracker.storage.entries import OriginEntry
+from tracker.storage.liveness import is_live
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _of_lost_run(
         return PendingRecords(path, records, None, alive=False) if records else None
     if origin["database"] != location.label():
         return None
-    alive = is_live(SimpleNamespace(**origin["attempt"]))
+    alive = process.is_live(SimpleNamespace(**origin["attempt"]))
     return PendingRecords(path, records, None, alive, origin["run"]["name"])
 
 
@@ -106,4 +107,6 @@ def is_spooling(connection: Connection, attempt: Any) -> bool:
         ATTEMPT.c.pid == attempt.pid,
         ATTEMPT.c.process_started == attempt.process_started,
     )
-    return any(is_live(row) for row in connection.execute(select(ATTEMPT).where(*of_process)))
+    return any(
+        is_live(connection, row) for row in connection.execute(select(ATTEMPT).where(*of_process))
+    )

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, RUN
-from tracker.process import is_live
 from tracker.states import RunStatus
+from tracker.storage.liveness import is_live
 
 _MOST_BOUND = 500
 """More ids than that are written into the statement: a database takes a limited number of bound values."""
@@ -28,7 +28,8 @@ def dead_runs(connection: Connection) -> dict[str, Any]:
     return {
         run: attempt
         for run, attempt in newest.items()
-        if attempt.status in (RunStatus.RUNNING, RunStatus.LOST) and not is_live(attempt)
+        if attempt.status in (RunStatus.RUNNING, RunStatus.LOST)
+        and not is_live(connection, attempt)
     }
 
 

@@ -353,10 +353,10 @@ class Recorder:
     def _heartbeat(self, counts: _Counts) -> list[AttemptEntry]:
         if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
             return []
-        return [self._beat(counts)]
+        return [entries.heartbeat(self.attempt_id, heartbeat=now(), **counts._asdict())]
 
-    def _beat(self, counts: _Counts) -> AttemptEntry:
-        return entries.attempt(self.attempt_id, heartbeat=now(), **counts._asdict())
+    def _last_beat(self) -> AttemptEntry:
+        return entries.attempt(self.attempt_id, heartbeat=now(), **self._counted()._asdict())
 
     def _idle(self) -> None:
         self.sampled.look()
@@ -413,8 +413,7 @@ class Recorder:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self._streamed.begin(number, _BEGIN_SECONDS)
         self.sampled.begin(number, _BEGIN_SECONDS)
-        counts = self._counted()
-        last_beat = self._beat(counts)
+        counts, last_beat = self._counted(), self._last_beat()
         self._earlier_counts = counts.plus(self._earlier_counts)
         earlier, self.attempt_id, self._attempt = self.attempt_id, new_id(), number
         self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
@@ -479,7 +478,7 @@ class Recorder:
         while self._queued:
             left.append(self._queued.popleft())
         recorded = [one for handed in left for one in handed.entries]
-        self._keep((self._beat(self._counted()), *recorded), _busy())
+        self._keep((self._last_beat(), *recorded), _busy())
 
     def discard(self) -> bool:
         """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""

@@ -17,7 +17,7 @@ from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
-from tracker.process import SILENT_SECONDS, is_live, lost_reason, me
+from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
@@ -26,6 +26,7 @@ from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Database
 from tracker.storage.entries import Entry
 from tracker.storage.journal import apply, apply_each, is_refusal
+from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 from tracker.storage.spool import (
     Spool,
@@ -44,7 +45,7 @@ log = logging.getLogger("tracker")
 def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are recorded as running and whose process is gone."""
     running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)).all()
-    return [attempt for attempt in running if not is_live(attempt)]
+    return [attempt for attempt in running if not is_live(connection, attempt)]
 
 
 def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
@@ -59,7 +60,7 @@ def refuse_busy(connection: Connection, run_id: str, advice: str) -> None:
         .where(ATTEMPT.c.run_id == run_id)
     )
     for attempt in connection.execute(attempts).all():
-        if is_live(attempt):
+        if is_live(connection, attempt):
             raise RunBusy(
                 f"The run {attempt.name} ({run_id}) is being recorded by process {attempt.pid} on "
                 f"{attempt.host} since {shown(attempt.started)}. {advice}"
@@ -213,7 +214,7 @@ def _is_writing(connection: Connection, attempt: Any) -> bool:
         mine.pid_namespace,
     ):
         return active.is_active(attempt.run_id)
-    return is_live(attempt) or is_spooling(connection, attempt)
+    return is_live(connection, attempt) or is_spooling(connection, attempt)
 
 
 def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:

@@ -31,6 +31,7 @@ from tracker.recording.system_metrics import sampler_of
 from tracker.states import RunStatus
 from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
+from tracker.storage.liveness import heard_now
 from tracker.storage.prepare import prepare
 
 DEFAULT_EXPERIMENT = "default"
@@ -397,6 +398,7 @@ def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None
             spooled=0,
             dropped=0,
             waited=0.0,
+            heard=heard_now(connection),
             **process.me().as_dict(),
         )
     )

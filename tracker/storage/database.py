@@ -10,12 +10,15 @@ same instant: writes and closes go under a lock file of our own.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import Timeout
@@ -241,7 +244,7 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
         return
     with in_use(location, to_read=True), ExitStack() as opened:
         with translated(location, to_read=True):
-            connection = opened.enter_context(_open_to_read(location))
+            connection = opened.enter_context(open_to_read(location))
             opened.enter_context(connection.begin())
             state = schema.state(connection, location)
             if state != "absent":
@@ -250,7 +253,8 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
 
 
 @contextmanager
-def _open_to_read(location: Location) -> Iterator[Connection]:
+def open_to_read(location: Location) -> Iterator[Connection]:
+    """Give a connection that writes nothing, to a database that exists, whatever is in it; raises what drivers do."""
     with ExitStack() as opened:
         connection = opened.enter_context(engine(location, "ro", PATIENCE).connect())
         try:
@@ -262,9 +266,34 @@ def _open_to_read(location: Location) -> Iterator[Connection]:
                 raise
             if not is_not_writable(error):
                 raise
-            fixed = engine(location, "ro&immutable=1", PATIENCE)
-            connection = opened.enter_context(fixed.connect())
+            connection = opened.enter_context(_open_unwritable(location))
         yield connection
+
+
+@contextmanager
+def _open_unwritable(location: Location) -> Iterator[Connection]:
+    """Read an SQLite database in a folder where nothing can be made, such as on a read-only disk.
+
+    The log of a process that was killed holds what it recorded last: both are read as a copy then.
+    """
+    assert location.path is not None
+    log = Path(f"{location.path}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        with engine(location, "ro&immutable=1", PATIENCE).connect() as connection:
+            yield connection
+        return
+    with tempfile.TemporaryDirectory(prefix="local-tracker-") as folder:
+        copied = Path(folder, location.path.name)
+        try:
+            for suffix in ("", "-wal"):
+                shutil.copyfile(f"{location.path}{suffix}", f"{copied}{suffix}")
+        except OSError as error:
+            raise StoreError(
+                f"The database {location} has a log beside it, in a folder that cannot be written: both are read as a "
+                f"copy in {folder}, which cannot be made ({error.strerror}). Set TMPDIR to a folder with more room."
+            ) from error
+        with engine(replace(location, path=copied), "ro", PATIENCE).connect() as connection:
+            yield connection
 
 
 def peek(location: Location) -> str:
@@ -277,7 +306,7 @@ def peek(location: Location) -> str:
         if not location.exists():
             return "absent"
         schema.check_file(location)
-        with _open_to_read(location) as connection, connection.begin():
+        with open_to_read(location) as connection, connection.begin():
             state = schema.state(connection, location)
         schema.refuse_newer(state, location)
         return state

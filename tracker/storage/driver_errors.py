@@ -7,12 +7,14 @@ PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendi
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from filelock import Timeout
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, ProgrammingError
 
 from tracker.errors import DatabaseBusy, NotATrackerDatabase, NotWritable, StoreError
-from tracker.storage.location import Location, unreadable
+from tracker.process import lock_holder
+from tracker.storage.location import Location, unreadable, unwritable
 
 _BUSY = frozenset(
     {
@@ -108,9 +110,10 @@ def opening_error(
     if isinstance(error, PermissionError) and to_read:
         return unreadable(location, error)
     if isinstance(error, PermissionError):
-        if to_read:
-            return unreadable(location, error)
         return NotWritable(f"{error.filename or location} cannot be written: {error.strerror}.")
+    if isinstance(error, FileNotFoundError) and not to_read:
+        # A folder that is there, and holds no files, such as /proc.
+        return unwritable(location, error)
     if isinstance(error, OSError):
         return StoreError(f"The database {location} cannot be used: {error}.")
     if error.name != "psycopg":
@@ -119,8 +122,12 @@ def opening_error(
 
 
 def _busy(location: Location) -> DatabaseBusy:
+    holder = None
+    if location.path is not None:
+        holder = lock_holder(Path(f"{location.path}.lock"))
     return DatabaseBusy(
-        f"The database {location} was locked by another process for too long. Try again."
+        f"The database {location} was locked by another process for too long{f': {holder}' if holder else ''}. "
+        f"Try again."
     )
 
 

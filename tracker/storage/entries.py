@@ -204,11 +204,15 @@ class DefinitionEntry(TypedDict):
 
 
 class AttemptEntry(TypedDict):
-    """Columns of an attempt that change: what was captured, the heartbeat, counts."""
+    """Columns of an attempt that change: what was captured, the heartbeat, counts.
+
+    ``live``: the attempt writes this itself, now; never of an entry that was kept for later.
+    """
 
     kind: Literal["attempt"]
     id: str
     values: dict[str, Any]
+    live: NotRequired[bool]
 
 
 class Ending(TypedDict):
@@ -491,6 +495,11 @@ def definition(
 def attempt(attempt_id: str, **columns: Any) -> AttemptEntry:
     """Return the entry that changes columns of an attempt."""
     return {"kind": "attempt", "id": attempt_id, "values": columns}
+
+
+def heartbeat(attempt_id: str, **columns: Any) -> AttemptEntry:
+    """Return the entry of an attempt that lives, for the transaction that it is made for."""
+    return {**attempt(attempt_id, **columns), "live": True}
 
 
 def end(

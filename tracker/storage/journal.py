@@ -34,9 +34,11 @@ from tracker.series.codec import decode_clock
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
 from tracker.storage import facts, step_summaries, summaries
+from tracker.storage.checksums import epoch_checksum, is_intact
 from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
+from tracker.storage.liveness import heard_now
 from tracker.storage.upsert import upsert
 
 
@@ -78,7 +80,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 # Built once: making a statement costs more than running it.
-_KNOWN_EPOCH = select(EPOCH.c.id, EPOCH.c.seconds).where(
+_KNOWN_EPOCH = select(EPOCH).where(
     EPOCH.c.run_id == bindparam("run"),
     EPOCH.c.attempt == bindparam("attempt"),
     EPOCH.c.epoch == bindparam("epoch"),
@@ -120,15 +122,15 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         "step": entry.get("step"),
         "learning_rates": entry.get("learning_rates"),
     }
+    row: dict[str, Any] = {"run_id": run, "attempt": attempt, "epoch": number, **values}
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
-        row = {"run_id": run, "attempt": attempt, "epoch": number, **values}
-        epoch_id = connection.execute(_ADD_EPOCH, {**row, "superseded": superseded}).scalar_one()
+        row |= {"superseded": superseded, "checksum": epoch_checksum(row, entry["metrics"])}
+        epoch_id = connection.execute(_ADD_EPOCH, row).scalar_one()
     else:
         epoch_id = known.id
-        said = {name: value for name, value in values.items() if value is not None}
-        connection.execute(_change_epoch(epoch_id, said))
         earlier = _recorded_metrics(connection, epoch_id)
+        connection.execute(_change_epoch(epoch_id, _extended(known, row, earlier, entry)))
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
     connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
@@ -144,6 +146,22 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
+
+
+def _extended(
+    known: Any, row: dict[str, Any], earlier: Mapping[str, tuple[Any, Any]], entry: kinds.EpochEntry
+) -> dict[str, Any]:
+    """Return what changes of a recorded epoch: what the entry says, and the checksum over all.
+
+    One that has none, or no longer the right one, gets none: it would hide what has happened to it.
+    """
+    said = {name: value for name, value in row.items() if value is not None}
+    of_earlier = [(name, *value) for name, value in earlier.items()]
+    if known.checksum is None or not is_intact(known, of_earlier):
+        return said
+    given = {name: (value, kind) for name, value, kind in entry["metrics"]}
+    metrics = [(name, *value) for name, value in {**earlier, **given}.items()]
+    return said | {"checksum": epoch_checksum({**known._mapping, **said}, metrics)}
 
 
 def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
@@ -290,7 +308,10 @@ def _stronger(new: Mapping[str, Any]) -> dict[str, Any]:
 
 def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
     """Change columns of an attempt: what was captured, heartbeat, counts."""
-    connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**entry["values"]))
+    values = entry["values"]
+    if entry.get("live"):
+        values = {**values, "heard": heard_now(connection)}
+    connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**values))
     if "captured" in entry["values"]:
         facts.store(connection, entry["id"])
 
@@ -401,6 +422,7 @@ def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:
         "status": RunStatus.RUNNING,
         "started": entry["time"],
         "heartbeat": entry["time"],
+        "heard": heard_now(connection),
     }
     upsert(connection, ATTEMPT, [{**new, "ended": None}], ("id",), ())
     ended = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from tracker.errors import BadValue, NotWritable, StoreError
+from tracker.errors import BadValue, NotATrackerDatabase, NotWritable, StoreError
 from tracker.files import private_folder, shared_folder
 from tracker.redact import redact
 from tracker.values import brief
@@ -20,6 +21,7 @@ FOLDER = ".tracker"
 SPOOL = "spool"
 FILE = "tracker.db"
 VARIABLE = "TRACKER_DATABASE_URL"
+_ROOT = 0
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,26 @@ class Location:
         return None if status is None else (status.st_dev, status.st_ino)
 
     def exists(self) -> bool:
-        """Say whether there is a database file that is not empty; always True for a server."""
+        """Say whether there is a database file that is not empty; always True for a server.
+
+        Raises:
+            NotATrackerDatabase: it is a device, a pipe or a socket, which a new database would replace.
+            StoreError: this user may not look at it.
+        """
         if self.path is None:
             return True
         try:
-            return self.path.stat().st_size > 0
+            status = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except PermissionError as error:
             raise unreadable(self, error) from error
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise NotATrackerDatabase(
+                f"{self} is a device, a pipe or a socket, and was left as it is: name a file with "
+                f"database=, --database or {VARIABLE}."
+            )
+        return status.st_size > 0
 
     def relative(self, path: Path) -> str:
         """Return ``path`` as it is stored: POSIX, relative to ``root`` when below it."""
@@ -99,9 +112,9 @@ class Location:
             if folder.name == FOLDER:
                 _hide_from_git(folder / ".gitignore")
         except OSError as error:
-            raise NotWritable(_unwritable(self.path, error)) from error
+            raise unwritable(self, error) from error
         if not os.access(folder, os.W_OK):
-            raise NotWritable(_unwritable(self.path, None))
+            raise unwritable(self, None)
 
 
 def unreadable(location: Location, error: OSError) -> StoreError:
@@ -118,10 +131,12 @@ def _hide_from_git(path: Path) -> None:
         file.write("*\n")
 
 
-def _unwritable(path: Path, error: OSError | None) -> str:
+def unwritable(location: Location, error: OSError | None) -> NotWritable:
+    """Return the error for a database in whose folder no file can be made, for the reason that ``error`` gives."""
+    folder = None if location.path is None else location.path.parent
     why = f" ({error.strerror})" if error is not None and error.strerror else ""
-    return (
-        f"The database folder {path.parent} cannot be written{why}. Choose another place with "
+    return NotWritable(
+        f"The database folder {folder} cannot be written{why}. Choose another place with "
         f"database=, --database or {VARIABLE}."
     )
 
@@ -135,6 +150,7 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
 
     Raises:
         BadValue: for a URL that cannot be read, or of a kind of database that is not supported.
+        StoreError: the nearest ``.tracker/`` is another user's.
     """
     if database is None:
         database = os.environ.get(VARIABLE) or None
@@ -189,8 +205,27 @@ def _working_folder() -> Path:
 def _nearest(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / FOLDER).is_dir():
+            _refuse_strangers(folder / FOLDER)
             return folder / FOLDER / FILE
     return start / FOLDER / FILE
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder that was found, and not named, where another user may have laid it down.
+
+    As git does with a repository that it finds (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
+    A project of somebody else's that one works in may have its own, which only its owner and group write.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    found, project = folder.stat(), folder.parent.stat()
+    theirs = found.st_uid == project.st_uid and not found.st_mode & stat.S_IWOTH
+    if found.st_uid in (os.geteuid(), _ROOT) or theirs:
+        return
+    raise StoreError(
+        f"{folder} belongs to another user (uid {found.st_uid}), and is not used unless it is named: "
+        f"pass database=, --database or {VARIABLE}, or make a .tracker folder of your own here."
+    )
 
 
 def _is_folder(path: Path) -> bool:

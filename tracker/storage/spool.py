@@ -152,7 +152,9 @@ class Spool:
 
     def _rewrite(self, entries: list[Entry]) -> None:
         fresh = self.path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        # One that a kill has left, or a link that somebody has laid down.
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             _write_all(descriptor, "".join(map(_line, entries)).encode())
         finally:

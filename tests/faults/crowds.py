@@ -1,0 +1,74 @@
+"""Many processes at once: writers on one database, and first starts."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+from tests.faults.family import Family, Result, share_of
+from tests.faults.oracle import Oracle
+from tests.faults.processes import Forks, Place, forks
+
+WRITERS, AT_ONCE = 32, 8
+LONGEST_WAIT = 600.0
+
+
+def writers(folder: Path, share: float, rng: random.Random) -> Result:
+    """32 processes record 500 epochs each; all are there, and none was told of a lock."""
+    result = Result()
+    epochs = share_of(500, share)
+    place = Place(folder / "crowd")
+    with forks(folder) as starting:
+        given = {"epochs": epochs, "checkpoints": False}
+        pids = [
+            starting.launch(place, "record", given={**given, "name": f"w{number}"})
+            for number in range(WRITERS)
+        ]
+        starting.wait(pids, LONGEST_WAIT)
+        with result.trial("crowd"):
+            assert place.raised() is None, place.raised()
+            assert starting.start(place, "recover")["code"] == 0, place.raised()
+            oracle = Oracle(place.work)
+            oracle.check_database()
+            assert oracle.check_acknowledged(place.acknowledged) == WRITERS * epochs
+            calls, _ = place.took()
+            calls.sort()
+            result.facts |= {
+                "epochs": WRITERS * epochs,
+                "p50, ms": round(calls[len(calls) // 2] * 1000, 1),
+                "p99, ms": round(calls[int(len(calls) * 0.99)] * 1000, 1),
+                "max, ms": round(calls[-1] * 1000, 1),
+            }
+        result.tried = WRITERS * epochs
+    return result
+
+
+def first_starts(folder: Path, share: float, rng: random.Random) -> Result:
+    """Eight starts at once, where there is no database yet: one makes it, and all get their run."""
+    result = Result()
+    with forks(folder) as starting:
+        for number in range(share_of(25, share)):
+            place = Place(folder / str(number))
+            pids = [starting.launch(place, "recover") for _ in range(AT_ONCE)]
+            with result.trial(f"crowd {number}"):
+                starting.wait(pids, LONGEST_WAIT)
+                check_starts(starting, place)
+            result.tried += AT_ONCE - 1
+            shutil.rmtree(place.folder)
+    return result
+
+
+def check_starts(starting: Forks, place: Place) -> None:
+    """Each has its run, of a name of its own; nobody has waited in vain."""
+    assert place.raised() is None, place.raised()
+    oracle = Oracle(place.work)
+    oracle.check_database()
+    assert oracle.rows("SELECT count(*), count(DISTINCT name) FROM run") == [(AT_ONCE, AT_ONCE)]
+    oracle.check_nothing_runs()
+
+
+FAMILIES = [
+    Family("E1", "32 processes record on one database at once", "1, 3", 16_000, 0.01, writers),
+    Family("E2", "first starts at once, eight on each new database", "9", 200, 0.04, first_starts),
+]

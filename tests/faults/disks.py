@@ -1,0 +1,174 @@
+"""Disks that fail, fill up, or answer late."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.faults.family import Family, Result, moments, share_of
+from tests.faults.kills import settled
+from tests.faults.oracle import Oracle, noted
+from tests.faults.processes import DELAY, FAIL, SYNC, Forks, Place, fault, forks
+
+CALL_SECONDS, EXIT_SECONDS = 2.0, 5.0
+STEP_BYTES, FIRST_BYTES = 64 << 10, 256 << 10
+
+
+def failing_calls(folder: Path, share: float, rng: random.Random) -> Result:
+    """Each call that changes a file fails: once with EIO, and with ENOSPC from there on."""
+    result = Result()
+    with forks(folder) as starting:
+        for code, forever in ((errno.EIO, False), (errno.ENOSPC, True)):
+            called = f"{errno.errorcode[code]} {'from there on' if forever else 'once'}"
+            for at in moments(share):
+                place = Place(folder / f"{code}-{at}")
+                hit = fault(at, FAIL, code=code, forever=forever)
+                answer = starting.start(place, "record", fault=hit)
+                if answer["code"] == 0 and answer["calls"] < at:
+                    break
+                with result.trial(f"{called}, call {at}"):
+                    check_failed(starting, place)
+                result.count(called)
+                shutil.rmtree(place.folder)
+    return result
+
+
+def check_failed(starting: Forks, place: Place) -> None:
+    """A start is refused by an error of ours, or nothing is raised; what is lost was said to be."""
+    raised = place.raised()
+    if raised is not None:
+        assert (
+            "RAISED StoreError" in raised
+            or "RAISED NotWritable" in raised
+            or "RAISED DatabaseBusy" in raised
+            or ("RAISED CheckpointError" in raised)
+        ), raised
+        if noted(place.acknowledged) == {}:
+            assert starting.start(place, "recover")["code"] == 0, place.raised()
+            return
+    log = place.log
+    if "could be written nowhere" in log:
+        return
+    settled(starting, place)
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """Mount a file system of that many bytes; only root may."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
+
+
+def can_mount(folder: Path) -> bool:
+    """Say whether this user may mount a file system."""
+    try:
+        with small_disk(folder / "try", 1 << 20):
+            return True
+    except (subprocess.CalledProcessError, OSError):
+        (folder / "try").rmdir()
+        return False
+
+
+def full_disks(folder: Path, share: float, rng: random.Random) -> Result:
+    """Disks of 60 sizes fill up while a run records; then there is room, and the next start imports all."""
+    result = Result()
+    if not can_mount(folder):
+        result.facts["not tried"] = "only root may mount a small disk"
+        return result
+    sizes = list(range(60))
+    with forks(folder) as starting:
+        for number in rng.sample(sizes, share_of(len(sizes), share)):
+            size = FIRST_BYTES + number * STEP_BYTES
+            place = Place(folder / str(number))
+            disk = place.folder / "disk"
+            with small_disk(disk, size):
+                place.work.rmdir()
+                place.work = disk
+                answer = starting.start(place, "record", given={"epochs": 60, "checkpoints": False})
+                with result.trial(f"{size >> 10} KiB"):
+                    grown = disk_has_room(disk)
+                    check_full(starting, place, answer["code"])
+                    result.count("with a run that could start", noted(place.acknowledged) != {})
+                    assert grown
+            shutil.rmtree(place.folder)
+    return result
+
+
+def disk_has_room(disk: Path) -> bool:
+    """Make the disk large."""
+    done = subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=False)
+    return done.returncode == 0
+
+
+def check_full(starting: Forks, place: Place, code: int) -> None:
+    """A start without room is refused; else nothing that was acknowledged is lost, or the log says that it is."""
+    raised = place.raised()
+    if noted(place.acknowledged) == {}:
+        assert raised is not None and "RAISED" in raised
+        assert "Error" not in raised.split()[1] or raised.split()[1].startswith(
+            ("StoreError", "NotWritable")
+        ), raised
+        assert starting.start(place, "recover")["code"] == 0, place.raised()
+        return
+    assert code == 0, raised
+    if "could be written nowhere" not in place.log:
+        assert starting.start(place, "recover")["code"] == 0, place.raised()
+        oracle = Oracle(place.work)
+        oracle.check_database()
+        oracle.check_acknowledged(place.acknowledged)
+
+
+def slow_disks(folder: Path, share: float, rng: random.Random) -> Result:
+    """A disk whose every fsync takes 3 seconds, from a random one on: no call waits for it."""
+    result = Result()
+    longest = ending = 0.0
+    with forks(folder) as starting:
+        for number in range(share_of(20, share)):
+            place = Place(folder / str(number))
+            hit = fault(rng.randint(10, 16), DELAY, forever=True, milliseconds=3000, kinds=SYNC)
+            answer = starting.start(
+                place, "record", fault=hit, given={"checkpoints": False, "epochs": 8}
+            )
+            with result.trial(f"disk {number}"):
+                assert answer["code"] == 0, place.raised()
+                # The spool is on the same disk: what was in memory only at the end was said to be lost.
+                said = "could be written nowhere" in place.log
+                result.count("runs that said what they could not write", said)
+                if not said:
+                    settled(starting, place)
+                calls, ends = place.took()
+                longest, ending = max(longest, *calls), max(ending, *ends)
+                check_bounded(calls, ends)
+            shutil.rmtree(place.folder)
+    result.facts |= {"longest call, s": round(longest, 2), "longest end, s": round(ending, 2)}
+    return result
+
+
+def check_bounded(calls: Iterable[float], ends: Iterable[float]) -> None:
+    """No call takes longer than promised; twice that, on a machine that does other things as well."""
+    assert max(calls) <= 2 * CALL_SECONDS, f"a call took {max(calls):.1f} s"
+    assert max(ends) <= 2 * EXIT_SECONDS, f"the end took {max(ends):.1f} s"
+
+
+FAMILIES = [
+    Family("B1", "disks of 60 sizes fill up while a run records", "1, 2", 60, 0.05, full_disks),
+    Family(
+        "B5",
+        "each call that changes a file fails, once with EIO, or with ENOSPC from there on",
+        "1, 2",
+        None,
+        0.015,
+        failing_calls,
+    ),
+    Family("B8", "every fsync takes 3 seconds, from a random one on", "3", 20, 0.05, slow_disks),
+]

@@ -1,0 +1,193 @@
+"""kill -9: at random moments, at every call that changes a file, while recovering, while upgrading."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+from tests.faults.family import Family, Result, moments, share_of
+from tests.faults.oracle import Oracle
+from tests.faults.processes import KILL, Forks, Place, fault, forks, killed
+from tests.helpers import ROOT
+from tracker.storage import schema
+from tracker.storage.location import locate
+from tracker.storage.spool import spool_files
+
+SCHEMAS = ROOT / "tests/storage/schemas"
+WRITERS = ("a", "b", "c")
+ROUNDS_PER_PLACE = 20
+LONGEST_START = 60.0
+
+
+def settled(starting: Forks, place: Place) -> int:
+    """The next start leaves nothing half done; returns how many epochs were acknowledged, none of which is missing."""
+    oracle = Oracle(place.work)
+    if oracle.path.exists():
+        oracle.check_acknowledged(place.acknowledged)
+        # What waits in a spool may say that a file was deleted.
+        if oracle.has_tables() and not spool_files(locate(oracle.path)):
+            oracle.check_available()
+    assert starting.start(place, "recover")["code"] == 0, place.raised()
+    if list(place.work.rglob(".tracker-*")):
+        # A start that was killed itself has marked the run as lost, and not yet swept its folders.
+        assert starting.start(place, "mend")["code"] == 0, place.raised()
+    oracle.check_database()
+    oracle.check_nothing_runs()
+    oracle.check_checkpoints()
+    assert list(place.work.glob(".tracker/spool/*")) == []
+    assert list(place.work.rglob(".tracker-*")) == []
+    return oracle.check_acknowledged(place.acknowledged)
+
+
+def random_kills(folder: Path, share: float, rng: random.Random) -> Result:
+    """Three writers share a database; each round kills each of them, and the next ones continue.
+
+    Three rounds of four let them record first; the fourth kills at any moment of their start.
+    """
+    result = Result()
+    with forks(folder) as starting:
+        place, before = Place(folder / "0"), 0
+        for number in range(share_of(200, share)):
+            if number % ROUNDS_PER_PLACE == 0 and number:
+                shutil.rmtree(place.folder)
+                place, before = Place(folder / str(number)), 0
+            pids = [
+                starting.launch(
+                    place, "record", given={"epochs": 10_000, "name": f"{name}{number // 3}"}
+                )
+                for name in WRITERS
+            ]
+            if number % 4:
+                wait_for_epochs(place, before + len(WRITERS))
+            for pid in rng.sample(pids, len(pids)):
+                time.sleep(rng.uniform(0, 0.2))
+                kill_hard(pid)
+            with result.trial(f"round {number}"):
+                now = settled(starting, place)
+                result.count("acknowledged epochs, all found", now - before)
+                before = now
+            result.tried += len(WRITERS) - 1
+    return result
+
+
+def wait_for_epochs(place: Place, count: int) -> None:
+    """Wait until so many epochs are acknowledged."""
+    give_up = time.monotonic() + LONGEST_START
+    while not place.acknowledged.exists() or place.acknowledged.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < give_up, place.log
+        time.sleep(0.005)
+
+
+def kill_hard(pid: int) -> None:
+    """Kill, and wait until it is dead: its parent collects it."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.001)
+
+
+def every_call(folder: Path, share: float, rng: random.Random) -> Result:
+    """Three epochs with two checkpoints and a prune each, killed before each call that changes a file."""
+    result = Result()
+    with forks(folder) as starting:
+        for at in moments(share):
+            place = Place(folder / str(at))
+            answer = starting.start(place, "record", fault=fault(at, KILL))
+            if not killed(answer):
+                assert answer["code"] == 0, place.raised()
+                return result
+            with result.trial(f"call {at}"):
+                settled(starting, place)
+            shutil.rmtree(place.folder)
+    return result
+
+
+def while_recovering(folder: Path, share: float, rng: random.Random) -> Result:
+    """The process that recovers from a kill is killed as well; the third one is not in anybody's way."""
+    result = Result()
+    with forks(folder) as starting:
+        for number in range(share_of(100, share)):
+            place = Place(folder / str(number))
+            starting.start(place, "record", fault=fault(rng.randint(150, 500), KILL))
+            second = starting.start(place, "recover", fault=fault(rng.randint(1, 60), KILL))
+            with result.trial(f"pair {number}"):
+                settled(starting, place)
+            result.count("killed twice", killed(second))
+            shutil.rmtree(place.folder)
+    return result
+
+
+def while_upgrading(folder: Path, share: float, rng: random.Random) -> Result:
+    """An upgrade from each earlier schema, killed before each call; the old one is whole, or the new one is."""
+    result = Result()
+    with forks(folder) as starting:
+        for release in schema.HISTORY[:-1]:
+            for at in moments(share):
+                place = Place(folder / f"{release}-{at}")
+                path = old_database(place.work, release)
+                answer = starting.start(place, "upgrade", fault=fault(at, KILL))
+                if not killed(answer):
+                    assert answer["code"] == 0, place.raised()
+                    break
+                with result.trial(f"{release}, call {at}"):
+                    check_upgraded(starting, place, path, release)
+                shutil.rmtree(place.folder)
+    return result
+
+
+def old_database(folder: Path, release: str) -> Path:
+    """Make a database of an earlier release, in WAL mode as the program would have it."""
+    path = folder / ".tracker/tracker.db"
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript((SCHEMAS / f"{release}.sql").read_text())
+    return path
+
+
+def check_upgraded(starting: Forks, place: Place, path: Path, release: str) -> None:
+    """One schema or the other, with every epoch; then the upgrade goes through."""
+    with closing(sqlite3.connect(path)) as connection:
+        ask = connection.execute
+        assert ask("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert ask("PRAGMA foreign_key_check").fetchall() == []
+        assert ask(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()[0] in (
+            release,
+            schema.HEAD,
+        )
+        before = ask("SELECT count(*) FROM metric").fetchone()
+    assert starting.start(place, "upgrade")["code"] == 0, place.raised()
+    with closing(sqlite3.connect(path)) as connection:
+        ask = connection.execute
+        assert ask(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()[0] == schema.HEAD
+        assert ask("SELECT count(*) FROM metric").fetchone() == before
+        assert ask("PRAGMA foreign_key_check").fetchall() == []
+    assert list(path.parent.glob("*.part-*")) == []
+
+
+FAMILIES = [
+    Family(
+        "A1",
+        "kill −9 at a random moment of three recording loops",
+        "1, 4, 7",
+        600,
+        0.02,
+        random_kills,
+    ),
+    Family("A2", "kill −9 before every call that changes a file", "1, 4", None, 0.04, every_call),
+    Family("A3", "kill −9 while a start recovers from a kill", "1, 4", 100, 0.06, while_recovering),
+    Family(
+        "A4",
+        "kill −9 before every call of an upgrade, from each schema",
+        "9",
+        None,
+        0.02,
+        while_upgrading,
+    ),
+]

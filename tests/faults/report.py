@@ -1,0 +1,84 @@
+"""docs/reliability.md: which promise each figure proves."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from tests.faults.family import Family, Result
+
+PROMISES = {
+    1: "Recorded means durable: when `log_epoch`, `save_checkpoint` or a decision returns, a kill or a power loss does "
+    "not lose it. Where only memory is left, the log says so.",
+    2: "Nothing of ours raises into a training after its start: what cannot be written waits beside the database.",
+    3: "Bounded: one call takes at most 2 seconds, the end of a run at most 5, whatever disk or server do.",
+    4: "A checkpoint that is listed as available is complete, and has the hash that is listed.",
+    7: "Dead runs are called dead, living ones never.",
+    8: "The values that come out are those that went in; a damaged one is named, and not shown.",
+    9: "A database is made or upgraded whole, or stays as it was.",
+}
+
+HEAD = """\
+# Reliability
+
+What is promised, and what was tried to break it. This page is written by `make faults`, on the machine and at the time
+below; `make faults SHARE=0.05` tries a twentieth of it, and the test suite a smaller sample on every run.
+
+{promises}
+
+After each fault the same is asked: the database is sound and no row has lost its parent; each epoch that was
+acknowledged (a separate process-wide file says which, written after the call returned) is recorded, with every bit;
+each checkpoint that is listed as available has its size and hash; no run of a process that is gone is called
+running; the next start works, without anybody's help; and each epoch is as its checksum says.
+
+{where}
+
+| | What was done | Proves | Tried | Violations | Seen |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+
+The letters are those of `tests/faults`, where each family is a module of about a hundred lines. Calls are counted,
+failed, delayed or killed at by a library that is loaded before C's (`tests/faults/calls.c`): it meets every write,
+fsync, rename, link, deletion, truncation and creation that Python or SQLite makes. Power losses are images of the
+disk, made of the trace of these calls: in the strict model, whatever was not fsynced may be missing or torn, in any
+combination; in the one like ext4, names reach the disk in order.
+
+## What shows that these tests can fail
+
+`python -m tests.faults.planted` plants faults in a copy of the code, one at a time (a commit without fsync, a rename
+before the row, a deferred transaction, `synchronous=NORMAL`, no fsync of the folder, …) and runs the family that must
+find it.
+
+{planted}
+
+## What is not promised
+
+- Step metrics (`run.log`) are written once a second: a kill costs at most the last second of them.
+- A disk that lies about fsync, and a file system whose `rename` is not atomic.
+- SQLite files on a network file system that several machines write to at once: use PostgreSQL there.
+- That a run on another machine is noticed as dead at once: after 5 minutes without a sign of life.
+"""
+
+
+def page(results: Mapping[Family, Result], *, seed: int, share: float, planted: str) -> str:
+    """Write the page."""
+    promises = "\n".join(f"- **{number}.** {text}" for number, text in PROMISES.items())
+    rows = "\n".join(_row(family, result) for family, result in results.items())
+    return HEAD.format(promises=promises, where=_where(seed, share), rows=rows, planted=planted)
+
+
+def _where(seed: int, share: float) -> str:
+    whole = "all of it" if share == 1 else "a part of it, as counted below"
+    return (
+        f"Run on {datetime.now(UTC):%Y-%m-%d}, seed {seed}, {whole}; Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release().split('-')[0]}."
+    )
+
+
+def _row(family: Family, result: Result) -> str:
+    facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
+    violations = str(len(result.violations)) if result.tried else "–"
+    cells = (family.id, family.title, family.promise, str(result.tried), violations, facts)
+    return f"| {' | '.join(cells)} |"
