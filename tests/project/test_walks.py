@@ -27,8 +27,9 @@ SINCE = {
     "tracker.recording.system_metrics",
     "tracker.system_names",
     "tracker.storage.liveness",
+    "tracker.policies.metric_names",
 }
-"""What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock."""
+"""What did nothing then: bounded waits, SIGTERM, what the machine does, a server's clock, names as written."""
 
 
 @pytest.fixture(scope="module")
