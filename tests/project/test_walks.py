@@ -28,8 +28,11 @@ SINCE = {
     "tracker.system_names",
     "tracker.storage.liveness",
     "tracker.policies.metric_names",
+    "tracker.queries.pages",
+    "tracker.cli.measure",
 }
-"""What did nothing then: bounded waits, SIGTERM, what the machine does, a server's clock, names as written."""
+"""What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names
+as people mean them, any page of a long list at once, and letters that take two cells of a terminal, or none."""
 
 
 @pytest.fixture(scope="module")
