@@ -57,8 +57,8 @@ class Training:
         optimizer: likewise.
         epochs: how many there are in all, those of a resumed run's earlier attempts included; a second
             training in one run has so many of its own, numbered after those of the first.
-        experiment, name, params, tags, database, resume, strict, monitor, mode, keep, keep_bytes,
-            system_metrics, price_per_hour: see `tracker.start_run`.
+        experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
+        monitor, mode, keep, keep_bytes, system_metrics, price_per_hour: likewise.
         callbacks: see `CallbackList`.
         run: the run to record into, instead of the active one.
         scheduler: a `torch.optim.lr_scheduler` that you step; saved and restored with the rest.

@@ -47,7 +47,9 @@ run.finish()
     runs = "SELECT count(*), sum(epochs) FROM run WHERE epochs > 0"
     assert oracle.rows(runs) == [(WRITERS, WRITERS * EPOCHS)]
     assert oracle.rows("SELECT count(*) FROM epoch") == [(WRITERS * EPOCHS,)]
-    assert oracle.rows("SELECT sum(calls) FROM clock") == [(WRITERS * EPOCHS,)]
+    # What the machine does is measured every 15 seconds, in blocks with numbers of their own.
+    calls = "SELECT sum(calls) FROM clock WHERE number >= 0"
+    assert oracle.rows(calls) == [(WRITERS * EPOCHS,)]
 
 
 def test_sixteen_first_starts_at_once_make_one_database(script: Any, oracle: Any) -> None:
@@ -94,7 +96,7 @@ def test_sixteen_threads_share_a_run(oracle: Any) -> None:
         for thread in threads:
             thread.join()
     assert oracle.rows("SELECT count(*) FROM epoch") == [(160,)]
-    assert oracle.rows("SELECT sum(calls) FROM clock") == [(160,)]
+    assert oracle.rows("SELECT sum(calls) FROM clock WHERE number >= 0") == [(160,)]
     of_epochs = "SELECT min, max FROM summary WHERE name = 'loss'"
     assert oracle.rows(of_epochs) == [(0.0, 159.0)]
 

@@ -30,7 +30,7 @@ def test_sigterm_interrupts_the_run_and_ends_the_process_as_ever(script: Any, sq
     assert sql("SELECT status, reason FROM run") == [
         ("interrupted", "the process was asked to end (SIGTERM)")
     ]
-    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(1,)]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

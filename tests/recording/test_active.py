@@ -54,7 +54,7 @@ def test_an_end_of_the_process_is_an_end_of_the_run(
     assert process.returncode == code
     assert "local-tracker" not in errors
     assert sql("SELECT status, error FROM run WHERE name = 'x'") == [(status, error)]
-    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(1,)]
     assert sql("SELECT count(*) FROM run WHERE status = 'running'") == [(0,)]
 
 
@@ -235,7 +235,7 @@ print(time.monotonic() - begun)
     assert "waits" in errors
     tracker.start_run("after").finish()
     assert sql("SELECT status FROM run WHERE name = 'x'") == [("finished",)]
-    assert sql("SELECT sum(calls) FROM clock") == [(50_001,)]
+    assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(50_001,)]
 
 
 def test_at_a_prompt_an_error_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,10 @@ def test_step_metrics_belong_to_the_attempt_that_they_were_logged_in(sql: Any) -
         run.rewind(0)
         run.log({"loss": 3.0})
         run.log_epoch(0, {})
-    assert sql("SELECT attempt, sum(calls) FROM clock GROUP BY 1 ORDER BY 1") == [(1, 2), (2, 1)]
+    assert sql("SELECT attempt, sum(calls) FROM clock WHERE number >= 0 GROUP BY 1 ORDER BY 1") == [
+        (1, 2),
+        (2, 1),
+    ]
 
 
 def test_a_writer_that_hangs_holds_up_no_rewind(monkeypatch: pytest.MonkeyPatch, sql: Any) -> None:
@@ -64,7 +67,10 @@ def test_a_writer_that_hangs_holds_up_no_rewind(monkeypatch: pytest.MonkeyPatch,
         (1, "finished"),
         (2, "finished"),
     ]
-    assert sql("SELECT attempt, sum(calls) FROM clock GROUP BY 1 ORDER BY 1") == [(1, 2), (2, 1)]
+    assert sql("SELECT attempt, sum(calls) FROM clock WHERE number >= 0 GROUP BY 1 ORDER BY 1") == [
+        (1, 2),
+        (2, 1),
+    ]
 
 
 def test_what_the_database_cannot_take_at_a_rewind_is_written_later(sql: Any, locked: Any) -> None:
@@ -83,7 +89,7 @@ def test_what_the_database_cannot_take_at_a_rewind_is_written_later(sql: Any, lo
     assert sql("SELECT number, status FROM attempt ORDER BY 1") == [
         (number, "finished") for number in (1, 2, 3)
     ]
-    assert sql("SELECT attempt, sum(calls) FROM clock GROUP BY 1 ORDER BY 1") == [
+    assert sql("SELECT attempt, sum(calls) FROM clock WHERE number >= 0 GROUP BY 1 ORDER BY 1") == [
         (1, 1), (2, 1), (3, 1),
     ]  # fmt: skip
 

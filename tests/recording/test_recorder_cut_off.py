@@ -100,5 +100,5 @@ def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
     continues.set()
     while any(thread.name == "tracker-writer" for thread in threading.enumerate()):
         time.sleep(0.01)
-    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(1,)]
     assert sql("SELECT status, dropped FROM attempt") == [("finished", 0)]

@@ -191,7 +191,9 @@ def test_steps_are_in_the_database_when_the_run_has_ended(sql: Any) -> None:
     with tracker.start_run() as run:
         for step in range(10_000):
             run.log({"loss": step / 7, "lr": 0.1}, step=step)
-    assert sql("SELECT sum(calls), max(last_step) FROM clock") == [(10_000, 9_999)]
+    assert sql("SELECT sum(calls), max(last_step) FROM clock WHERE number >= 0") == [
+        (10_000, 9_999)
+    ]
     assert sql("SELECT name, sum(points) FROM block JOIN series ON id = series_id GROUP BY 1") == [
         ("loss", 10_000), ("lr", 10_000),
     ]  # fmt: skip
@@ -201,7 +203,7 @@ def test_every_epoch_brings_the_steps_before_it(sql: Any) -> None:
     run = tracker.start_run()
     run.log({"loss": 1.0})
     run.log_epoch(0, {})
-    assert sql("SELECT sum(calls) FROM clock") == [(1,)]
+    assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(1,)]
 
 
 def test_a_second_fit_in_one_run_supersedes_the_first(sql: Any) -> None:

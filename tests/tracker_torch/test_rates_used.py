@@ -215,6 +215,7 @@ def test_an_optimizer_that_takes_the_place_of_the_first(handed_over: bool, recwa
 
 
 def test_nothing_watches_a_training_that_was_dropped() -> None:
+    gc.collect()  # those of earlier tests
     before = dict(_global_optimizer_pre_hooks)
     model, optimizer = made()
     loop = CallbackList([], model, optimizer)
