@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tracker import queries
 from tracker.errors import BadValue
-from tracker.queries import Column, Listing
+from tracker.queries import api as queries
 from tracker.queries.curves import curves
+from tracker.queries.result import Column, Listing
 from tracker.storage.database import Reader, reading
 from tracker.values import whole
 

@@ -28,42 +28,38 @@ _NAME = (
 )
 """What is in the name of a secret; "max_tokens", "eos_token", "tokenizer", "sort_key" and "author" are none."""
 
-_SECRET = re.compile(_NAME, re.IGNORECASE)
-_COUNT = re.compile(r"^(?:n|num|max|min|total)[-_]", re.IGNORECASE)
-_SHAPE = re.compile("signature", re.IGNORECASE)
+# Patterns are text: `re` compiles each when it is first used, which most commands never do.
+_SECRET = f"(?i)(?:{_NAME})"
+_COUNT = r"(?i)(?:n|num|max|min|total)[-_]"
+_SHAPE = r"(?i)signature"
 """Also what a model takes and gives, where it is no text."""
-_USERINFO = re.compile(
+_USERINFO = (
     # A password may hold a slash, and user name and password an @ that nobody has escaped.
     r"(?<=://)[^\s/:@\"']{0,100}(?:@[^\s/:@\"']{1,100}){0,3}"
     r"(?::[^\s@\"']{0,300}(?:@[^\s/@\"']{1,100}){0,5})?@"
 )
 _USER_OPTIONS = frozenset({"-u", "-U", "--user", "--proxy-user", "--userpwd", "--basic-auth"})
-_DIGEST = re.compile(
-    r"(?P<name>authorization[\"']?\s{0,4}[=:]\s{0,4}digest\s)[^\n]{1,4000}", re.IGNORECASE
-)
-_ASSIGNED = re.compile(
-    rf"(?P<name>(?<![\w.\-])(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}[\"']?\s{{0,4}}[=:]\s{{0,4}})"
+_DIGEST = r"(?i)(?P<name>authorization[\"']?\s{0,4}[=:]\s{0,4}digest\s)[^\n]{1,4000}"
+_ASSIGNED = (
+    rf"(?i)(?P<name>(?<![\w.\-])(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}[\"']?\s{{0,4}}[=:]\s{{0,4}})"
     r"(?:(?:bearer|basic|token|apikey|negotiate)\s{1,4})?"
-    r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\n]|\\.){0,2000}(?P=quote)?|[^\s\"'&,;)}]+)",
-    re.IGNORECASE,
+    r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\n]|\\.){0,2000}(?P=quote)?|[^\s\"'&,;)}]+)"
 )
-_TOKENS = re.compile(
+_TOKENS = (
     r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|hf_\w{16,}"
     r"|sk-[\w\-]{16,}|xox[abprs]-[\w\-]{10,}|AIza[\w\-]{30,}|npm_\w{30,}|pypi-[\w\-]{30,}"
     r"|eyJ[\w\-]{8,1000}\.[\w\-]{8,4000}\.[\w\-]*)"
 )
-_PRIVATE = re.compile(
-    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30}-----)?"
-)
+_PRIVATE = r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30}-----)?"
 
 
 def redact(text: str) -> str:
     """Hide user names and passwords in URLs, ``password=…`` and its like, keys and well-known tokens."""
-    text = _USERINFO.sub(f"{HIDDEN}@", text)
-    text = _PRIVATE.sub(HIDDEN, text)
-    text = _DIGEST.sub(rf"\g<name>{HIDDEN}", text)
-    text = _ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)
-    return _TOKENS.sub(HIDDEN, text)
+    text = re.sub(_USERINFO, f"{HIDDEN}@", text)
+    text = re.sub(_PRIVATE, HIDDEN, text)
+    text = re.sub(_DIGEST, rf"\g<name>{HIDDEN}", text)
+    text = re.sub(_ASSIGNED, rf"\g<name>{HIDDEN}", text)
+    return re.sub(_TOKENS, HIDDEN, text)
 
 
 def redact_data(data: Any) -> Any:
@@ -82,11 +78,11 @@ def redact_data(data: Any) -> Any:
 
 def _is_secret(name: str, item: Any) -> bool:
     """Say whether an item is hidden whole; a flag or nothing is none, and a number not where it counts."""
-    if item is None or isinstance(item, bool) or not _SECRET.search(name):
+    if item is None or isinstance(item, bool) or not re.search(_SECRET, name):
         return False
     if isinstance(item, (int, float)):
-        return not _COUNT.match(name)
-    return isinstance(item, str) or not _SHAPE.search(name)
+        return not re.match(_COUNT, name)
+    return isinstance(item, str) or not re.search(_SHAPE, name)
 
 
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
@@ -95,7 +91,7 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     hide_next, option = False, ""
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        secret = bool(_SECRET.search(name)) and not set(" :/") & set(name)
+        secret = bool(re.search(_SECRET, name)) and not set(" :/") & set(name)
         if hide_next and not argument.startswith("--"):
             shown.append(HIDDEN)
         elif secret and equals:

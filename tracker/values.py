@@ -188,6 +188,10 @@ def kind_of(value: float) -> str:
     return "+inf" if value > 0 else "-inf"
 
 
+MetricValue = tuple[str, float | None, str | None]
+"""A metric's name, value and kind, see `split`."""
+
+
 def split(value: float | None) -> tuple[float | None, str | None]:
     """Return ``(value, kind)`` as they are stored."""
     if value is None:

@@ -216,7 +216,7 @@ def test_a_listing_says_where_the_bytes_are_and_under_which_name_they_were_saved
     assert frame["path"].tolist() == ["best.pt", "best.pt"]
     assert frame["file"][0].startswith(str(STORE.absolute()))
     with reading(locate()) as reader:
-        from tracker import queries
+        from tracker.queries import api as queries
 
         listed = queries.checkpoints(reader, where="kept = 'best' and path = 'best.pt'")
     assert [row["value"] for row in listed.dicts()] == [0.1]

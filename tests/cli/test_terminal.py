@@ -10,7 +10,7 @@ import pytest
 import tracker
 from tracker.cli.table import Table
 from tracker.cli.terminal import draw
-from tracker.queries import Column, Listing
+from tracker.queries.result import Column, Listing
 
 REASON = "val_loss 0.524691 did not beat 0.512346 (epoch 3) by 0.001; 1 of 3 waits"
 

@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 
 import tracker
-from tracker import exports, queries
+from tracker import exports
 from tracker.errors import NotWritable
 from tracker.exports.cells import csv_cell, quote_formula
 from tracker.exports.csv import history_rows, write_csv, write_history_csv
 from tracker.exports.json import write_json
 from tracker.exports.parquet import write_parquet
-from tracker.queries import Column, Listing
+from tracker.queries import api as queries
+from tracker.queries.result import Column, Listing
 from tracker.storage.database import reading
 
 FITS: list[list[dict[str, float]]] = [

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker import queries
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 from tracker.storage.location import locate
 from tracker.storage.prepare import prepare

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 import tracker
-from tracker import queries
 from tracker.errors import WhereError
 from tracker.filters.dates import moment
 from tracker.filters.names import misspelt, sort_keys
 from tracker.maintenance import edits
+from tracker.queries import api as queries
 from tracker.storage.database import Reader, locate, reading
 
 

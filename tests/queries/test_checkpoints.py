@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import tracker
-from tracker import queries
 from tracker.errors import CheckpointError
+from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.storage.database import reading
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker import queries
 from tracker.errors import BadValue
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 
 

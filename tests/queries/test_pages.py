@@ -8,7 +8,7 @@ import pytest
 
 import tracker
 from benchmarks.many_runs import build
-from tracker import queries
+from tracker.queries import api as queries
 from tracker.storage.database import Reader, locate, reading
 
 RUNS = 1200

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from benchmarks.many_runs import build
 from tests.helpers.plans import Planned, plans
-from tracker import queries
 from tracker.checkpointing.recovery import pending_checkpoints
 from tracker.models import CHECKPOINT
+from tracker.queries import api as queries
 from tracker.storage.database import Reader, locate, reading
 
 Ask = Callable[[Reader], object]

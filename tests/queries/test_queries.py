@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import event, insert
 
 import tracker
-from tracker import models, queries
+from tracker import models
 from tracker.errors import AmbiguousRun, BadValue, UnknownMetric, UnknownRun
+from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.curves import curves
 from tracker.queries.details import details

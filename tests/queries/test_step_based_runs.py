@@ -11,8 +11,8 @@ import pytest
 
 import tracker
 from tests.helpers.cli import runner
-from tracker import queries
 from tracker.cli import program
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 
 

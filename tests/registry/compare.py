@@ -11,11 +11,11 @@ from typing import Any
 
 import tracker
 from tests.registry.model import Model, Row
-from tracker import queries
 from tracker.checkpointing.store import folder_of
 from tracker.errors import CheckpointError
 from tracker.maintenance import adoption, edits, store
 from tracker.maintenance.checkpoints import pin, verify
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 from tracker.storage.location import locate
 

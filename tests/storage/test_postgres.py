@@ -15,8 +15,8 @@ from benchmarks.many_runs import build
 from tests.helpers.frame_types import DTYPES, WIDE, found, record
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
-from tracker import queries
 from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.queries import api as queries
 from tracker.queries.follow import Follower
 from tracker.queries.groups import groups
 from tracker.storage.database import Database, reading

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.helpers.torch_killed import train
 from tests.helpers.torch_problems import Problem, ask
 from tests.helpers.torch_processes import SPAWN
-from tracker import queries
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 
 SEEDS = int(os.environ.get("KILLED_SEEDS", "2"))

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tracker import queries
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import parameter, size, visible
 from tracker.cli.options import (
@@ -22,8 +21,9 @@ from tracker.cli.program import LazyGroup
 from tracker.cli.progress import progress
 from tracker.cli.render import print_data, print_facts, print_listing
 from tracker.errors import CheckpointError, counted
-from tracker.queries import Column, Listing
+from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.result import Column, Listing
 from tracker.states import CheckpointState
 from tracker.storage.database import locate, reading
 

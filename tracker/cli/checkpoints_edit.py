@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from tracker import queries
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument, where_option
 from tracker.cli.output import say
 from tracker.errors import BadValue, CheckpointError, counted
+from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import locate, reading

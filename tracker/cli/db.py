@@ -13,7 +13,7 @@ from tracker.cli.output import say
 from tracker.cli.program import Group
 from tracker.cli.render import print_data, print_facts
 from tracker.errors import StoreError, TrackerError
-from tracker.queries import Column, Listing
+from tracker.queries.result import Column, Listing
 from tracker.storage.database import Location, locate, reading
 
 _SIZES = ("size", "kept_size")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from tracker import queries
 from tracker.cli.options import complete_policies, listing_options, runs_argument
 from tracker.cli.program import Group
 from tracker.cli.render import print_listing
 from tracker.cli.replay import replay, waste
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 
 _HIDDEN = ("step", "path", "attempt", "decided")

@@ -18,8 +18,8 @@ from tracker.cli.table import Table
 from tracker.errors import counted
 from tracker.exports.cells import iso, json_cell
 from tracker.exports.json import takes_unicode
-from tracker.queries import Column, Listing
 from tracker.queries.details import Details
+from tracker.queries.result import Column, Listing
 from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.states import OVERWRITTEN, CheckpointState
 from tracker.system_names import PREFIX

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tracker import queries
 from tracker.cli.options import listing_options, runs_argument
 from tracker.cli.program import Group
 from tracker.cli.render import print_listing
+from tracker.queries import api as queries
 from tracker.storage.database import reading
 
 

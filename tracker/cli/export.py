@@ -9,12 +9,13 @@ from typing import IO
 
 import click
 
-from tracker import exports, queries
+from tracker import exports
 from tracker.cli.options import database_option, runs_argument, where_option
 from tracker.cli.output import data_out
 from tracker.cli.progress import Step, progress
 from tracker.errors import BadValue
 from tracker.exports import Stream
+from tracker.queries import api as queries
 from tracker.queries.epochs import csv_style
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from tracker.queries import Column
+from tracker.queries.result import Column
 
 NOTHING = "-"
 LONGEST = 200

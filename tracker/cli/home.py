@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tracker import queries
 from tracker.cli.format import age, at_epoch, visible
 from tracker.cli.output import say
 from tracker.cli.render import print_table
 from tracker.cli.runs import overview_table
 from tracker.errors import counted
+from tracker.queries import api as queries
 from tracker.queries.totals import run_counts
 from tracker.storage.database import Reader, locate, reading
 

@@ -8,8 +8,8 @@ import click
 
 from tracker.cli.options import names_options, runs_argument
 from tracker.cli.render import print_listing
-from tracker.queries import Listing
 from tracker.queries.resolve import select_runs
+from tracker.queries.result import Listing
 from tracker.storage.database import reading
 
 

@@ -10,8 +10,8 @@ import click
 from tracker.cli.format import parameter
 from tracker.cli.names_in_use import names_command
 from tracker.cli.program import Group
-from tracker.queries import Listing
 from tracker.queries.names_in_use import params_in_use
+from tracker.queries.result import Listing
 
 
 @click.group(cls=Group)

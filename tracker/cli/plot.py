@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from tracker import queries
 from tracker.cli.curves import chart_lines
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument
 from tracker.errors import BadValue
 from tracker.exports.picture import in_time_units, save_picture
+from tracker.queries import api as queries
 from tracker.queries.lines import Axis, Line, lines
 from tracker.storage.database import Reader, reading
 

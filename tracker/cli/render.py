@@ -10,7 +10,7 @@ from tracker.cli.format import brief, visible
 from tracker.cli.measure import cells_wide, pad
 from tracker.cli.output import data_out, is_coloured, on_terminal, say, terminal_width
 from tracker.cli.table import GAP, Table
-from tracker.queries import Listing
+from tracker.queries.result import Listing
 
 _MOST_NAMED = 6
 """Columns without room that are named."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracker import queries
 from tracker.cli.format import visible
 from tracker.cli.options import (
     children_option,
@@ -23,8 +22,8 @@ from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue
 from tracker.policies import MODES, RULES
-from tracker.queries import Column, Listing
-from tracker.queries.result import listing_of
+from tracker.queries import api as queries
+from tracker.queries.result import Column, Listing, listing_of
 from tracker.queries.waste import by_experiment as waste_by_experiment
 from tracker.queries.waste import waste as waste_of_runs
 from tracker.replays import api

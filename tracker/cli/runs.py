@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tracker import queries
 from tracker.cli.format import at_epoch, parameter, visible
 from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
 from tracker.cli.output import on_terminal, say
@@ -18,11 +17,12 @@ from tracker.cli.table import Table
 from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
 from tracker.filters.parser import parse_order
-from tracker.queries import Column, Listing
 from tracker.queries.groups import groups
-from tracker.queries.resolve import as_tree, family
+from tracker.queries.resolve import as_tree, family, find_runs
+from tracker.queries.result import Column, Listing
 from tracker.queries.run_fields import RunField, run_fields, varying
-from tracker.queries.runs import run_ids
+from tracker.queries.runs import overview, run_ids
+from tracker.queries.runs import runs as all_of_runs
 from tracker.storage.database import Reader, reading
 
 ROWS_ON_SCREEN = 50
@@ -113,7 +113,7 @@ def list_(
     shortened = limit is None and not whole
     most = ROWS_ON_SCREEN if shortened else limit or None
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = find_runs(reader, names) if names else None
         if children and ids:
             ids = family(reader, ids)
         if running:
@@ -122,9 +122,9 @@ def list_(
             _print_groups(groups(reader, group_by, where, sort, ids, most), form)
             return
         if form != "table":
-            _print_data(reader, columns, queries.runs(reader, where, sort, most, ids), form)
+            _print_data(reader, columns, all_of_runs(reader, where, sort, most, ids), form)
             return
-        listing = queries.overview(reader, where, sort, most, ids, with_total=shortened)
+        listing = overview(reader, where, sort, most, ids, with_total=shortened)
         if not listing.rows:
             _explain_no_rows(reader, where, running=running)
         elif columns is not None:

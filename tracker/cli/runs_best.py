@@ -17,8 +17,8 @@ from tracker.cli.options import (
 from tracker.cli.output import say
 from tracker.cli.render import print_data
 from tracker.errors import CheckpointError, counted
-from tracker.queries import Column, Listing
 from tracker.queries.best_run import BestRun, best_run
+from tracker.queries.result import Column, Listing
 from tracker.storage.database import reading
 
 _COLUMNS = (

@@ -7,17 +7,16 @@ from typing import Any
 
 import click
 
-from tracker import queries
 from tracker.cli.format import at_epoch, duration, visible
 from tracker.cli.options import complete_metrics, database_option, format_option, runs_argument
 from tracker.cli.output import on_terminal, say, terminal_width
 from tracker.cli.render import print_data, print_table
 from tracker.cli.table import GAP, Table
 from tracker.errors import BadValue, UnknownMetric, nearest
-from tracker.queries import Column, Listing
+from tracker.queries import api as queries
 from tracker.queries import compare as comparing
 from tracker.queries.compare import RunComparison
-from tracker.queries.result import Kind
+from tracker.queries.result import Column, Kind, Listing
 from tracker.storage.database import reading
 from tracker.values import brief
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import click
 
-from tracker import queries
 from tracker.cli.format import size, visible
 from tracker.cli.options import (
     complete_runs,
@@ -17,6 +16,7 @@ from tracker.cli.options import (
 )
 from tracker.cli.output import say
 from tracker.errors import BadValue, counted
+from tracker.queries import api as queries
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import Reader, compact, locate, reading
 

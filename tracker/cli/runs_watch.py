@@ -10,12 +10,12 @@ from typing import Protocol
 
 import click
 
-from tracker import queries
 from tracker.cli.format import local, visible
 from tracker.cli.options import database_option, runs_argument
 from tracker.cli.output import on_terminal
 from tracker.cli.watch_lines import LineView
 from tracker.errors import BadValue
+from tracker.queries import api as queries
 from tracker.queries.details import details
 from tracker.queries.follow import Followed, Follower
 from tracker.queries.resolve import newest_run

@@ -9,7 +9,7 @@ from operator import itemgetter
 from tracker.cli.format import NOTHING, cells, visible
 from tracker.cli.measure import cells_wide, pad
 from tracker.cli.output import showable
-from tracker.queries import Column, Listing
+from tracker.queries.result import Column, Listing
 
 GAP = "  "
 _NUMBERS = ("integer", "optional", "number")

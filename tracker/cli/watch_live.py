@@ -15,8 +15,8 @@ from tracker.cli.output import is_coloured, terminal_width
 from tracker.cli.table import Table
 from tracker.cli.terminal import draw
 from tracker.cli.watch_lines import LineView, machine_parts, waits
-from tracker.queries import Column, Listing
 from tracker.queries.follow import Followed
+from tracker.queries.result import Column, Listing
 
 _COLUMNS = (
     Column("name", "text"), Column("status", "text"), Column("epochs", "text"), Column("step", "optional"),

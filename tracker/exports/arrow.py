@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tracker import queries
 from tracker.errors import UsageError
 from tracker.exports.stream import Chunk, Stream, check_content, exported_runs, stream_runs
-from tracker.queries import Column
+from tracker.queries import api as queries
+from tracker.queries.result import Column
 from tracker.storage.database import Reader, reading
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tracker import queries
 from tracker.exports.stream import check_content, exported_runs, stream_runs
 from tracker.frames import frame, points_frame
-from tracker.queries import Listing
+from tracker.queries import api as queries
+from tracker.queries.result import Listing
 from tracker.storage.database import reading
 
 if TYPE_CHECKING:

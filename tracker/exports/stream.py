@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracker import queries
 from tracker.errors import BadValue, nearest
 from tracker.filters.names import metric_names
 from tracker.frames import named
-from tracker.queries import Column, Listing
+from tracker.queries import api as queries
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
 from tracker.queries.epochs import has_other_rates
 from tracker.queries.points import runs_with_points
 from tracker.queries.resolve import select_runs
-from tracker.queries.result import metric_titles
+from tracker.queries.result import Column, Listing, metric_titles
 from tracker.storage.database import Reader
 
 if TYPE_CHECKING:

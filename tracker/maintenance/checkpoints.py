@@ -19,7 +19,7 @@ from tracker.files import SavedFile, inspect_file, is_same, save_file
 from tracker.folders import copy_folder
 from tracker.models import CHECKPOINT
 from tracker.policies import Retention
-from tracker.queries import checkpoints
+from tracker.queries.checkpoints import checkpoints
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_parts
 from tracker.storage.database import Location, reading

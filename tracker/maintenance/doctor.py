@@ -18,7 +18,7 @@ from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
-from tracker.queries import checkpoints
+from tracker.queries.checkpoints import checkpoints
 from tracker.queries.damage import damaged_epochs
 from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points

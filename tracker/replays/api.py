@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tracker import frames
 from tracker.errors import BadValue, nearest
 from tracker.policies import MODES
-from tracker.queries import Listing
 from tracker.queries.resolve import find_runs, select_runs
-from tracker.queries.result import listing_of
+from tracker.queries.result import Listing, listing_of
 from tracker.replays.checkpoints import kept_files
 from tracker.replays.early_stopping import Outcome, outcomes
 from tracker.replays.missing_metrics import MissingMetrics

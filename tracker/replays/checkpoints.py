@@ -10,8 +10,8 @@ from typing import Any
 
 from tracker.errors import BadValue
 from tracker.policies import KERAS, Best, TopK, reasons
-from tracker.queries import Column, Listing
 from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
+from tracker.queries.result import Column, Listing
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups

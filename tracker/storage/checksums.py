@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
-from tracker.storage.entries import MetricValue
+from tracker.values import MetricValue
 
 _FIELDS = "attempt", "epoch", "started", "step", "seconds", "learning_rate"
 _ROW = struct.Struct("<qqqqddB")

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
 
-MetricValue = tuple[str, float | None, str | None]
-"""A metric's name, value and kind, see `tracker.values.split`."""
-
 
 class EpochEntry(TypedDict):
     """An epoch and its metrics; a later entry of the same epoch adds to it."""
@@ -38,7 +35,7 @@ class EpochEntry(TypedDict):
     started: int
     seconds: float
     learning_rate: float | None
-    metrics: Sequence[MetricValue]
+    metrics: Sequence[values.MetricValue]
     step: NotRequired[int | None]
     learning_rates: NotRequired[str | None]
 
@@ -361,7 +358,7 @@ def epoch(
     started: int,
     seconds: float,
     learning_rate: float | None,
-    metrics: Sequence[MetricValue],
+    metrics: Sequence[values.MetricValue],
     *,
     step: int | None = None,
     learning_rates: str | None = None,

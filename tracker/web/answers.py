@@ -11,7 +11,7 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from tracker.exports.cells import iso, json_cell
-from tracker.queries import Column, Listing
+from tracker.queries.result import Column, Listing
 
 _ANY = Column("value", "any")
 _TIMES = ("started", "ended", "heartbeat", "created", "decided")

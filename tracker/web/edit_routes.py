@@ -12,10 +12,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from tracker import queries
 from tracker.errors import TrackerError
 from tracker.maintenance import checkpoints as files
 from tracker.maintenance import edits
+from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.storage.database import compact
 from tracker.web.answers import answer, record

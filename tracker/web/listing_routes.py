@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from tracker import queries
 from tracker.errors import BadValue
 from tracker.filters.names import sort_keys
 from tracker.filters.parser import WORDS, parse_order
 from tracker.filters.tree import FUNCTIONS
+from tracker.queries import api as queries
 from tracker.queries.curves import curves
 from tracker.queries.groups import groups
 from tracker.queries.result import Column, Listing

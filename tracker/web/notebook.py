@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tracker import frames
-from tracker.queries import find_run
+from tracker.queries.resolve import find_run
 from tracker.storage.database import locate, reading
 from tracker.web.server import Server, listen
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from tracker import queries
 from tracker.errors import BadValue
+from tracker.queries import api as queries
 from tracker.queries.compare import compare
 from tracker.queries.curves import curves
 from tracker.queries.details import Details, details
