@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, select, tuple_
 
 from tracker.models import ATTEMPT, CLOCK, DECISION, POLICY, RUN
-from tracker.process import is_live
 from tracker.queries.latest_step import LatestStep, latest_step
 from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.queries.progress import planned
 from tracker.queries.runs import overview
+from tracker.queries.status import is_dead
 from tracker.queries.system import latest
 from tracker.states import RunStatus, VerdictWord
 from tracker.storage.database import Reader
@@ -142,13 +142,10 @@ class Follower:
     def _row(self, reader: Reader, attempt: Any, *, changed: bool) -> dict[str, Any]:
         """Return the run's row; its best is asked for where the run has new values, or another status."""
         before = None if self._known is None else self._known.row
-        run = reader.connection.execute(select(RUN).where(RUN.c.id == self.run)).one()
-        is_dead = (
-            run.status == RunStatus.RUNNING
-            and attempt.status in (RunStatus.RUNNING, RunStatus.LOST)
-            and not is_live(attempt)
-        )
-        status = str(RunStatus.LOST) if is_dead else run.status
+        connection = reader.connection
+        run = connection.execute(select(RUN).where(RUN.c.id == self.run)).one()
+        lost = run.status == RunStatus.RUNNING and is_dead(connection, attempt)
+        status = str(RunStatus.LOST) if lost else run.status
         if changed or before is None or before["status"] != status:
             (before,) = overview(reader, ids=[self.run]).dicts()
         return {**before, "status": status, "epochs": run.epochs, "seconds": run.seconds}

@@ -25,12 +25,12 @@ def dead_runs(connection: Connection) -> dict[str, Any]:
         .order_by(ATTEMPT.c.number)
     )
     newest = {attempt.run_id: attempt for attempt in rows}
-    return {
-        run: attempt
-        for run, attempt in newest.items()
-        if attempt.status in (RunStatus.RUNNING, RunStatus.LOST)
-        and not is_live(connection, attempt)
-    }
+    return {run: attempt for run, attempt in newest.items() if is_dead(connection, attempt)}
+
+
+def is_dead(connection: Connection, newest: Any) -> bool:
+    """Say whether the process of a run that is recorded as running is gone, by its newest attempt."""
+    return newest.status in (RunStatus.RUNNING, RunStatus.LOST) and not is_live(connection, newest)
 
 
 def status_now(dead: Mapping[str, Any]) -> ColumnElement[str]:
