@@ -73,12 +73,16 @@ def groups(
         raise BadValue("Runs are grouped by a field: name it, such as experiment or params.lr.")
     if order_by is None and ids is None and not reader.empty:
         fields = Fields(reader.connection, status_now(dead_runs(reader.connection)))
-        if all(_is_stored(key, fields) for key in keys):
-            if not judged:
-                found = _counted(reader, keys, where, fields)
-                return Listing(found.columns, found.rows[:limit])
-            if (monitor := shared_monitor(reader.connection)) is not None:
-                return _of_one_metric(reader, keys, where, fields, monitor, limit)
+        monitor = None
+        if all(_is_stored(key, fields) for key in keys) and (
+            not judged or (monitor := shared_monitor(reader.connection)) is not None
+        ):
+            found = zip(keys, places(keys, fields), strict=True)
+            stored = [_Key(key, place) for key, (_, place) in found]
+            if monitor is not None:
+                return _of_one_metric(reader, stored, where, fields, monitor, limit)
+            counted = _counted(reader, stored, where, fields)
+            return Listing(counted.columns, counted.rows[:limit])
     return _of_listed(reader, overview(reader, where, order_by, None, ids), keys, limit, judged)
 
 
@@ -118,14 +122,28 @@ class _Key:
         return None if first is None else param_decode(first, text)
 
 
-def _counted(
-    reader: Reader, sort_keys: Sequence[SortKey], where: str | None, fields: Fields
-) -> Listing:
-    """Count in the database."""
-    keys = [
-        _Key(key, place)
-        for key, (_, place) in zip(sort_keys, places(sort_keys, fields), strict=True)
+def _heads(keys: Sequence[_Key], groups: Sequence[Sequence[Any]]) -> list[Column]:
+    """Return the columns of the keys, by the values that they have in all groups."""
+    return [
+        Column(key.name, key.kind or known_kind(values[place] for values in groups))
+        for place, key in enumerate(keys)
     ]
+
+
+def _with_keys(
+    statement: Select[Any], keys: Sequence[_Key], where: str | None, fields: Fields
+) -> Select[Any]:
+    """Return the statement with the rows that the keys are in, of the runs that pass the filter."""
+    statement = statement.select_from(RUN)
+    for key in keys:
+        if key.row is not None:
+            statement = statement.outerjoin(key.row, key.link)
+    test = condition(where, fields)
+    return statement if test is None else statement.where(test)
+
+
+def _counted(reader: Reader, keys: Sequence[_Key], where: str | None, fields: Fields) -> Listing:
+    """Count in the database."""
     found: dict[tuple[Any, ...], tuple[list[Any], dict[str, Any]]] = {}
     for row in reader.connection.execute(_sums(keys, where, fields)):
         cells = iter(row)
@@ -135,10 +153,7 @@ def _counted(
         # What is one value to a person, such as 1 and 1.0, may be several in the database.
         first, before = found.get(same, (values, {}))
         found[same] = first, _added(before, counts) if before else counts
-    heads = [
-        Column(key.name, key.kind or known_kind(values[at] for values, _ in found.values()))
-        for at, key in enumerate(keys)
-    ]
+    heads = _heads(keys, [values for values, _ in found.values()])
     rows = [(*values, *counts.values()) for values, counts in found.values()]
     return Listing((*heads, *COUNTED), rows)
 
@@ -150,14 +165,7 @@ def _sums(keys: Sequence[_Key], where: str | None, fields: Fields) -> Select[Any
     columns = [column for key in keys for column in key.columns]
     named = [column.label(f"key_{place}") for place, column in enumerate(columns)]
     statement = select(*named, running.label("running"), RUN.c.seconds, RUN.c.started)
-    statement = statement.select_from(RUN)
-    for key in keys:
-        if key.row is not None:
-            statement = statement.outerjoin(key.row, key.link)
-    test = condition(where, fields)
-    if test is not None:
-        statement = statement.where(test)
-    rows = statement.subquery().c
+    rows = _with_keys(statement, keys, where, fields).subquery().c
     own = [rows[column.name] for column in named]
     newest = func.max(rows.started)
     return (
@@ -172,7 +180,7 @@ def _sums(keys: Sequence[_Key], where: str | None, fields: Fields) -> Select[Any
 
 def _of_one_metric(
     reader: Reader,
-    sort_keys: Sequence[SortKey],
+    keys: Sequence[_Key],
     where: str | None,
     fields: Fields,
     monitor: tuple[str, str],
@@ -180,10 +188,6 @@ def _of_one_metric(
 ) -> Listing:
     """Group runs that are judged by one metric: a row of the database for each, and nothing else of it."""
     metric, mode = monitor
-    keys = [
-        _Key(key, place)
-        for key, (_, place) in zip(sort_keys, places(sort_keys, fields), strict=True)
-    ]
     statement = _judged_rows(keys, where, fields, metric, mode)
     members: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     values: dict[tuple[Any, ...], list[Any]] = {}
@@ -212,10 +216,7 @@ def _of_one_metric(
     for known in listed.dicts():
         others[known["id"]] |= {"monitor": known["monitor"], "best": known["best"]}
     modes = {**_modes(reader, listed), metric: mode}
-    heads = [
-        Column(key.name, key.kind or known_kind(group[at] for group in values.values()))
-        for at, key in enumerate(keys)
-    ]
+    heads = _heads(keys, list(values.values()))
     rows = [
         (*values[same], *_counts(runs), *_judgement(runs, modes)) for same, runs in members.items()
     ]
@@ -234,14 +235,8 @@ def _judged_rows(
     )
     statement = select(
         RUN.c.id, RUN.c.name, status, RUN.c.seconds, RUN.c.started, best, SUMMARY.c.last_kind, *own
-    ).select_from(RUN)
-    for key in keys:
-        if key.row is not None:
-            statement = statement.outerjoin(key.row, key.link)
-    statement = statement.outerjoin(SUMMARY, of_metric)
-    test = condition(where, fields)
-    if test is not None:
-        statement = statement.where(test)
+    )
+    statement = _with_keys(statement, keys, where, fields).outerjoin(SUMMARY, of_metric)
     return statement.order_by(RUN.c.started.desc(), RUN.c.id)
 
 
