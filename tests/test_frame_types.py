@@ -7,17 +7,13 @@ import pytest
 
 import tracker
 from tests.helpers import frame_types
-from tests.helpers.frame_types import DTYPES, WIDE, found, record
+from tests.helpers.frame_types import DTYPES, check_types, found, record
 from tracker.exports import CONTENTS
 
 
 @pytest.mark.parametrize("runs", [0, 1, 3])
 def test_a_columns_type_does_not_depend_on_the_rows(runs: int) -> None:
-    record(runs)
-    for what, dtypes in DTYPES.items():
-        types = found(what)
-        assert {name: types[name] for name in dtypes} == dtypes, what
-    assert {name: found("runs")[name] for name in WIDE if runs} == (WIDE if runs else {})
+    check_types(runs)
 
 
 def test_a_filter_that_no_run_passes_leaves_the_types() -> None:

@@ -12,7 +12,7 @@ from tests.faults.family import Family, Result
 PROMISES = {
     1: "Recorded means durable: when `log_epoch`, `save_checkpoint` or a decision returns, a kill or a power loss does "
     "not lose it. Where only memory is left, the log says so.",
-    2: "Nothing of ours raises into a training after its start: what cannot be written waits beside the database.",
+    2: "Nothing of ours raises into a training loop after its start: what cannot be written waits beside the database.",
     3: "Bounded: one call takes at most 2 seconds, the end of a run at most 5, whatever disk or server do.",
     4: "A checkpoint that is listed as available is complete, and has the hash that is listed.",
     7: "Dead runs are called dead, living ones never.",

@@ -96,7 +96,7 @@ def check_server(starting: Forks, place: Place, url: str) -> None:
 FAMILIES = [
     Family(
         "P1",
-        "PostgreSQL frozen for 20 s at a random moment of a training",
+        "PostgreSQL frozen for 20 s at a random moment of training",
         "1, 2, 3",
         200,
         0.01,

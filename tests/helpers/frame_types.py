@@ -69,3 +69,12 @@ def found(what: str) -> dict[str, str]:
     """Return the dtype of each column of one of the frames."""
     frame: pd.DataFrame = getattr(tracker, what)()
     return {name: str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def check_types(runs: int) -> None:
+    """Record runs, and check that each column of each frame has its type, however many there are."""
+    record(runs)
+    for what, dtypes in DTYPES.items():
+        types = found(what)
+        assert {name: types[name] for name in dtypes} == dtypes, what
+    assert {name: found("runs")[name] for name in WIDE if runs} == (WIDE if runs else {})

@@ -12,7 +12,7 @@ import pytest
 
 import tracker
 from benchmarks.many_runs import build
-from tests.helpers.frame_types import DTYPES, WIDE, found, record
+from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
 from tracker.checkpointing.recovery import pending_checkpoints
@@ -61,11 +61,7 @@ def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
 
 @pytest.mark.parametrize("runs", [0, 2])
 def test_columns_of_frames_have_the_types_that_they_have_elsewhere(url: str, runs: int) -> None:
-    record(runs)
-    for what, dtypes in DTYPES.items():
-        types = found(what)
-        assert {name: types[name] for name in dtypes} == dtypes, what
-    assert {name: found("runs")[name] for name in WIDE if runs} == (WIDE if runs else {})
+    check_types(runs)
 
 
 def test_runs_are_grouped_as_their_listing_says(url: str) -> None:
