@@ -1,4 +1,4 @@
-"""What measuring the machine costs a training: the same fit with and without it, in pairs.
+"""What measuring the machine costs a training run: the same fit with and without it, in pairs.
 
 A PyTorch loop and a Keras ``fit`` on digits, recorded both times; only ``TRACKER_SYSTEM`` differs. The two of a pair
 take turns in who is first, so that a drift of the machine's speed is in no median. A fit lasts some seconds, and is

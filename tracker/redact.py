@@ -26,7 +26,7 @@ _NAME = (
     r"(?<!feature)(?<!target)(?<!output)(?<!metric)(?<!data)(?<!text)(?<!join)[-_]key" + _LAST + r""
     r"|(?<!(?:pad|eos|bos|unk|cls|sep)_)(?<!mask_)token(?![a-z_])"
 )
-"""What is in the name of a secret; "max_tokens", "eos_token", "tokenizer", "sort_key" and "author" are none."""
+"""What is in the name of a secret; "max_tokens", "eos_token", "tokenizer", "sort_key" and "author" are not secrets."""
 
 # Patterns are text: `re` compiles each when it is first used, which most commands never do.
 _SECRET = f"(?i)(?:{_NAME})"

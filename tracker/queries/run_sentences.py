@@ -18,20 +18,19 @@ def ending(details: Details, text: Text, time: Time) -> str:
     """Say in one sentence how, and why, the training ended."""
     run, status = details.run, details.run["status"]
     trained = _trained(details)
-    reason = text(str(run["reason"] or ""))
-    error = text(str(run["error"] or ""))
+    reason, error = (text(str(run[name] or "")) for name in ("reason", "error"))
+    reason, why = reason.rstrip("."), (error or reason).rstrip(".")
     if status == "running":
         return f"Running: {trained} so far, since {time(run['started'])}."
     if status == "stopped_early":
         return f"Stopped early after {trained}: {_stop_reason(details, reason, text)}."
     if status == "failed":
-        why = (error or reason or "no exception was recorded").rstrip(".")
-        return f"Failed after {trained}: {why}."
+        return f"Failed after {trained}: {why or 'no exception was recorded'}."
     if status == "interrupted":
-        return f"Interrupted after {trained}: {(error or reason or 'by the user').rstrip('.')}."
+        return f"Interrupted after {trained}: {why or 'by the user'}."
     if status == "lost":
-        return f"Lost after {trained}: {reason.rstrip('.')}."
-    return f"Finished after {trained}{f': {reason.rstrip(chr(46))}' if reason else ''}."
+        return f"Lost after {trained}: {reason}."
+    return f"Finished after {trained}{f': {reason}' if reason else ''}."
 
 
 def _trained(details: Details) -> str:

@@ -147,7 +147,7 @@ class Epochs:
         return True
 
     def _trains_by_others(self) -> bool:
-        """Say whether a training step of one's own left the model's optimizer alone: it may have others."""
+        """Say whether a custom training step did not use the model's optimizer: it may have its own."""
         if not has_own_step(self.model):
             return False
         before, self._iterations = self._iterations, steps_taken(self.model)

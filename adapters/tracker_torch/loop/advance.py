@@ -81,7 +81,7 @@ class Advance:
         return before[counted] != now or now == self._at_begin[counted]
 
     def warnings(self, epoch: int) -> Iterator[str]:
-        """Yield what is to be said of an epoch without batches or by another optimizer, each once in a training."""
+        """Yield warnings about an epoch without batches or with another optimizer, each once per training run."""
         loop = self._loop
         yield from self._of_successors()
         steps, updates = self._at_epoch

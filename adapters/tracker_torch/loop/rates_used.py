@@ -64,7 +64,7 @@ class RatesUsed:
         if self._watched:
             handle = register_optimizer_step_pre_hook(_noticing(WeakMethod(self._notice)))
             self._hooks.append(handle)
-            # Of a training that nobody holds and nobody has ended.
+            # A loop may be dropped without having ended.
             finalize(self, handle.remove).atexit = False
         self._note_begin()
 
