@@ -81,7 +81,7 @@ def test_an_error_is_the_sentence_of_the_command_line(page: Page, cli: Any) -> N
     refused = page.get("/runs", where="epoch < 1")
     assert refused.status_code == 400 and refused.json()["kind"] == "WhereError"
     assert refused.json()["error"] in cli("runs", "list", "--where", "epoch < 1").stderr
-    assert page.get("/runs/b").status_code == 404
+    assert page.get("/runs/no-such-run").status_code == 404
 
 
 def test_a_run_says_what_the_command_line_says(page: Page, cli: Any) -> None:
