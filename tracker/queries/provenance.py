@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tracker.models import ATTEMPT, CHECKPOINT, PARAM, RUN
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
@@ -80,6 +80,6 @@ def _parents(
         for loaded in captured[number].get(PARENTS, ()):
             parents.append({"relation": "fine-tuned from", **loaded})
     if run.parent_id is not None:
-        name = labels(reader.connection, [run.parent_id]).get(run.parent_id, run.parent_id)
+        name = labels_of(reader.connection, [run.parent_id], None).get(run.parent_id, run.parent_id)
         parents.append({"relation": "part of", "run": name})
     return parents
