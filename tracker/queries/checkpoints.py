@@ -78,7 +78,7 @@ def checkpoints(
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
     missing = seen.missing_of(runs)
-called = labels_of(reader.connection, runs, ids)
+    called = labels_of(reader.connection, runs, ids)
     here, all_of_them = _obtainable_of_run(reader.connection, runs, missing)
     alias, free = _aliases(all_of_them), _deletable(here)
     remote = _remote(reader.connection, runs)
