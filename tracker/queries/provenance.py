@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from tracker.checkpointing.copies import copies_of_one
 from tracker.models import ATTEMPT, CHECKPOINT, PARAM, RUN
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
@@ -97,7 +97,7 @@ def _parents(
         facts = {name: value for name, value in one.items() if name != LOADED}
         parents.append({"relation": relation, **facts})
     if run.parent_id is not None:
-        name = labels(reader.connection, [run.parent_id]).get(run.parent_id, run.parent_id)
+        name = labels_of(reader.connection, [run.parent_id], None).get(run.parent_id, run.parent_id)
         parents.append({"relation": "part of", "run": name})
     return parents
 
