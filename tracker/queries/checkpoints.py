@@ -23,7 +23,7 @@ from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
 from tracker.queries.missing_files import missing_files, state_now
-from tracker.queries.resolve import find_run, labels
+from tracker.queries.resolve import find_run, labels_of
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.states import CheckpointState
@@ -78,7 +78,7 @@ def checkpoints(
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
     missing = seen.missing_of(runs)
-    called = labels(reader.connection, runs)
+    called = labels_of(reader.connection, runs, ids)
     here, all_of_them = _obtainable_of_run(reader.connection, runs, missing)
     alias, free = _aliases(all_of_them), _deletable(here)
     remote = _remote(reader.connection, runs)
