@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tracker.frames import decisions as decisions
     from tracker.frames import epochs as epochs
     from tracker.frames import history as history
+    from tracker.frames import iter_metrics as iter_metrics
     from tracker.frames import metrics as metrics
     from tracker.frames import runs as runs
     from tracker.ranks import enabled as enabled
@@ -115,6 +116,7 @@ _HOME_OF = {
     "files": "tracker.files",
     "frame_of": "tracker.exports.frame",
     "history": "tracker.frames",
+    "iter_metrics": "tracker.frames",
     "join_run": "tracker.recording.join",
     "load_checkpoint": "tracker.recording.loading",
     "metrics": "tracker.frames",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.errors import BadValue
 from tracker.queries import api as queries
 from tracker.queries.curves import curves
+from tracker.queries.pieces import pieces
 from tracker.queries.result import Column, Listing
 from tracker.storage.database import Reader, reading
 from tracker.values import whole
@@ -135,6 +136,44 @@ def metrics(
     if points is not None:
         columns = _thinned(columns, lambda values: downsample.thin(values, points))
     return points_frame(columns, series.runs, series.names, with_marks=superseded)
+
+
+def iter_metrics(
+    *runs: str | Run,
+    names: str | Sequence[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    size: int = 262_144,
+    superseded: bool = False,
+    system: bool = False,
+    database: Database = None,
+) -> Iterator[pd.DataFrame]:
+    """Yield what `metrics` returns, in its order, in pieces: a run of 100 million points needs little memory.
+
+    A piece holds points of one run: of one metric, or of several short ones. All have the columns and categories of
+    `metrics`, so that ``pandas.concat(tracker.iter_metrics(run))`` is the same frame. What is recorded meanwhile is
+    not seen; take the pieces without long breaks, as the database keeps what is older until the last one.
+
+    Args:
+        *runs, names, start, stop, superseded, system, database: as for `metrics`.
+        size: about so many points in a piece, at least a block of 8192.
+
+    Raises:
+        UnknownMetric, BadValue: as `metrics` does, when the first piece is asked for.
+    """
+    with reading(database) as reader:
+        found = pieces(
+            reader,
+            _ids(reader, runs),
+            names=names,
+            start=start,
+            stop=stop,
+            superseded=superseded,
+            system=system,
+            size=size,
+        )
+        for piece in found:
+            yield points_frame(piece.columns, piece.runs, piece.names, with_marks=superseded)
 
 
 def points_frame(

@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import UsageError
-from tracker.exports.stream import Chunk, Stream, check_content, exported_runs, stream_runs
+from tracker.exports.stream import (
+    Rows,
+    RunPoints,
+    Stream,
+    check_content,
+    exported_runs,
+    stream_runs,
+)
 from tracker.queries import api as queries
+from tracker.queries.points import Points
 from tracker.queries.result import Column
-from tracker.storage.database import Reader, reading
+from tracker.storage.database import reading
 
 if TYPE_CHECKING:
     from tracker.recording.run import Run
@@ -45,13 +53,13 @@ def arrow(
     with reading(database) as reader:
         ids = exported_runs(reader, runs, where)
         if what == "metrics":
-            return _points(pa, reader, ids)
+            return points_table(queries.points(reader, ids))
         stream = stream_runs(reader, what, ids)
         schema = schema_of(stream)
         chunks = [
             pa.table(arrays(chunk, stream.columns, schema), schema=schema)
             for chunk in stream.chunks
-            if chunk
+            if chunk and not isinstance(chunk, RunPoints)
         ]
     return pa.concat_tables(chunks) if chunks else schema.empty_table()
 
@@ -82,7 +90,7 @@ def schema_of(stream: Stream) -> Any:
     return pa.schema([(column.name, types[column.kind]) for column in stream.columns])
 
 
-def arrays(chunk: Chunk, columns: Sequence[Column], schema: Any) -> list[Any]:
+def arrays(chunk: Rows, columns: Sequence[Column], schema: Any) -> list[Any]:
     """Return rows as Arrow arrays, one per column."""
     pa = _pyarrow()
     cells = zip(*chunk, strict=True)
@@ -99,9 +107,9 @@ def _texts(values: Sequence[Any]) -> list[str | None]:
     ]
 
 
-def _points(pa: Any, reader: Reader, ids: Sequence[str]) -> Any:
-    """Return step metrics straight from their columns."""
-    series = queries.points(reader, ids)
+def points_table(series: Points) -> Any:
+    """Return step metrics straight from their columns; the names of runs and metrics are dictionaries."""
+    pa = _pyarrow()
     columns = series.columns
 
     def words(codes: Any, names: Sequence[str]) -> Any:

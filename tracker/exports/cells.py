@@ -46,14 +46,15 @@ def json_cell(value: Any, column: Column) -> Any:
     """Return a cell as what `json.dumps` takes with ``allow_nan=False``."""
     if column.kind == "time" and value is not None:
         return iso(value)
-    return _finite(value)
+    return finite(value)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a value, and what it holds, with text in place of what JSON has no number for."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return value

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from typing import IO, Any
 
 import numpy
 
 from tracker.exports.cells import csv_cell, quote_formula
-from tracker.exports.stream import Stream
+from tracker.exports.point_lines import lines
+from tracker.exports.stream import RunPoints, Stream
 from tracker.queries.result import metric_titles
 
 
@@ -21,12 +23,31 @@ def write_csv(
     writer.writerow([name if raw else quote_formula(name) for name in stream.names])
     columns = stream.columns
     for chunk in stream.chunks:
+        if isinstance(chunk, RunPoints):
+            _write_points(chunk, file, raw)
+            if step is not None:
+                step()
+            continue
         writer.writerows(
             [csv_cell(value, column, raw=raw) for value, column in zip(row, columns, strict=True)]
             for row in chunk
         )
         if step is not None:
             step()
+
+
+def _write_points(points: RunPoints, file: IO[str], raw: bool) -> None:
+    def head(run: str, name: str) -> str:
+        text = StringIO()
+        cells = [run, name] if raw else [quote_formula(run), quote_formula(name)]
+        csv.writer(text, lineterminator=",").writerow(cells)
+        return text.getvalue()
+
+    def line(begin: str, cells: Iterable[tuple[int, str, str]]) -> Iterator[str]:
+        return (f"{begin}{step},{time},{value}\n" for step, time, value in cells)
+
+    for some in lines(points, head, line, repr):
+        file.write("".join(some))
 
 
 def history_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tracker.exports.stream import check_content, exported_runs, stream_runs
+from tracker.exports.stream import RunPoints, check_content, exported_runs, stream_runs
 from tracker.frames import frame, points_frame
 from tracker.queries import api as queries
 from tracker.queries.result import Listing
@@ -46,5 +46,5 @@ def frame_of(
             series = queries.points(reader, ids)
             return points_frame(series.columns, series.runs, series.names)
         stream = stream_runs(reader, what, ids)
-        rows = [row for chunk in stream.chunks for row in chunk]
+        rows = [row for chunk in stream.chunks if not isinstance(chunk, RunPoints) for row in chunk]
     return frame(Listing(stream.columns, rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import BadValue, nearest
@@ -12,7 +12,8 @@ from tracker.frames import named
 from tracker.queries import api as queries
 from tracker.queries.epochs import COLUMNS as EPOCH_COLUMNS
 from tracker.queries.epochs import has_other_rates
-from tracker.queries.points import runs_with_points
+from tracker.queries.pieces import pieces
+from tracker.queries.points import Points, runs_with_points
 from tracker.queries.resolve import select_runs
 from tracker.queries.result import Column, Listing, metric_titles
 from tracker.storage.database import Reader
@@ -23,11 +24,22 @@ if TYPE_CHECKING:
 CONTENTS = ("epochs", "metrics", "runs", "checkpoints", "decisions")
 """What can be exported."""
 
-Chunk = Sequence[Sequence[Any]]
+
+@dataclass(frozen=True)
+class RunPoints:
+    """The step metrics of one run, read in pieces while they are written; ``run`` is what it is called."""
+
+    run: str
+    pieces: Iterator[Points]
+
+
+Rows = Sequence[Sequence[Any]]
+Chunk = Rows | RunPoints
+"""Rows, or points as columns: of those there may be more than the memory holds as rows."""
 
 _RUNS_PER_CHUNK = 100
 _RUN_COLUMNS = ("id", "experiment", "status")
-_POINT_COLUMNS = (
+POINT_COLUMNS = (
     Column("run", "text"),
     Column("name", "text"),
     Column("step", "integer"),
@@ -38,7 +50,7 @@ _POINT_COLUMNS = (
 
 @dataclass(frozen=True)
 class Stream:
-    """Columns and chunks of rows; ``steps`` is how many chunks there are, for a progress bar."""
+    """Columns and chunks; ``steps`` is how many chunks there are, for a progress bar."""
 
     columns: tuple[Column, ...]
     chunks: Iterator[Chunk]
@@ -127,19 +139,8 @@ def _stream_points(reader: Reader, ids: Sequence[str]) -> Stream:
     runs = runs_with_points(reader, ids)
     called = {} if reader.empty else queries.labels(reader.connection, ids)
 
-    def chunks() -> Iterator[Chunk]:
-        for run in runs:
-            points = queries.points(reader, [run])
-            columns = points.columns
-            yield list(
-                zip(
-                    [called[run]] * len(columns.step),
-                    [points.names[code] for code in columns.name.tolist()],
-                    columns.step.tolist(),
-                    columns.time.tolist(),
-                    columns.value.tolist(),
-                    strict=True,
-                )
-            )
+    def of_run(run: str) -> RunPoints:
+        label = called[run]
+        return RunPoints(label, (replace(piece, runs=[label]) for piece in pieces(reader, [run])))
 
-    return Stream(_POINT_COLUMNS, chunks(), steps=len(runs))
+    return Stream(POINT_COLUMNS, map(of_run, runs), steps=len(runs))

@@ -68,11 +68,11 @@ def points(
 
     start = None if start is None else values.whole(start, "start")
     stop = None if stop is None else values.whole(stop, "stop")
-    names = None if names is None else _titles(names)
+    names = None if names is None else titles_of(names)
     if reader.empty:
         return Points([], list(names or ()), assemble([], []))
     connection = reader.connection
-    series = _series(reader, ids, names, system)
+    series = series_of(reader, ids, names, system)
     runs = list(ids or dict.fromkeys(metric.run_id for metric in series))
     titles = list(names or dict.fromkeys(metric.name for metric in series))
     run_of = {run: place for place, run in enumerate(runs)}
@@ -84,10 +84,10 @@ def points(
             *codes[block.series_id], block.attempt, block.number, block.points, block.payload,
             applying(cuts, block),
         )
-        for block in live_blocks(connection, codes, cuts, _between(select(BLOCK), BLOCK, start, stop), superseded)
+        for block in live_blocks(connection, codes, cuts, between(select(BLOCK), BLOCK, start, stop), superseded)
     )  # fmt: skip
     clocks = in_chunks(
-        connection, _between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
+        connection, between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
     )
     try:
         columns = assemble(
@@ -109,7 +109,7 @@ def points(
     return Points([called[run] for run in runs], titles, columns)
 
 
-def _titles(names: str | Sequence[str]) -> list[str]:
+def titles_of(names: str | Sequence[str]) -> list[str]:
     """Return the names as they are stored, each once."""
     try:
         several = [names] if isinstance(names, str) else list(names)
@@ -124,13 +124,18 @@ def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
     """Return the ids of the runs, of those named, that have step metrics of their training."""
     if reader.empty:
         return []
-    with_points = {metric.run_id: None for metric in _series(reader, ids, None)}
+    with_points = {metric.run_id: None for metric in series_of(reader, ids, None)}
     return list(with_points) if ids is None else [run for run in ids if run in with_points]
 
 
-def _series(
+def series_of(
     reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | None, system: bool = False
 ) -> list[Any]:
+    """Return the series of runs, oldest run first; of those names, else of all that the training logged.
+
+    Raises:
+        UnknownMetric: for a name that none of the runs has.
+    """
     statement = (
         select(SERIES)
         .join_from(SERIES, RUN, SERIES.c.run_id == RUN.c.id)
@@ -157,9 +162,8 @@ def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, known: list[s
     return f"No run here has a step metric {shown}: {nearest(name, known, most=20)}"
 
 
-def _between(
-    statement: Select[Any], table: Any, start: int | None, stop: int | None
-) -> Select[Any]:
+def between(statement: Select[Any], table: Any, start: int | None, stop: int | None) -> Select[Any]:
+    """Leave out the blocks, or clocks, that have no step from ``start`` up to, and without, ``stop``."""
     if start is not None:
         statement = statement.where(table.c.last_step >= start)
     if stop is not None:
