@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from tracker.cli.options import (
     listing_options,
     runs_argument,
 )
-from tracker.cli.output import on_terminal, say
+from tracker.cli.output import data_out, on_terminal, say
 from tracker.cli.program import LazyGroup
 from tracker.cli.progress import progress
 from tracker.cli.render import print_data, print_facts, print_listing
@@ -48,7 +49,10 @@ _VERIFIED_COLUMNS = (
 
 
 _PLACES = {
-    **{name: f"tracker.cli.checkpoints:{name}" for name in ("show", "totals", "verify", "restore")},
+    **{
+        name: f"tracker.cli.checkpoints:{name}"
+        for name in ("show", "provenance", "totals", "verify", "restore")
+    },
     **{
         name: f"tracker.cli.checkpoints_edit:{name}"
         for name in ("pin", "prune", "gc", "adopt", "relocate", "upload")
@@ -143,11 +147,11 @@ def show(
     Example:
       tracker checkpoints show digits-3 best
     """
-    from tracker.queries.provenance import provenance
+    from tracker.queries.provenance import provenance as provenance_of
 
     with reading(database) as reader:
         checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
-        facts = provenance(reader, checkpoint)
+        facts = provenance_of(reader, checkpoint)
     if form != "table":
         columns = tuple(Column(name, "any") for name in facts)
         print_data(Listing(columns, [list(facts.values())]), form)
@@ -156,6 +160,32 @@ def show(
     print_facts(
         pair for name, value in facts.items() for pair in _flat(name.replace("_", " "), value)
     )
+
+
+@click.command()
+@WHICH
+@PLACE
+@ALIAS
+@EPOCH
+@database_option
+def provenance(
+    which: str, place: str | None, alias: str | None, epoch: int | None, database: str | None
+) -> None:
+    """Print where a checkpoint comes from as an in-toto statement with SLSA provenance, in JSON.
+
+    It names the file by its hash, the command and params, the commit, and the files that it was trained
+    from. It is not signed.
+
+    \b
+    Example:
+      tracker checkpoints provenance digits-3 best
+    """
+    from tracker.queries.attestation import statement
+
+    with reading(database) as reader:
+        checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
+        made = statement(reader, checkpoint)
+    print(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False), file=data_out())
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from tracker.checkpointing import registry, transfer
 from tracker.checkpointing.copies import Copy, copies_of_one
+from tracker.clock import now
 from tracker.errors import BadValue, CheckpointError
 from tracker.queries.best_run import BestRun, best_run
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.provenance import PARENTS
+from tracker.queries.provenance import LOADED, PARENTS
 from tracker.recording.join import active_run
 from tracker.recording.run import Run
 from tracker.states import CheckpointState
@@ -201,7 +202,7 @@ def _note_parent(checkpoint: registry.Checkpoint, row: Mapping[str, Any]) -> Non
     if run is None or run.finished:
         return
     loaded = {"run": row["run"], "checkpoint": checkpoint.id, "sha256": checkpoint.sha256}
-    loaded |= {"epoch": row["epoch"]}
+    loaded |= {"epoch": row["epoch"], "path": row["path"]}
     known = run.captured(PARENTS) or []
-    if loaded not in known:
-        run.capture(**{PARENTS: [*known, loaded]})
+    if checkpoint.id not in [one["checkpoint"] for one in known]:
+        run.capture(**{PARENTS: [*known, {**loaded, LOADED: now()}]})
