@@ -575,6 +575,8 @@ class Run:
         self.writer.forget()
         for saver in self._savers:
             saver.forget()
+        # Another thread of the parent may hold it.
+        self._capturing = threading.Lock()
         self._be_silent()
         self._after = []
 

@@ -194,7 +194,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         unsaved = self.loop.advance.has_trained_since(self._saved) and not self.run.finished
         if self.save_on_exception and unsaved and self.loop.main:
             path = self.name.folder / f"exception{self.name.suffix}"
-            self._write(path, self._dump(-1), self.loop.epoch, self.loop.step)
+            self._write(path, self._content(-1), self.loop.epoch, self.loop.step)
             self._saved = self.loop.advance.now
             reason = f"training raised {type(error).__name__}"
             self.decide(
@@ -240,7 +240,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self._tell(epoch, path, verdict)
         write = None
         if path is not None or self.save_last is True:
-            write = self._dump(batch)
+            write = self._content(batch)
         if self._saver is not None and path is not None:
             # The script may change its folder, and the logs, before the file is written.
             path, logs = path.absolute(), dict(logs)
@@ -318,13 +318,13 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
     def _write(self, path: Path, write: Write, epoch: int, step: int, **facts: Any) -> None:
         self.run.save_checkpoint(path, write, epoch=epoch, step=step, **facts)
 
-    def _dump(self, batch: int | None) -> Write:
+    def _content(self, batch: int | None) -> Write:
         """Return what writes the file: of what is trained then, or of a copy of what is trained now."""
         if self._snapshot is None:
-            return lambda file: self._dump_to(file, batch)
+            return lambda file: self._dump(file, batch)
         return self._copied(self._snapshot, batch)
 
-    def _dump_to(self, file: Path, batch: int | None) -> None:
+    def _dump(self, file: Path, batch: int | None) -> None:
         about = serialization.place(self.loop, complete=batch is None)
         if self._weights_only:
             checkpoint_file.write_weights(self.model, file, about)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tracker import Checkpoint, CheckpointError, UsageError
+from tracker import Checkpoint, CheckpointError, UsageError, active_run
 from tracker.files import inspect_file, is_same
 from tracker_torch.state import groups, serialization
 
@@ -223,6 +223,9 @@ def _payload(path: Path) -> dict[str, Any]:
 
 
 def _verified(source: str | Path | Checkpoint) -> Path:
+    """Return the path of a file that is whole: one that is being saved beside the training is waited for."""
+    if (run := active_run()) is not None:
+        run.wait_for_saves()
     if not isinstance(source, Checkpoint):
         return Path(source).expanduser()
     path = Path(source.path)
