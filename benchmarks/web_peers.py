@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +21,7 @@ import numpy as np
 HEAD = (
     "",
     "version",
+    "points",
     "from its start until drawn",
     "drawn again",
     "answer",
@@ -28,8 +29,8 @@ HEAD = (
     "peak kept",
 )
 WHAT = (
-    "One metric of a million points, from the start of each server until it answers with the last of them, as a chart "
-    "asks; then the same again. The peak is the highest of all values: where an answer is without it, so is the curve."
+    "One metric, from the start of each server until it answers with the last of its points, as a chart asks; then the "
+    "same again. The peak is the highest of all values: where an answer is without it, so is the curve."
 )
 _GIVE_UP = 300.0
 _PAUSE = 0.05
@@ -49,6 +50,10 @@ class Drawn:
 Reader = Callable[[httpx.Response], Drawn]
 
 
+class NeverDrawn(Exception):
+    """A server did not show the last point; the text says why."""
+
+
 def _free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -56,7 +61,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(*command: str, **environment: str) -> Iterator[None]:
+def _running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, *command],
         env={**os.environ, **environment},
@@ -64,14 +69,14 @@ def _running(*command: str, **environment: str) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()
 
 
 def _timed(
-    ask: Callable[[], httpx.Response], read: Reader, points: int
+    server: subprocess.Popen[bytes], ask: Callable[[], httpx.Response], read: Reader, points: int
 ) -> tuple[float, float, httpx.Response, Drawn]:
     """Ask until the answer has the last point; return the seconds that took, and those of the same once more."""
     started = time.perf_counter()
@@ -84,8 +89,10 @@ def _timed(
         if drawn is not None and drawn.last >= _NEARLY * points:
             first = time.perf_counter() - started
             break
+        if server.poll() is not None:
+            raise NeverDrawn("its server ended")
         if time.perf_counter() - started > _GIVE_UP:
-            raise TimeoutError("The last point was not shown.")
+            raise NeverDrawn(f"not within {_GIVE_UP:.0f} s")
         time.sleep(_PAUSE)
     again = time.perf_counter()
     answer = ask()
@@ -113,8 +120,8 @@ def _ours(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response,
         return Drawn(int(columns[count - 1]), count, float(columns[count : 2 * count].max()))
 
     options = ("--port", str(port), "--no-open", "--database", str(database))
-    with _running("-m", "tracker", "ui", *options, TRACKER_UI_TOKEN=key):
-        return _timed(ask, read, len(data))
+    with _running("-m", "tracker", "ui", *options, TRACKER_UI_TOKEN=key) as server:
+        return _timed(server, ask, read, len(data))
 
 
 def _tensorboard(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response, Drawn]:
@@ -147,8 +154,8 @@ def _tensorboard(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Re
         "--reload_interval",
         "1",
     )
-    with _running("-m", "tensorboard.main", *options):
-        return _timed(ask, _of_tensorboard, len(data))
+    with _running("-m", "tensorboard.main", *options) as server:
+        return _timed(server, ask, _of_tensorboard, len(data))
 
 
 def _of_tensorboard(answer: httpx.Response) -> Drawn:
@@ -175,8 +182,8 @@ def _trackio(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Respon
         "import trackio; trackio.show('stream', host='127.0.0.1', server_port={}, open_browser=False, "
         "block_thread=True)"
     )
-    with _running("-c", show.format(port)):
-        return _timed(ask, _of_trackio, len(data))
+    with _running("-c", show.format(port)) as server:
+        return _timed(server, ask, _of_trackio, len(data))
 
 
 def _of_trackio(answer: httpx.Response) -> Drawn:
@@ -185,29 +192,30 @@ def _of_trackio(answer: httpx.Response) -> Drawn:
     return Drawn(int(rows[-1]["step"]), len(rows), max(row["loss"] for row in rows))
 
 
-def compared(folder: Path, points: int) -> list[tuple[str, ...]]:
-    """Return the rows of the table: this project, and those peers that are installed."""
-    data = np.random.default_rng(0).normal(size=points).astype(np.float32)
+def compared(folder: Path, sizes: Sequence[int]) -> list[tuple[str, ...]]:
+    """Return the rows of the table: this project, and those peers that are installed, for each number of points."""
     peers: dict[str, tuple[str, Callable[[Path, np.ndarray], Any]]] = {
         "**this project**": ("local-tracker", _ours),
         "TensorBoard": ("tensorboard", _tensorboard),
         "trackio": ("trackio", _trackio),
     }
     rows = []
-    for name, (package, measure) in peers.items():
-        if package != "local-tracker" and find_spec(package) is None:
-            continue
-        try:
-            first, again, answer, drawn = measure(folder, data)
-        except TimeoutError:
-            never = f"not within {_GIVE_UP:.0f} s"
-            rows.append((name, version(package), never, *("—",) * (len(HEAD) - 3)))
-            continue
-        kept = "yes" if drawn.highest == float(data.max()) else "no"
-        rows.append(
-            (
-                name, version(package), f"{first:.1f} s", f"{again * 1e3:.0f} ms",
-                f"{len(answer.content) / 1e3:.0f} kB", str(drawn.points), kept,
-            )
-        )  # fmt: skip
-    return rows if len(rows) > 1 else []
+    for points in sizes:
+        data = np.random.default_rng(0).normal(size=points).astype(np.float32)
+        place = folder / str(points)
+        place.mkdir()
+        for name, (package, measure) in peers.items():
+            if package == "local-tracker" or find_spec(package) is not None:
+                head = (name, version(package), f"{points:,}".replace(",", " "))
+                rows.append((*head, *_cells(measure, place, data)))
+    return rows
+
+
+def _cells(measure: Callable[[Path, np.ndarray], Any], folder: Path, data: np.ndarray) -> list[str]:
+    try:
+        first, again, answer, drawn = measure(folder, data)
+    except NeverDrawn as why:
+        return [str(why), *("—",) * (len(HEAD) - 4)]
+    kept = "yes" if drawn.highest == float(data.max()) else "no"
+    size = f"{len(answer.content) / 1e3:.0f} kB"
+    return [f"{first:.1f} s", f"{again * 1e3:.0f} ms", size, str(drawn.points), kept]

@@ -213,3 +213,21 @@ def test_a_flag_that_some_runs_lack_can_be_negated() -> None:
     augment = tracker.runs(order_by="name").set_index("name")["params.augment"]
     assert augment.dtype == "boolean"
     assert list(augment.index[(~augment).fillna(False)]) == ["b"]
+
+
+def test_a_run_has_one_label_in_every_table_whoever_has_rows_in_it(folder: Path) -> None:
+    """Frames are joined by their run: of two runs of a name one has steps only."""
+    with tracker.start_run("digits", "a") as first:
+        policy = first.add_policy("EarlyStopping", monitor="loss")
+        first.log_epoch(0, {"loss": 1.0})
+        policy.decide("waited", epoch=0, reason="r")
+        file = Path("a.bin")
+        file.write_bytes(b"1")
+        first.log_checkpoint(file, epoch=0)
+    with tracker.start_run("digits", "a") as second:
+        second.log({"batch_loss": 1.0}, step=0)
+    one, other = f"a@{first.id[:8]}", f"a@{second.id[:8]}"
+    for table in (tracker.epochs, tracker.decisions, tracker.checkpoints):
+        assert set(table().run) == {one}
+    assert set(tracker.metrics().run) == {other}
+    assert set(tracker.epochs(first.id).run) == {"a"}  # no other run is meant

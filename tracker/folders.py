@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
     A link within is known by where it leads, and not followed. A folder with a pipe, a device or a file that
     cannot be read is not a checkpoint; empty folders within do not count.
     """
-    digest, total, files = hashlib.sha256(), 0, 0
-    for name, path in sorted(_files(folder)):
+    hashes, total = [], 0
+    for name, path in sorted(files_in(folder)):
         if path.is_symlink():
             text = os.fsencode(path.readlink())
             size, sha256 = len(text), hashlib.sha256(text).hexdigest()
@@ -53,13 +53,21 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
             size, sha256 = file.bytes, file.sha256
         else:
             return None
-        digest.update(sha256.encode() + b"  " + name + b"\n")
-        total, files = total + size, files + 1
+        hashes.append((name, sha256))
+        total += size
     identity = identity_of(folder.stat(follow_symlinks=False))
-    return SavedFile(folder, total, digest.hexdigest(), identity=identity) if files else None
+    return SavedFile(folder, total, manifest(hashes), identity=identity) if hashes else None
 
 
-def _files(folder: Path) -> Iterator[tuple[bytes, Path]]:
+def manifest(hashes: Iterable[tuple[bytes, str]]) -> str:
+    """Return the hash of a folder's manifest, of the relative name and the hex SHA-256 of each of its files."""
+    digest = hashlib.sha256()
+    for name, sha256 in sorted(hashes):
+        digest.update(sha256.encode() + b"  " + name + b"\n")
+    return digest.hexdigest()
+
+
+def files_in(folder: Path) -> Iterator[tuple[bytes, Path]]:
     """Give what is in a folder and those below, links to folders as well, each with its relative name."""
     for at, folders, names in os.walk(folder):
         links = [name for name in folders if Path(at, name).is_symlink()]
@@ -102,10 +110,32 @@ def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
         CheckpointError: the folder is not the one that was recorded; ``target`` is as it was.
         OSError: it cannot be read or written.
     """
+
+    def copy(temporary: Path) -> None:
+        shutil.copytree(source, temporary, symlinks=True)
+
+    return save_folder(target, copy, recorded, str(source))
+
+
+def save_folder(
+    target: Path, save: Callable[[Path], object], recorded: Any, source: str
+) -> SavedFile:
+    """Let ``save`` make a folder, which gets its name if it is the one that was recorded.
+
+    Args:
+        target: where it goes; a folder there is replaced.
+        save: called with a temporary path in the same folder.
+        recorded: the bytes and the sha256 that it must have.
+        source: where it comes from, for the message.
+
+    Raises:
+        CheckpointError: it is another one; ``target`` is as it was.
+        OSError: it cannot be read or written.
+    """
     temporary = temporary_path(target)
     try:
         shared_folder(target.parent)
-        shutil.copytree(source, temporary, symlinks=True)
+        save(temporary)
         copied = inspect_path(temporary)
         if copied is None or not is_same(copied, recorded):
             raise CheckpointError(
@@ -124,7 +154,7 @@ def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
 
 def _sync(folder: Path) -> None:
     """Make the files of a folder durable."""
-    for _, path in _files(folder):
+    for _, path in files_in(folder):
         if path.is_symlink():
             continue
         sync_path(path)

@@ -247,6 +247,20 @@ class Checkpoint(Table, table=True):
     kept: str | None = None
 
 
+class RemoteCopy(Table, table=True):
+    """A copy of a checkpoint, which was read back from ``url`` and had its hash; ``state`` is as of ``verified``."""
+
+    __tablename__ = "remote_copy"
+
+    checkpoint_id: str = Field(foreign_key="checkpoint.id", primary_key=True, ondelete="CASCADE")
+    url: str = Field(primary_key=True)
+    bytes: int = Field(sa_type=BigInteger)
+    sha256: str
+    state: str
+    uploaded: int = Field(sa_type=Moment)
+    verified: int = Field(sa_type=Moment)
+
+
 class Decision(Table, table=True):
     """One verdict of one policy."""
 
@@ -355,6 +369,7 @@ CLOCK = _table(Clock)
 BLOCK = _table(Block)
 POLICY = _table(Policy)
 CHECKPOINT = _table(Checkpoint)
+REMOTE_COPY = _table(RemoteCopy)
 DECISION = _table(Decision)
 METRIC_DEFINITION = _table(MetricDefinition)
 FACT = _table(Fact)

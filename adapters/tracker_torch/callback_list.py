@@ -321,6 +321,7 @@ class CallbackList:
         self.epoch, self._began = epoch, perf_counter()
         self.position.begin(epoch, self.step)
         self._call("on_epoch_begin", epoch, logs)
+        self.run.trained.in_epoch = True
         self.rates_used.begin()
 
     def _begin_again_at(self, epoch: int) -> None:
@@ -361,7 +362,8 @@ class CallbackList:
             step=self.step if self.advance.counts_batches else None,
             learning_rates=self.rates_used.by_group() or None,
         )
-        self.run.trained.last_epoch, self._recorded_step = epoch, self.step
+        self.run.trained.end_epoch(epoch)
+        self._recorded_step = self.step
         if not self.stop_training:
             # What stopped an earlier training of this run is not its end.
             self.run.note_stop(None)

@@ -58,7 +58,7 @@ class Training:
         epochs: how many there are in all, those of a resumed run's earlier attempts included; a second
             training in one run has so many of its own, numbered after those of the first.
         experiment, name, params, tags, database, resume, strict: see `tracker.start_run`.
-        monitor, mode, keep, keep_bytes, system_metrics, price_per_hour: likewise.
+        monitor, mode, keep, keep_bytes, remote, system_metrics, price_per_hour: likewise.
         callbacks: see `CallbackList`.
         run: the run to record into, instead of the active one.
         scheduler: a `torch.optim.lr_scheduler` that you step; saved and restored with the rest.
@@ -101,6 +101,7 @@ class Training:
         mode: str | None = None,
         keep: str | None = None,
         keep_bytes: int | str | None = None,
+        remote: str | None = None,
         system_metrics: bool | None = None,
         price_per_hour: float | None = None,
         verbose: int = 1,
@@ -136,6 +137,7 @@ class Training:
             mode=mode,
             keep=keep,
             keep_bytes=keep_bytes,
+            remote=remote,
             system_metrics=system_metrics,
             price_per_hour=price_per_hour,
             verbose=verbose,

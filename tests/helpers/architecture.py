@@ -19,6 +19,7 @@ ORDER = (
         "ranks",
         "files",
         "folders",
+        "remote",
         "csv_log",
         "states",
         "lazy",

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.registry import kills, upload_kills
 from tests.registry.compare import differences
-from tests.registry.kills import wrong_after_kills
 
 AT_ONCE = 5
 
@@ -21,13 +21,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
     parser.add_argument("--steps", type=int, default=40, help="of each sequence")
     parser.add_argument("--kills", action="store_true", help="kill at each moment instead")
+    parser.add_argument(
+        "--upload-kills", action="store_true", help="kill at each moment of an upload instead"
+    )
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     if arguments.kills:
         with tempfile.TemporaryDirectory() as folder:
-            kills, after = wrong_after_kills(Path(folder))
-        print(f"{kills} kills, {len(after)} with something wrong after: {after}")
+            count, after = kills.wrong_after_kills(Path(folder))
+        print(f"{count} kills, {len(after)} with something wrong after: {after}")
         sys.exit(bool(after))
+    if arguments.upload_kills:
+        for protocol in ("file", "plain"):
+            with tempfile.TemporaryDirectory() as folder:
+                count, after = upload_kills.wrong_after_kills(Path(folder), protocol)
+            print(f"{protocol}: {count} kills, {len(after)} with something wrong after: {after}")
+            if after:
+                sys.exit(1)
+        sys.exit()
     wrong = 0
     stop = arguments.seed + arguments.count
     for start in range(arguments.seed, stop, AT_ONCE):

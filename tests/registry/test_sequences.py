@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.registry import kills, upload_kills
 from tests.registry.compare import Sequence, differences, store_files
-from tests.registry.kills import wrong_after_kills
 
 SAMPLE = range(100_000, 100_004)
 
@@ -37,6 +38,24 @@ def test_a_difference_is_seen(folder: Path, what: str) -> None:
 
 
 def test_after_a_kill_the_path_is_whole_and_every_row_has_its_bytes(folder: Path) -> None:
-    kills, wrong = wrong_after_kills(folder, first=2, step=5)
+    count, wrong = kills.wrong_after_kills(folder, first=2, step=5)
     assert wrong == {}
-    assert kills >= 4
+    assert count >= 4
+
+
+@pytest.mark.parametrize(("protocol", "first", "step"), [("plain", 2, 7), ("file", 1, 5)])
+def test_after_a_killed_upload_every_row_names_an_object_with_its_hash(
+    folder: Path, protocol: str, first: int, step: int
+) -> None:
+    count, wrong = upload_kills.wrong_after_kills(folder, protocol, first=first, step=step)
+    assert wrong == {}
+    assert count >= 3
+
+
+def test_an_upload_that_is_recorded_too_early_is_seen(folder: Path) -> None:
+    """The check itself: with half an object behind a row."""
+    upload_kills.wrong_after_kills(folder, "plain", first=1000)
+    (whole,) = (folder / "plain-1000/far").rglob("a.pt")
+    whole.write_text("a" * 100)
+    os.chdir(folder / "plain-1000")
+    assert "a.pt is modified" in str(upload_kills._wrong_rows())

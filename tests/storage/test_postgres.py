@@ -172,3 +172,22 @@ def test_listings_of_the_first_rows_look_at_no_more_than_those(url: str) -> None
 def is_listing(statement: str) -> bool:
     """Say whether a statement asks for the first rows in an order."""
     return "LIMIT" in statement and "ORDER BY" in statement
+
+
+def test_copies_of_checkpoints_are_recorded_and_go_with_their_run(
+    url: str, cli: Any, tmp_path: Path
+) -> None:
+    folder = f"memory://{tmp_path}"
+    with tracker.start_run(name="r", remote=folder) as run:
+        for epoch, loss in enumerate((0.5, 0.2)):
+            run.save_checkpoint(
+                f"{epoch}.pt", lambda to: to.write_text("x"), epoch=epoch, monitor="loss", value=loss
+            )  # fmt: skip
+    assert tracker.checkpoints()["remote"].notna().all()
+    assert "0 files, 0 B copied; 2 copies there" in cli("checkpoints", "upload", "r", folder).stdout
+    Path("1.pt").unlink()
+    assert cli("checkpoints", "verify", "r", "--remote").exit_code == 0
+    assert list(tracker.checkpoints()["alias"].dropna()) == ["best, last"]
+    assert cli("runs", "delete", "r", "--yes").exit_code == 0
+    with reading(url) as reader:
+        assert list(reader.connection.exec_driver_sql("SELECT * FROM remote_copy")) == []

@@ -58,6 +58,26 @@ def test_a_file_that_was_changed_is_not_loaded(trained: nn.Module) -> None:
         tracker.load_checkpoint("a", 7, model=model)
 
 
+def test_a_copy_is_loaded_where_the_file_is_gone_or_changed(
+    trained: nn.Module, cli: Any, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/far"
+    assert cli("checkpoints", "upload", "a", url).exit_code == 0
+    best = next(Path().glob("2.*"))
+    assert tracker.load_checkpoint("a", model=net()).source == str(best.absolute())
+    best.unlink()
+    next(Path().glob("3.*")).write_bytes(b"something else")
+    for which, epoch in (("best", 1), ("last", 2)):
+        model = net()
+        loaded = tracker.load_checkpoint("a", which, model=model)
+        assert loaded.epoch == epoch and loaded.source.startswith(url)
+        assert same(model, trained)
+    for copy in Path("far").rglob("2.*"):
+        copy.write_bytes(b"something else")
+    with pytest.raises(tracker.CheckpointError, match="size or SHA-256 differ"):
+        tracker.load_checkpoint("a", "best", model=net())
+
+
 def test_what_does_not_fit_is_named_and_loaded_as_far_as_it_fits(trained: nn.Module) -> None:
     other = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5), nn.Linear(5, 5))
     with pytest.raises(tracker.CheckpointError, match=r"2\.weight"):

@@ -92,6 +92,27 @@ def test_steps_of_an_epoch_that_a_phase_did_not_end_are_superseded(
     assert run.attempt == 2
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_steps_of_an_epoch_in_which_a_training_was_dropped_are_superseded(left: int) -> None:
+    """Nobody holds a training that a loop was left of: it says nothing when it is gone."""
+
+    def leave() -> None:
+        model = nn.Linear(1, 1)
+        training = Training(model, optim.SGD(model.parameters(), 0.1), 3, log_every=1)
+        for epoch in training.epochs():
+            for _ in training.batches(range(2)):
+                training.log(loss=1.0)
+            if epoch == left:
+                break
+            training.log_epoch(loss=float(epoch))
+
+    with tracker.start_run(name="r") as run:
+        leave()
+        phase(2, streamed=True)
+    assert tracker.metrics("r")["step"].tolist() == list(range(1, 2 * left + 5))
+    assert run.attempt == 2
+
+
 def loop(*callbacks: Any) -> None:
     """A loop that calls the hooks itself."""
     model = nn.Linear(1, 1)

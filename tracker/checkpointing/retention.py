@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, or_, select
 
-from tracker.models import CHECKPOINT, POLICY
+from tracker.models import CHECKPOINT, POLICY, REMOTE_COPY
 from tracker.policies.modes import direction
 from tracker.policies.top_k import TopK, best_of
 from tracker.states import CheckpointState, KeepRule
@@ -81,6 +81,20 @@ def available() -> Select[Any]:
         select(CHECKPOINT, POLICY.c.config)
         .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
         .where(CHECKPOINT.c.state == CheckpointState.AVAILABLE)
+        .order_by(*OLDEST_FIRST)
+    )
+
+
+def obtainable() -> Select[Any]:
+    """Select as `available`, and also those that have a copy in a remote folder (``copied``)."""
+    copied = exists().where(
+        REMOTE_COPY.c.checkpoint_id == CHECKPOINT.c.id,
+        REMOTE_COPY.c.state == CheckpointState.AVAILABLE,
+    )
+    return (
+        select(CHECKPOINT, POLICY.c.config, copied.label("copied"))
+        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
+        .where(or_(CHECKPOINT.c.state == CheckpointState.AVAILABLE, copied))
         .order_by(*OLDEST_FIRST)
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +17,7 @@ from tracker.cli.options import (
     listing_options,
     runs_argument,
 )
-from tracker.cli.output import on_terminal, say
+from tracker.cli.output import data_out, on_terminal, say
 from tracker.cli.program import LazyGroup
 from tracker.cli.progress import progress
 from tracker.cli.render import print_data, print_facts, print_listing
@@ -27,34 +28,41 @@ from tracker.queries.result import Column, Listing
 from tracker.states import CheckpointState
 from tracker.storage.database import locate, reading
 
+if TYPE_CHECKING:
+    from tracker.maintenance.checkpoints import Verified
+
 _HIDDEN = ("file", "attempt")
 _BYTES_WITH_PROGRESS = 100_000_000
 """Bytes that take a while to read."""
 
-_SPARE = ("sha256", "policy", "created", "step", "monitor", "kept", "frees", "bytes")
+_SPARE = ("sha256", "remote", "policy", "created", "step", "monitor", "kept", "frees", "bytes")
 _VERIFIED_COLUMNS = (
     Column("run", "text"),
     Column("id", "text"),
     Column("epoch", "optional"),
     Column("state", "text"),
     Column("before", "text"),
+    Column("copy", "text"),
     Column("bytes", "integer"),
     Column("path", "text"),
 )
 
 
 _PLACES = {
-    **{name: f"tracker.cli.checkpoints:{name}" for name in ("show", "totals", "verify", "restore")},
+    **{
+        name: f"tracker.cli.checkpoints:{name}"
+        for name in ("show", "provenance", "totals", "verify", "restore")
+    },
     **{
         name: f"tracker.cli.checkpoints_edit:{name}"
-        for name in ("pin", "prune", "gc", "adopt", "relocate")
+        for name in ("pin", "prune", "gc", "adopt", "relocate", "upload")
     },
 }
 
 
 @click.group(cls=LazyGroup, places={"list": "tracker.cli.checkpoints:list_", **_PLACES})
 def checkpoints() -> None:
-    """List, verify, restore, pin, prune and adopt saved files.
+    """List, verify, restore, pin, prune, upload and adopt saved files.
 
     \b
     Example:
@@ -139,11 +147,11 @@ def show(
     Example:
       tracker checkpoints show digits-3 best
     """
-    from tracker.queries.provenance import provenance
+    from tracker.queries.provenance import provenance as provenance_of
 
     with reading(database) as reader:
         checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
-        facts = provenance(reader, checkpoint)
+        facts = provenance_of(reader, checkpoint)
     if form != "table":
         columns = tuple(Column(name, "any") for name in facts)
         print_data(Listing(columns, [list(facts.values())]), form)
@@ -152,6 +160,32 @@ def show(
     print_facts(
         pair for name, value in facts.items() for pair in _flat(name.replace("_", " "), value)
     )
+
+
+@click.command()
+@WHICH
+@PLACE
+@ALIAS
+@EPOCH
+@database_option
+def provenance(
+    which: str, place: str | None, alias: str | None, epoch: int | None, database: str | None
+) -> None:
+    """Print where a checkpoint comes from as an in-toto statement with SLSA provenance, in JSON.
+
+    It names the file by its hash, the command and params, the commit, and the files that it was trained
+    from. It is not signed.
+
+    \b
+    Example:
+      tracker checkpoints provenance digits-3 best
+    """
+    from tracker.queries.attestation import statement
+
+    with reading(database) as reader:
+        checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
+        made = statement(reader, checkpoint)
+    print(json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False), file=data_out())
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -173,12 +207,16 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     "--jobs", type=click.IntRange(min=1), metavar="N",
     help="How many files are read at the same time; by default one per core.",
 )  # fmt: skip
+@click.option("--remote", is_flag=True, help="Read the copies in remote folders, too.")
 @format_option
 @database_option
-def verify(names: tuple[str, ...], jobs: int | None, form: str, database: str | None) -> None:
+def verify(
+    names: tuple[str, ...], jobs: int | None, remote: bool, form: str, database: str | None
+) -> None:
     """Check size and SHA-256 of each file; exits with 1 if one is missing or modified.
 
-    The result is recorded, so that listings show it. Without RUN, the files of all runs are checked.
+    The result is recorded, so that listings show it. Without RUN, the files of all runs are checked. Of a
+    file that is not as it was, the copy in a remote folder is read: it counts as well, where it is whole.
 
     \b
     Example:
@@ -193,24 +231,32 @@ def verify(names: tuple[str, ...], jobs: int | None, form: str, database: str | 
         listing = queries.checkpoints(reader, ids, states=WITH_FILE)
     total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:
-        results = verify_files(location, ids, jobs=jobs, step=track(total))
+        results = verify_files(location, ids, jobs=jobs, remote=remote, step=track(total))
     rows = (
         {
             **result.checkpoint,
             "state": result.state,
             "before": result.checkpoint["state"] if result.changed else None,
+            "copy": result.copy,
         }
         for result in results
     )
     print_listing(Listing.from_dicts(_VERIFIED_COLUMNS, rows), form, "checkpoints")
-    wrong = [result for result in results if result.state != "available"]
+    wrong = [result for result in results if not result.is_safe]
     if wrong:
         differ = "is not as it was" if len(wrong) == 1 else "are not as they were"
         raise CheckpointError(
             f"{len(wrong)} of {counted(len(results), 'file')} {differ} saved: "
-            + ", ".join(f"{result.checkpoint['path']} is {result.state}" for result in wrong[:5])
+            + ", ".join(f"{result.checkpoint['path']} is {_found(result)}" for result in wrong[:5])
             + (" …" if len(wrong) > 5 else ".")
         )
+
+
+def _found(result: Verified) -> str:
+    """Return what is wrong with a checkpoint's file, or with its copy."""
+    if result.copy is None:
+        return result.state
+    return f"{result.state} (its copy is {result.copy})"
 
 
 @click.command()
@@ -235,17 +281,20 @@ def restore(
 ) -> None:
     """Copy the file of a checkpoint, after checking its hash.
 
-    Also one whose name a later run has taken, if it is the best of its experiment or pinned.
+    Also one whose name a later run has taken, if it is the best of its experiment or pinned. Where the file
+    is gone or changed, a copy in a remote folder is fetched.
 
     \b
     Example:
       tracker checkpoints restore digits-3 best --to best.keras
     """
+    from tracker.checkpointing.copies import copies_of_one
     from tracker.maintenance.checkpoints import restore as restore_file
 
     with reading(database) as reader:
         checkpoint = find_checkpoint(reader, which, **chosen(place, alias, epoch))
-    file = restore_file(checkpoint, output, replace=force)
+        copies = copies_of_one(reader.connection, checkpoint["id"])
+    file = restore_file(checkpoint, output, replace=force, copies=copies)
     say(
         f"{visible(str(file.path))}: {size(file.bytes)}, epoch {checkpoint['epoch']} of "
         f"{visible(checkpoint['run'])}."

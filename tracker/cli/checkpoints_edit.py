@@ -234,3 +234,58 @@ def relocate(old: Path, new: Path, dry_run: bool, database: str | None) -> None:
         )
     if done.left:
         raise CheckpointError(f"{counted(len(done.left), 'file')} of {old} not found at {new}.")
+
+
+@click.command()
+@runs_argument()
+@click.argument("url", metavar="URL")
+@where_option("Only files of runs that match this filter.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="How many files are sent at the same time; by default 4.",
+)  # fmt: skip
+@_DRY_RUN
+@database_option
+def upload(
+    names: tuple[str, ...], url: str, where: str | None, jobs: int | None, dry_run: bool,
+    database: str | None,
+) -> None:  # fmt: skip
+    """Copy available files to a remote folder: s3://bucket/folder, gs://…, sftp://…, file:///….
+
+    Each copy is read back and compared by its hash before it is recorded; what is there already is not sent
+    again. `restore`, `verify` and `tracker.load_checkpoint` use a copy where the file is gone or changed.
+    Credentials come from where fsspec looks for them. Exits with 1 if something was not copied.
+
+    \b
+    Example:
+      tracker checkpoints upload digits-3 s3://models/digits --dry-run
+    """
+    from tracker.maintenance import upload as copies
+
+    if not names and where is None:
+        raise BadValue("Name runs, or select them with --where.")
+    location = locate(database)
+    with reading(location) as reader:
+        ids = select_runs(reader, names, where)
+    plan = copies.plan(location, ids, url)
+    failed = []
+    if dry_run:
+        for one in plan.going:
+            say(f"would copy {_described(one.checkpoint)} to {visible(one.url)}")
+    else:
+        for one, why in copies.upload(location, plan, jobs):
+            if why is not None:
+                failed.append(one)
+                say(f"not copied: {_described(one.checkpoint)}: {why}")
+            else:
+                say(f"copied {_described(one.checkpoint)} to {visible(one.url)}")
+    done = [one for one in plan.going if one not in failed]
+    amount = in_words(sum(one.checkpoint["bytes"] for one in done))
+    said = "to copy" if dry_run else "copied"
+    say(
+        f"{counted(len(done), 'file')}, {amount} {said}; {counted(plan.there, 'copy', 'copies')} there already."
+    )
+    if failed:
+        raise CheckpointError(
+            f"{counted(len(failed), 'file')} not copied: call again for the rest."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +13,20 @@ from typing import Any
 
 from sqlalchemy import update
 
-from tracker.checkpointing import registry
+from tracker.checkpointing import registry, transfer
+from tracker.checkpointing.copies import Copy, copies_of, note_states
 from tracker.checkpointing.retention import among_best, kept_beside_newest, protected
-from tracker.errors import CheckpointError, NotWritable
-from tracker.files import SavedFile, inspect_file, is_same, save_file
-from tracker.folders import copy_folder
+from tracker.errors import CheckpointError, NotWritable, TrackerError
+from tracker.files import (
+    SavedFile,
+    discard,
+    inspect_file,
+    is_same,
+    save_file,
+    shared_folder,
+    temporary_path,
+)
+from tracker.folders import copy_folder, save_folder
 from tracker.models import CHECKPOINT
 from tracker.policies import Retention
 from tracker.queries.checkpoints import checkpoints
@@ -27,21 +37,37 @@ from tracker.storage.entries import Entry, checkpoint_state
 from tracker.storage.journal import apply
 from tracker.storage.prepare import writing
 
+UNREACHABLE = "unreachable"
+"""What the state of a copy is called that cannot be read now."""
+log = logging.getLogger("tracker")
+
 WITH_FILE = tuple(state for state in CheckpointState if state != CheckpointState.PRUNED)
 """The states of checkpoints that had a file when somebody last looked, or should have one."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A checkpoint (its row as a dict), and the state that its file is in now."""
+    """A checkpoint (its row as a dict), and the states that its file and its copy are in now.
+
+    ``copy`` is "unreachable" where the copy could not be read, and None where there is none or nobody looked.
+    """
 
     checkpoint: dict[str, Any]
     state: str
+    copy: str | None = None
 
     @property
     def changed(self) -> bool:
         """Whether the database has another state."""
         return bool(self.checkpoint["state"] != self.state)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether there is a whole file or a whole copy, and neither is known to be damaged."""
+        intact = CheckpointState.AVAILABLE
+        if self.state == intact:
+            return self.copy in (None, intact)
+        return self.copy == intact
 
 
 def verify(
@@ -49,60 +75,110 @@ def verify(
     ids: Sequence[str] | None = None,
     *,
     jobs: int | None = None,
+    remote: bool = False,
     step: Callable[[int], object] | None = None,
 ) -> list[Verified]:
     """Read each checkpoint's file and compare size and SHA-256; a state that changed is recorded.
+
+    Where a file is not as it was, its copy in a remote folder is read as well.
 
     Args:
         location: the database.
         ids: of these runs; None for all. Pruned ones have no file and are skipped.
         jobs: how many files are read at the same time; None for one per core.
+        remote: whether to read every copy, those of pruned files as well.
         step: called with the bytes of each file when it has been read.
     """
     with reading(location) as reader:
-        rows = list(checkpoints(reader, ids, states=WITH_FILE, as_recorded=True).dicts())
+        states = None if remote else WITH_FILE
+        rows = list(checkpoints(reader, ids, states=states, as_recorded=True).dicts())
+        copies = {} if reader.empty else copies_of(reader.connection, ids)
+    if remote:
+        rows = [row for row in rows if row["state"] in WITH_FILE or row["id"] in copies]
+    seen: dict[Copy, CheckpointState] = {}
+
+    def check(row: dict[str, Any]) -> Verified:
+        state = row["state"]
+        if state in WITH_FILE:
+            state = registry.check(_recorded(row))
+        of_row = copies.get(row["id"], [])
+        wanted = remote or state != CheckpointState.AVAILABLE
+        return Verified(row, state, _check_copies(of_row, seen) if of_row and wanted else None)
+
     verified = []
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         # Hashing lets other threads run.
-        for row, state in zip(rows, pool.map(registry.check, map(_recorded, rows)), strict=True):
-            verified.append(Verified(row, state))
+        for one in pool.map(check, rows):
+            verified.append(one)
             if step is not None:
-                step(row["bytes"])
+                step(one.checkpoint["bytes"])
     changed: dict[str, list[str]] = {}
     for one in verified:
         if one.changed:
             changed.setdefault(one.state, []).append(one.checkpoint["id"])
     entries: list[Entry] = [checkpoint_state(ids, state) for state, ids in changed.items()]
-    if entries:
+    if entries or seen:
         with writing(location) as connection:
             apply(connection, entries)
+            note_states(connection, seen)
     return verified
+
+
+def _check_copies(copies: Sequence[Copy], seen: dict[Copy, CheckpointState]) -> str:
+    """Read a checkpoint's copies; returns the best of their states, and puts each into ``seen``."""
+    states = []
+    for copy in copies:
+        try:
+            seen[copy] = transfer.check(copy)
+        except TrackerError as error:
+            log.warning("local-tracker: %s", error)
+            continue
+        states.append(seen[copy])
+    order = (CheckpointState.AVAILABLE, CheckpointState.MODIFIED, CheckpointState.MISSING)
+    return next((state.value for state in order if state in states), UNREACHABLE)
 
 
 def _recorded(row: dict[str, Any]) -> SavedFile:
     return SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
 
 
-def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) -> SavedFile:
+def restore(
+    checkpoint: dict[str, Any], target: Path, *, replace: bool = False, copies: Sequence[Copy] = ()
+) -> SavedFile:
     """Copy a checkpoint's file or folder to ``target``, whole and as it was saved, or not at all.
 
     Args:
         checkpoint: its row, as `tracker.queries.checkpoints.find_checkpoint` gives it.
         target: the file to write; in a folder it keeps its name.
         replace: whether an existing file may be replaced.
+        copies: its copies in remote folders, one of which is fetched where the file is gone or changed.
 
     Raises:
-        CheckpointError: when the file is missing or not the one that was saved; ``target`` is as it was.
+        CheckpointError: when the file is missing or not the one that was saved, and no copy is whole; ``target`` is
+            as it was.
         NotWritable: when the file exists already, or cannot be written.
     """
     recorded = _recorded(checkpoint)
     source = recorded.path
     if target.is_dir():
         target = target / Path(checkpoint["path"]).name
-    if target.exists() and target.samefile(source):
+    is_itself = target.exists() and source.exists() and target.samefile(source)
+    if is_itself and not (replace and copies):
         raise NotWritable(f"{target} is the checkpoint itself: name another file with -o.")
     if target.exists() and not replace:
         raise NotWritable(f"{target} exists already: name another file with -o, or give --force.")
+    try:
+        if is_itself:
+            raise CheckpointError(f"{target} is the checkpoint itself.")
+        return _copied(recorded, target)
+    except CheckpointError:
+        if not copies:
+            raise
+    return _fetched(copies, target, recorded)
+
+
+def _copied(recorded: SavedFile, target: Path) -> SavedFile:
+    source = recorded.path
 
     def copy(temporary: Path) -> None:
         shutil.copyfile(source, temporary)
@@ -120,6 +196,21 @@ def restore(checkpoint: dict[str, Any], target: Path, *, replace: bool = False) 
         raise CheckpointError(f"The file {source} is missing.") from error
     except OSError as error:
         raise NotWritable(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
+def _fetched(copies: Sequence[Copy], target: Path, recorded: SavedFile) -> SavedFile:
+    """Bring a copy beside the target first: what takes its name is on the disk, and is what was saved."""
+    aside = temporary_path(target)
+    try:
+        shared_folder(target.parent)
+        url = transfer.fetch_one(copies, aside)
+        if aside.is_dir():
+            return save_folder(target, aside.rename, recorded, url)
+        return save_file(target, aside.replace)
+    except OSError as error:
+        raise NotWritable(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        discard(aside)
 
 
 def pin(location: Location, ids: Iterable[str], *, pinned: bool = True) -> None:

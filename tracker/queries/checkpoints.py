@@ -10,13 +10,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from tracker.checkpointing.retention import OLDEST_FIRST, Saved, available, best_and_last, protected
+from tracker.checkpointing.copies import copies_of
+from tracker.checkpointing.retention import (
+    OLDEST_FIRST,
+    Saved,
+    best_and_last,
+    obtainable,
+    protected,
+)
 from tracker.errors import CheckpointError, UnknownRun
 from tracker.filters.fields import CheckpointFields
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
 from tracker.queries.missing_files import missing_files, state_now
-from tracker.queries.resolve import find_run, labels
+from tracker.queries.resolve import find_run, labels_of
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.states import CheckpointState
@@ -30,6 +37,7 @@ COLUMNS = columns(
     CHECKPOINT.c.state, CHECKPOINT.c.pinned, CHECKPOINT.c.monitor, CHECKPOINT.c.value, CHECKPOINT.c.bytes,
     CHECKPOINT.c.sha256, CHECKPOINT.c.path, Column("file", "text"), Column("policy", "text"),
     CHECKPOINT.c.attempt, CHECKPOINT.c.created, Column("kept", "text"), Column("frees", "optional"),
+    Column("remote", "text"),
 )  # fmt: skip
 
 
@@ -49,7 +57,8 @@ def checkpoints(
     ``path`` is the name it was saved under (relative to the project folder when below it), ``file`` where its
     bytes are, absolute; where a later run has taken the name, that is in the store, and ``kept`` the rule
     that keeps it there. ``frees``: how many bytes of disk `prune` would free by deleting it, None where it
-    would not. A file that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
+    would not. ``remote``: the URL of a copy that was whole when it was last read; one with a copy can be the best or
+    the last as well. A file that is gone is missing, whatever was recorded; with ``as_recorded`` nobody looks.
     """
     selection = Selection(ids, where, order_by, limit)
     if reader.empty:
@@ -69,9 +78,10 @@ def checkpoints(
     rows = selected_rows(reader, statement, CHECKPOINT, fields, selection, *OLDEST_FIRST)
     runs = list({row.run_id: None for row in rows})
     missing = seen.missing_of(runs)
-    called = labels(reader.connection, runs)
-    of_runs = _available_of_run(reader.connection, runs, missing)
-    alias, free = _aliases(of_runs), _deletable(of_runs)
+    called = labels_of(reader.connection, runs, ids)
+    here, all_of_them = _obtainable_of_run(reader.connection, runs, missing)
+    alias, free = _aliases(all_of_them), _deletable(here)
+    remote = _remote(reader.connection, runs)
     location = reader.location
     return Listing.from_dicts(
         COLUMNS,
@@ -85,6 +95,7 @@ def checkpoints(
                 "path": row.original_path or row.path,
                 "file": str(location.absolute(row.path)),
                 "frees": bytes_freed(location.absolute(row.path)) if row.id in free else None,
+                "remote": remote.get(row.id),
             }
             for row in rows
         ),
@@ -182,9 +193,20 @@ def aliases(
 ) -> dict[str, str]:
     """Return which checkpoints are the best and the last of their run: id → "best", "last" or both.
 
-    Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded.
+    Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded, unless
+    there is a copy.
     """
-    return _aliases(_available_of_run(connection, runs, missing))
+    return _aliases(_obtainable_of_run(connection, runs, missing)[1])
+
+
+def _remote(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
+    """Return the URL of a whole copy, by checkpoint."""
+    return {
+        id: copy.url
+        for id, found in copies_of(connection, runs).items()
+        for copy in reversed(found)
+        if copy.state == CheckpointState.AVAILABLE
+    }
 
 
 def _aliases(of_run: Mapping[str, list[Saved]]) -> dict[str, str]:
@@ -208,19 +230,24 @@ def _deletable(of_run: Mapping[str, list[Saved]]) -> set[str]:
     }
 
 
-def _available_of_run(
+def _obtainable_of_run(
     connection: Connection, runs: Sequence[str] | None, missing: Collection[str]
-) -> dict[str, list[Saved]]:
-    """Return the available checkpoints of each run, oldest first."""
-    of_run: dict[str, list[Saved]] = {}
+) -> tuple[dict[str, list[Saved]], dict[str, list[Saved]]]:
+    """Return the available checkpoints of each run, oldest first; and with those that only have a copy."""
+    here: dict[str, list[Saved]] = {}
+    all_of_them: dict[str, list[Saved]] = {}
     directions = Directions(connection, runs)
-    for row in in_chunks(connection, available(), CHECKPOINT.c.run_id, runs):
-        if row.id not in missing:
-            value = join(row.value, row.value_kind)
-            mode = directions.mode(row.monitor, row.run_id, mode_in(row.config))
-            saved = Saved(row.id, row.monitor, value, mode, row.pinned)
-            of_run.setdefault(row.run_id, []).append(saved)
-    return of_run
+    for row in in_chunks(connection, obtainable(), CHECKPOINT.c.run_id, runs):
+        is_here = row.state == CheckpointState.AVAILABLE and row.id not in missing
+        if not (is_here or row.copied):
+            continue
+        value = join(row.value, row.value_kind)
+        mode = directions.mode(row.monitor, row.run_id, mode_in(row.config))
+        saved = Saved(row.id, row.monitor, value, mode, row.pinned)
+        all_of_them.setdefault(row.run_id, []).append(saved)
+        if is_here:
+            here.setdefault(row.run_id, []).append(saved)
+    return here, all_of_them
 
 
 def bytes_freed(path: Path) -> int:

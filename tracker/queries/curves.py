@@ -11,7 +11,7 @@ from sqlalchemy import Table, select
 from tracker.errors import UnknownMetric, nearest
 from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
 from tracker.queries.points import points
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels, labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import brief, join, name_text
@@ -40,7 +40,7 @@ def curves(reader: Reader, ids: Sequence[str] | None, metric: str) -> Curves:
     metric = name_text(metric)
     found = _over_epochs(reader, ids, metric)
     if any(found.values()):
-        called = labels(reader.connection, list(found))
+        called = labels_of(reader.connection, list(found), ids)
         return Curves("epoch", {called[run]: curve for run, curve in found.items()})
     if metric in _names(reader, SERIES, ids):
         return Curves("step", _over_steps(reader, ids, metric))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from tracker.errors import BadValue, nearest
 from tracker.filters.fields import DecisionFields
 from tracker.models import DECISION, POLICY, RUN
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.storage.chunks import in_chunks
@@ -72,7 +72,7 @@ def decisions(
         statement = statement.where(DECISION.c.superseded.is_(False))
     order = DECISION.c.attempt, DECISION.c.number
     rows = selected_rows(reader, statement, DECISION, DecisionFields, selection, *order)
-    called = labels(reader.connection, list({row.run_id: None for row in rows}))
+    called = labels_of(reader.connection, list({row.run_id: None for row in rows}), ids)
     return Listing.from_dicts(listed, (_row(row, called[row.run_id]) for row in rows))
 
 

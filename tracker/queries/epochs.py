@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.filters.fields import EpochFields
 from tracker.models import ATTEMPT, EPOCH, METRIC, RUN
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels, labels_of
 from tracker.queries.result import Column, Listing, columns, metric_titles
 from tracker.queries.selection import Order, Selection, of_run, selected_rows
 from tracker.storage.checksums import is_intact
@@ -65,7 +65,9 @@ def epochs(
         (name for name in names if name != _RATE or differs), [column.name for column in own]
     )
     if called is None:
-        called = labels(reader.connection, list({row.run_id: None for row in rows}))
+        called = labels_of(
+            reader.connection, list({row.run_id: None for row in rows}), selection.ids
+        )
     _report(damaged, called)
     head = Listing.from_dicts(
         own,

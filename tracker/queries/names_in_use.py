@@ -13,7 +13,7 @@ from tracker.errors import WhereError, nearest
 from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
 from tracker.models import PARAM, RUN, SUMMARY
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.queries.result import Column, Listing
 from tracker.queries.selection import Order
 from tracker.storage.chunks import in_chunks
@@ -124,7 +124,7 @@ def _holder(
     wanted = None if ids is None else set(ids)
     holders = reader.connection.scalars(statement)
     run = next((one for one in holders if wanted is None or one in wanted), None)
-    return None if run is None else labels(reader.connection, [run])[run]
+    return None if run is None else labels_of(reader.connection, [run], ids)[run]
 
 
 def params_in_use(

@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 from tracker import values
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
 from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SUMMARY
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
@@ -105,7 +105,7 @@ def points(
             f"{error} Look at the database with: tracker db doctor --database {reader.location}",
             problem=str(error),
         ) from error
-    called = labels(connection, runs)
+    called = labels_of(connection, runs, ids)
     return Points([called[run] for run in runs], titles, columns)
 
 

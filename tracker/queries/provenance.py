@@ -7,13 +7,18 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tracker.checkpointing.copies import copies_of_one
 from tracker.models import ATTEMPT, CHECKPOINT, PARAM, RUN
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_of
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
 PARENTS = "loaded_checkpoints"
 """Where in what an attempt captured the checkpoints are that `tracker.load_checkpoint` has loaded into it."""
+
+
+LOADED = "loaded"
+"""Where in each of them the time is when it was loaded."""
 
 
 def provenance(reader: Reader, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +30,8 @@ def provenance(reader: Reader, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The file; the run with its params; epoch, step and metrics; ``git`` as it was captured; and
-        ``parents``: the attempt that it resumed, the run that it belongs to, files that were loaded.
+        ``parents``: the attempt that it resumed, the run that it belongs to, files that were loaded; and
+        ``copies`` in remote folders.
     """
     connection = reader.connection
     row = connection.execute(select(CHECKPOINT).where(CHECKPOINT.c.id == checkpoint["id"])).one()
@@ -65,21 +71,38 @@ def provenance(reader: Reader, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "params": {param.name: param_decode(param.kind, param.text) for param in params},
         "policy": checkpoint["policy"],
         "git": now.get("git"),
-        "parents": _parents(reader, run, row.attempt, captured),
+        "parents": _parents(reader, run, row, captured),
+        "copies": [
+            {"url": copy.url, "state": copy.state} for copy in copies_of_one(connection, row.id)
+        ],
     }
 
 
 def _parents(
-    reader: Reader, run: Any, attempt: int, captured: Mapping[int, Mapping[str, Any]]
+    reader: Reader, run: Any, row: Any, captured: Mapping[int, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return what a file was trained from, nearest first."""
+    """Return what a file was trained from, nearest first; what was loaded after it was saved is none of that."""
     parents: list[dict[str, Any]] = []
-    if attempt > 1:
-        parents.append({"relation": "resumed from", "run": run.name, "attempt": attempt - 1})
-    for number in sorted(captured, reverse=True):
-        for loaded in captured[number].get(PARENTS, ()):
-            parents.append({"relation": "fine-tuned from", **loaded})
+    if row.attempt > 1:
+        parents.append({"relation": "resumed from", "run": run.name, "attempt": row.attempt - 1})
+    loaded = [
+        one
+        for number in sorted(captured, reverse=True)
+        for one in captured[number].get(PARENTS, ())
+        if one.get(LOADED, 0) <= row.created
+    ]
+    own = _of_run(reader, run.id, [one["checkpoint"] for one in loaded])
+    for one in loaded:
+        relation = "resumed from" if one["checkpoint"] in own else "fine-tuned from"
+        facts = {name: value for name, value in one.items() if name != LOADED}
+        parents.append({"relation": relation, **facts})
     if run.parent_id is not None:
-        name = labels(reader.connection, [run.parent_id]).get(run.parent_id, run.parent_id)
+        name = labels_of(reader.connection, [run.parent_id], None).get(run.parent_id, run.parent_id)
         parents.append({"relation": "part of", "run": name})
     return parents
+
+
+def _of_run(reader: Reader, run: str, ids: list[str]) -> set[str]:
+    """Return which of some checkpoints are a run's own."""
+    own = select(CHECKPOINT.c.id).where(CHECKPOINT.c.run_id == run)
+    return set(reader.connection.scalars(own)) & set(ids) if ids else set()

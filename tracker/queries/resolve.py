@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from tracker.clock import shown
 from tracker.errors import AmbiguousRun, UnknownRun, nearest
@@ -129,10 +129,36 @@ def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
 
 
 def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
-    """Return the names of runs in a table: the name, or name@id where several have that name."""
+    """Return the names of runs in a table: the name, or name@id where several of these have that name."""
+    names = _names(connection, ids)
+    return _distinct(names, Counter(names.values()))
+
+
+def labels_of(
+    connection: Connection, shown: Sequence[str], asked: Sequence[str] | None
+) -> dict[str, str]:
+    """Return the labels of those runs that a table shows, as any other table of the runs that were asked for has them.
+
+    Args:
+        connection: of an open database.
+        shown: the runs with rows in this table.
+        asked: the runs that were asked for; None for all. One that has no row here may have the name of one that has.
+    """
+    if asked is not None:
+        every = labels(connection, asked)
+        return {run: every[run] for run in shown}
+    names = _names(connection, shown)
+    counted = select(RUN.c.name, func.count().label("runs")).group_by(RUN.c.name)
+    found = in_chunks(connection, counted, RUN.c.name, dict.fromkeys(names.values()))
+    return _distinct(names, {row.name: row.runs for row in found})
+
+
+def _names(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
     statement = select(RUN.c.id, RUN.c.name)
-    names = {run.id: run.name for run in in_chunks(connection, statement, RUN.c.id, ids)}
-    counts = Counter(names.values())
+    return {run.id: run.name for run in in_chunks(connection, statement, RUN.c.id, ids)}
+
+
+def _distinct(names: Mapping[str, str], counts: Mapping[str, int]) -> dict[str, str]:
     short = {
         run: name if counts[name] == 1 else f"{name}@{run[:SHORT]}" for run, name in names.items()
     }

@@ -18,6 +18,7 @@ from tracker.errors import CheckpointError, StoreError
 from tracker.files import SavedFile, absolute, inspect_file, prepared, save_file, save_link
 from tracker.folders import inspect_path
 from tracker.ids import new_id
+from tracker.recording.mirror import Mirror
 from tracker.recording.policy import Policy
 from tracker.recording.writer import RecordedRun
 from tracker.states import CheckpointState, KeepRule
@@ -56,6 +57,7 @@ class CheckpointKeeper:
         self._pruned: set[str] = set()
         self._folders: list[str] = []
         self._lock = threading.RLock()
+        self._mirror: Mirror | None = None
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file or folder."""
@@ -208,7 +210,17 @@ class CheckpointKeeper:
         else:
             self._write(made, pending=False, stored=stored)
             self._own = _replacing(self._own, made)
+            self._copy(made)
         return made
+
+    def _copy(self, made: Checkpoint) -> None:
+        """Have a checkpoint copied to the run's remote folder, if it has one."""
+        if self._run.remote is None:
+            return
+        if self._mirror is None:
+            self._mirror = Mirror(self._run, self._run.remote)
+            self._run.on_finish(self._mirror.finish)
+        self._mirror.add(made)
 
     def _write(self, made: Checkpoint, *, pending: bool, stored: StoredFile | None = None) -> None:
         path = self._run.writer.stored_path(made.path)

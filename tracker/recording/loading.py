@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tracker.checkpointing import registry
+from tracker.checkpointing import registry, transfer
+from tracker.checkpointing.copies import Copy, copies_of_one
+from tracker.clock import now
 from tracker.errors import BadValue, CheckpointError
 from tracker.queries.best_run import BestRun, best_run
 from tracker.queries.checkpoints import find_checkpoint
-from tracker.queries.provenance import PARENTS
+from tracker.queries.provenance import LOADED, PARENTS
 from tracker.recording.active import live_runs
 from tracker.recording.join import active_run
 from tracker.recording.run import Run
@@ -32,7 +35,8 @@ class Loaded:
     """What was loaded.
 
     Attributes:
-        checkpoint: what is recorded of the file; ``path`` is where it was read from.
+        checkpoint: what is recorded of the file.
+        source: where it was read from: its path, or the URL of the copy in a remote folder.
         run: the name of its run.
         model: the model that was handed over, or the one that the file holds.
         epoch, step: where the file was saved; None where that is not known.
@@ -51,6 +55,7 @@ class Loaded:
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    source: str = ""
 
 
 def load_checkpoint(
@@ -64,8 +69,9 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint of a run into a model, without running code from the file.
 
-    A file that this process is saving beside its training is waited for. The size and the SHA-256 of the
-    file are checked first. Files of PyTorch are read with
+    A file that this process is saving beside its training is waited for. The size and the SHA-256 of the file
+    are checked first; where it is gone or changed, a copy in a remote folder takes its place, checked in the
+    same way. Files of PyTorch are read with
     ``weights_only=True``, those of Keras in safe mode. Within a run it is recorded as a parent of what
     that run saves.
 
@@ -79,7 +85,8 @@ def load_checkpoint(
         **parts: for PyTorch: ``optimizer``, ``scheduler``, ``scaler``, ``rng``.
 
     Raises:
-        CheckpointError: there is no such checkpoint; its file is missing or was changed; it does not fit.
+        CheckpointError: there is no such checkpoint; its file is missing or was changed, and there is no copy
+            of it; it does not fit.
         UnknownRun, AmbiguousRun: for ``run``.
         BadValue: nobody knows how to load into such a model.
     """
@@ -89,19 +96,15 @@ def load_checkpoint(
     with reading(database) as reader:
         row = find_checkpoint(reader, _named(run), alias=alias, epoch=epoch)
         file = Path(row["file"])
+        copies = copies_of_one(reader.connection, row["id"])
     checkpoint = registry.Checkpoint(
         id=row["id"], path=file, bytes=row["bytes"], sha256=row["sha256"], epoch=row["epoch"],
         step=row["step"], monitor=row["monitor"], value=row["value"], state=row["state"],
         pinned=row["pinned"],
     )  # fmt: skip
-    state = registry.check(checkpoint)
-    if state != CheckpointState.AVAILABLE:
-        raise CheckpointError(
-            f"The file {file} of checkpoint {checkpoint.id} is {state}: nothing was loaded. "
-            f"See tracker checkpoints list {row['run']}."
-        )
-    adapter = import_module(_LOADERS[_framework(model, file)])
-    content: dict[str, Any] = adapter.load_checkpoint(checkpoint, model, strict=strict, **parts)
+    with _readable(checkpoint, row, copies) as (readable, source):
+        adapter = import_module(_LOADERS[_framework(model, file)])
+        content: dict[str, Any] = adapter.load_checkpoint(readable, model, strict=strict, **parts)
     _note_parent(checkpoint, row)
     return Loaded(
         checkpoint=checkpoint,
@@ -113,7 +116,26 @@ def load_checkpoint(
         unexpected=tuple(content.pop("unexpected", ())),
         mismatched=tuple(content.pop("mismatched", ())),
         content=content,
+        source=source,
     )
+
+
+@contextmanager
+def _readable(
+    checkpoint: registry.Checkpoint, row: Mapping[str, Any], copies: Sequence[Copy]
+) -> Iterator[tuple[registry.Checkpoint, str]]:
+    """Give the checkpoint with a path that has its bytes, and where those come from."""
+    state = registry.check(checkpoint)
+    if state == CheckpointState.AVAILABLE:
+        yield checkpoint, str(checkpoint.path)
+    elif copies:
+        with transfer.fetched(copies, row["path"]) as (path, url):
+            yield replace(checkpoint, path=path), url
+    else:
+        raise CheckpointError(
+            f"The file {checkpoint.path} of checkpoint {checkpoint.id} is {state}: nothing was loaded. "
+            f"See tracker checkpoints list {row['run']}."
+        )
 
 
 def best(
@@ -184,7 +206,7 @@ def _note_parent(checkpoint: registry.Checkpoint, row: Mapping[str, Any]) -> Non
     if run is None or run.finished:
         return
     loaded = {"run": row["run"], "checkpoint": checkpoint.id, "sha256": checkpoint.sha256}
-    loaded |= {"epoch": row["epoch"]}
+    loaded |= {"epoch": row["epoch"], "path": row["path"]}
     known = run.captured(PARENTS) or []
-    if loaded not in known:
-        run.capture(**{PARENTS: [*known, loaded]})
+    if checkpoint.id not in [one["checkpoint"] for one in known]:
+        run.capture(**{PARENTS: [*known, {**loaded, LOADED: now()}]})

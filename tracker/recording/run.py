@@ -57,6 +57,7 @@ class Run:
         status: "running", or how it ended.
         trained: what the trainings of this process have recorded into it.
         keeping: what it keeps of the files of other runs that it replaces.
+        remote: the URL of the folder that its checkpoints are copied to; None for no copies.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Run:
         ending: entries.Ending | None = None,
         recording_asked: bool = False,
         keeping: Keeping | None = None,
+        remote: str | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -83,6 +85,7 @@ class Run:
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
         self.writer: Writer = NullRecorder() if writer is None else writer
         self.keeping = keeping or Keeping()
+        self.remote = remote
         self._stop_reason: str | None = None
         self._ending = ending
         self._recording_asked = recording_asked

@@ -28,6 +28,7 @@ from tracker.recording.recovery import recover, refuse_busy
 from tracker.recording.run import Run
 from tracker.recording.sampled import SampledMetrics
 from tracker.recording.system_metrics import sampler_of
+from tracker.remote import checked_url
 from tracker.states import RunStatus
 from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
@@ -37,6 +38,7 @@ from tracker.storage.prepare import prepare
 DEFAULT_EXPERIMENT = "default"
 KEEP_VARIABLE = "TRACKER_KEEP"
 KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
+REMOTE_VARIABLE = "TRACKER_REMOTE"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
@@ -46,6 +48,7 @@ class RunOptions(TypedDict, total=False):
 
     keep: str | None
     keep_bytes: int | str | None
+    remote: str | None
     system_metrics: bool | None
     price_per_hour: float | None
 
@@ -72,6 +75,7 @@ def start_run(
     mode: str | None = None,
     keep: str | None = None,
     keep_bytes: int | str | None = None,
+    remote: str | None = None,
     system_metrics: bool | None = None,
     price_per_hour: float | None = None,
 ) -> Run:
@@ -97,6 +101,9 @@ def start_run(
             ones always. Without it, the variable ``TRACKER_KEEP`` says it.
         keep_bytes: how much they may take: bytes, or text such as "20GB"; without it, the variable
             ``TRACKER_KEEP_BYTES`` says it, else there is no limit.
+        remote: the URL of a folder that each checkpoint is copied to in the background, once it is on the
+            disk: ``s3://bucket/folder``, ``gs://…`` or any protocol of fsspec; see `tracker.remote`. Without
+            it, the variable ``TRACKER_REMOTE`` says it; "" for none.
         system_metrics: whether to measure processor, memory, disk, network and graphics cards every 15
             seconds, as step metrics under ``system/``; by default yes, unless ``TRACKER_SYSTEM=off``.
         price_per_hour: what an hour of the machine costs, in whatever currency: `tracker runs show` then
@@ -104,6 +111,7 @@ def start_run(
 
     Raises:
         BadValue: for params without names, an empty name, or what else cannot be taken.
+        UsageError: for ``remote``, when a package is missing.
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
         StoreError: when the database cannot be used. After the start nothing is raised any more.
     """
@@ -114,6 +122,8 @@ def start_run(
         raise BadValue("name is empty: leave it out for a numbered one.")
     check_monitor(monitor, mode)
     keeping = _keeping(keep, keep_bytes)
+    folder = os.environ.get(REMOTE_VARIABLE) if remote is None else remote
+    remote = checked_url(folder) if folder else None
     price = _price(price_per_hour)
     if not (enabled() if recording is None else recording):
         run = _silent_run(experiment, name, strict)
@@ -124,7 +134,9 @@ def start_run(
         request = _Request(
             experiment, name, params or {}, tags or {}, resume, parent, price, system_metrics
         )
-        run = _recorded_run(locate(database), request, strict, keeping, asked=recording is True)
+        run = _recorded_run(
+            locate(database), request, strict, keeping, remote, asked=recording is True
+        )
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
@@ -207,7 +219,13 @@ def _price(price_per_hour: float | None) -> float | None:
 
 
 def _recorded_run(
-    location: Location, request: _Request, strict: bool, keeping: Keeping, *, asked: bool
+    location: Location,
+    request: _Request,
+    strict: bool,
+    keeping: Keeping,
+    remote: str | None,
+    *,
+    asked: bool,
 ) -> Run:
     prepare(location)
     captured = capture()
@@ -239,6 +257,7 @@ def _recorded_run(
         ending=opened.ending,
         recording_asked=asked,
         keeping=keeping,
+        remote=remote,
     )
     sampled.tell = run.note_unread
     return run

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Select
 
 from tracker.checkpointing.store import Keeping
+from tracker.states import RunStatus
 from tracker.storage.database import Reader
 from tracker.storage.entries import Entry
 from tracker.storage.location import Location
@@ -88,6 +89,8 @@ class RecordedRun(Protocol):
     first_epoch: int
     writer: Writer
     keeping: Keeping
+    remote: str | None
+    status: RunStatus
 
     @property
     def is_resumed(self) -> bool:
@@ -95,6 +98,9 @@ class RecordedRun(Protocol):
 
     def check_open(self) -> None:
         """Raise `RunClosed` when the run has finished."""
+
+    def on_finish(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once the run has ended and its status is on disk."""
 
     def next_number(self, what: str) -> int:
         """Count what this attempt has: "decision" or "policy"."""

@@ -35,7 +35,7 @@ class TrackerCallback(Recorded):
         log_every: also stream the batch metrics at every so many steps. Off by default: the
             class then has no batch hook. With it, Keras may still continue while the hook runs.
         strict: raise when something cannot be recorded, rather than warn and continue.
-        monitor, mode, keep, keep_bytes, system_metrics, price_per_hour: see ``tracker.start_run``.
+        monitor, mode, keep, keep_bytes, remote, system_metrics, price_per_hour: see ``tracker.start_run``.
         verbose: 1 says on standard error where it records, once per database and process; 0 is silent.
 
     Raises:
@@ -58,6 +58,7 @@ class TrackerCallback(Recorded):
         mode: str | None = None,
         keep: str | None = None,
         keep_bytes: int | str | None = None,
+        remote: str | None = None,
         system_metrics: bool | None = None,
         price_per_hour: float | None = None,
         verbose: int = 1,
@@ -75,6 +76,7 @@ class TrackerCallback(Recorded):
             "mode": mode,
             "keep": keep,
             "keep_bytes": keep_bytes,
+            "remote": remote,
             "system_metrics": system_metrics,
             "price_per_hour": price_per_hour,
             "verbose": verbose,

@@ -268,6 +268,7 @@ class Session:
                 self._begin_at(epoch)
             self._take_back_stop()
             self.epochs.begin(epoch)
+            self.run.trained.in_epoch = True
         self.epochs.watch(callback)
 
     def _begin_at(self, epoch: int) -> None:
@@ -298,7 +299,7 @@ class Session:
         self._judged.add(id(callback))
         if self.is_open and self.epochs.end(epoch, logs, self._counted):
             self._judged = {id(callback)}
-            self.run.trained.last_epoch = epoch
+            self.run.trained.end_epoch(epoch)
             if self.epochs.steps is not None:
                 self.run.trained.steps[epoch + 1] = self.epochs.steps
             if self._unbuilt and getattr(self.model, "built", False):
@@ -401,7 +402,6 @@ class Session:
         # What is being saved belongs to this training; what was in its way is the run's to tell.
         self.run.wait_for_saves()
         self._ended = True
-        self.run.trained.in_epoch = self.epochs.current not in (None, self.epochs.written)
         self._finalizer.detach()
         self.epochs.close()
         if self._last is not None:
