@@ -83,7 +83,7 @@ class Attempt(Table, table=True):
 class Param(Table, table=True):
     """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
 
-    __table_args__ = (Index("ix_param_name_number", "name", "number"),)
+    __table_args__ = (Index("ix_param_name_number", "name", "number", "kind"),)
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
@@ -95,8 +95,11 @@ class Param(Table, table=True):
 class Tag(Table, table=True):
     """One label of a run."""
 
+    # On PostgreSQL by the name alone: a value may be longer than an index takes there.
+    __table_args__ = (Index("ix_tag_name_value", "name", "value"),)
+
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
-    name: str = Field(primary_key=True, index=True)
+    name: str = Field(primary_key=True)
     value: str
 
 

@@ -13,6 +13,7 @@ from tests.helpers.plans import Planned, plans
 from tracker.checkpointing.recovery import pending_checkpoints
 from tracker.models import CHECKPOINT
 from tracker.queries import api as queries
+from tracker.queries.names_in_use import metrics_in_use, params_in_use
 from tracker.storage.database import Reader, locate, reading
 
 Ask = Callable[[Reader], object]
@@ -22,6 +23,15 @@ LISTINGS: dict[str, Ask] = {
     "runs by a metric": lambda reader: queries.overview(reader, None, "val_loss", 20),
     "runs by a last value": lambda reader: queries.overview(reader, None, "last(m3)", 20),
     "runs by a param": lambda reader: queries.overview(reader, None, "-lr", 20),
+    "runs by a tag": lambda reader: queries.overview(reader, None, "tags.tag0", 20),
+    "runs by a tag, from the last": lambda reader: queries.overview(reader, None, "-tags.tag1", 20),
+    "runs with a tag": lambda reader: queries.overview(reader, "tags.tag0 > 'value 3'", None, 20),
+    "runs with a metric, by a tag": lambda reader: queries.overview(
+        reader, "val_loss < 0.5", "tags.tag0", 20
+    ),
+    "runs with a metric, and how many": lambda reader: queries.overview(
+        reader, "val_loss < 0.5", None, 20, with_total=True
+    ),
     "runs by name": lambda reader: queries.overview(reader, None, "name", 20),
     "runs with a metric": lambda reader: queries.overview(reader, "val_loss < 0.5", None, 20),
     "runs with a metric, by it": lambda reader: queries.overview(
@@ -77,6 +87,23 @@ def test_a_listing_looks_only_at_what_it_shows(reader: Reader, name: str) -> Non
     assert any("LIMIT" in one.statement for one in planned)
     assert scans(planned) == []
     assert sorts(planned) == []
+
+
+@pytest.mark.parametrize("ask", [metrics_in_use, params_in_use])
+def test_what_is_in_use_is_counted_by_an_index(reader: Reader, ask: Ask) -> None:
+    planned = plans(reader, ask)
+    assert scans(planned) == []
+    assert not any("TEMP B-TREE FOR GROUP BY" in line for one in planned for line in one.plan[:1])
+
+
+def test_the_count_of_a_filter_looks_at_no_row_of_a_run(reader: Reader) -> None:
+    planned = plans(
+        reader, lambda reader: queries.overview(reader, "val_loss < 0.5", None, 1, with_total=True)
+    )
+    counts = [
+        one for one in planned if "LIMIT" not in one.statement and "count(*)" in one.statement
+    ]
+    assert any("COVERING INDEX ix_summary_name_min" in line for one in counts for line in one.plan)
 
 
 def test_a_scan_and_a_sort_are_seen(reader: Reader) -> None:

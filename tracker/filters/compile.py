@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import and_, false, func, not_, or_
+from sqlalchemy import Select, and_, false, func, literal, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import BadValue, WhereError, nearest
@@ -46,6 +46,30 @@ def condition(where: str | None, fields: Fields) -> Condition | None:
         WhereError: with a caret under what cannot be read, is not known, or cannot be compared.
     """
     return None if where is None else _Compiler(where, fields).condition(parse(where))
+
+
+def counting(where: str, fields: Fields) -> Select[Any] | None:
+    """Return the statement that counts the runs which pass a filter, where an index alone can say it.
+
+    So it is with one comparison of a metric, a param or a tag: a run has one row of each. None for other filters.
+    ``fields`` are of no other use then.
+    """
+    tree = parse(where)
+    if not isinstance(tree, Comparison) or tree.sign == "!=":
+        return None
+    asked: list[Select[Any]] = []
+
+    def note(ids: Select[Any]) -> bool:
+        asked.append(ids)
+        return True
+
+    fields.is_rare = note
+    _Compiler(where, fields).condition(tree)
+    if len(asked) != 1:
+        return None
+    return select(func.count()).select_from(
+        asked[0].with_only_columns(literal(1).label("one")).subquery()
+    )
 
 
 def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple[Place, bool]]:

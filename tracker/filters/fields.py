@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, TableClause, func, select
+from sqlalchemy import Connection, Select, TableClause, func, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import alike, nearest
@@ -59,7 +59,7 @@ _NAME_INDEXED = (SUMMARY, PARAM)
 Columns = Mapping[str, Place]
 
 
-def _from_index(table: TableClause) -> Select[Any]:
+def names_by_index(table: TableClause) -> Select[Any]:
     """Return the names of a table, sorted: from one to the next by its index, however many rows each has."""
     known = select(func.min(table.c.name).label("name")).cte("known", recursive=True)
     following = select(func.min(table.c.name)).where(table.c.name > known.c.name).scalar_subquery()
@@ -85,11 +85,15 @@ class Fields:
         connection: a read transaction.
         status: the status as it is now.
         few: up to so many rows are asked for by their list, not run by run.
+
+    Attributes:
+        is_rare: says of a query of rows in an index whether they are so few.
     """
 
     def __init__(self, connection: Connection, status: Expression, *, few: int = _FEW) -> None:
         self._connection = connection
         self._few = few
+        self.is_rare: Callable[[Select[Any]], bool] = self._has_few
         self._key: Expression = RUN.c.id
         self.columns: Columns = _run_columns(status)
         self._run_columns = self.columns
@@ -99,9 +103,10 @@ class Fields:
         """Return the place of a field; None for a name that nothing here has."""
         if field.scope == "params":
             place = param_place(self._key, field.name) if self._has(PARAM, field.name) else None
-            return None if place is None else replace(place, is_rare=self._is_rare)
+            return None if place is None else replace(place, is_rare=self.is_rare)
         if field.scope == "tags":
-            return tag_place(self._key, field.name) if self._has(TAG, field.name) else None
+            place = tag_place(self._key, field.name) if self._has(TAG, field.name) else None
+            return None if place is None else replace(place, is_rare=self.is_rare)
         if field.scope == "captured":
             return self._fact(field.name)
         if field.function is not None:
@@ -141,11 +146,12 @@ class Fields:
         if not self._has(SUMMARY, name):
             return None
         place = run_metric(self._key, name, function, self._directions.of(name).mode)
-        return replace(place, is_rare=self._is_rare)
+        return replace(place, is_rare=self.is_rare)
 
-    def _is_rare(self, ids: Select[Any]) -> bool:
+    def _has_few(self, ids: Select[Any]) -> bool:
         """Return whether a query gives few rows: a list of them is then quicker than to ask run by run."""
-        some = ids.limit(self._few).subquery()
+        # Without a column of its own it is counted in the index.
+        some = ids.with_only_columns(literal(1).label("one")).limit(self._few).subquery()
         count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
         return int(count) < self._few
 
@@ -193,7 +199,7 @@ class Fields:
 
     def _names(self, table: TableClause, *tests: Expression) -> list[str]:
         if table in _NAME_INDEXED and not tests:
-            statement = _from_index(table)
+            statement = names_by_index(table)
         else:
             statement = select(table.c.name).where(*tests).distinct().order_by(table.c.name)
         return list(self._connection.execute(statement.limit(_MOST_NAMES)).scalars())

@@ -225,8 +225,9 @@ class LabelPlace(Place):
         assert self.key is not None
         columns = self.table.c
         passed = test(columns if self.kind == PARAMETER else columns.value)
-        # Only numbers have an index.
-        is_rare = _never if self.table is not PARAM or _asks(passed, columns.text) else self.is_rare
+        # Of params only numbers have an index.
+        is_indexed = self.table is TAG or (self.table is PARAM and not _asks(passed, columns.text))
+        is_rare = self.is_rare if is_indexed else _never
         return _has_row(self.table, self.key, self.name, passed, is_rare)
 
     def present(self) -> ColumnElement[bool]:

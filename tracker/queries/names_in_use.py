@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, exists, func, select
 
 from tracker.errors import WhereError, nearest
 from tracker.filters.compile import check_limit
+from tracker.filters.fields import names_by_index
 from tracker.filters.parser import parse_order
 from tracker.models import PARAM, RUN, SUMMARY
 from tracker.queries.resolve import labels_of
@@ -48,7 +49,7 @@ _BETTER = {"min": "lower", "max": "higher", None: None}
 @dataclass
 class _Metric:
     runs: int = 0
-    with_epochs: int = 0
+    with_epochs: bool = False
     low: float | None = None
     high: float | None = None
 
@@ -67,21 +68,7 @@ def metrics_in_use(
     """
     if reader.empty:
         return _ordered(Listing(METRIC_COLUMNS), order_by, limit)
-    columns = SUMMARY.c
-    statement = select(
-        columns.name,
-        func.count().label("runs"),
-        func.count(columns.last_epoch).label("with_epochs"),
-        func.min(columns.min).label("low"),
-        func.max(columns.max).label("high"),
-    ).group_by(columns.name)
-    found: dict[str, _Metric] = {}
-    for row in in_chunks(reader.connection, statement, columns.run_id, ids):
-        metric = found.setdefault(row.name, _Metric())
-        metric.runs += row.runs
-        metric.with_epochs += row.with_epochs
-        metric.low = min(_known(metric.low, row.low), default=None)
-        metric.high = max(_known(metric.high, row.high), default=None)
+    found = _all_metrics(reader.connection) if ids is None else _metrics_of(reader.connection, ids)
     directions = Directions(reader.connection, ids)
     rows = []
     for name in sorted(found):
@@ -99,6 +86,44 @@ def metrics_in_use(
             }
         )
     return _ordered(Listing.from_dicts(METRIC_COLUMNS, rows), order_by, limit)
+
+
+def _all_metrics(connection: Connection) -> dict[str, _Metric]:
+    """Return the metrics of all runs: each answer by an index, none by a look at all summaries."""
+    columns = SUMMARY.c
+    found: dict[str, _Metric] = {}
+    for name in connection.scalars(names_by_index(SUMMARY)):
+        of_name = columns.name == name
+        runs, low, high, with_epochs = (
+            connection.execute(statement.where(of_name)).scalar()
+            for statement in (
+                select(func.count()).select_from(SUMMARY),
+                select(func.min(columns.min)),
+                select(func.max(columns.max)),
+                select(exists().where(of_name, columns.last_epoch.is_not(None))),
+            )
+        )
+        found[name] = _Metric(int(runs or 0), bool(with_epochs), low, high)
+    return found
+
+
+def _metrics_of(connection: Connection, ids: Sequence[str]) -> dict[str, _Metric]:
+    columns = SUMMARY.c
+    statement = select(
+        columns.name,
+        func.count().label("runs"),
+        func.count(columns.last_epoch).label("with_epochs"),
+        func.min(columns.min).label("low"),
+        func.max(columns.max).label("high"),
+    ).group_by(columns.name)
+    found: dict[str, _Metric] = {}
+    for row in in_chunks(connection, statement, columns.run_id, ids):
+        metric = found.setdefault(row.name, _Metric())
+        metric.runs += row.runs
+        metric.with_epochs = metric.with_epochs or row.with_epochs > 0
+        metric.low = min(_known(metric.low, row.low), default=None)
+        metric.high = max(_known(metric.high, row.high), default=None)
+    return found
 
 
 def _known(*values: float | None) -> list[float]:
@@ -140,13 +165,9 @@ def params_in_use(
     """
     if reader.empty:
         return _ordered(Listing(PARAM_COLUMNS), order_by, limit)
-    columns = PARAM.c
-    statement = select(
-        columns.name, columns.kind, columns.text, columns.number, func.count().label("runs")
-    ).group_by(columns.name, columns.kind, columns.text, columns.number)
     counts: dict[str, Counter[tuple[str, str]]] = {}
     numbers: dict[str, list[float]] = {}
-    for row in in_chunks(reader.connection, statement, columns.run_id, ids):
+    for row in _param_values(reader.connection, ids):
         counts.setdefault(row.name, Counter())[row.kind, row.text] += row.runs
         if row.number is not None and row.kind != "bool":
             numbers.setdefault(row.name, []).append(row.number)
@@ -162,6 +183,51 @@ def params_in_use(
         for name in sorted(counts)
     ]
     return _ordered(Listing.from_dicts(PARAM_COLUMNS, rows), order_by, limit)
+
+
+class _ParamValue(NamedTuple):
+    """A value of a param, and how many runs have it."""
+
+    name: str
+    kind: str
+    text: str
+    number: float | None
+    runs: int
+
+
+def _param_values(connection: Connection, ids: Sequence[str] | None) -> Iterator[_ParamValue]:
+    """Yield the values of params; of all runs, numbers are counted in their index."""
+    columns = PARAM.c
+    every = (columns.name, columns.kind, columns.text, columns.number)
+    by_row = select(*every, func.count()).group_by(*every)
+    if ids is not None:
+        yield from map(_ParamValue._make, in_chunks(connection, by_row, columns.run_id, ids))
+        return
+    key = (columns.number, columns.kind)
+    in_index = select(*key, func.count()).where(columns.number.is_not(None)).group_by(*key)
+    for name in list(connection.scalars(names_by_index(PARAM))):
+        of_name = columns.name == name
+        numbers: dict[float, None] = {}
+        for number, kind, runs in connection.execute(in_index.where(of_name)):
+            if number == 0 or abs(number) >= _EXACT:
+                numbers[number] = None
+            else:
+                yield _ParamValue(name, kind, _text_of(number, kind), number, runs)
+        yield from map(
+            _ParamValue._make, in_chunks(connection, by_row.where(of_name), columns.number, numbers)
+        )
+        others = by_row.where(of_name, columns.number.is_(None))
+        yield from map(_ParamValue._make, connection.execute(others))
+
+
+_EXACT = 2.0**53
+"""Below it, but for 0, a number and its kind say the text of a param: no two texts have one number."""
+
+
+def _text_of(number: float, kind: str) -> str:
+    if kind == "bool":
+        return "true"
+    return str(int(number)) if kind == "int" else repr(number)
 
 
 def _most_frequent(counts: Counter[tuple[str, str]]) -> list[Any]:

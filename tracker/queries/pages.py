@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select
 
 from tracker.filters.targets import LabelPlace, Place, SummaryPlace
-from tracker.models import PARAM, RUN, SUMMARY
+from tracker.models import PARAM, RUN, SUMMARY, TAG
 from tracker.storage.chunks import in_chunks
 
 Keys = Sequence[tuple[Place, bool]]
@@ -16,6 +16,9 @@ Keys = Sequence[tuple[Place, bool]]
 
 _NEAR = 1000
 """Rows that are skipped one by one; from there on, by the values of an index."""
+
+_WALKED = 5000
+"""Rows of an index that are asked one by one whether their run passes a filter."""
 
 
 def page_of(
@@ -55,12 +58,14 @@ def sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
 
 
 def _index_of(place: Place) -> tuple[Table, ColumnElement[Any]] | None:
-    """Return the table and the column whose index has a metric's or a param's order; None where none has."""
+    """Return the table and the column whose index has the order of a metric, param or tag; None where none has."""
     if isinstance(place, SummaryPlace):
         value = place.summarized
         return (SUMMARY, value) if value.name in ("min", "max", "last") else None
     if isinstance(place, LabelPlace) and place.table is PARAM:
         return PARAM, PARAM.c.number
+    if isinstance(place, LabelPlace) and place.table is TAG:
+        return TAG, TAG.c.value
     return None
 
 
@@ -85,7 +90,12 @@ def _by_index(
     if table is PARAM:
         text = PARAM.c.text
         ordered = ordered.order_by(text.desc() if descending else text.asc())
-    if offset > _NEAR and not filtered:
+    if filtered:
+        # Where few runs pass, and none of the first, to sort all that pass is quicker than to walk on.
+        beyond = select(value).where(*of_name).order_by(order).limit(1).offset(_WALKED)
+        if (bound := connection.scalar(beyond)) is not None:
+            ordered = ordered.where(value > bound if descending else value < bound)
+    elif offset > _NEAR:
         # The index alone says which value the page begins with, and how many come before that value.
         at = select(value).where(*of_name).order_by(order).limit(1).offset(offset)
         first = connection.scalar(at)

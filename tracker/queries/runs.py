@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
-from tracker.filters.compile import Condition, check_limit, condition, ordering
+from tracker.filters.compile import Condition, check_limit, condition, counting, ordering
 from tracker.filters.fields import Fields
 from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
 from tracker.process import lost_reason
@@ -214,6 +214,10 @@ def _count(connection: Connection, where: str | None, status: ColumnElement[str]
     """
     everything = select(func.count()).select_from(RUN)
     total = int(connection.execute(everything).scalar_one())
+    if where is not None:
+        counted = counting(where, Fields(connection, status))
+        if counted is not None and total:
+            return int(connection.execute(counted).scalar_one())
     test = condition(where, Fields(connection, status, few=total // _LISTED_SHARE))
     if test is None:
         return total

@@ -13,6 +13,7 @@ from tracker.filters.fields import Fields
 from tracker.filters.parser import parse, parse_order
 from tracker.filters.targets import Expression
 from tracker.models import RUN
+from tracker.queries.first_rows import among_the_first
 from tracker.queries.status import dead_runs, status_now
 from tracker.storage.chunks import CHUNK, in_chunks
 from tracker.storage.database import Reader
@@ -79,6 +80,10 @@ def selected_rows(
     if test is not None:
         statement = statement.where(test)
     keys = ordering(order_by, names)
+    if ids is None and test is None:
+        first = among_the_first(reader.connection, statement, table, keys, limit, order)
+        if first is not None:
+            statement = statement.where(first)
     for place, descending in keys:
         statement = place.sorted(statement, descending)
     statement = statement.order_by(RUN.c.started, RUN.c.id, *order)

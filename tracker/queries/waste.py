@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, and_, case, func, select
 
 from tracker.errors import nearest
 from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
 from tracker.filters.tree import SortKey, wrong
-from tracker.models import EPOCH, RUN
+from tracker.models import EPOCH, OF_STEPS, RUN, SUMMARY
+from tracker.queries.monitored import shared_monitor
 from tracker.queries.resolve import labels
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
@@ -52,25 +53,116 @@ def waste(
     check_limit(limit)
     names = {column.name for column in (*COLUMNS, COST)}
     own = all(_name(key) in names for key in parse_order(order_by or _MOST_WASTEFUL))
-    listing = overview(reader, where, None if own else order_by, None, ids)
-    known = [row for row in listing.dicts() if row["best_epoch"] is not None]
-    prices = _prices(reader, [row["id"] for row in known])
-    if not known:
+    rows = _of_shared_metric(reader) if own and where is None and ids is None else None
+    if rows is None:
+        listing = overview(reader, where, None if own else order_by, None, ids)
+        rows = _of_listed(reader, listing)
+    if not rows:
         return Listing(COLUMNS)
+    if own and "run" in map(_name, parse_order(order_by or ())):
+        rows = _labelled(reader, rows)
+    has_prices = any(row[COST.name] is not None for row in rows)
+    listed = (*COLUMNS, COST) if has_prices else COLUMNS
+    shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
+    return Listing.from_dicts(listed, _labelled(reader, shown), run="id")
+
+
+def _labelled(reader: Reader, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    called = labels(reader.connection, [row["id"] for row in rows])
+    return [{**row, "run": called[row["id"]]} for row in rows]
+
+
+def _of_listed(reader: Reader, listing: Listing) -> list[dict[str, Any]]:
+    """Return what the listed runs spent, of those that have a best epoch."""
+    known = [row for row in listing.dicts() if row["best_epoch"] is not None]
+    if not known:
+        return []
+    prices = _prices(reader, [row["id"] for row in known])
     spent = _spent(reader, {row["id"]: row["best_epoch"] for row in known})
-    called = labels(reader.connection, [row["id"] for row in known])
-    rows = [
+    return [
         {
             **row,
-            "run": called[row["id"]],
             **(cells := spent.get(row["id"], _Spent()).cells()),
             COST.name: cost(prices.get(row["id"]), cells["seconds_after"]),
         }
         for row in known
     ]
-    listed = (*COLUMNS, COST) if prices else COLUMNS
-    shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
-    return Listing.from_dicts(listed, shown, run="id")
+
+
+def _of_shared_metric(reader: Reader) -> list[dict[str, Any]] | None:
+    """Return what all runs spent, added up in the database; None where they are not all judged by one metric."""
+    monitor = None if reader.empty else shared_monitor(reader.connection)
+    if monitor is None:
+        return None
+    metric, mode = monitor
+    spent = {
+        row[0]: row[1:]
+        for row in in_chunks(reader.connection, _after_best(metric, mode), EPOCH.c.run_id, None)
+    }
+    every = select(RUN.c.id, RUN.c.experiment, RUN.c.epochs, RUN.c.price_per_hour)
+    rows, others = [], []
+    for run, experiment, epochs, price in in_chunks(
+        reader.connection, every.order_by(RUN.c.started.desc(), RUN.c.id), RUN.c.id, None
+    ):
+        if run not in spent:
+            others.append(run)
+            continue
+        best, best_epoch, epochs_after, seconds_after, seconds = spent[run]
+        if best_epoch is not None:
+            rows.append(
+                {
+                    "id": run,
+                    "experiment": experiment,
+                    "monitor": metric,
+                    "best": best,
+                    "best_epoch": best_epoch,
+                    "epochs": epochs,
+                    "epochs_after": epochs_after,
+                    "seconds_after": seconds_after,
+                    "seconds": seconds,
+                    "share": seconds_after / seconds if seconds else 0.0,
+                    COST.name: cost(price, seconds_after),
+                }
+            )
+    # Runs without that metric may have another one.
+    if others and _of_listed(reader, overview(reader, ids=others)):
+        return None
+    return rows
+
+
+def _after_best(metric: str, mode: str) -> Select[Any]:
+    """Return the statement for a row per run with that metric: its best, and what it spent."""
+    best, best_epoch = (
+        (SUMMARY.c.max, SUMMARY.c.max_epoch)
+        if mode == "max"
+        else (SUMMARY.c.min, SUMMARY.c.min_epoch)
+    )
+    # By an expression, so that SQLite reads the epochs in the order of their runs, and sorts none of them.
+    # A run has one summary of a metric, so that its highest best epoch is its own.
+    return _sums(func.max(best), func.max(best_epoch), best_epoch=best_epoch).join_from(
+        EPOCH,
+        SUMMARY,
+        and_(
+            SUMMARY.c.run_id == func.coalesce(EPOCH.c.run_id, ""),
+            SUMMARY.c.name == metric,
+            ~OF_STEPS,
+        ),
+    )
+
+
+def _sums(*columns: Any, best_epoch: Any) -> Select[Any]:
+    """Return the statement that adds up the effective epochs of each run."""
+    is_after = EPOCH.c.epoch > best_epoch
+    return (
+        select(
+            EPOCH.c.run_id, *columns,
+            func.count(case((is_after, EPOCH.c.epoch)).distinct()).label("epochs_after"),
+            func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)).label("seconds_after"),
+            func.sum(EPOCH.c.seconds).label("seconds"),
+        )
+        .where(EPOCH.c.superseded.is_(False))
+        .group_by(EPOCH.c.run_id)
+    )  # fmt: skip
 
 
 def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = None) -> Listing:
@@ -158,17 +250,7 @@ def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:
         runs_of.setdefault(epoch, []).append(run)
     found: dict[str, _Spent] = {}
     for epoch, runs in runs_of.items():
-        is_after = EPOCH.c.epoch > epoch
-        statement = (
-            select(
-                EPOCH.c.run_id,
-                func.count(case((is_after, EPOCH.c.epoch)).distinct()).label("epochs_after"),
-                func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)).label("seconds_after"),
-                func.sum(EPOCH.c.seconds).label("seconds"),
-            )
-            .where(EPOCH.c.superseded.is_(False))
-            .group_by(EPOCH.c.run_id)
-        )
+        statement = _sums(best_epoch=epoch)
         for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, runs):
             found[row.run_id] = _Spent(row.epochs_after, row.seconds_after, row.seconds)
     return found
