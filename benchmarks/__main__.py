@@ -9,7 +9,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("startup", "replay", "keras_epoch", "torch_loop", "listings", "watch", "web", "stream")
+NAMES = (
+    "startup",
+    "replay",
+    "saving",
+    "keras_epoch",
+    "torch_loop",
+    "listings",
+    "watch",
+    "web",
+    "stream",
+)
 
 
 def main() -> int:

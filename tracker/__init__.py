@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from tracker.ranks import rank as rank
     from tracker.recording.active import Claim as Claim
     from tracker.recording.active import Owner as Owner
+    from tracker.recording.background import BackgroundSaver as BackgroundSaver
     from tracker.recording.join import active_run as active_run
     from tracker.recording.join import claim_run as claim_run
     from tracker.recording.join import join_run as join_run
@@ -78,6 +79,7 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "AmbiguousRun": "tracker.errors",
+    "BackgroundSaver": "tracker.recording.background",
     "BadValue": "tracker.errors",
     "CSVLog": "tracker.csv_log",
     "Checkpoint": "tracker.checkpointing.registry",

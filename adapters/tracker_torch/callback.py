@@ -140,7 +140,8 @@ class Callback:
     def decide(self, verdict: str, *, reason: str, epoch: int, **facts: Any) -> None:
         """Record a verdict with the step at which it was taken; in a run that was ended meanwhile, nothing."""
         if self.policy is not None and not self.loop.run.finished:
-            self.policy.decide(verdict, reason=reason, epoch=epoch, step=self.loop.step, **facts)
+            facts = {"step": self.loop.step, **facts}
+            self.policy.decide(verdict, reason=reason, epoch=epoch, **facts)
 
     def watched(self, monitor: str | None, logs: Mapping[str, Any], epoch: int) -> float | None:
         """Return ``logs[monitor]``; where it is missing say so, once, with the names there are."""

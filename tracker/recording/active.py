@@ -48,6 +48,12 @@ class Recording(Protocol):
     def finish(self, status: str = ..., reason: str | None = ...) -> None:
         """End it with a status."""
 
+    def interrupt(self, reason: str) -> None:
+        """End it as interrupted, soon: the process was asked to end."""
+
+    def wait_for_saves(self) -> None:
+        """Wait for the files that are being saved beside the training."""
+
     def disown(self) -> None:
         """Leave it to the parent process, after a fork."""
 
@@ -286,7 +292,7 @@ def _after_fork() -> None:
 def _interrupt_all() -> None:
     with ExitStack() as endings:
         for run in live_runs():
-            endings.callback(run.finish, "interrupted", REASON)
+            endings.callback(run.interrupt, REASON)
 
 
 _exits = _Exits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,11 @@ class Facts(TypedDict, total=False):
 
 
 class CheckpointKeeper:
-    """Saves, registers and prunes; where nothing is recorded it remembers its own files only."""
+    """Saves, registers and prunes; where nothing is recorded it remembers its own files only.
+
+    Threads that save beside the training may write at the same time; what is recorded of a path, and what
+    has its name, change by one thread at a time.
+    """
 
     def __init__(self, run: RecordedRun) -> None:
         self._run = run
@@ -51,6 +56,7 @@ class CheckpointKeeper:
         self._own: list[Checkpoint] = []
         self._pruned: set[str] = set()
         self._folders: list[str] = []
+        self._lock = threading.RLock()
         self._mirror: Mirror | None = None
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
@@ -62,7 +68,8 @@ class CheckpointKeeper:
                 f"{target} is neither a regular file nor a folder of them: save the checkpoint first, or let "
                 f"run.save_checkpoint(path, save) do both."
             )
-        return self._registered(describe(file, facts))
+        with self._lock:
+            return self._registered(describe(file, facts))
 
     def save(
         self, path: str | os.PathLike[str], save: Callable[[Path], object], facts: Facts
@@ -70,9 +77,11 @@ class CheckpointKeeper:
         """Save by the protocol of `tracker.files`, with the row on disk before the file takes its name."""
         target = self._checked(path)
         if not self._run.writer.recording:
-            return self._registered(describe(save_file(target, save), facts))
+            file = save_file(target, save)
+            with self._lock:
+                return self._registered(describe(file, facts))
         self._note_folder(target.parent)
-        with prepared(target, save) as ready:
+        with prepared(target, save) as ready, self._lock:
             made = describe(ready, facts)
             replaced = self._keep_replaced(ready.path)
             self._write(made, pending=True, stored=replaced)
@@ -81,7 +90,7 @@ class CheckpointKeeper:
             except BaseException:
                 self._finish_pending(made)
                 raise
-        self._registered(made)
+            self._registered(made)
         if replaced is not None:
             self._clear_store()
         return made
@@ -98,7 +107,8 @@ class CheckpointKeeper:
         file = inspect_file(target)
         if file is None:
             return None
-        made = self._registered(describe(file, facts), stored=replaced)
+        with self._lock:
+            made = self._registered(describe(file, facts), stored=replaced)
         if replaced is not None:
             self._clear_store()
         return made
@@ -113,10 +123,11 @@ class CheckpointKeeper:
         replaced = self._keep_replaced(absolute(path))
         if replaced is not None:
             writer.record(entries.replaced(self._run.id, stored_path, replaced))
-        is_file = path.is_file() and not path.is_symlink()
-        save_link(path, target)
-        if is_file:
-            writer.record(entries.replaced(self._run.id, stored_path, None))
+        with self._lock:
+            is_file = path.is_file() and not path.is_symlink()
+            save_link(path, target)
+            if is_file:
+                writer.record(entries.replaced(self._run.id, stored_path, None))
         if replaced is not None:
             self._clear_store()
 
@@ -181,9 +192,10 @@ class CheckpointKeeper:
     def _note_folder(self, folder: Path) -> None:
         """Have on disk where temporary files may be left, before the first one is made there."""
         stored = self._run.writer.stored_path(folder)
-        if stored not in self._folders:
-            self._folders.append(stored)
-            self._run.capture(**{FOLDERS: self._folders})
+        with self._lock:
+            if stored not in self._folders:
+                self._folders.append(stored)
+                self._run.capture(**{FOLDERS: self._folders})
 
     def _finish_pending(self, made: Checkpoint) -> None:
         """After a rename that failed: what the file is now says which of the rows is true."""
@@ -254,21 +266,23 @@ class CheckpointKeeper:
     def prune(self, checkpoints: Iterable[Checkpoint], why: str) -> list[Checkpoint]:
         """Delete what may be deleted; returns it."""
         commit = self._run.writer.record
-        pruned, refused = registry.prune(checkpoints, self.available(), commit)
-        for kept, reason in refused.items():
-            log.debug("checkpoint %s was kept (%s): %s", kept, why, reason)
-        return self._forgotten(pruned)
+        with self._lock:
+            pruned, refused = registry.prune(checkpoints, self.available(), commit)
+            for kept, reason in refused.items():
+                log.debug("checkpoint %s was kept (%s): %s", kept, why, reason)
+            return self._forgotten(pruned)
 
     def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
         """Let what somebody else has deleted count as pruned; returns it."""
         target = absolute(path)
         if os.path.lexists(target):
             return []
-        gone = [one for one in self.available() if one.path == target]
-        if gone and self._run.writer.recording:
-            ids = [one.id for one in gone]
-            self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
-        return self._forgotten(gone)
+        with self._lock:
+            gone = [one for one in self.available() if one.path == target]
+            if gone and self._run.writer.recording:
+                ids = [one.id for one in gone]
+                self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
+            return self._forgotten(gone)
 
     def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
         """Count checkpoints as pruned; returns them as they are then."""

@@ -17,6 +17,7 @@ from tracker.errors import BadValue, CheckpointError
 from tracker.queries.best_run import BestRun, best_run
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.provenance import LOADED, PARENTS
+from tracker.recording.active import live_runs
 from tracker.recording.join import active_run
 from tracker.recording.run import Run
 from tracker.states import CheckpointState
@@ -68,8 +69,9 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint of a run into a model, without running code from the file.
 
-    The size and the SHA-256 of the file are checked first; where it is gone or changed, a copy in a remote
-    folder takes its place, checked in the same way. Files of PyTorch are read with
+    A file that this process is saving beside its training is waited for. The size and the SHA-256 of the file
+    are checked first; where it is gone or changed, a copy in a remote folder takes its place, checked in the
+    same way. Files of PyTorch are read with
     ``weights_only=True``, those of Keras in safe mode. Within a run it is recorded as a parent of what
     that run saves.
 
@@ -89,6 +91,8 @@ def load_checkpoint(
         BadValue: nobody knows how to load into such a model.
     """
     alias, epoch = _chosen(which)
+    for recorded in live_runs():
+        recorded.wait_for_saves()
     with reading(database) as reader:
         row = find_checkpoint(reader, _named(run), alias=alias, epoch=epoch)
         file = Path(row["file"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import count
@@ -18,6 +21,7 @@ from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.files import absolute
 from tracker.policies.modes import check_declared
 from tracker.recording import active, resume
+from tracker.recording.background import BackgroundSaver
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import NullRecorder
@@ -28,12 +32,16 @@ from tracker.redact import redact_data
 from tracker.states import DirectionSource, RunStatus
 from tracker.storage import entries
 
+TERMINATION_SECONDS = 5.0
+"""How long a file that is being saved beside the training may take to its end once the process is asked to end."""
 ENDINGS = (
     RunStatus.FINISHED,
     RunStatus.STOPPED_EARLY,
     RunStatus.FAILED,
     RunStatus.INTERRUPTED,
 )
+
+log = logging.getLogger("tracker")
 
 
 class Run:
@@ -88,6 +96,8 @@ class Run:
         self._keeper = CheckpointKeeper(self)
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
+        self._savers: list[BackgroundSaver] = []
+        self._capturing = threading.Lock()
         self._numbers = _numbers()
         self._reported: set[str] = set()
 
@@ -255,9 +265,11 @@ class Run:
         plain = redact_data(values.plain(sections))
         if self.is_resumed:
             self._report_changes(captured=plain)
-        self._captured.update(plain)
-        captured = values.to_json(self._captured)
-        self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
+        # A thread that saves beside the training notes its folders.
+        with self._capturing:
+            self._captured = {**self._captured, **plain}
+            captured = values.to_json(self._captured)
+            self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
     def captured(self, section: str) -> Any:
         """Return what `capture` has recorded in this attempt under a name; None where it has not."""
@@ -266,7 +278,7 @@ class Run:
     def note_unread(self, unread: Mapping[str, str]) -> None:
         """Record what cannot be measured of the machine, and why; called by the writer."""
         if not self.finished:
-            self._captured["system"] = {"unread": dict(unread)}
+            self._captured = {**self._captured, "system": {"unread": dict(unread)}}
             captured = values.to_json(self._captured)
             self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
@@ -319,8 +331,27 @@ class Run:
         self.check_open()
         self._keeper.link(Path(path), absolute(target))
 
+    def background_saver(self) -> BackgroundSaver:
+        """Return a thread that saves beside the training, one file at a time: within it the methods here are called.
+
+        The run ends when what was begun is done. What a save has raised and nobody has asked for is logged
+        then.
+        """
+        self.check_open()
+        saver = BackgroundSaver()
+        self._savers.append(saver)
+        return saver
+
+    def wait_for_saves(self) -> None:
+        """Wait for the files that are being saved beside the training; what a save has raised is kept for later."""
+        for saver in self._savers:
+            saver.wait()
+
     def checkpoints(self) -> list[Checkpoint]:
-        """Return this run's available checkpoints, of all attempts, oldest first."""
+        """Return this run's available checkpoints, of all attempts, oldest first.
+
+        A file that is being saved beside the training is not among them yet: see `wait_for_saves`.
+        """
         return self._keeper.available()
 
     def prune_checkpoints(
@@ -430,6 +461,8 @@ class Run:
         did not end, the next one begins.
         """
         self.first_epoch = epoch_number(epoch)
+        # What is being saved belongs to what was trained before.
+        self.wait_for_saves()
         repeats = self._epochs.last is not None and self._epochs.last >= self.first_epoch
         if repeats or self.trained.in_epoch:
             self.trained.in_epoch = False
@@ -461,9 +494,30 @@ class Run:
             return
         if status not in ENDINGS:
             raise BadValue(f"status is {status!r}: possible are {', '.join(ENDINGS)}.")
-        ended = RunStatus(status)
+        try:
+            self.wait_for_saves()
+        finally:
+            # A second Ctrl-C, which ends the wait, must not cost the status.
+            self._end(RunStatus(status), reason, error)
+
+    def interrupt(self, reason: str) -> None:
+        """End the run as interrupted, soon: the process was asked to end.
+
+        A file that is being saved has `TERMINATION_SECONDS`; the one that it was to replace stays else.
+        """
+        give_up = time.monotonic() + TERMINATION_SECONDS
+        if not all(saver.wait(max(0.0, give_up - time.monotonic())) for saver in self._savers):
+            log.warning(
+                "local-tracker: run %s ends while a checkpoint is being saved: the file before it stays.",
+                self.name,
+            )
+        if not self.finished:
+            self._end(RunStatus.INTERRUPTED, reason, None)
+
+    def _end(self, ended: RunStatus, reason: str | None, error: BaseException | str | None) -> None:
         if ended is RunStatus.FINISHED and self._stop_reason is not None:
             ended, reason = RunStatus.STOPPED_EARLY, self._stop_reason
+        self._close_savers()
         self.status = ended
         active.leave(self)
         self.log = self._refuse_log
@@ -478,6 +532,16 @@ class Run:
             self.writer.close(ending)
             raise
         active.call_all(self._after)
+
+    def _close_savers(self) -> None:
+        for saver in self._savers:
+            if (error := saver.take_error()) is not None:
+                log.error(
+                    "local-tracker: a checkpoint of run %s could not be saved: %s: %s",
+                    self.name, type(error).__name__, error,
+                )  # fmt: skip
+            saver.close()
+        self._savers = []
 
     def on_finish(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once the run has ended and its status is on disk; not after a kill."""
@@ -512,6 +576,10 @@ class Run:
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
+        for saver in self._savers:
+            saver.forget()
+        # Another thread of the parent may hold it.
+        self._capturing = threading.Lock()
         self._be_silent()
         self._after = []
 

@@ -149,6 +149,8 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         folder = Path(self.backup_dir)
         needed: set[str] = set()
         if self._tracker_session is not None:
+            # A training that continues from here has what was saved before.
+            self._tracker_session.run.wait_for_saves()
             needed = best_weights.keep(folder, self._tracker_session, self._tracker_kept, done)
         if self.double_checkpoint:
             _copy(self._weights_path, self._prev_weights_path)

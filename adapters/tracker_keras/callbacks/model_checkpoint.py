@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import tracker
 from tracker.files import path_part
 from tracker.policies import TopK, reasons
 from tracker_keras.session.base import Logs
+from tracker_keras.session.memory_file import MemoryFile, size_of
 from tracker_keras.session.monitor import Comparison, Monitoring
 from tracker_keras.session.session import Session
 from tracker_keras.session.values import number, numbers
@@ -36,6 +38,16 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     Args:
         keep: how many of the files that ``filepath`` names stay: the best by ``monitor``. The last
             one and pinned ones stay as well. None keeps all, as Keras does.
+        background: whether a thread brings the files to the disk while training goes on. Keras writes
+            each into memory first, so that it holds what it would hold without. There is one at a time: a
+            save, or an epoch that is judged, waits for the one before. An error comes out then, or at the
+            end of training, which waits for the file, as do backups, ``tracker.load_checkpoint`` and the
+            end of the process.
+
+    Raises:
+        tracker.BadValue: ``background`` for a remote folder.
+        tracker.UsageError: when training begins: ``background`` for a model with a ``save`` or
+            ``save_weights`` of its own, which may write more files than one.
     """
 
     tracker_kind = "ModelCheckpoint"
@@ -50,6 +62,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         "keep",
     )
     _tracker_saver: Saver | None = None
+    _tracker_thread: tracker.BackgroundSaver | None = None
+    _tracker_unsaved: Unsaved | None = None
     _tracker_due: bool | None = None
     _tracker_run_id: str | None = None
     _tracker_best_is_earlier = False
@@ -66,7 +80,15 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         initial_value_threshold: float | None = None,
         *,
         keep: int | None = None,
+        background: bool = False,
     ) -> None:
+        if not isinstance(background, bool):
+            raise tracker.BadValue(f"background is {background!r}: it must be True or False.")
+        if background and "://" in str(filepath):
+            raise tracker.BadValue(
+                f"filepath is {str(filepath)!r}, and background is True: only a file on a disk of this machine "
+                f"can be saved beside the training. Leave background out, or name a local path."
+            )
         super().__init__(
             filepath,
             monitor=monitor,
@@ -78,6 +100,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             initial_value_threshold=initial_value_threshold,
         )
         self.keep = TopK(keep=keep).keep
+        self.background = background
         self.initial_value_threshold = initial_value_threshold
         self._tracker_best_epoch: int | None = None
         self._tracker_kept: list[tracker.Checkpoint] = []
@@ -97,6 +120,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         return self._tracker_due
 
     def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        self._tracker_finish_saving()
         best, best_epoch = number(self.best), self._tracker_best_epoch
         self._tracker_due = None
         saver = Saver(
@@ -120,9 +144,39 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             reason = f"{reason}, {reasons.best_of_earlier_training()}"
         verdict = "saved" if saver.path is not None else "skipped"
         cause = None if saver.refused is None else "better-file"
-        self._tracker_decide(verdict, epoch, reason, logs, saver.path, step, cause)
-        if self.keep is not None and saver.path is not None:
-            self._tracker_prune(epoch, logs, step)
+        seen = dict(logs or {})
+
+        def decide() -> None:
+            self._tracker_decide(verdict, epoch, reason, seen, saver.path, step, cause)
+            if self.keep is not None and saver.path is not None:
+                self._tracker_prune(epoch, seen, step)
+
+        unsaved, self._tracker_unsaved = self._tracker_unsaved, None
+        if unsaved is None or self._tracker_thread is None:
+            decide()
+        else:
+            self._tracker_thread.begin(lambda: self._tracker_save_beside(unsaved, decide))
+
+    def _tracker_save_beside(self, unsaved: Unsaved, decide: Callable[[], None]) -> None:
+        """Bring a file from memory to its place, and what was decided into the record."""
+        try:
+            save = unsaved.file.write_to
+            self._tracker_note(unsaved.run.save_checkpoint(unsaved.path, save, **unsaved.facts))
+        finally:
+            unsaved.file.close()
+        decide()
+
+    def _tracker_note(self, made: tracker.Checkpoint) -> None:
+        self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
+
+    def _tracker_finish_saving(self) -> None:
+        """Wait for the file that is brought to the disk, and raise what was in its way."""
+        if self._tracker_thread is not None:
+            self._tracker_thread.finish()
+
+    def _tracker_end(self, logs: Logs) -> None:
+        self._tracker_finish_saving()
+        super()._tracker_end(logs)
 
     def _tracker_why(
         self, comparison: Comparison, logs: Logs, best: float | None, best_epoch: int | None
@@ -171,14 +225,17 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             "value": value,
             "policy": self._tracker_policy,
         }
+        if self._tracker_thread is not None:
+            held = MemoryFile(path.name, size_of(session.model), save)
+            self._tracker_unsaved = Unsaved(session.run, path.absolute(), held, facts)
+            return None
         made: tracker.Checkpoint | None
         if whole:
             made = session.run.save_checkpoint(path, save, **facts)
         else:
             made = session.run.save_checkpoint_in_place(path, save, **facts)
-        if made is None:
-            return None
-        self._tracker_kept = [one for one in self._tracker_kept if one.path != made.path] + [made]
+        if made is not None:
+            self._tracker_note(made)
         return None
 
     def _tracker_better_there(self, path: Path, value: float | None) -> tracker.Checkpoint | None:
@@ -256,11 +313,31 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     def tracker_join(self, session: Session) -> None:
         """Take part in a recording; in another run than before the files and epochs of that one are not its own."""
+        self._tracker_refuse_own_saves(session.model)
         super().tracker_join(session)
+        if self.background:
+            self._tracker_thread = session.run.background_saver()
         if self._tracker_run_id not in (None, session.run.id):
             self._tracker_best_epoch, self._tracker_kept = None, []
             self._tracker_best_is_earlier = self.best is not None
         self._tracker_run_id = session.run.id
+
+    def _tracker_refuse_own_saves(self, model: Any) -> None:
+        how = "save_weights" if self.save_weights_only else "save"
+        if self.background and not _is_of_keras(model, how):
+            raise tracker.UsageError(
+                f"{type(model).__name__} has a method {how} of its own, which may write more than one file: "
+                f"ModelCheckpoint cannot save beside the training then. Leave background out."
+            )
+
+    def tracker_leave(self) -> None:
+        """Take no part any more; what is being saved has been waited for."""
+        super().tracker_leave()
+        self._tracker_thread = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the thread that saves."""
+        return {**super().__getstate__(), "_tracker_thread": None, "_tracker_unsaved": None}
 
     def tracker_resume(self, epoch: int) -> None:
         """Continue with the best value, the count of batches and the files of the attempt before."""
@@ -283,6 +360,11 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             self._last_batch_seen = steps - 1
 
 
+def _is_of_keras(model: Any, how: str) -> bool:
+    """Say whether a model is saved by Keras' own method, which writes one file."""
+    return getattr(type(model), how, None) is getattr(keras.Model, how)
+
+
 def _names_of(run: tracker.Run) -> dict[str, str]:
     """Return what a template may say of the run; a metric of the same name comes first, as in Keras."""
     return {"run": run.id, "name": path_part(run.name), "experiment": path_part(run.experiment)}
@@ -295,6 +377,16 @@ def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:
 
 def _noted_before(noted: dict[str, Any]) -> tracker.Checkpoint:
     return tracker.Checkpoint(**{**noted, "path": Path(noted["path"]), "bytes": 0, "sha256": ""})
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A file in memory that is to be saved: where, and what is recorded with it."""
+
+    run: tracker.Run
+    path: Path
+    file: MemoryFile
+    facts: dict[str, Any]
 
 
 class Saver:
@@ -330,7 +422,7 @@ class Saver:
         if path.is_symlink():  # the link stays, as when Keras writes in place
             path = path.resolve()
         # A model with a method of its own may write more files, named after the one it is given.
-        whole = getattr(type(self._model), how, None) is getattr(keras.Model, how)
+        whole = _is_of_keras(self._model, how)
         if whole and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory", filepath)
         self.refused = self._write(path, save, whole)

@@ -83,6 +83,9 @@ def _worded(report: dict[str, list[str]]) -> str:
 
 
 def _verified(source: str | PathLike[str] | tracker.Checkpoint) -> str:
+    """Return the path of a file that is whole: one that is being saved beside the training is waited for."""
+    if (run := tracker.active_run()) is not None:
+        run.wait_for_saves()
     if not isinstance(source, tracker.Checkpoint):
         return str(Path(source).expanduser())
     file = inspect_file(source.path)

@@ -6,6 +6,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, ClassVar
 
 import keras
@@ -94,7 +95,7 @@ class Session:
         self.has_strangers = False
         self._members: list[weakref.ref[Member]] = []
         self._left = 0
-        self._turns = 0
+        self._turns = count(1)
         self._judged: set[int] = set()
         self._stopped = False
         self._heeds_stops = True
@@ -327,8 +328,8 @@ class Session:
     ) -> None:
         """Record a decision with the state after it, numbered: later attempts count after earlier ones."""
         if self.is_open:
-            self._turns += 1
-            numbered = {"epoch": epoch, "turn": [self.run.attempt, self._turns], **state}
+            turn = [self.run.attempt, next(self._turns)]
+            numbered = {"epoch": epoch, "turn": turn, **state}
             policy.decide(verdict, epoch=epoch, state=numbered, **facts)
 
     def note_stop(self, reason: str) -> None:
@@ -398,6 +399,8 @@ class Session:
         self._claim.release()
 
     def _close(self) -> None:
+        # What is being saved belongs to this training; what was in its way is the run's to tell.
+        self.run.wait_for_saves()
         self._ended = True
         self._finalizer.detach()
         self.epochs.close()

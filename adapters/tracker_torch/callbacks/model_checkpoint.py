@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tracker import BadValue, policies
+from tracker import BackgroundSaver, BadValue, policies
 from tracker.files import path_part
 from tracker_torch.callback import Logs
+from tracker_torch.loop.loop import Loop
 from tracker_torch.loop.notices import UNWRITABLE
 from tracker_torch.loop.save_trigger import Trigger
 from tracker_torch.monitored import MonitoredCallback
 from tracker_torch.state import checkpoint_file, groups, serialization
 from tracker_torch.state.path_template import FileName, MissingMetric
 from tracker_torch.state.retention import File, KeptFiles
+from tracker_torch.state.snapshot import Snapshot
+
+Write = Callable[[Path], None]
+"""Writes what is saved to a path."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was judged at one epoch or step, and what is to be saved for it.
+
+    Attributes:
+        loop: the training.
+        epoch, step, now: where it was; ``now`` as `tracker_torch.loop.advance.Advance` counts.
+        value, logs: the watched value, and all that was logged.
+        verdict, after: what the rule says, and its state then.
+        path: where to save; None: nothing is saved for this verdict.
+        write: writes the file; None where nothing is saved at all.
+    """
+
+    loop: Loop
+    epoch: int
+    step: int
+    now: tuple[int, int]
+    value: float | None
+    logs: Mapping[str, Any]
+    verdict: policies.Verdict
+    after: policies.BestState
+    path: Path | None
+    write: Write | None
 
 
 class ModelCheckpoint(MonitoredCallback[policies.BestState]):
@@ -45,9 +76,15 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         save_on_exception: when training raises, leave its state behind as ``exception.pt``.
         every_n_epochs: instead of ``save_freq``: epochs n, 2n, … counted from 1; 0 is never.
         rules: ``tracker-1`` or ``keras-3.15``, see `tracker.policies.Best`.
+        background: whether a thread writes the files while training goes on. What is saved is copied to
+            the memory of the CPU first, so that a file holds what it would hold without. One file is written
+            at a time: a turn that comes before it is done waits, so that there is one copy at most; its
+            memory is kept for the next. An error comes out at the next turn, or at the end of training,
+            which waits for the file, as do backups, `tracker.load_checkpoint` and the end of the process.
 
     Attributes:
-        best, best_epoch: the best value so far and its epoch; None where there is none yet.
+        best, best_epoch: the best value so far and its epoch; None where there is none yet. With
+            ``background``, as for ``files``: once its file is written.
         files: with ``keep``, what is kept, oldest first: (path below the folder, value, epoch).
 
     Raises:
@@ -72,7 +109,11 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         save_on_exception: bool = False,
         every_n_epochs: int | None = None,
         rules: str = policies.TRACKER,
+        background: bool = False,
     ) -> None:
+        if not isinstance(background, bool):
+            raise BadValue(f"background is {background!r}: it must be True or False.")
+        self.background = background
         self.name = FileName(filepath)
         self.trigger = Trigger(save_freq, every_n_epochs)
         self.rule = policies.Best(monitor, mode, rules, initial_value_threshold, save_best_only)
@@ -96,6 +137,9 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self.kept = KeptFiles(self.name, rank)
         self._saved: tuple[int, int] | None = None
         self._named = self._warned = False
+        self._saver: BackgroundSaver | None = None
+        self._snapshot: Snapshot | None = None
+        self._untold: list[tuple[Exception, str]] = []
 
     @property
     def needs_model(self) -> bool:
@@ -118,8 +162,16 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self.kept.load(saved)
         self._saved = None
         self._named = self._warned = False
+        self._untold = []
         if self.loop.main:
             self.kept.prune(self.run, self._pruned)
+            if self.background:
+                self._saver, self._snapshot = self.run.background_saver(), Snapshot()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Wait for the file that is being written, and raise what was in its way."""
+        self._finish_saving()
+        self._snapshot = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save where ``save_freq`` steps are done."""
@@ -133,9 +185,17 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
 
     def on_exception(self, error: BaseException) -> None:
         """Leave the state behind, unless nothing was trained since the last save."""
+        try:
+            self._finish_saving()
+        finally:
+            self._save_once_more(error)
+
+    def _save_once_more(self, error: BaseException) -> None:
         unsaved = self.loop.advance.has_trained_since(self._saved) and not self.run.finished
         if self.save_on_exception and unsaved and self.loop.main:
-            path = self._write(self.name.folder / f"exception{self.name.suffix}", -1)
+            path = self.name.folder / f"exception{self.name.suffix}"
+            self._write(path, self._content(-1), self.loop.epoch, self.loop.step)
+            self._saved = self.loop.advance.now
             reason = f"training raised {type(error).__name__}"
             self.decide(
                 "saved",
@@ -146,8 +206,24 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
                 cause="exception",
             )
 
+    def _finish_saving(self) -> None:
+        """Wait for the file that is being written beside the training, and tell what was in its way."""
+        if self._saver is not None:
+            self._saver.finish()
+        untold, self._untold = self._untold, []
+        for error, what in untold:
+            self.loop.forgive(error, self, what)
+
     def _consider(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> None:
         """Judge; save and prune where it is worth it."""
+        self._finish_saving()
+        turn = self._judged(epoch, logs, batch)
+        if self._saver is None or turn.write is None:
+            self._carry_out(turn)
+        else:
+            self._saver.begin(partial(self._carry_out, turn))
+
+    def _judged(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> Turn:
         needed = self.save_best_only or self.keep is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value, logs)
@@ -162,26 +238,41 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         if path is not None and (refusal := self.kept.refuses(path, value, epoch)):
             verdict, path = replace(verdict, verdict="skipped", reason=refusal), None
         self._tell(epoch, path, verdict)
-        saved, trouble = None, None
-        if path is not None:
-            saved, trouble = self._try(path, batch, policy=self.policy, value=value, metrics=logs)
+        write = None
+        if path is not None or self.save_last is True:
+            write = self._content(batch)
+        if self._saver is not None and path is not None:
+            # The script may change its folder, and the logs, before the file is written.
+            path, logs = path.absolute(), dict(logs)
+        loop = self.loop
+        return Turn(
+            loop, epoch, loop.step, loop.advance.now, value, logs, verdict, after, path, write
+        )
+
+    def _carry_out(self, turn: Turn) -> None:
+        """Save and prune what was judged; a thread beside the training does it where there is one."""
+        verdict, saved, trouble = turn.verdict, None, None
+        if turn.path is not None:
+            facts = {"policy": self.policy, "value": turn.value, "metrics": turn.logs}
+            saved, trouble = self._try(turn.path, turn, **facts)
         if trouble is not None:
             verdict = replace(verdict, verdict="skipped", reason=trouble)
         else:
-            self.state = after
+            self.state = turn.after
         if saved is not None:
-            self.kept.add(saved, value, epoch, self.state.as_dict())
+            self.kept.add(saved, turn.value, turn.epoch, self.state.as_dict())
             if self.verbose:
-                self.loop.say(f"\nEpoch {epoch + 1}: finished saving model to {saved}")
+                turn.loop.say(f"\nEpoch {turn.epoch + 1}: finished saving model to {saved}")
         self.decide(
             verdict.verdict,
             **verdict.as_decision(),
+            step=turn.step,
             path=saved,
             state=self._memory(),
             cause=None if trouble is None else "not-written",
         )
-        self._keep_last(saved, batch)
-        self.kept.prune(self.run, self._pruned)
+        self._keep_last(saved, turn)
+        self.kept.prune(self.run, partial(self._pruned, step=turn.step))
 
     def _warn_of_no_name(self, why: str) -> None:
         if not self._warned:
@@ -206,45 +297,72 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self._named = True
         return path
 
-    def _try(self, path: Path, batch: int | None, **facts: Any) -> tuple[Path | None, str | None]:
+    def _try(self, path: Path, turn: Turn, **facts: Any) -> tuple[Path | None, str | None]:
         """Save; return where, or what was in the way."""
+        assert turn.write is not None
         try:
-            return self._write(path, batch, **facts), None
+            self._write(path, turn.write, turn.epoch, turn.step, **facts)
         except UNWRITABLE as error:
-            self.loop.forgive(error, self, f"{path} could not be saved")
+            self._forgive(error, turn, f"{path} could not be saved")
             return None, f"could not be saved: {error}"
+        self._saved = turn.now
+        return path, None
 
-    def _write(self, path: Path, batch: int | None, **facts: Any) -> Path:
-        self.run.save_checkpoint(
-            path,
-            lambda file: self._dump(file, batch),
-            epoch=self.loop.epoch,
-            step=self.loop.step,
-            **facts,
-        )
-        self._saved = self.loop.advance.now
-        return path
+    def _forgive(self, error: Exception, turn: Turn, what: str) -> None:
+        """Go on without a file; the training's own thread tells of it."""
+        if self._saver is None or self.run.strict:
+            turn.loop.forgive(error, self, what)
+        else:
+            self._untold.append((error, what))
+
+    def _write(self, path: Path, write: Write, epoch: int, step: int, **facts: Any) -> None:
+        self.run.save_checkpoint(path, write, epoch=epoch, step=step, **facts)
+
+    def _content(self, batch: int | None) -> Write:
+        """Return what writes the file: of what is trained then, or of a copy of what is trained now."""
+        if self._snapshot is None:
+            return lambda file: self._dump(file, batch)
+        return self._copied(self._snapshot, batch)
 
     def _dump(self, file: Path, batch: int | None) -> None:
         about = serialization.place(self.loop, complete=batch is None)
-        if self.save_weights_only or self.name.suffix == ".safetensors":
+        if self._weights_only:
             checkpoint_file.write_weights(self.model, file, about)
         else:
-            parts = groups.of_optimizers(self.model, self.loop.optimizer)
-            payload = {**serialization.collect(self.loop), **about, "groups": parts}
-            serialization.write(payload, file)
+            serialization.write(self._everything(about), file)
 
-    def _keep_last(self, saved: Path | None, batch: int | None) -> None:
+    def _copied(self, snapshot: Snapshot, batch: int | None) -> Write:
+        about = serialization.place(self.loop, complete=batch is None)
+        snapshot.begin()
+        try:
+            if self._weights_only:
+                return checkpoint_file.snapshot_of_weights(
+                    self.model, self.name.suffix, about, snapshot.copy
+                )
+            payload = serialization.plain(self._everything(about), copy=snapshot.copy)
+            return partial(serialization.write, payload)
+        finally:
+            snapshot.end()
+
+    @property
+    def _weights_only(self) -> bool:
+        return self.save_weights_only or self.name.suffix == ".safetensors"
+
+    def _everything(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        parts = groups.of_optimizers(self.model, self.loop.optimizer)
+        return {**serialization.collect(self.loop), **about, "groups": parts}
+
+    def _keep_last(self, saved: Path | None, turn: Turn) -> None:
         if not self.save_last:
             return
         path = self.name.folder / f"last{self.name.suffix}"
         if self.save_last != "link":
-            self._try(path, batch)
+            self._try(path, turn)
         elif saved is not None:
             try:
                 self.run.link_checkpoint(path, saved)
             except UNWRITABLE as error:
-                self.loop.forgive(error, self, f"the link {path} could not be made")
+                self._forgive(error, turn, f"the link {path} could not be made")
 
     def _pruned(self, path: Path, **facts: Any) -> None:
         self.decide("pruned", **facts, path=path, state=self._memory())
@@ -253,8 +371,15 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         return self.state.as_dict() | self.kept.as_dict()
 
     def get_state(self) -> dict[str, Any]:
-        """Return the best and the files."""
+        """Return the best and the files, once what is being saved is among them."""
+        if self._saver is not None:
+            self._saver.wait()
         return {"state": self._memory()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the thread and its memory behind, too."""
+        left: dict[str, Any] = {"_saver": None, "_snapshot": None, "_untold": []}
+        return {**super().__getstate__(), **left}
 
     def _tell(self, epoch: int, path: Path | None, verdict: policies.Verdict) -> None:
         if not self.verbose:

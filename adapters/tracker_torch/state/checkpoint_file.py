@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from tracker import Checkpoint, CheckpointError, UsageError
+from tracker import Checkpoint, CheckpointError, UsageError, active_run
 from tracker.files import inspect_file, is_same
 from tracker_torch.state import groups, serialization
 
@@ -24,15 +25,40 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> No
         path: what its name ends with says which.
         about: whole numbers that are kept in the header of a safetensors file.
     """
-    if path.suffix != ".safetensors":
+    if path.suffix == ".safetensors":
+        _write_safetensors(_whole(model), path, about)
+    else:
         serialization.write(serialization.state_of(model), path)
-        return
+
+
+def snapshot_of_weights(
+    model: Any, suffix: str, about: Mapping[str, int | None], copy: Callable[[Tensor], Tensor]
+) -> Callable[[Path], None]:
+    """Return what does `write_weights` later, with the weights as they are now.
+
+    Args:
+        model: as there.
+        suffix: what the names of the files will end with.
+        about: as there.
+        copy: returns a copy of a tensor.
+    """
+    if suffix != ".safetensors":
+        state = serialization.plain(serialization.state_of(model), copy=copy)
+        return partial(serialization.write, state)
+    weights = {
+        name: copy(value) if isinstance(value, Tensor) else value
+        for name, value in _whole(model).state_dict().items()
+    }
+    return lambda path: _write_safetensors(_Copied(weights), path, about)
+
+
+def _write_safetensors(model: Any, path: Path, about: Mapping[str, int | None]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_model
 
     try:
         save_model(
-            _whole(model),
+            model,
             str(path),
             {name: str(int(value)) for name, value in about.items() if value is not None},
         )
@@ -44,6 +70,17 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> No
             f"{path} could not be written: a .safetensors file does not take all of this model's state "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). A .pt file does"
         ) from error
+
+
+class _Copied:
+    """Copied weights, where the library of safetensors asks a model for its own."""
+
+    def __init__(self, weights: Mapping[str, Any]) -> None:
+        self._weights = weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return them; the library takes out what is there twice."""
+        return dict(self._weights)
 
 
 def load_checkpoint(
@@ -186,6 +223,9 @@ def _payload(path: Path) -> dict[str, Any]:
 
 
 def _verified(source: str | Path | Checkpoint) -> Path:
+    """Return the path of a file that is whole: one that is being saved beside the training is waited for."""
+    if (run := active_run()) is not None:
+        run.wait_for_saves()
     if not isinstance(source, Checkpoint):
         return Path(source).expanduser()
     path = Path(source.path)

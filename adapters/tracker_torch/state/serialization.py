@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -213,8 +213,15 @@ def place(loop: Any, **more: Any) -> dict[str, Any]:
     return {"epoch": loop.epoch, "step": loop.step, "epoch_step": first, **more}
 
 
-def plain(value: Any, where: str = "state") -> Any:
+def plain(
+    value: Any, where: str = "state", copy: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Any:
     """Return ``value`` with containers and numbers that ``weights_only=True`` reads back.
+
+    Args:
+        value: what a ``state_dict()`` holds.
+        where: what it is, for an error.
+        copy: returns what stands for a tensor; None: the tensor itself.
 
     Raises:
         UsageError: something in it could be loaded by unpickling only, or is a shard of a tensor.
@@ -225,7 +232,7 @@ def plain(value: Any, where: str = "state") -> Any:
                 f"{where} is a shard of a distributed tensor: one file cannot hold it. "
                 f"Save sharded models with torch.distributed.checkpoint."
             )
-        return value
+        return value if copy is None else copy(value)
     if isinstance(value, numpy.generic):
         return value.item()
     if isinstance(value, numpy.ndarray):
@@ -233,11 +240,14 @@ def plain(value: Any, where: str = "state") -> Any:
     if isinstance(value, _SCALARS) and not isinstance(value, type):
         return value
     if isinstance(value, Mapping):
-        items = ((plain(key, where), plain(item, f"{where}.{key}")) for key, item in value.items())
+        items = (
+            (plain(key, where, copy), plain(item, f"{where}.{key}", copy))
+            for key, item in value.items()
+        )
         return _like(value, items)
     if isinstance(value, _SEQUENCES):
         kind = next(kind for kind in _SEQUENCES if isinstance(value, kind))
-        return kind(plain(item, f"{where}[{number}]") for number, item in enumerate(value))
+        return kind(plain(item, f"{where}[{number}]", copy) for number, item in enumerate(value))
     raise UsageError(
         f"{where} holds {_article(type(value).__name__)}: checkpoints take tensors, numbers, text and "
         f"containers of them, so that loading one never runs code. Leave it out of state_dict()."
