@@ -17,6 +17,8 @@ CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignor
 # installs only what is not there.
 NEIGHBOURS ?= .venv-neighbours
 # Not fastai: it brings spaCy and torchvision. Its tests run where it is installed.
+# S3_SERVER: a store with the protocol of S3, and what speaks it, for tests/test_remote_s3.py.
+S3_SERVER := s3fs 'moto[s3]>=5' flask flask-cors
 NEIGHBOUR_EXTRAS := lightning,pytorch-lightning,transformers,accelerate,optuna,ignite,skorch,lightgbm,catboost,hydra,keras-tuner,scikit-learn,xgboost
 
 .DEFAULT_GOAL := help
@@ -54,13 +56,13 @@ test-lowest: constraints-lowest.txt  ## the core tests with the lowest version o
 test-pythons: $(READY)  ## the core tests on the newest Python that the machine has; PYTHONS=all: on each from 3.11 up
 	@.ci/pythons $(PYTHONS)
 
-test-neighbours: $(NEIGHBOURS)/.ready  ## the integrations, with the newest version of each neighbour
-	KERAS_BACKEND=torch $(NEIGHBOURS)/bin/python -m pytest -n 2 tests/tracker_integrations
+test-neighbours: $(NEIGHBOURS)/.ready  ## the integrations, with the newest version of each neighbour; copies over S3, signatures
+	KERAS_BACKEND=torch $(NEIGHBOURS)/bin/python -m pytest -n 2 tests/tracker_integrations tests/test_remote_s3.py tests/checkpointing/test_signature.py
 
 $(NEIGHBOURS)/.ready: $(READY) pyproject.toml constraints.txt
 	@test -x $(NEIGHBOURS)/bin/python || $(PYTHON) -m venv $(NEIGHBOURS)
 	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$($(NEIGHBOURS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/zz-development.pth"
-	@$(NEIGHBOURS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(NEIGHBOUR_EXTRAS)]'
+	@$(NEIGHBOURS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(NEIGHBOUR_EXTRAS),remote,signing]' $(S3_SERVER)
 	@touch $@
 
 constraints-lowest.txt: pyproject.toml .ci/lowest.py

@@ -163,14 +163,29 @@ def _of_tensorboard(answer: httpx.Response) -> Drawn:
     return Drawn(int(rows[-1][1]), len(rows), max(row[2] for row in rows))
 
 
-def _trackio(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response, Drawn]:
-    os.environ["TRACKIO_DIR"] = str(folder / "trackio")
-    import trackio
+_RECORD_WITH_TRACKIO = """
+import sys
+import numpy as np
+import trackio
+trackio.init("stream", name="run", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+for step, value in enumerate(np.load(sys.argv[1]).tolist()):
+    trackio.log({"loss": value}, step=step)
+trackio.finish()
+"""
+_SHOW_WITH_TRACKIO = (
+    "import trackio; "
+    "trackio.show('stream', host='127.0.0.1', server_port={}, open_browser=False, block_thread=True)"
+)
 
-    trackio.init("stream", name="run", embed=False, auto_log_gpu=False, auto_log_cpu=False)
-    for step, value in enumerate(data.tolist()):
-        trackio.log({"loss": value}, step=step)
-    trackio.finish()
+
+def _trackio(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Response, Drawn]:
+    # It reads the name of its folder once in a process.
+    place = {"TRACKIO_DIR": str(folder / "trackio")}
+    np.save(folder / "values.npy", data)
+    subprocess.run(
+        [sys.executable, "-c", _RECORD_WITH_TRACKIO, str(folder / "values.npy")],
+        env=os.environ | place, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     port = _free_port()
     asked = {"project": "stream", "runs": [{"run": "run"}], "max_points": 3000, "scalar_only": True}
 
@@ -178,11 +193,7 @@ def _trackio(folder: Path, data: np.ndarray) -> tuple[float, float, httpx.Respon
         # What its page asks for its charts.
         return httpx.post(f"http://127.0.0.1:{port}/api/get_logs_batch", json=asked, timeout=120)
 
-    show = (
-        "import trackio; trackio.show('stream', host='127.0.0.1', server_port={}, open_browser=False, "
-        "block_thread=True)"
-    )
-    with _running("-c", show.format(port)) as server:
+    with _running("-c", _SHOW_WITH_TRACKIO.format(port), **place) as server:
         return _timed(server, ask, _of_trackio, len(data))
 
 

@@ -308,8 +308,25 @@ def _remove(place: RemotePath) -> None:
 
 def _send(source: Path, target: RemotePath) -> None:
     block = max(_BLOCK, source.stat().st_size // _MOST_BLOCKS)
-    with source.open("rb") as file, target.files.open(target.path, "wb", block_size=block) as to:
-        shutil.copyfileobj(file, to, _CHUNK)
+    with source.open("rb") as file:
+        to = target.files.open(target.path, "wb", block_size=block)
+        try:
+            shutil.copyfileobj(file, to, _CHUNK)
+        except BaseException:
+            _abort(to)
+            raise
+        to.close()
+
+
+def _abort(file: Any) -> None:
+    """Give up an upload that is not whole: closing it, as its end would, makes an object of what has arrived."""
+    from fsspec.spec import AbstractBufferedFile
+
+    with suppress(Exception):
+        if isinstance(file, AbstractBufferedFile):
+            file.discard()
+            file.closed = True
+        file.close()
 
 
 def fetch(source: RemotePath, target: Path, recorded: Any) -> None:

@@ -249,9 +249,11 @@ def test_a_training_starts_its_run_with_all_that_a_run_can_be_started_with(
     wine: Problem, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"keep": "none", "keep_bytes": "1MB", "system_metrics": False, "price_per_hour": 2.5}
+    options["remote"] = "memory://far/"
     _, training = train(wine, 1, monitor="loss", mode="max", verbose=0, **options)
     assert capsys.readouterr().err == ""
     assert training.run.keeping == keeping("none", "1MB")
+    assert training.run.remote == "memory://far"
     assert ask("SELECT price_per_hour FROM run") == [(2.5,)]
     assert ask("SELECT name, mode FROM metric_definition WHERE monitor") == [("loss", "max")]
 

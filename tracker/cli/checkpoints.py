@@ -43,6 +43,7 @@ _VERIFIED_COLUMNS = (
     Column("state", "text"),
     Column("before", "text"),
     Column("copy", "text"),
+    Column("signature", "text"),
     Column("bytes", "integer"),
     Column("path", "text"),
 )
@@ -55,14 +56,14 @@ _PLACES = {
     },
     **{
         name: f"tracker.cli.checkpoints_edit:{name}"
-        for name in ("pin", "prune", "gc", "adopt", "relocate", "upload")
+        for name in ("pin", "prune", "gc", "adopt", "relocate", "upload", "sign")
     },
 }
 
 
 @click.group(cls=LazyGroup, places={"list": "tracker.cli.checkpoints:list_", **_PLACES})
 def checkpoints() -> None:
-    """List, verify, restore, pin, prune, upload and adopt saved files.
+    """List, verify, restore, pin, prune, upload, sign and adopt saved files.
 
     \b
     Example:
@@ -208,11 +209,16 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     help="How many files are read at the same time; by default one per core.",
 )  # fmt: skip
 @click.option("--remote", is_flag=True, help="Read the copies in remote folders, too.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), metavar="PUBLIC.PEM",
+    help="Check the signature beside each file by this public key; one without a signature counts as wrong.",
+)  # fmt: skip
 @format_option
 @database_option
 def verify(
-    names: tuple[str, ...], jobs: int | None, remote: bool, form: str, database: str | None
-) -> None:
+    names: tuple[str, ...], jobs: int | None, remote: bool, key: Path | None, form: str,
+    database: str | None,
+) -> None:  # fmt: skip
     """Check size and SHA-256 of each file; exits with 1 if one is missing or modified.
 
     The result is recorded, so that listings show it. Without RUN, the files of all runs are checked. Of a
@@ -231,13 +237,14 @@ def verify(
         listing = queries.checkpoints(reader, ids, states=WITH_FILE)
     total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:
-        results = verify_files(location, ids, jobs=jobs, remote=remote, step=track(total))
+        results = verify_files(location, ids, jobs=jobs, remote=remote, key=key, step=track(total))
     rows = (
         {
             **result.checkpoint,
             "state": result.state,
             "before": result.checkpoint["state"] if result.changed else None,
             "copy": result.copy,
+            "signature": result.signature,
         }
         for result in results
     )
@@ -253,10 +260,11 @@ def verify(
 
 
 def _found(result: Verified) -> str:
-    """Return what is wrong with a checkpoint's file, or with its copy."""
-    if result.copy is None:
-        return result.state
-    return f"{result.state} (its copy is {result.copy})"
+    """Return what is wrong with a checkpoint's file, with its copy or with its signature."""
+    found = result.state if result.copy is None else f"{result.state} (its copy is {result.copy})"
+    if result.signature in (None, "valid"):
+        return found
+    return f"{found} (signature: {result.signature})"
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -289,3 +290,42 @@ def upload(
         raise CheckpointError(
             f"{counted(len(failed), 'file')} not copied: call again for the rest."
         )
+
+
+@click.command()
+@WHICH
+@PLACE
+@ALIAS
+@EPOCH
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, metavar="PRIVATE.PEM",
+    help="An elliptic-curve key, such as openssl ecparam -genkey makes.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing signature.")
+@database_option
+def sign(
+    which: str, place: str | None, alias: str | None, epoch: int | None, key: Path, force: bool,
+    database: str | None,
+) -> None:  # fmt: skip
+    """Sign a checkpoint: the signature lies beside the file, such as best.pt.sig.
+
+    It is made by model-signing, after the file's hash was checked; `verify --key` checks it. The password of
+    the key is taken from TRACKER_SIGNING_PASSWORD.
+
+    \b
+    Example:
+      tracker checkpoints sign digits-3 best --key private.pem
+    """
+    from tracker.checkpointing import signature
+    from tracker.files import SavedFile
+
+    with reading(database) as reader:
+        row = find_checkpoint(reader, which, **chosen(place, alias, epoch))
+    if row["kept"] is not None:
+        raise CheckpointError(
+            f"The name of {row['path']} is that of a later run's file: restore this one, and sign that."
+        )
+    file = SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
+    password = os.environ.get("TRACKER_SIGNING_PASSWORD") or None
+    made = signature.sign(file, key, password, replace=force)
+    say(f"{visible(str(made))} signs {visible(row['path'])}.")

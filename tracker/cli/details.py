@@ -199,7 +199,8 @@ def _about(details: Details) -> dict[str, str]:
         "started": local(run["started"]),
         "ended": None if run["ended"] is None else local(run["ended"]),
         "seconds": duration(run["seconds"]),
-        "epochs": str(run["epochs"]),
+        # A run that counts steps alone has none.
+        "epochs": str(run["epochs"]) if run["epochs"] or not details.points else None,
         "cost": _cost(details),
         "superseded": _superseded(details.superseded),
         "error": None if run["error"] is None else visible(run["error"]),

@@ -21,7 +21,7 @@ _GROUPS = {
     "params": ("tracker.cli.params:params", "List the params of runs, and their values."),
     "checkpoints": (
         "tracker.cli.checkpoints:checkpoints",
-        "List, verify, restore, pin, prune, upload and adopt saved files.",
+        "List, verify, restore, pin, prune, upload, sign and adopt saved files.",
     ),
     "decisions": (
         "tracker.cli.decisions:decisions",

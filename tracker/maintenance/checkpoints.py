@@ -16,6 +16,7 @@ from sqlalchemy import update
 from tracker.checkpointing import registry, transfer
 from tracker.checkpointing.copies import Copy, copies_of, note_states
 from tracker.checkpointing.retention import among_best, kept_beside_newest, protected
+from tracker.checkpointing.signature import SignatureState, Verifier
 from tracker.errors import CheckpointError, NotWritable, TrackerError
 from tracker.files import (
     SavedFile,
@@ -50,11 +51,13 @@ class Verified:
     """A checkpoint (its row as a dict), and the states that its file and its copy are in now.
 
     ``copy`` is "unreachable" where the copy could not be read, and None where there is none or nobody looked.
+    ``signature`` is "valid", "wrong" or "none"; None where nobody looked.
     """
 
     checkpoint: dict[str, Any]
     state: str
     copy: str | None = None
+    signature: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -63,8 +66,10 @@ class Verified:
 
     @property
     def is_safe(self) -> bool:
-        """Whether there is a whole file or a whole copy, and neither is known to be damaged."""
+        """Whether there is a whole file or a whole copy, and neither is known to be damaged, nor a signature wrong."""
         intact = CheckpointState.AVAILABLE
+        if self.signature not in (None, SignatureState.VALID):
+            return False
         if self.state == intact:
             return self.copy in (None, intact)
         return self.copy == intact
@@ -76,6 +81,7 @@ def verify(
     *,
     jobs: int | None = None,
     remote: bool = False,
+    key: Path | None = None,
     step: Callable[[int], object] | None = None,
 ) -> list[Verified]:
     """Read each checkpoint's file and compare size and SHA-256; a state that changed is recorded.
@@ -87,8 +93,13 @@ def verify(
         ids: of these runs; None for all. Pruned ones have no file and are skipped.
         jobs: how many files are read at the same time; None for one per core.
         remote: whether to read every copy, those of pruned files as well.
+        key: a public key that the signature beside each file is checked by.
         step: called with the bytes of each file when it has been read.
+
+    Raises:
+        BadValue, UsageError: the key cannot be used, or model-signing is not installed.
     """
+    verifier = None if key is None else Verifier(key)
     with reading(location) as reader:
         states = None if remote else WITH_FILE
         rows = list(checkpoints(reader, ids, states=states, as_recorded=True).dicts())
@@ -102,8 +113,10 @@ def verify(
         if state in WITH_FILE:
             state = registry.check(_recorded(row))
         of_row = copies.get(row["id"], [])
-        wanted = remote or state != CheckpointState.AVAILABLE
-        return Verified(row, state, _check_copies(of_row, seen) if of_row and wanted else None)
+        is_here = state == CheckpointState.AVAILABLE
+        copy = _check_copies(of_row, seen) if of_row and (remote or not is_here) else None
+        signed = verifier.check(Path(row["file"])) if verifier is not None and is_here else None
+        return Verified(row, state, copy, signed)
 
     verified = []
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
