@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.faults.family import Family, Result, moments, share_of
@@ -92,13 +93,18 @@ def kill_hard(pid: int) -> None:
             time.sleep(0.001)
 
 
-def every_call(folder: Path, share: float, rng: random.Random) -> Result:
-    """Three epochs with two checkpoints and a prune each, killed before each call that changes a file."""
+def every_call(folder: Path, share: float, rng: random.Random, *, beside: bool = False) -> Result:
+    """Three epochs with two checkpoints and a prune each, killed before each call that changes a file.
+
+    ``beside``: a thread saves and prunes while the next epoch is recorded.
+    """
     result = Result()
     with forks(folder) as starting:
         for at in moments(share):
             place = Place(folder / str(at))
-            answer = starting.start(place, "record", fault=fault(at, KILL))
+            answer = starting.start(
+                place, "record", fault=fault(at, KILL), given={"beside": beside}
+            )
             if not killed(answer):
                 assert answer["code"] == 0, place.raised()
                 return result
@@ -189,5 +195,13 @@ FAMILIES = [
         None,
         0.02,
         while_upgrading,
+    ),
+    Family(
+        "A5",
+        "kill −9 before every call that changes a file, while a thread saves beside the training",
+        "1, 4",
+        None,
+        0.02,
+        partial(every_call, beside=True),
     ),
 ]

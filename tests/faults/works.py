@@ -66,27 +66,43 @@ def started(start: Callable[[], Any]) -> Any:
 
 
 def record(
-    epochs: int = EPOCHS, pause: float = 0.0, checkpoints: bool = True, name: str = "run"
+    epochs: int = EPOCHS,
+    pause: float = 0.0,
+    checkpoints: bool = True,
+    name: str = "run",
+    beside: bool = False,
 ) -> None:
-    """Record some epochs, with a checkpoint and a prune each; continue where an earlier one was killed."""
+    """Record some epochs, with a checkpoint and a prune each; continue where an earlier one was killed.
+
+    ``beside``: a thread saves and prunes.
+    """
     timed = Stopwatch()
     run = started(lambda: tracker.start_run("fault", name, resume="auto", system_metrics=False))
+    saver: tracker.BackgroundSaver | None = None
     for epoch in range(run.first_epoch, run.first_epoch + epochs):
         loss = loss_of(epoch)
         timed(run.log, {"step_loss": loss})
-        save = partial(Path.write_text, data=f"{epoch} {loss}")
-        for path in (f"ckpt-{name}/best", f"ckpt-{name}/{epoch}") if checkpoints else ():
-            # What cannot be saved is its owner's to handle, as without us; the best so far must stay.
-            with suppress(OSError):
-                timed(run.save_checkpoint, path, save, epoch=epoch)
-        if checkpoints:
-            timed(run.prune_checkpoints, timed(run.checkpoints)[:-2])
+        if beside:
+            saver = saver or run.background_saver()
+            saver.begin(partial(_save, run, name, epoch, timed))
+        elif checkpoints:
+            _save(run, name, epoch, timed)
         timed(run.log_epoch, epoch, {"loss": loss, "other": 1.0})
         _acknowledge(run.id, epoch, loss)
         time.sleep(pause)
     ending = time.monotonic()
     run.finish()
     _note(_beside(TOOK), timed.took, time.monotonic() - ending)
+
+
+def _save(run: tracker.Run, name: str, epoch: int, timed: Stopwatch) -> None:
+    """Save two checkpoints, and prune."""
+    save = partial(Path.write_text, data=f"{epoch} {loss_of(epoch)}")
+    for path in (f"ckpt-{name}/best", f"ckpt-{name}/{epoch}"):
+        # What cannot be saved is its owner's to handle, as without us; the best so far must stay.
+        with suppress(OSError):
+            timed(run.save_checkpoint, path, save, epoch=epoch)
+    timed(run.prune_checkpoints, timed(run.checkpoints)[:-2])
 
 
 def _acknowledge(run: str, epoch: int, loss: float) -> None:
