@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tracker.exports.cells import iso
 
 if TYPE_CHECKING:
@@ -48,6 +46,8 @@ def lines(
 
 def _parts(columns: Columns) -> Iterator[tuple[int, int]]:
     """Yield the bounds of parts of one metric each."""
+    import numpy as np
+
     changes = (np.flatnonzero(np.diff(columns.name)) + 1).tolist()
     for first, last in pairwise([0, *changes, len(columns.name)]):
         for start in range(first, last, _AT_ONCE):
@@ -59,6 +59,8 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 def _times(times: Any) -> list[str]:
     """Write times as `iso` does, many at once."""
+    import numpy as np
+
     if len(times) and not (times.min() >= _YEAR_1 and times.max() < _YEAR_10000):
         return [iso(time) for time in times.tolist()]
     return [
@@ -67,6 +69,8 @@ def _times(times: Any) -> list[str]:
 
 
 def _values(values: Any, special: Callable[[float], str]) -> list[str]:
+    import numpy as np
+
     texts = list(map(repr, values.tolist()))
     for place in np.flatnonzero(~np.isfinite(values)).tolist():
         texts[place] = special(float(values[place]))
