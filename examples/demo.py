@@ -204,7 +204,10 @@ def main() -> None:
     train_all()
 
     runs = tracker.runs(order_by="val_loss")
-    best, second = runs["name"].iloc[0], runs["name"].iloc[1]
+    best = runs["name"].iloc[0]
+    # Of the same framework: only what was chosen differs.
+    alike = runs[runs["params.framework"] == runs["params.framework"].iloc[0]]
+    second = alike["name"].iloc[1]
     show("tracker", "runs", "list", "--sort", "val_loss")
     show("tracker", "runs", "best", "digits")
     show("tracker", "runs", "show", best)
