@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+import tracker
+from tracker.checkpointing.copies import Copy, copies_of_one
+from tracker.checkpointing.transfer import fetch_one
 from tracker.errors import BadValue, CheckpointError, UsageError
 from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path
+from tracker.queries.checkpoints import find_checkpoint
 from tracker.remote import checked_url, fetch, inspect_remote, remote_path, upload
+from tracker.storage.database import reading
 
 KINDS = ("memory", "file")
 
@@ -203,3 +208,41 @@ def test_what_a_store_raises_becomes_a_sentence_without_secrets(
     ) as caught:
         upload(made("best.pt"), place)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["epoch=3-token=0.9.pt", "password=secret.pt", "sk-resnet50-imagenet-finetuned.pt", "a\\b.pt"],
+)
+def test_a_copy_is_fetched_whatever_its_name_looks_like(name: str, tmp_path: Path) -> None:
+    remote = (tmp_path / "nas").as_uri()
+    with tracker.start_run("copied", remote=remote) as run:
+        run.save_checkpoint(Path("saved", name), lambda path: path.write_text("x"), epoch=0)
+    Path("saved", name).unlink()
+    with reading() as reader:
+        row = find_checkpoint(reader, run.id, alias="last")
+        copies = copies_of_one(reader.connection, row["id"])
+    assert fetch_one(copies, Path("back")) == copies[0].url
+    assert Path("back").read_text() == "x"
+
+
+def test_a_copy_that_cannot_be_reached_leaves_the_next_to_be_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = made("best.pt")
+    upload(whole, remote_path((tmp_path / "nas").as_uri()).below("best.pt"))
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    urls = ["gs://bucket/best.pt", "nothing://x/best.pt", f"{(tmp_path / 'nas').as_uri()}/best.pt"]
+    copies = [Copy("id", url, whole.bytes, whole.sha256, "available") for url in urls]
+    assert fetch_one(copies, Path("back")) == urls[-1]
+
+
+def test_a_folder_may_hold_a_file_with_a_backslash(tmp_path: Path) -> None:
+    Path("saved").mkdir()
+    Path("saved", "a\\b").write_text("1")
+    file = inspect_path(Path("saved"))
+    assert file is not None
+    place = remote_path((tmp_path / "nas").as_uri()).below("saved")
+    upload(file, place)
+    fetch(place, Path("back"), file)
+    assert Path("back", "a\\b").read_text() == "1"

@@ -37,7 +37,7 @@ _BLOCK = 16 << 20
 """What is sent at a time; so much memory, or twice, an upload takes."""
 _MOST_BLOCKS = 5000
 _LONGEST_URL = 1000
-"""Beyond it PostgreSQL could not index the URL of a file below it."""
+"""In bytes, of a folder. Below it are the run, a hash and a name; PostgreSQL indexes URLs of 2700."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,14 @@ def _fsspec() -> Any:
 def remote_path(url: str) -> RemotePath:
     """Return a place on a remote file system, ready to be used: some protocols connect now.
 
+    Args:
+        url: one that `checked_url` has passed, or of what lies below it: files have whatever names they have.
+
     Raises:
         CheckpointError: it cannot be reached.
-        BadValue, UsageError: as `checked_url`.
+        BadValue, UsageError: there is no such protocol, or a package is missing.
     """
-    url = checked_url(url)
+    _require(urlsplit(url).scheme)
     with _explained("reached", url):
         files, path = _fsspec().core.url_to_fs(url)
     return RemotePath(url, str(path).rstrip("/"), files)
@@ -356,7 +359,8 @@ def fetch(source: RemotePath, target: Path, recorded: Any) -> None:
 def _inside(name: str, source: RemotePath) -> PurePosixPath:
     """Return a relative name from a bucket, which others may write, if it stays within the folder."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
+    outside = os.sep != "/" and os.sep in name  # as on Windows, where it would be a path
+    if path.is_absolute() or ".." in path.parts or outside or not path.parts:
         raise CheckpointError(f"The copy {source.url} holds {name!r}, which is outside of it.")
     return path
 

@@ -239,3 +239,29 @@ def test_what_is_no_size_is_refused(given: str) -> None:
 def test_a_rule_that_does_not_exist_is_refused() -> None:
     with pytest.raises(BadValue, match="possible are 'best'"):
         tracker.start_run(keep="all")
+
+
+def test_a_file_that_was_cleared_out_of_the_store_before_it_was_replaced_keeps_its_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other runs save a better one between the second name in the store and the rename, which then fails."""
+    first = train([0.5])
+    rename = Path.replace
+
+    def meanwhile(self: Path, target: Path) -> Path:
+        if target != Path("best.pt").absolute():
+            return rename(self, target)
+        monkeypatch.setattr(Path, "replace", rename)
+        train([0.1], "other.pt")
+        train([0.4], "other.pt")
+        raise OSError("killed here")
+
+    with tracker.start_run("digits") as run:
+        monkeypatch.setattr(Path, "replace", meanwhile)
+        with pytest.raises(OSError, match="killed here"):
+            run.save_checkpoint(
+                "best.pt", lambda to: to.write_text("x"), monitor="val_loss", value=0.6
+            )
+    (row,) = tracker.checkpoints(first.id).itertuples()
+    assert (row.state, row.path) == ("available", "best.pt")
+    assert Path("best.pt").read_text() == f"{first.id} 0.5"

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +82,15 @@ def _rows(listing: Listing) -> list[list[Any]]:
         sorted((name, repr(cell)) for name, cell in row.items() if cell is not None)
         for row in listing.dicts()
     ]
+
+
+def test_a_metric_that_other_runs_log_by_steps_has_no_part_in_the_order(folder: Path) -> None:
+    with tracker.start_run("odd", "steps") as run:
+        run.log({"loss": 0.01}, step=0)
+        run.log_epoch(0, {"accuracy": 1.0})
+    with tracker.start_run("odd", "epochs") as run:
+        for epoch, loss in enumerate((0.5, 0.4)):
+            run.log_epoch(epoch, {"loss": loss})
+    with reading() as reader:
+        (row,) = queries.epochs(reader, order_by="loss", limit=1).dicts()
+    assert (row["run"], row["epoch"], row["loss"]) == ("epochs", 1, 0.4)

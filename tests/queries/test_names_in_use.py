@@ -41,3 +41,11 @@ def test_a_param_has_as_many_values_as_were_given(recorded: None) -> None:
         rows = {row["param"]: row for row in params_in_use(reader).dicts()}
     assert rows["v"]["runs"] == len(VALUES)
     assert rows["v"]["different"] == len({(type(value), repr(value)) for value in VALUES})
+
+
+def test_of_equally_frequent_values_nan_comes_after_the_numbers() -> None:
+    for value in (math.nan, 3, "x", 1):
+        tracker.start_run("e", params={"v": value}, system_metrics=False).finish()
+    with reading() as reader:
+        (row,) = params_in_use(reader).dicts()
+    assert [str(value) for value in row["values"]] == ["1", "3", "nan", "x"]

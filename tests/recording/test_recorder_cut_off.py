@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,17 @@ from sqlalchemy import Engine, event
 import tracker
 from tracker.series import buffer
 from tracker.storage import journal
+
+
+def _writers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "tracker-writer"}
+
+
+def _join(threads: set[threading.Thread]) -> None:
+    """Wait for a run's writer: those of runs that other tests have left may wait for ever."""
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(locked: Any) -> None:
@@ -56,6 +66,7 @@ def test_what_no_disk_had_room_for_is_told_at_the_end(
 def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
     monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
+    others = _writers()
     run = tracker.start_run(name="r")
     run.log_epoch(0, {})
     hangs, goes_on = threading.Event(), threading.Event()
@@ -74,8 +85,7 @@ def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
     run.finish()
     goes_on.set()
     monkeypatch.undo()
-    while any(thread.name == "tracker-writer" for thread in threading.enumerate()):
-        time.sleep(0.01)  # it takes in the end when it goes on
+    _join(_writers() - others)  # it takes in the end when it goes on
     assert sql("SELECT status FROM run WHERE name = 'r'") == [("finished",)]
     assert sql("SELECT dropped FROM attempt ORDER BY dropped DESC")[0] == (100,)
 
@@ -84,6 +94,7 @@ def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
     monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
     """What the writer is reading is neither taken from it nor called lost."""
+    others = _writers()
     run = tracker.start_run()
     hangs, continues = threading.Event(), threading.Event()
     pack = buffer.pack
@@ -98,7 +109,6 @@ def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
     assert hangs.wait(60)
     run.finish()
     continues.set()
-    while any(thread.name == "tracker-writer" for thread in threading.enumerate()):
-        time.sleep(0.01)
+    _join(_writers() - others)
     assert sql("SELECT sum(calls) FROM clock WHERE number >= 0") == [(1,)]
     assert sql("SELECT status, dropped FROM attempt") == [("finished", 0)]

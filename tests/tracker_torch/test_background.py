@@ -26,6 +26,7 @@ from tracker_torch import (
     Training,
     load_checkpoint,
 )
+from tracker_torch.state.snapshot import Snapshot
 
 DECISIONS = (
     "SELECT number, epoch, step, verdict, value, value_kind, best, best_epoch, reason FROM decision "
@@ -269,3 +270,28 @@ def test_nothing_is_recorded_and_files_are_written_all_the_same(
 def test_background_is_yes_or_no() -> None:
     with pytest.raises(tracker.BadValue, match="background is 'yes': it must be True or False"):
         ModelCheckpoint("a.pt", background="yes")  # type: ignore[arg-type]
+
+
+def test_the_copy_is_in_the_memory_of_the_cpu_whatever_the_default_device() -> None:
+    model = nn.Linear(30, 30)
+    torch.set_default_device("meta")
+    try:
+        snapshot = Snapshot()
+        snapshot.begin()
+        copied = [snapshot.copy(one) for one in (model.weight, model.weight.detach()[2:])]
+        snapshot.end()
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(copied[0], model.weight) and torch.equal(copied[1], model.weight[2:])
+
+
+def test_a_layer_without_values_yet_is_saved_as_it_is_without_background() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.LazyLinear(3))
+    for background, path in ((False, "plain.pt"), (True, "beside.pt")):
+        with Training(
+            model, torch.optim.SGD(model[0].parameters(), 0.1), 1,
+            callbacks=[ModelCheckpoint(path, background=background)], verbose=0,
+        ) as training:  # fmt: skip
+            for _ in training.epochs():
+                training.log_epoch(val_loss=1.0)
+    assert Path("beside.pt").read_bytes() == Path("plain.pt").read_bytes()

@@ -132,14 +132,16 @@ def test_several_models_in_a_file_of_weights_may_have_any_names(folder: Any) -> 
         load_checkpoint("w.safetensors", {"net.g": other["net.g"], "keys": other["keys"]})
 
 
+@pytest.mark.parametrize("background", [False, True])
 def test_models_whose_tensors_would_have_one_name_are_not_saved_and_a_warning_names_them(
-    folder: Any,
+    folder: Any, background: bool
 ) -> None:
     models = {"net": nn.ModuleDict({"g": nn.Linear(1, 1)}), "net.g": nn.Linear(1, 1)}
-    loop = CallbackList([ModelCheckpoint("w.safetensors", monitor=None)], models)
+    saves = ModelCheckpoint("w.safetensors", monitor=None, background=background)
+    loop = CallbackList([saves], models)
     loop.on_train_begin()
     with pytest.warns(UserWarning, match=r"the models are named 'net', 'net\.g', and two"):
         loop.on_epoch_end(0, {})
-    loop.on_train_end()
+        loop.on_train_end()
     assert tracker.decisions()["verdict"].tolist() == ["skipped"]
     assert not (folder / "w.safetensors").exists()

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, and_, or_, select, update
 
 from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path, remove_path
@@ -97,13 +97,17 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
 def _take_back(connection: Connection, path: str, file: SavedFile) -> None:
     """Let the row of a file that was about to be replaced name it again: the kill came before that.
 
-    Its second name in the store has no row then, and goes with the next ``checkpoints gc``.
+    Its second name in the store has no row then, and goes with the next ``checkpoints gc``. Where another process
+    has cleared that out of the store in the meantime, the row counts as pruned, and its file is here all the same.
     """
+    in_store = and_(
+        CHECKPOINT.c.original_path == path, CHECKPOINT.c.state == CheckpointState.AVAILABLE
+    )
+    cleared_out = and_(CHECKPOINT.c.path == path, CHECKPOINT.c.state == CheckpointState.PRUNED)
     same = (
         select(CHECKPOINT.c.id)
         .where(
-            CHECKPOINT.c.original_path == path,
-            CHECKPOINT.c.state == CheckpointState.AVAILABLE,
+            or_(in_store, cleared_out),
             CHECKPOINT.c.sha256 == file.sha256,
             CHECKPOINT.c.bytes == file.bytes,
         )
@@ -112,4 +116,5 @@ def _take_back(connection: Connection, path: str, file: SavedFile) -> None:
     newest = connection.scalars(same.limit(1)).first()
     if newest is not None:
         change = update(CHECKPOINT).where(CHECKPOINT.c.id == newest)
-        connection.execute(change.values(path=path, original_path=None, kept=None))
+        back = {"path": path, "original_path": None, "kept": None}
+        connection.execute(change.values(**back, state=CheckpointState.AVAILABLE))

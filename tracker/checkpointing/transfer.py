@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tracker.checkpointing.copies import Copy, record
-from tracker.errors import CheckpointError
+from tracker.errors import CheckpointError, TrackerError
 from tracker.files import SavedFile, discard, is_same, path_part
 from tracker.remote import RemotePath, fetch, inspect_remote, remote_path, upload
 from tracker.states import CheckpointState
@@ -69,7 +69,8 @@ def fetch_one(copies: Sequence[Copy], target: Path) -> str:
             with _emptied(target):
                 fetch(remote_path(copy.url), target, copy)
             return copy.url
-        except CheckpointError as error:
+        except TrackerError as error:
+            # Also where a package is missing for this one: the next may lie elsewhere.
             wrong.append(str(error))
     raise CheckpointError(" ".join(wrong) or "There is no copy.")
 

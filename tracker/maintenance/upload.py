@@ -13,7 +13,7 @@ from tracker.checkpointing.copies import copies_of
 from tracker.errors import TrackerError
 from tracker.files import SavedFile
 from tracker.queries.checkpoints import checkpoints
-from tracker.remote import RemotePath, remote_path
+from tracker.remote import RemotePath, checked_url, remote_path
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, reading
 
@@ -49,9 +49,9 @@ def plan(location: Location, runs: Sequence[str], url: str) -> Uploading:
     """Return which available checkpoints of some runs have no whole copy in a remote folder.
 
     Raises:
-        BadValue, UsageError, CheckpointError: as `tracker.remote.remote_path`.
+        BadValue, UsageError, CheckpointError: as `tracker.remote.checked_url` and `remote_path`.
     """
-    folder = remote_path(url)
+    folder = remote_path(checked_url(url))
     with reading(location) as reader:
         listing = checkpoints(reader, runs, states=[CheckpointState.AVAILABLE])
         copies = {} if reader.empty else copies_of(reader.connection, runs)

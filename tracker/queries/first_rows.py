@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, TableClause, f
 from sqlalchemy.sql import visitors
 
 from tracker.filters.targets import MetricPlace, Place
-from tracker.models import EPOCH, RUN, SUMMARY
+from tracker.models import EPOCH, OF_STEPS, RUN, SUMMARY
 from tracker.storage.chunks import CHUNK
 
 Key = tuple[Place, bool]
@@ -82,7 +82,7 @@ def _of_best_runs(
     So many runs have that many epochs, and the others none that comes before them.
     """
     value = SUMMARY.c.max if falls else SUMMARY.c.min
-    of_metric = [SUMMARY.c.name == place.name, value.is_not(None)]
+    of_metric = [SUMMARY.c.name == place.name, value.is_not(None), ~OF_STEPS]
     by_value = value.desc() if falls else value.asc()
     best = connection.scalar(
         select(value).where(*of_metric).order_by(by_value).limit(1).offset(limit - 1)

@@ -231,15 +231,16 @@ def _text_of(number: float, kind: str) -> str:
 
 
 def _most_frequent(counts: Counter[tuple[str, str]]) -> list[Any]:
-    """Return the most frequent values; of equally frequent ones the lowest numbers first, then the others."""
+    """Return the most frequent values; of equally frequent ones numbers first, from the lowest, NaN last."""
     values = [(count, param_decode(*value)) for value, count in counts.items()]
     values.sort(key=lambda pair: (-pair[0], *_place(pair[1])))
     return [value for _, value in values[:_MOST_VALUES]]
 
 
-def _place(value: Any) -> tuple[bool, float, str]:
+def _place(value: Any) -> tuple[bool, bool, float, str]:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return not is_number, value if is_number else 0.0, str(value)
+    is_nan = value != value
+    return not is_number, is_nan, value if is_number and not is_nan else 0.0, str(value)
 
 
 def _ordered(listing: Listing, order_by: Order, limit: int | None) -> Listing:

@@ -26,7 +26,7 @@ def write_weights(model: Any, path: Path, about: Mapping[str, int | None]) -> No
         about: whole numbers that are kept in the header of a safetensors file.
     """
     if path.suffix == ".safetensors":
-        _write_safetensors(_whole(model), path, about)
+        _write_safetensors(partial(_whole, model), path, about)
     else:
         serialization.write(serialization.state_of(model), path)
 
@@ -45,27 +45,45 @@ def snapshot_of_weights(
     if suffix != ".safetensors":
         state = serialization.plain(serialization.state_of(model), copy=copy)
         return partial(serialization.write, state)
-    weights = {
-        name: copy(value) if isinstance(value, Tensor) else value
-        for name, value in _whole(model).state_dict().items()
-    }
-    return lambda path: _write_safetensors(_Copied(weights), path, about)
+    taken: _Copied | Exception
+    try:
+        taken = _Copied(
+            {
+                name: copy(value) if isinstance(value, Tensor) else value
+                for name, value in _whole(model).state_dict().items()
+            }
+        )
+    except _NO_PLACE as error:
+        taken = error
+
+    def whole() -> _Copied:
+        if isinstance(taken, Exception):
+            raise taken
+        return taken
+
+    return partial(_write_safetensors, whole, about=about)
 
 
-def _write_safetensors(model: Any, path: Path, about: Mapping[str, int | None]) -> None:
+_NO_PLACE = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""What the format, or its library, raises for what it has no place for: extra states, sparse and complex tensors,
+views, two tensors of one name."""
+
+
+def _write_safetensors(
+    whole: Callable[[], Any], path: Path, about: Mapping[str, int | None]
+) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_model
 
     try:
         save_model(
-            model,
+            whole(),
             str(path),
             {name: str(int(value)) for name, value in about.items() if value is not None},
         )
     except SafetensorError as error:
         raise OSError(f"{path} could not be written: {error}") from error
-    # What the format, or its library, has no place for: extra states, sparse and complex tensors, views.
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except _NO_PLACE as error:
         raise OSError(
             f"{path} could not be written: a .safetensors file does not take all of this model's state "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}). A .pt file does"

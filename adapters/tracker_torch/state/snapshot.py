@@ -41,11 +41,12 @@ class Snapshot:
 
     def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
         kind = type(tensor)
-        if tensor.is_meta:
+        if tensor.is_meta or torch.nn.parameter.is_lazy(tensor):
+            # It has no values yet.
             return tensor
         if kind not in (torch.Tensor, torch.nn.Parameter) or not _is_plain(tensor):
             return tensor.detach().to("cpu", copy=True).requires_grad_(tensor.requires_grad)
-        copied = torch.empty(0, dtype=tensor.dtype)
+        copied = torch.empty(0, dtype=tensor.dtype, device="cpu")
         copied.set_(
             self._storage(tensor.untyped_storage()),
             tensor.storage_offset(),
@@ -62,13 +63,18 @@ class Snapshot:
         if copied is None:
             size = storage.nbytes()
             spare = self._spare.get(size)
-            buffer = spare.pop() if spare else torch.empty(size, dtype=torch.uint8)
+            buffer = spare.pop() if spare else _buffer(size)
             self._held.append(buffer)
             source = torch.empty(0, dtype=torch.uint8, device=storage.device)
             # As a tensor of bytes: it is copied by several threads.
             buffer.copy_(source.set_(storage, 0, (size,), (1,)))
             copied = self._storages[key] = buffer.untyped_storage()
         return copied
+
+
+def _buffer(size: int) -> torch.Tensor:
+    """Return memory of the CPU, whatever the script has made the default device."""
+    return torch.empty(size, dtype=torch.uint8, device="cpu")
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
