@@ -68,6 +68,8 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command as a reader would, with this environment's programs."""
     paths = [str(ROOT), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
     environment = {
+        # Beside other tests: threads of torch that wait for a core cost more than they give.
+        "OMP_NUM_THREADS": "1",
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
