@@ -4,8 +4,8 @@
     python -m benchmarks.web --quick   a hundredth of the runs and points, nothing written
 
 The runs are laid down by statements, as recording so many takes an hour. Processor time is that of the process, the
-client's included; it says the same on a busy machine. TensorBoard and trackio get a tenth and a
-hundredth of the points, written by themselves: more take them hours.
+client's included; it says the same on a busy machine. TensorBoard and trackio get a tenth and a hundredth of the
+points, written by themselves: more take them hours.
 """
 
 from __future__ import annotations
