@@ -176,10 +176,11 @@ def test_the_training_is_that_of_keras(case, fit, build, capsys):
 
 @pytest.mark.parametrize("name", [n for n in tracker_keras.__all__ if hasattr(keras.callbacks, n)])
 def test_arguments_and_defaults_are_those_of_keras(name):
-    """A call that Keras takes means the same here; `keep` alone is ours, by name only."""
+    """A call that Keras takes means the same here; `keep` and `background` alone are ours, by name only."""
     ours = inspect.signature(getattr(tracker_keras, name)).parameters
     theirs = inspect.signature(getattr(keras.callbacks, name)).parameters
-    shared = {key: (one.kind, one.default) for key, one in ours.items() if key != "keep"}
+    added = {"keep", "background"}
+    shared = {key: (one.kind, one.default) for key, one in ours.items() if key not in added}
     assert list(shared.items()) == [(key, (one.kind, one.default)) for key, one in theirs.items()]
     assert issubclass(getattr(tracker_keras, name), getattr(keras.callbacks, name))
 

@@ -69,7 +69,7 @@ def test_every_name_of_keras_callbacks_is_offered():
 OURS = {
     "BaseLogger": {"seen", "stateful_metrics", "totals"},  # Keras 2 had them
     "History": {"from_run"},
-    "ModelCheckpoint": {"initial_value_threshold", "keep"},
+    "ModelCheckpoint": {"background", "initial_value_threshold", "keep"},
     "TrackerCallback": {"log_every", "run"},
 }
 
