@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import tracker
-from tests.helpers import ROOT
+from tests.registry import moments
 from tracker.checkpointing.store import folder_of
 from tracker.maintenance import store
 from tracker.maintenance.checkpoints import verify
@@ -47,48 +44,13 @@ def work(moment):
     with tracker.start_run("kill") as run:
         save(run, "best.pt", 0.7)
     store.clean(locate(), store.plan(locate(), "none"))
-
-for line in sys.stdin:
-    folder, moment = line.split()
-    if (child := os.fork()) == 0:
-        os.chdir(folder)
-        os.mkdir(".tracker")
-        work(int(moment))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 VALUES = ("0.1", "0.5", "0.05", "0.7")
 
 
 def wrong_after_kills(folder: Path, *, first: int = 1, step: int = 1) -> tuple[int, dict[int, str]]:
     """Kill at every ``step``-th moment from ``first`` on; return at how many, and what was wrong: moment → what."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-    launcher = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    assert launcher.stdin is not None and launcher.stdout is not None
-    wrong: dict[int, str] = {}
-    moment, kills, before = first, 0, Path.cwd()
-    try:
-        while True:
-            at = folder / str(moment)
-            at.mkdir()
-            launcher.stdin.write(f"{at} {moment}\n")
-            launcher.stdin.flush()
-            code = launcher.stdout.readline().strip()
-            os.chdir(at)
-            if (found := _wrong(at)) is not None:
-                wrong[moment] = found
-            if code != "-9":
-                assert code == "0", code
-                return kills, wrong
-            moment, kills = moment + step, kills + 1
-    finally:
-        os.chdir(before)
-        launcher.stdin.close()
-        launcher.wait()
-        launcher.stdout.close()
+    return moments.wrong_after_kills(PROGRAM, folder, _wrong, first=first, step=step)
 
 
 def _wrong(at: Path) -> str | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.helpers import ROOT
 from tests.helpers.plain_store import register
+from tests.registry import moments
 from tracker.checkpointing import transfer
 from tracker.checkpointing.copies import copies_of
 from tracker.maintenance import upload
@@ -26,7 +23,7 @@ from tracker.storage.location import locate
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "plain.write"}
 register()
 
-def work(url, moment):
+def work(moment, url):
     with tracker.start_run("kill", name="r") as run:
         run.save_checkpoint("a.pt", lambda to: to.write_text("a" * 200), epoch=0)
         Path("shards/sub").mkdir(parents=True)
@@ -44,15 +41,6 @@ def work(url, moment):
     sys.addaudithook(count)
     for _, why in upload.upload(locate(), upload.plan(locate(), [run.id], url), jobs=1):
         assert why is None, why
-
-for line in sys.stdin:
-    folder, url, moment = line.split()
-    if (child := os.fork()) == 0:
-        os.chdir(folder)
-        os.mkdir(".tracker")
-        work(url, int(moment))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -61,34 +49,19 @@ def wrong_after_kills(
 ) -> tuple[int, dict[int, str]]:
     """Kill at every ``step``-th moment from ``first`` on; return at how many, and what was wrong: moment → what."""
     register()
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-    launcher = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    assert launcher.stdin is not None and launcher.stdout is not None
-    wrong: dict[int, str] = {}
-    moment, kills, before = first, 0, Path.cwd()
-    try:
-        while True:
-            at = folder / f"{protocol}-{moment}"
-            at.mkdir()
-            url = f"{protocol}://{at}/far"
-            launcher.stdin.write(f"{at} {url} {moment}\n")
-            launcher.stdin.flush()
-            code = launcher.stdout.readline().strip()
-            os.chdir(at)
-            if (found := _wrong(url)) is not None:
-                wrong[moment] = found
-            if code != "-9":
-                assert code == "0", code
-                return kills, wrong
-            moment, kills = moment + step, kills + 1
-    finally:
-        os.chdir(before)
-        launcher.stdin.close()
-        launcher.wait()
-        launcher.stdout.close()
+    return moments.wrong_after_kills(
+        PROGRAM,
+        folder,
+        lambda at: _wrong(_url(protocol, at)),
+        lambda at: _url(protocol, at),
+        prefix=f"{protocol}-",
+        first=first,
+        step=step,
+    )
+
+
+def _url(protocol: str, at: Path) -> str:
+    return f"{protocol}://{at}/far"
 
 
 def _wrong(url: str) -> str | None:

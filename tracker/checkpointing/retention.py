@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 
 from tracker.models import CHECKPOINT, POLICY, REMOTE_COPY
 from tracker.policies.modes import direction
@@ -77,12 +77,7 @@ class BestAndLast(NamedTuple):
 
 def available() -> Select[Any]:
     """Select the available checkpoints with their policy's ``config``, those of a run oldest first."""
-    return (
-        select(CHECKPOINT, POLICY.c.config)
-        .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
-        .where(CHECKPOINT.c.state == CheckpointState.AVAILABLE)
-        .order_by(*OLDEST_FIRST)
-    )
+    return _with_config().where(_AVAILABLE)
 
 
 def obtainable() -> Select[Any]:
@@ -91,10 +86,16 @@ def obtainable() -> Select[Any]:
         REMOTE_COPY.c.checkpoint_id == CHECKPOINT.c.id,
         REMOTE_COPY.c.state == CheckpointState.AVAILABLE,
     )
+    return _with_config(copied.label("copied")).where(or_(_AVAILABLE, copied))
+
+
+_AVAILABLE = CHECKPOINT.c.state == CheckpointState.AVAILABLE
+
+
+def _with_config(*more: ColumnElement[Any]) -> Select[Any]:
     return (
-        select(CHECKPOINT, POLICY.c.config, copied.label("copied"))
+        select(CHECKPOINT, POLICY.c.config, *more)
         .join_from(CHECKPOINT, POLICY, CHECKPOINT.c.policy_id == POLICY.c.id, isouter=True)
-        .where(or_(CHECKPOINT.c.state == CheckpointState.AVAILABLE, copied))
         .order_by(*OLDEST_FIRST)
     )
 

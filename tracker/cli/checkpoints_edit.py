@@ -317,7 +317,7 @@ def sign(
       tracker checkpoints sign digits-3 best --key private.pem
     """
     from tracker.checkpointing import signature
-    from tracker.files import SavedFile
+    from tracker.maintenance.checkpoints import recorded_file
 
     with reading(database) as reader:
         row = find_checkpoint(reader, which, **chosen(place, alias, epoch))
@@ -325,7 +325,6 @@ def sign(
         raise CheckpointError(
             f"The name of {row['path']} is that of a later run's file: restore this one, and sign that."
         )
-    file = SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
     password = os.environ.get("TRACKER_SIGNING_PASSWORD") or None
-    made = signature.sign(file, key, password, replace=force)
+    made = signature.sign(recorded_file(row), key, password, replace=force)
     say(f"{visible(str(made))} signs {visible(row['path'])}.")

@@ -7,12 +7,12 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, false, func, literal, not_, or_, select
+from sqlalchemy import Select, and_, false, func, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.errors import BadValue, WhereError, nearest
 from tracker.filters.dates import FORMS, moment
-from tracker.filters.fields import Fields
+from tracker.filters.fields import Fields, row_count
 from tracker.filters.parser import parse, parse_order
 from tracker.filters.targets import FLAG, NUMBER, PARAMETER, TEXT, TIME, Place
 from tracker.filters.tree import (
@@ -67,9 +67,7 @@ def counting(where: str, fields: Fields) -> Select[Any] | None:
     _Compiler(where, fields).condition(tree)
     if len(asked) != 1:
         return None
-    return select(func.count()).select_from(
-        asked[0].with_only_columns(literal(1).label("one")).subquery()
-    )
+    return row_count(asked[0])
 
 
 def ordering(order_by: str | Iterable[str] | None, fields: Fields) -> list[tuple[Place, bool]]:

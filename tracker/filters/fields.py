@@ -73,6 +73,12 @@ _RUN_COLUMNS: Columns = column_places(
 ) | {"parent": ParentPlace(TEXT, RUN.c.parent_id)}  # fmt: skip
 
 
+def row_count(rows: Select[Any]) -> Select[Any]:
+    """Return the statement that counts rows: without a column of their own, they are counted in their index."""
+    plain = rows.with_only_columns(literal(1).label("one")).subquery()
+    return select(func.count()).select_from(plain)
+
+
 class Fields:
     """The names that a filter of runs may use.
 
@@ -150,9 +156,7 @@ class Fields:
 
     def _has_few(self, ids: Select[Any]) -> bool:
         """Return whether a query gives few rows: a list of them is then quicker than to ask run by run."""
-        # Without a column of its own it is counted in the index.
-        some = ids.with_only_columns(literal(1).label("one")).limit(self._few).subquery()
-        count = self._connection.execute(select(func.count()).select_from(some)).scalar_one()
+        count = self._connection.execute(row_count(ids.limit(self._few))).scalar_one()
         return int(count) < self._few
 
     def _has(self, table: TableClause, name: str, *tests: Expression) -> bool:

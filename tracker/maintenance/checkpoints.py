@@ -111,7 +111,7 @@ def verify(
     def check(row: dict[str, Any]) -> Verified:
         state = row["state"]
         if state in WITH_FILE:
-            state = registry.check(_recorded(row))
+            state = registry.check(recorded_file(row))
         of_row = copies.get(row["id"], [])
         is_here = state == CheckpointState.AVAILABLE
         copy = _check_copies(of_row, seen) if of_row and (remote or not is_here) else None
@@ -151,7 +151,8 @@ def _check_copies(copies: Sequence[Copy], seen: dict[Copy, CheckpointState]) -> 
     return next((state.value for state in order if state in states), UNREACHABLE)
 
 
-def _recorded(row: dict[str, Any]) -> SavedFile:
+def recorded_file(row: dict[str, Any]) -> SavedFile:
+    """Return what is recorded of a checkpoint's file; ``row`` is as listings have it."""
     return SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
 
 
@@ -171,7 +172,7 @@ def restore(
             as it was.
         NotWritable: when the file exists already, or cannot be written.
     """
-    recorded = _recorded(checkpoint)
+    recorded = recorded_file(checkpoint)
     source = recorded.path
     if target.is_dir():
         target = target / Path(checkpoint["path"]).name

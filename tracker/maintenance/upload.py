@@ -11,7 +11,7 @@ from typing import Any
 from tracker.checkpointing import transfer
 from tracker.checkpointing.copies import copies_of
 from tracker.errors import TrackerError
-from tracker.files import SavedFile
+from tracker.maintenance.checkpoints import recorded_file
 from tracker.queries.checkpoints import checkpoints
 from tracker.remote import RemotePath, checked_url, remote_path
 from tracker.states import CheckpointState
@@ -80,8 +80,7 @@ def upload(
 
     def copy(one: Planned) -> str | None:
         row = one.checkpoint
-        file = SavedFile(Path(row["file"]), row["bytes"], row["sha256"])
-        name = Path(row["path"]).name
+        file, name = recorded_file(row), Path(row["path"]).name
         try:
             transfer.make(location, planned.folder, one.run_id, row["id"], file, name)
         except TrackerError as error:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.errors import StoreError
 from tracker.models import BLOCK, CLOCK
-from tracker.queries.points import Points, between, series_of, titles_of
+from tracker.queries.points import Points, between, damage_told, series_of, titles_of
 from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
@@ -140,7 +139,7 @@ def _assembled(
         CLOCK.c.attempt.between(min(attempts), max(attempts)),
         CLOCK.c.number.between(min(numbers), max(numbers)),
     )
-    try:
+    with damage_told(reader):
         return assemble(
             [
                 StoredBlock(
@@ -156,11 +155,6 @@ def _assembled(
             ],
             start=start, stop=stop, superseded=superseded,
         )  # fmt: skip
-    except ValueError as error:
-        raise StoreError(
-            f"{error} Look at the database with: tracker db doctor --database {reader.location}",
-            problem=str(error),
-        ) from error
 
 
 def _payloads(connection: Connection, group: Sequence[_Head]) -> dict[tuple[int, int, int], bytes]:

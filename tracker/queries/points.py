@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def points(
     clocks = in_chunks(
         connection, between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of
     )
-    try:
+    with damage_told(reader):
         columns = assemble(
             blocks,
             [
@@ -100,13 +101,20 @@ def points(
             stop=stop,
             superseded=superseded,
         )
+    called = labels_of(connection, runs, ids)
+    return Points([called[run] for run in runs], titles, columns)
+
+
+@contextmanager
+def damage_told(reader: Reader) -> Iterator[None]:
+    """Turn what reading a damaged block raises into a `StoreError` that says what to do next."""
+    try:
+        yield
     except ValueError as error:
         raise StoreError(
             f"{error} Look at the database with: tracker db doctor --database {reader.location}",
             problem=str(error),
         ) from error
-    called = labels_of(connection, runs, ids)
-    return Points([called[run] for run in runs], titles, columns)
 
 
 def titles_of(names: str | Sequence[str]) -> list[str]:

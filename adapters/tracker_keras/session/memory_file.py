@@ -72,5 +72,5 @@ def _folder_for(size: int) -> Path:
         if shutil.disk_usage(memory).free > size + _SPARE:
             return memory
     except OSError:
-        pass  # there is none
+        pass  # no folder in memory on this system
     return Path(tempfile.gettempdir())
