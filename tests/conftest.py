@@ -36,6 +36,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         run.finish()
 
 
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a slow disk of the testing machine, so that what was recorded can be asked for at once.
+
+    Training waits 1.4 s for a commit, and then goes on while it is under way; a test of that says `impatient`.
+    """
+    if request.node.get_closest_marker("impatient") is None:
+        monkeypatch.setattr("tracker.recording.recorder._COMMIT_SECONDS", 120.0)
+        monkeypatch.setattr("tracker.recording.recorder._LAST_SECONDS", 120.0)
+
+
 def prepare(unprivileged: bool) -> None:
     """In a new process: Ctrl-C ends it, also where the tests run in the background, which ignores it.
 

@@ -44,6 +44,7 @@ def timed(call: Callable[[], Any]) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.impatient
 def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url: str) -> None:
     """SIGSTOP: the kernel still acknowledges what is sent, so that no time limit of TCP's helps."""
     run = tracker.start_run("x", name="frozen")
@@ -73,6 +74,7 @@ def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url
     assert tracker.runs(where="name = 'frozen'")["status"].tolist() == ["finished"]
 
 
+@pytest.mark.impatient
 def test_a_restart_of_the_server_loses_nothing(server: Cluster, url: str) -> None:
     run = tracker.start_run("x", name="cut off")
     run.log_epoch(0, {"loss": 0.0})

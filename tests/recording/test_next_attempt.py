@@ -52,6 +52,7 @@ def test_step_metrics_belong_to_the_attempt_that_they_were_logged_in(sql: Any) -
     ]
 
 
+@pytest.mark.impatient
 def test_a_writer_that_hangs_holds_up_no_rewind(monkeypatch: pytest.MonkeyPatch, sql: Any) -> None:
     run = tracker.start_run()
     run.log_epoch(0, {"loss": 1.0})
@@ -109,6 +110,7 @@ def test_what_one_attempt_has_cost_is_not_counted_again_in_the_next(sql: Any, lo
     assert sql("SELECT spooled >= 2 FROM attempt WHERE number = 1") == [(1,)]
 
 
+@pytest.mark.impatient
 def test_a_change_that_cannot_be_made_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_change_that_cannot_be_made_is_reported(
         assert "did not answer in time" in caplog.text
 
 
+@pytest.mark.impatient
 def test_strict_raises_where_the_writer_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     run = tracker.start_run(strict=True)
     with hanging_writer(run, monkeypatch):

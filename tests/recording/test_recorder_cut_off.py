@@ -63,6 +63,7 @@ def test_what_no_disk_had_room_for_is_told_at_the_end(
     assert "records of the run could be written nowhere" in caplog.text
 
 
+@pytest.mark.impatient
 def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
     monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
     assert sql("SELECT dropped FROM attempt ORDER BY dropped DESC")[0] == (100,)
 
 
+@pytest.mark.impatient
 def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
     monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
