@@ -53,7 +53,7 @@ PLANTS = (
           "self._write(made, pending=True, stored=replaced)", "self._registered(made)",
           test("tests/faults/test_kill.py", "-k", "each_moment")),
     Plant("a transaction begins deferred", "tracker/storage/engine.py",
-          '"BEGIN IMMEDIATE" if mode == "rw" else "BEGIN"', '"BEGIN"', family("E1", 0.05)),
+          '"BEGIN IMMEDIATE" if mode == "rw" else "BEGIN"', '"BEGIN"', family("E7", 0.1)),
     Plant("a line of the spool is not checked", "tracker/storage/spool.py",
           'if not text or digest != f"{crc32(text):08x}".encode():', "if not text:", family("B9", 0.05)),
     Plant("an epoch's checksum is not looked at", "tracker/storage/checksums.py",
