@@ -140,12 +140,12 @@ def full_folders(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder) as starting:
         for tenths in rng.sample(range(1, 26), share_of(25, share)):
             place = Place(folder / str(tenths))
-            with small_disk(place.work / "ckpt-run", FILE_BYTES * tenths // 10):
-                with result.trial(f"{tenths / 10} of the file"):
-                    answer = starting.start(place, "save", given={"size": FILE_BYTES})
-                    assert answer["code"] == 0, place.raised()
-                    settled(starting, place)
-                    check_saved(place, tenths)
+            disk = small_disk(place.work / "ckpt-run", FILE_BYTES * tenths // 10)
+            with disk, result.trial(f"{tenths / 10} of the file"):
+                answer = starting.start(place, "save", given={"size": FILE_BYTES})
+                assert answer["code"] == 0, place.raised()
+                settled(starting, place)
+                check_saved(place, tenths)
             shutil.rmtree(place.folder)
     return result
 
@@ -157,7 +157,7 @@ def check_saved(place: Place, tenths: int) -> None:
     last = [epoch for epoch, done in saved if done][-1:]
     assert there == [("best", content_of(epoch, FILE_BYTES)) for epoch in last]
     assert [done for _, done in saved] == [
-        epoch == 0 and tenths >= 10 or tenths >= 20 for epoch, _ in saved
+        (epoch == 0 and tenths >= 10) or tenths >= 20 for epoch, _ in saved
     ]
 
 
