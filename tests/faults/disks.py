@@ -144,6 +144,7 @@ def full_folders(folder: Path, share: float, rng: random.Random) -> Result:
             with disk, result.trial(f"{tenths / 10} of the file"):
                 answer = starting.start(place, "save", given={"size": FILE_BYTES})
                 assert answer["code"] == 0, place.raised()
+                assert list(place.work.rglob(".tracker-*")) == []
                 settled(starting, place)
                 check_saved(place, tenths)
             shutil.rmtree(place.folder)
