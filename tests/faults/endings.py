@@ -170,7 +170,7 @@ FAMILIES = [
         "a process ends by exit, exception, crash or with children, at random places",
         "1, 4, 7",
         200,
-        0.035,
+        0.02,
         endings,
     ),
 ]
