@@ -11,6 +11,7 @@ from tests.faults import (
     folders,
     kills,
     power,
+    resumes,
     servers,
     swaps,
 )
@@ -18,6 +19,18 @@ from tests.faults.family import Family
 
 FAMILIES: tuple[Family, ...] = tuple(
     family
-    for module in (kills, endings, power, disks, folders, damage, files, swaps, crowds, servers)
+    for module in (
+        kills,
+        endings,
+        power,
+        disks,
+        folders,
+        damage,
+        files,
+        swaps,
+        resumes,
+        crowds,
+        servers,
+    )
     for family in module.FAMILIES
 )

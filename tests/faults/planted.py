@@ -82,6 +82,9 @@ PLANTS = (
     Plant("a checkpoint's file is deleted without being read", "tracker/checkpointing/registry.py",
           "    if not is_same(file, recorded):\n        return CheckpointState.MODIFIED, None\n", "",
           family("C3", 0.1)),
+    Plant("a run is resumed that is being recorded", "tracker/recording/recovery.py",
+          "        if is_live(connection, attempt):\n            raise RunBusy(",
+          "        if False:\n            raise RunBusy(", family("D4", 0.04)),
     Plant("what is left of a save that failed is not removed", "tracker/files.py",
           "    finally:\n        discard(temporary)\n", "    finally:\n        pass\n", family("B2", 0.5)),
 )  # fmt: skip

@@ -162,3 +162,5 @@ def forks(folder: Path, *modules: str, code: Path = ROOT, **environment: str) ->
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

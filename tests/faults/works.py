@@ -258,6 +258,7 @@ def _work(request: dict[str, Any], answer: int) -> None:
     """Never returns."""
     os.chdir(request["folder"])
     logging.basicConfig(filename=_beside(LOG), format="%(message)s", force=True)
+    os.dup2(os.open(_beside(LOG), os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2)
     below = os.fsencode(Path.cwd())
     code = 1
     try:

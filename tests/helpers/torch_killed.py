@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 import tracker
-from tests.helpers.torch_problems import Problem, step
+from tests.helpers.torch_problems import Problem, ask, problem, step
 from tracker_torch import (
     BackupAndRestore,
     CSVLogger,
@@ -19,7 +22,7 @@ from tracker_torch import (
     Training,
 )
 
-EPOCHS = 40
+EPOCHS = 16
 
 
 def train(folder: str, seed: int, save_freq: str | int = "epoch") -> None:
@@ -50,6 +53,46 @@ def train(folder: str, seed: int, save_freq: str | int = "epoch") -> None:
             training.log_epoch(val_loss=wine.val_loss(model))
         torch.save(model.state_dict(), "final.pt")
         Path("done").write_text(str(training.history.history["val_loss"]))
+
+
+def prepare(folder: str) -> None:
+    """Lay down the data in a folder above those of the trainings."""
+    problem("wine").save(f"{folder}/wine.pt")
+
+
+def tell() -> None:
+    """Write down, as ``story.json``, everything that must not depend on whether the training was killed."""
+    folder = Path.cwd()
+    final, best = torch.load("final.pt"), load_file("best.safetensors")
+    story = {
+        "csv": Path("log.csv").read_text(),
+        "history": Path("done").read_text(),
+        "run": ask("SELECT status, reason, epochs FROM run"),
+        "epochs": ask(
+            "SELECT e.epoch, e.learning_rate, m.name, m.value FROM epoch e JOIN metric m "
+            "ON m.epoch_id = e.id WHERE NOT e.superseded ORDER BY 1, 3"
+        ),
+        "decisions": ask(
+            "SELECT d.epoch, p.kind, d.value, d.best, d.best_epoch, d.wait, d.verdict, d.reason, "
+            "d.lr_before, d.lr_after, d.path, d.step FROM decision d JOIN policy p "
+            "ON p.id = d.policy_id WHERE NOT d.superseded ORDER BY 1, 2, 11, 7"
+        ),
+        "available": ask(
+            "SELECT path, epoch, value FROM checkpoint WHERE state = 'available' ORDER BY 1"
+        ),
+        "files": sorted(str(file.relative_to(folder)) for file in _files(folder)),
+        "final": {name: values.tolist() for name, values in final.items()},
+        "best": {name: values.tolist() for name, values in best.items()},
+    }
+    Path("story.json").write_text(json.dumps(story))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield all files of weights but for a backup that is marked: the next training deletes it."""
+    marked = (folder / "backup/ended").exists()
+    for file in folder.glob("**/*.[ps][ta]*"):
+        if not (marked and file.parent == folder / "backup"):
+            yield file
 
 
 def train_and_die_on_the_way_out(folder: str, name: str) -> None:
