@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.family import Family, Result, share_of
+from tests.faults.kills import settled
 from tests.faults.oracle import Oracle
 from tests.faults.processes import Forks, Place, forks
+from tests.faults.works import ENOUGH
 
 WRITERS, AT_ONCE = 32, 8
 LONGEST_WAIT = 600.0
+LEAST_PATIENCE = 1.0
+"""Seconds that a call waits for others before it leaves what it was given for later; 1.2 are meant."""
 
 
 def writers(folder: Path, share: float, rng: random.Random) -> Result:
@@ -68,7 +73,44 @@ def check_starts(starting: Forks, place: Place) -> None:
     oracle.check_nothing_runs()
 
 
+def strangers(folder: Path, share: float, rng: random.Random) -> Result:
+    """Another program writes all the time, and does not know our lock file: it is waited for, never given up on."""
+    result = Result()
+    place = Place(folder / "shared")
+    epochs = share_of(2000, share)
+    with forks(folder) as starting:
+        starting.start(place, "prepare")
+        other = starting.launch(place, "write beside")
+        answer = starting.start(place, "share", given={"epochs": epochs})
+        (place.folder / ENOUGH).touch()
+        starting.wait([other], LONGEST_WAIT)
+        with result.trial("beside another program"):
+            assert answer["code"] == 0, place.raised()
+            calls, _ = place.took()
+            check_patience(calls)
+            settled(starting, place)
+            result.facts["longest call, s"] = round(max(took for took, _ in calls), 2)
+        result.tried = epochs
+    return result
+
+
+def check_patience(calls: Sequence[tuple[float, int]]) -> None:
+    """The first call that left something for later has waited; those that follow leave that to the writer."""
+    for took, left in calls:
+        if left:
+            assert took >= LEAST_PATIENCE, f"given up after {took * 1000:.1f} ms"
+            return
+
+
 FAMILIES = [
     Family("E1", "32 processes record on one database at once", "1, 3", 16_000, 0.01, writers),
     Family("E2", "first starts at once, eight on each new database", "9", 200, 0.04, first_starts),
+    Family(
+        "E7",
+        "another program writes to the database all the time, without our lock file",
+        "1, 3",
+        2000,
+        0.05,
+        strangers,
+    ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import random
 import shutil
 import subprocess
@@ -14,9 +15,11 @@ from tests.faults.family import Family, Result, moments, share_of
 from tests.faults.kills import settled
 from tests.faults.oracle import Oracle, noted
 from tests.faults.processes import DELAY, FAIL, SYNC, Forks, Place, fault, forks
+from tests.faults.works import SAVED, content_of
 
 CALL_SECONDS, EXIT_SECONDS = 2.0, 5.0
 STEP_BYTES, FIRST_BYTES = 64 << 10, 256 << 10
+FILE_BYTES = 10 << 16
 
 
 def failing_calls(folder: Path, share: float, rng: random.Random) -> Result:
@@ -128,6 +131,37 @@ def check_full(starting: Forks, place: Place, code: int) -> None:
         oracle.check_acknowledged(place.acknowledged)
 
 
+def full_folders(folder: Path, share: float, rng: random.Random) -> Result:
+    """A checkpoint is saved over and over on disks of 0.1 to 2.5 times its size; the metrics are on another one."""
+    result = Result()
+    if not can_mount(folder):
+        result.facts["not tried"] = "only root may mount a small disk"
+        return result
+    with forks(folder) as starting:
+        for tenths in rng.sample(range(1, 26), share_of(25, share)):
+            place = Place(folder / str(tenths))
+            disk = small_disk(place.work / "ckpt-run", FILE_BYTES * tenths // 10)
+            with disk, result.trial(f"{tenths / 10} of the file"):
+                answer = starting.start(place, "save", given={"size": FILE_BYTES})
+                assert answer["code"] == 0, place.raised()
+                assert list(place.work.rglob(".tracker-*")) == []
+                settled(starting, place)
+                check_saved(place, tenths)
+            shutil.rmtree(place.folder)
+    return result
+
+
+def check_saved(place: Place, tenths: int) -> None:
+    """What was saved last is there and whole; a disk for two has the newest one, one for less than one has none."""
+    saved = [tuple(json.loads(line)) for line in (place.folder / SAVED).read_text().splitlines()]
+    there = [(path.name, path.read_bytes()) for path in (place.work / "ckpt-run").iterdir()]
+    last = [epoch for epoch, done in saved if done][-1:]
+    assert there == [("best", content_of(epoch, FILE_BYTES)) for epoch in last]
+    assert [done for _, done in saved] == [
+        (epoch == 0 and tenths >= 10) or tenths >= 20 for epoch, _ in saved
+    ]
+
+
 def slow_disks(folder: Path, share: float, rng: random.Random) -> Result:
     """A disk whose every fsync takes 3 seconds, from a random one on: no call waits for it."""
     result = Result()
@@ -162,6 +196,14 @@ def check_bounded(calls: Iterable[float], ends: Iterable[float]) -> None:
 
 FAMILIES = [
     Family("B1", "disks of 60 sizes fill up while a run records", "1, 2", 60, 0.05, full_disks),
+    Family(
+        "B2",
+        "a checkpoint is saved again and again on disks of 0.1 to 2.5 times its size",
+        "1, 2, 4",
+        25,
+        0.12,
+        full_folders,
+    ),
     Family(
         "B5",
         "each call that changes a file fails, once with EIO, or with ENOSPC from there on",

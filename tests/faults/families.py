@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from tests.faults import crowds, damage, disks, kills, power, servers
+from tests.faults import (
+    crowds,
+    damage,
+    disks,
+    endings,
+    files,
+    folders,
+    kills,
+    power,
+    servers,
+    swaps,
+)
 from tests.faults.family import Family
 
 FAMILIES: tuple[Family, ...] = tuple(
     family
-    for module in (kills, power, disks, damage, crowds, servers)
+    for module in (kills, endings, power, disks, folders, damage, files, swaps, crowds, servers)
     for family in module.FAMILIES
 )

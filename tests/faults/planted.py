@@ -53,7 +53,7 @@ PLANTS = (
           "self._write(made, pending=True, stored=replaced)", "self._registered(made)",
           test("tests/faults/test_kill.py", "-k", "each_moment")),
     Plant("a transaction begins deferred", "tracker/storage/engine.py",
-          '"BEGIN IMMEDIATE" if mode == "rw" else "BEGIN"', '"BEGIN"', family("E1", 0.05)),
+          '"BEGIN IMMEDIATE" if mode == "rw" else "BEGIN"', '"BEGIN"', family("E7", 0.1)),
     Plant("a line of the spool is not checked", "tracker/storage/spool.py",
           'if not text or digest != f"{crc32(text):08x}".encode():', "if not text:", family("B9", 0.05)),
     Plant("an epoch's checksum is not looked at", "tracker/storage/checksums.py",
@@ -73,6 +73,17 @@ PLANTS = (
     Plant("a call waits for the disk as long as it takes", "tracker/recording/recorder.py",
           "_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 1.2, 1.4, 0.1",
           "_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 60.0, 60.0, 60.0", family("B8", 0.05)),
+    Plant("a database that is gone is written into", "tracker/storage/database.py",
+          "            status = path.stat()\n", "            return\n", family("B7", 0.06)),
+    Plant("what waits can be read by others", "tracker/storage/spool.py",
+          "os.O_WRONLY | os.O_NOFOLLOW, 0o600", "os.O_WRONLY | os.O_NOFOLLOW, 0o666", family("S11", 1)),
+    Plant("a file is deleted whatever has its name by now", "tracker/files.py",
+          "if identity_of(now) != file.identity:", "if False:", family("S10", 0.006)),
+    Plant("a checkpoint's file is deleted without being read", "tracker/checkpointing/registry.py",
+          "    if not is_same(file, recorded):\n        return CheckpointState.MODIFIED, None\n", "",
+          family("C3", 0.1)),
+    Plant("what is left of a save that failed is not removed", "tracker/files.py",
+          "    finally:\n        discard(temporary)\n", "    finally:\n        pass\n", family("B2", 0.5)),
 )  # fmt: skip
 
 

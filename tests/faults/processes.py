@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.faults.works import ACKNOWLEDGED, LOG, TOOK
+from tests.faults.works import ACKNOWLEDGED, LOG, SAID, TOOK
 from tests.helpers import ROOT
 
 SOURCE = Path(__file__).with_name("calls.c")
@@ -61,7 +61,13 @@ class Place:
         path = self.folder / LOG
         return path.read_text() if path.exists() else ""
 
-    def took(self) -> tuple[list[float], list[float]]:
+    @property
+    def said(self) -> str:
+        """What works that end as scripts do have printed."""
+        path = self.folder / SAID
+        return path.read_text() if path.exists() else ""
+
+    def took(self) -> tuple[list[Any], list[float]]:
         """Return how many seconds the calls of the works took that came to their end, and those ends."""
         path = self.folder / TOOK
         lines = (
@@ -99,6 +105,10 @@ class Forks:
                     raise TimeoutError(f"work {pid} is not back after {seconds} s")
                 time.sleep(0.01)
 
+    def collect(self, pid: int) -> int:
+        """Wait for a launched work; returns its exit code."""
+        return int(self._ask({"collect": pid})["code"])
+
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -113,8 +123,15 @@ def killed(answer: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def forks(folder: Path, *, code: Path = ROOT, **environment: str) -> Iterator[Forks]:
-    """Give what starts works, with the library of faults loaded; ``code`` is the checkout that they run."""
+def forks(folder: Path, *modules: str, code: Path = ROOT, **environment: str) -> Iterator[Forks]:
+    """Give what starts works, with the library of faults loaded.
+
+    Args:
+        folder: where that library goes.
+        modules: what is imported before the first work, such as those of a framework.
+        code: the checkout that they run.
+        environment: variables.
+    """
     library = folder / "calls.so"
     subprocess.run(
         [
@@ -132,7 +149,7 @@ def forks(folder: Path, *, code: Path = ROOT, **environment: str) -> Iterator[Fo
     )
     paths = os.pathsep.join([str(code), str(code / "adapters")])
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.works"],
+        [sys.executable, "-m", "tests.faults.works", *modules],
         cwd=code,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,22 +7,28 @@ acknowledged, and what is logged, is written beside the folder of the work, whic
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import logging
 import os
 import random
+import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import tracker
 import tracker.recording.start
 from tests.faults.oracle import NOTE
 from tracker.maintenance.doctor import mend
+from tracker.recording.recorder import Recorder
 from tracker.storage import migrate
 from tracker.storage.location import locate
 from tracker.storage.prepare import prepare
@@ -33,7 +39,8 @@ _note: Callable[..., None] = globals()["note"]
 _library = ctypes.CDLL(None)
 
 EPOCHS, MOST_STARTS = 3, 10
-ACKNOWLEDGED, LOG, TOOK = "acknowledged", "log", "took"
+ACKNOWLEDGED, LOG, TOOK, SAID = "acknowledged", "log", "took", "said"
+SAVED, ENOUGH = "saved", "enough"
 
 
 def loss_of(epoch: int) -> float:
@@ -88,7 +95,7 @@ def record(
         elif checkpoints:
             _save(run, name, epoch, timed)
         timed(run.log_epoch, epoch, {"loss": loss, "other": 1.0})
-        _acknowledge(run.id, epoch, loss)
+        acknowledge(run.id, epoch, loss)
         time.sleep(pause)
     ending = time.monotonic()
     run.finish()
@@ -105,7 +112,8 @@ def _save(run: tracker.Run, name: str, epoch: int, timed: Stopwatch) -> None:
     timed(run.prune_checkpoints, timed(run.checkpoints)[:-2])
 
 
-def _acknowledge(run: str, epoch: int, loss: float) -> None:
+def acknowledge(run: str, epoch: int, loss: float) -> None:
+    """Note that an epoch was recorded, its call having returned."""
     _note(_beside(ACKNOWLEDGED), run, epoch, loss)
     if hasattr(_library, "fault_mark"):
         _library.fault_mark(str(epoch).encode())
@@ -116,6 +124,72 @@ def _beside(name: str) -> Path:
     return Path.cwd().parent / name
 
 
+def save(size: int) -> None:
+    """Save a file of that size over the last one in each epoch, whether there is room for it or not."""
+    run = tracker.start_run("fault", "run", system_metrics=False)
+    for epoch in range(EPOCHS):
+        done = True
+        try:
+            content = content_of(epoch, size)
+            run.save_checkpoint(
+                "ckpt-run/best", partial(Path.write_bytes, data=content), epoch=epoch
+            )
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            done = False
+        _note(_beside(SAVED), epoch, done)
+        run.log_epoch(epoch, {"loss": loss_of(epoch)})
+        acknowledge(run.id, epoch, loss_of(epoch))
+    run.finish()
+
+
+def content_of(epoch: int, size: int) -> bytes:
+    """Return the bytes that are saved in an epoch."""
+    return random.Random(epoch).randbytes(size)
+
+
+def share(epochs: int) -> None:
+    """Record while another program writes; note of each call how long it took, and how much it left for later."""
+    begun = time.monotonic()
+    run = tracker.start_run("fault", "run", system_metrics=False)
+    noted = [(time.monotonic() - begun, 0)]
+    assert isinstance(run.writer, Recorder)
+    for epoch in range(epochs):
+        begun, before = time.monotonic(), run.writer.spooled
+        run.log_epoch(epoch, {"loss": loss_of(epoch)})
+        noted.append((time.monotonic() - begun, run.writer.spooled - before))
+        acknowledge(run.id, epoch, loss_of(epoch))
+    run.finish()
+    _note(_beside(TOOK), noted, 0.0)
+
+
+def write_beside() -> None:
+    """Write as another program does, which does not know our lock file, until its folder is no more wanted."""
+    with closing(sqlite3.connect(locate().path or "", isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA busy_timeout=60000")
+        while not _beside(ENOUGH).exists():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE run SET seconds = seconds")
+            time.sleep(0.001)
+            connection.execute("COMMIT")
+            time.sleep(0.004)
+
+
+def write_every_file(umask: int) -> None:
+    """Leave each kind of file that there may be beside a database, as a process that is killed does."""
+    os.umask(umask)
+    for number in range(2):  # the second run replaces the first one's checkpoint, which is kept
+        run = tracker.start_run("fault", keep="run", system_metrics=False)
+        run.save_checkpoint(
+            "ckpt/best", partial(Path.write_text, data=str(number)), monitor="loss", value=1.0
+        )
+    migrate.backup(locate())
+    with closing(sqlite3.connect(locate().path or "", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        run.log_epoch(0, {"loss": 1.0})
+
+
 def recover() -> None:
     """Start a run, which imports and finishes what others have left."""
     started(lambda: tracker.start_run("after", system_metrics=False)).finish()
@@ -123,6 +197,10 @@ def recover() -> None:
 
 WORKS: dict[str, Callable[..., object]] = {
     "record": record,
+    "save": save,
+    "share": share,
+    "write beside": write_beside,
+    "write every file": write_every_file,
     "recover": recover,
     "prepare": lambda: prepare(locate()),
     "upgrade": lambda: migrate.upgrade(locate()),
@@ -131,12 +209,23 @@ WORKS: dict[str, Callable[..., object]] = {
 
 
 def serve() -> None:
-    """Fork a child for each request; answer with its exit code and the calls it has made."""
+    """Fork a child for each request; answer with its exit code and the calls it has made.
+
+    In a child whose process is to end as a script's does (``whole``), this returns when its work is done, and raises
+    what that raises.
+    """
     for line in sys.stdin:
         request = json.loads(line)
+        if (pid := request.get("collect")) is not None:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            print(json.dumps({"code": code, "calls": -1}), flush=True)
+            continue
         ours, theirs = os.pipe()
         if (child := os.fork()) == 0:
             os.close(ours)
+            if request.get("whole", False):
+                _whole(request)
+                return
             _work(request, theirs)
         os.close(theirs)
         if request.get("wait", True):
@@ -147,6 +236,22 @@ def serve() -> None:
         else:
             os.close(ours)
             print(json.dumps({"pid": child}), flush=True)
+
+
+def _whole(request: dict[str, Any]) -> None:
+    """Do a work as a script of its own would; what it says is written beside its folder."""
+    os.chdir(request["folder"])
+    said = os.open(_beside(SAID), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(said, descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _work_of(request["work"])(**request.get("given", {}))
+
+
+def _work_of(name: str) -> Callable[..., object]:
+    """Return a work by its name here, or where it is: ``module:function``."""
+    found: Callable[..., object] = WORKS[name] if name in WORKS else resolve_name(name)
+    return found
 
 
 def _work(request: dict[str, Any], answer: int) -> None:
@@ -160,7 +265,7 @@ def _work(request: dict[str, Any], answer: int) -> None:
             _library.fault_arm(below, *fault)
         if (trace := request.get("trace")) is not None:
             _library.fault_trace(below, os.fsencode(trace))
-        WORKS[request["work"]](**request.get("given", {}))
+        _work_of(request["work"])(**request.get("given", {}))
         code = 0
         calls = _library.fault_count() if hasattr(_library, "fault_count") else 0
         if request.get("wait", True):
@@ -173,4 +278,6 @@ def _work(request: dict[str, Any], answer: int) -> None:
 
 
 if __name__ == "__main__":
+    for module in sys.argv[1:]:  # what the works of a family need
+        import_module(module)
     serve()

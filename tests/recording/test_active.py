@@ -68,6 +68,23 @@ os.remove("other.db")
     assert sql("SELECT name, status FROM run") == [("x", "finished")]
 
 
+def test_a_second_ctrl_c_while_the_run_is_ended_is_not_one_of_our_errors(
+    script: Any, sql: Any
+) -> None:
+    """Nobody wants to wait then: the process ends as by the first one, without a traceback through our code."""
+    code = """
+def again():
+    raise KeyboardInterrupt
+run.on_finish(again)
+raise KeyboardInterrupt
+"""
+    process = script(BEGIN + code)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGINT
+    assert "end_all" not in errors
+    assert sql("SELECT status FROM run WHERE name = 'x'") == [("interrupted",)]
+
+
 @pytest.mark.parametrize(
     "ending", ["os._exit(3)", "os.kill(os.getpid(), 11)", "os.kill(os.getpid(), 9)"]
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
 from tracker.checkpointing import registry, transfer
 from tracker.checkpointing.copies import Copy, copies_of, note_states
@@ -100,13 +100,9 @@ def verify(
         BadValue, UsageError: the key cannot be used, or model-signing is not installed.
     """
     verifier = None if key is None else Verifier(key)
-    with reading(location) as reader:
-        states = None if remote else WITH_FILE
-        rows = list(checkpoints(reader, ids, states=states, as_recorded=True).dicts())
-        copies = {} if reader.empty else copies_of(reader.connection, ids)
-    if remote:
-        rows = [row for row in rows if row["state"] in WITH_FILE or row["id"] in copies]
     seen: dict[Copy, CheckpointState] = {}
+    verified: list[Verified] = []
+    rows, copies = _recorded(location, ids, remote=remote)
 
     def check(row: dict[str, Any]) -> Verified:
         state = row["state"]
@@ -118,23 +114,76 @@ def verify(
         signed = verifier.check(Path(row["file"])) if verifier is not None and is_here else None
         return Verified(row, state, copy, signed)
 
-    verified = []
-    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        # Hashing lets other threads run.
-        for one in pool.map(check, rows):
-            verified.append(one)
-            if step is not None:
-                step(one.checkpoint["bytes"])
-    changed: dict[str, list[str]] = {}
-    for one in verified:
-        if one.changed:
-            changed.setdefault(one.state, []).append(one.checkpoint["id"])
-    entries: list[Entry] = [checkpoint_state(ids, state) for state, ids in changed.items()]
-    if entries or seen:
-        with writing(location) as connection:
-            apply(connection, entries)
-            note_states(connection, seen)
+    while rows:
+        checked = []
+        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+            # Hashing lets other threads run.
+            for one in pool.map(check, rows):
+                checked.append(one)
+                if step is not None:
+                    step(one.checkpoint["bytes"])
+        overtaken = _record_states(location, checked, seen)
+        verified += [one for one in checked if one.checkpoint["id"] not in overtaken]
+        step = None
+        again = _recorded(location, ids, remote=remote)[0] if overtaken else []
+        rows = [row for row in again if row["id"] in overtaken]
     return verified
+
+
+def _recorded(
+    location: Location, ids: Sequence[str] | None, *, remote: bool
+) -> tuple[list[dict[str, Any]], dict[str, list[Copy]]]:
+    """Return the rows of checkpoints that have a file, or with ``remote`` a copy, and all copies."""
+    with reading(location) as reader:
+        states = None if remote else WITH_FILE
+        rows = list(checkpoints(reader, ids, states=states, as_recorded=True).dicts())
+        copies = {} if reader.empty else copies_of(reader.connection, ids)
+    if remote:
+        rows = [row for row in rows if row["state"] in WITH_FILE or row["id"] in copies]
+    return rows, copies
+
+
+def _record_states(
+    location: Location, checked: Sequence[Verified], seen: dict[Copy, CheckpointState]
+) -> set[str]:
+    """Record the states that have changed, and those of copies that were read.
+
+    Returns:
+        The checkpoints whose rows have changed as well since they were read: a run has replaced the file, or
+        somebody pruned it. What was seen of them says nothing.
+    """
+    changed = {one.checkpoint["id"]: one for one in checked if one.changed}
+    if not changed and not seen:
+        return set()
+    with writing(location) as connection:
+        now = _rows_now(connection, changed)
+        overtaken = {
+            id for id, one in changed.items() if not _is_unchanged(location, one, now.get(id))
+        }
+        ids_of: dict[str, list[str]] = {}
+        for id, one in changed.items():
+            # A pending one has no file yet, or none any more: its run will say so.
+            if id not in overtaken and not now[id].pending:
+                ids_of.setdefault(one.state, []).append(id)
+        apply(connection, [checkpoint_state(ids, state) for state, ids in ids_of.items()])
+        note_states(connection, seen)
+    return overtaken
+
+
+def _is_unchanged(location: Location, one: Verified, now: Any) -> bool:
+    """Say whether a row still says of the file what it said when it was read."""
+    read = Path(one.checkpoint["file"]), one.checkpoint["state"]
+    return now is not None and read == (location.absolute(now.path), now.state)
+
+
+def _rows_now(connection: Connection, ids: Iterable[str]) -> dict[str, Any]:
+    """Return path, state and pending of rows, by id."""
+    columns = CHECKPOINT.c.path, CHECKPOINT.c.state, CHECKPOINT.c.pending, CHECKPOINT.c.id
+    return {
+        row.id: row
+        for some in in_parts(list(ids))
+        for row in connection.execute(select(*columns).where(CHECKPOINT.c.id.in_(some)))
+    }
 
 
 def _check_copies(copies: Sequence[Copy], seen: dict[Copy, CheckpointState]) -> str:
@@ -197,10 +246,7 @@ def _copied(recorded: SavedFile, target: Path) -> SavedFile:
     def copy(temporary: Path) -> None:
         shutil.copyfile(source, temporary)
         if not is_same(inspect_file(temporary), recorded):
-            raise CheckpointError(
-                f"The file {source} is not the one that was saved (size or SHA-256 differ): "
-                f"{target} was not written."
-            )
+            raise _not_saved(source, target)
 
     try:
         if source.is_dir():
@@ -208,8 +254,17 @@ def _copied(recorded: SavedFile, target: Path) -> SavedFile:
         return save_file(target, copy)
     except FileNotFoundError as error:
         raise CheckpointError(f"The file {source} is missing.") from error
+    except shutil.SpecialFileError as error:
+        raise _not_saved(source, target) from error
     except OSError as error:
         raise NotWritable(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
+def _not_saved(source: Path, target: Path) -> CheckpointError:
+    return CheckpointError(
+        f"The file {source} is not the one that was saved (size or SHA-256 differ): "
+        f"{target} was not written."
+    )
 
 
 def _fetched(copies: Sequence[Copy], target: Path, recorded: SavedFile) -> SavedFile:

@@ -235,9 +235,13 @@ class _Exits:
 
     def end_all(self) -> None:
         """End what is still live, the newest run first; what one raises keeps no other from its end."""
-        with ExitStack() as endings:
-            for run in live_runs():
-                endings.callback(self._end, run)
+        try:
+            with ExitStack() as endings:
+                for run in live_runs():
+                    endings.callback(self._end, run)
+        except KeyboardInterrupt as error:
+            # Once more Ctrl-C: raised from here, it would be told as an error of ours, and be ignored.
+            self.uncaught.append(error)
         if self.uncaught and isinstance(self.uncaught[-1], KeyboardInterrupt):
             _keep_exit_status_of_an_interrupt()
 

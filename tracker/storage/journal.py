@@ -249,8 +249,14 @@ def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry)
         # What left the store is one that was overwritten, like those that never were in it.
         name = func.coalesce(CHECKPOINT.c.original_path, CHECKPOINT.c.path)
         change = change.values(path=name, original_path=None, kept=None)
+    if entry["state"] in _SEEN:
+        change = change.where(CHECKPOINT.c.state != CheckpointState.PRUNED)
     for ids in in_parts(entry["ids"]):
         connection.execute(change.where(CHECKPOINT.c.id.in_(ids)))
+
+
+_SEEN = (CheckpointState.MISSING, CheckpointState.MODIFIED)
+"""States that somebody has seen a file in: what another process has pruned or replaced since is no news."""
 
 
 def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
