@@ -21,7 +21,7 @@ from tests.cli.golden.screen import show
 from tests.cli.golden.views import databases
 
 IMAGES = Path(__file__).parent / "images"
-COLUMNS = 96
+COLUMNS = 112
 MOST_BYTES = 200_000
 _DIGITS = ("--where", "experiment = 'digits'")
 

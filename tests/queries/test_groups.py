@@ -9,7 +9,9 @@ import pytest
 
 import tracker
 from tracker.errors import BadValue, WhereError
-from tracker.queries.groups import COUNTED, JUDGED, groups
+from tracker.queries.groups import groups
+from tracker.queries.judged_groups import JUDGED
+from tracker.queries.stored_groups import COUNTED
 from tracker.storage.database import Reader, reading
 
 VALUES = [1, 1.0, True, "1", None, math.nan, math.nan, [1, 2], [1, 2], 1e-05]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
 
 from tracker.cli.format import at_epoch, parameter, visible
 from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
-from tracker.cli.output import on_terminal, say
+from tracker.cli.output import on_terminal, say, shows_unicode
 from tracker.cli.program import LazyGroup
 from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
@@ -37,7 +37,9 @@ _OVERVIEW = (
     "name", "id", "experiment", "status", "epochs", "monitor", "best", "restored_epoch", "last", "age",
     "started", "seconds",
 )  # fmt: skip
-_SPARE = ("seconds", "experiment", "started", "id", "restored_epoch", "last", "epochs")
+_SPARE = (
+    "seconds", "experiment", "started", "id", "restored_epoch", "last", "curve", "epochs"
+)  # fmt: skip
 _RUNNING = "status = 'running'"
 
 
@@ -154,13 +156,22 @@ def _print_overview(reader: Reader, listing: Listing, sort: str | None, *, wide:
     wanted = [] if sort is None else _not_shown(listing, sort)
     sorted_by = run_fields(reader, listing, wanted) if wanted else []
     keys = [] if sort is None else [key.text for key in parse_order(sort)]
-    table = overview_table(listing, sorted_by, fields, kept=keys)
+    table = overview_table(listing, sorted_by, fields, kept=keys, curves=_curves(reader, listing))
     print_table(table, wide=wide, hint="--wide shows all columns.")
     if more:
         say(
             f"{counted(more, 'more param or tag', 'more params and tags')} differ; --wide shows all.",
             err=True,
         )
+
+
+def _curves(reader: Reader, listing: Listing) -> Mapping[str, str]:
+    """Return the curve of each run in a few letters, on a terminal that has them."""
+    if not (on_terminal() and shows_unicode()):
+        return {}
+    from tracker.cli.sparkline import sparklines
+
+    return sparklines(reader, listing)
 
 
 def _is_brief(field: RunField) -> bool:
@@ -180,8 +191,16 @@ def overview_table(
     differing: Sequence[RunField] = (),
     *,
     kept: Collection[str] = (),
+    curves: Mapping[str, str] | None = None,
 ) -> Table:
-    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``."""
+    """Return runs as a table, with values and epochs together: ``0.0912 @ 7``, or steps: ``0.31 @ step 120``.
+
+    Args:
+        listing: an overview.
+        sorted_by, differing: further fields, with a column each.
+        kept: names of columns that no narrow terminal goes without.
+        curves: a picture of each run by its id, for a column of their own.
+    """
     ids = listing.cells("id")
     monitors = {*listing.cells("monitor")} - {None}
     # A person compares ages; a program that reads a pipe wants the time.
@@ -195,9 +214,13 @@ def overview_table(
     place = names.index("last") + 1
     columns = [Column(name, kinds[name]) for name in names]
     cells = [_overview_cells(listing, name) for name in names]
+    heads = [field.column for field in added]
     more = [list(map(field.values.get, ids)) for field in added]
+    if curves:
+        heads.insert(0, Column("curve", "text"))
+        more.insert(0, list(map(curves.get, ids)))
     shown = Listing(
-        (*columns[:place], *(field.column for field in added), *columns[place:]),
+        (*columns[:place], *heads, *columns[place:]),
         list(zip(*cells[:place], *more, *cells[place:], strict=True)),
     )
     headings = {"restored_epoch": "restored"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from tracker.errors import UnknownMetric, nearest
 from tracker.models import EPOCH, METRIC, RUN, SERIES, SUMMARY
 from tracker.queries.points import points
 from tracker.queries.resolve import labels, labels_of
+from tracker.queries.result import Listing
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.values import brief, join, name_text
@@ -47,8 +49,32 @@ def curves(reader: Reader, ids: Sequence[str] | None, metric: str) -> Curves:
     raise UnknownMetric(_no_metric(reader, ids, metric))
 
 
+@dataclass(frozen=True)
+class MonitoredCurve:
+    """The metric that a run is judged by, over its epochs: epoch → value."""
+
+    metric: str
+    values: dict[int, float]
+
+
+def monitored_curves(reader: Reader, listing: Listing, most: int) -> dict[str, MonitoredCurve]:
+    """Return, by id, the curves of the runs of an `overview` that have epochs; of a long one about ``most`` points."""
+    alike: dict[tuple[str, int], list[str]] = {}
+    for row in listing.dicts():
+        if row["monitor"] is not None and row["epochs"]:
+            # Powers of two, so that few statements serve runs of many lengths.
+            every = 1 << max(0, math.ceil(math.log2(row["epochs"] / most)))
+            alike.setdefault((row["monitor"], every), []).append(row["id"])
+    return {
+        run: MonitoredCurve(metric, values)
+        for (metric, every), ids in alike.items()
+        for run, values in _over_epochs(reader, ids, metric, every).items()
+        if values
+    }
+
+
 def _over_epochs(
-    reader: Reader, ids: Sequence[str] | None, metric: str
+    reader: Reader, ids: Sequence[str] | None, metric: str, every: int = 1
 ) -> dict[str, dict[int, float]]:
     statement = (
         select(EPOCH.c.run_id, EPOCH.c.epoch, METRIC.c.value, METRIC.c.value_kind)
@@ -57,6 +83,8 @@ def _over_epochs(
         .where(METRIC.c.name == metric, EPOCH.c.superseded.is_(False))
         .order_by(RUN.c.started, RUN.c.id, EPOCH.c.epoch)
     )
+    if every > 1:
+        statement = statement.where(EPOCH.c.epoch % every == 0)
     found: dict[str, dict[int, float]] = {run: {} for run in ids or ()}
     for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, ids):
         value = join(row.value, row.value_kind)

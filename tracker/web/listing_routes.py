@@ -13,7 +13,7 @@ from tracker.filters.names import sort_keys
 from tracker.filters.parser import WORDS, parse_order
 from tracker.filters.tree import FUNCTIONS
 from tracker.queries import api as queries
-from tracker.queries.curves import curves
+from tracker.queries.curves import monitored_curves
 from tracker.queries.groups import groups
 from tracker.queries.result import Column, Listing
 from tracker.queries.runs import COLUMNS
@@ -29,6 +29,8 @@ from tracker.web.site import Site
 MOST_ROWS = 1000
 MOST_SPARKS = 200
 _SPARK_POINTS = 48
+_MOST_READ = 500
+"""Points of a long curve that those are chosen from."""
 _OWN = frozenset(column.name for column in COLUMNS)
 
 Where = Annotated[
@@ -143,24 +145,14 @@ def _varying(listing: Listing) -> list[str]:
 
 
 def _sparklines(reader: Reader, ids: list[str]) -> dict[str, Any]:
-    overview = queries.overview(reader, ids=ids)
-    by_metric: dict[str, list[str]] = {}
-    for row in overview.dicts():
-        if row["monitor"] is not None and row["epochs"]:
-            by_metric.setdefault(row["monitor"], []).append(row["id"])
+    curves = monitored_curves(reader, queries.overview(reader, ids=ids), _MOST_READ)
     found: dict[str, Any] = {}
-    for metric, runs in by_metric.items():
-        by_label, called = (
-            curves(reader, runs, metric).values,
-            queries.labels(reader.connection, runs),
-        )
-        for run in runs:
-            points = by_label[called[run]]
-            epochs, values = list(points), np.array(list(points.values()), float)
-            places = thin(values, _SPARK_POINTS)
-            found[run] = {
-                "metric": metric,
-                "x": [epochs[place] for place in places],
-                "y": values[places].tolist(),
-            }
+    for run, curve in curves.items():
+        epochs, values = list(curve.values), np.array(list(curve.values.values()), float)
+        places = thin(values, _SPARK_POINTS)
+        found[run] = {
+            "metric": curve.metric,
+            "x": [epochs[place] for place in places],
+            "y": values[places].tolist(),
+        }
     return found
