@@ -80,9 +80,9 @@ def check_said(place: Place, raised: set[str]) -> None:
     A second Ctrl-C may come while the interpreter itself ends, which says that it ignores it.
     """
     named = set(re.findall(r"^(\w+(?:Error|Exception|Interrupt|Exit))\b", place.said, re.MULTILINE))
-    assert named <= raised, place.said
+    assert named <= raised, f"it says {sorted(named - raised)}: {place.said}"
     for ignored in place.said.split("Exception ignored")[1:]:
-        assert str(ROOT / "tracker") not in ignored, place.said
+        assert str(ROOT / "tracker") not in ignored, f"in our code is ignored{ignored}"
 
 
 def check_status(place: Place, *statuses: str) -> None:

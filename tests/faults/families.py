@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults import (
+    clocks,
     crowds,
     damage,
     disks,
@@ -29,6 +30,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         files,
         swaps,
         resumes,
+        clocks,
         crowds,
         servers,
     )

@@ -1,10 +1,13 @@
-"""PostgreSQL that stops answering, or is killed, while many processes record."""
+"""PostgreSQL that stops answering, is killed, cut off or forbids, while many processes record."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +17,88 @@ from tests.faults.family import Family, Result, share_of
 from tests.faults.oracle import noted
 from tests.faults.processes import Forks, Place, forks
 from tests.helpers.postgres import Cluster, binary, cluster
+from tests.helpers.proxy import proxy
+from tracker.storage.location import locate
+from tracker.storage.prepare import prepare
 
 AT_ONCE = 20
-FROZEN_SECONDS = 20.0
+FROZEN_SECONDS, CUT_SECONDS = 20.0, 2.0
+TIMES_CUT = 3
 LONGEST_WAIT = 300.0
 
 
-def frozen(folder: Path, share: float, rng: random.Random) -> Result:
-    """Stopped for 20 s at a random moment of 20 trainings."""
+@dataclass(frozen=True)
+class Hit:
+    """A fault of a server: the URL that processes use, and what happens while they record."""
 
-    def hit(server: Cluster) -> None:
+    url: str
+    strike: Callable[[], object]
+
+
+Fault = Callable[[Cluster, str], AbstractContextManager[Hit]]
+
+
+@contextmanager
+def _freeze(server: Cluster, url: str) -> Iterator[Hit]:
+    def strike() -> None:
         with server.frozen():
             time.sleep(FROZEN_SECONDS)
 
-    return _while_recording(folder, share, rng, hit)
+    yield Hit(url, strike)
 
 
-def crashed(folder: Path, share: float, rng: random.Random) -> Result:
-    """Ended as a crash ends it, and started again."""
-
-    def hit(server: Cluster) -> None:
+@contextmanager
+def _crash(server: Cluster, url: str) -> Iterator[Hit]:
+    def strike() -> None:
         server.stop()
-        time.sleep(2)
+        time.sleep(CUT_SECONDS)
         server.start()
 
-    return _while_recording(folder, share, rng, hit)
+    yield Hit(url, strike)
 
 
-def _while_recording(
-    folder: Path, share: float, rng: random.Random, hit: Callable[[Cluster], object]
-) -> Result:
+@contextmanager
+def _cut_off(server: Cluster, url: str) -> Iterator[Hit]:
+    with proxy(url) as between:
+
+        def strike() -> None:
+            for _ in range(TIMES_CUT):
+                between.cut()
+                time.sleep(CUT_SECONDS)
+                between.mend()
+                time.sleep(CUT_SECONDS / 10)
+
+        yield Hit(between.url, strike)
+
+
+PRIVILEGES = ("INSERT", "UPDATE", "SELECT", "INSERT, UPDATE, DELETE, SELECT")
+
+
+@contextmanager
+def _revoke(server: Cluster, url: str) -> Iterator[Hit]:
+    import psycopg
+
+    name = f"trainer_{url.rpartition('/')[2]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {name} LOGIN",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        ):
+            connection.execute(statement)  # type: ignore[arg-type]  # no literal
+
+        def strike() -> None:
+            for privilege in PRIVILEGES:
+                tables = f"{privilege} ON ALL TABLES IN SCHEMA public"
+                connection.execute(f"REVOKE {tables} FROM {name}")  # type: ignore[arg-type]
+                time.sleep(CUT_SECONDS / 2)
+                connection.execute(f"GRANT {tables} TO {name}")  # type: ignore[arg-type]
+
+        yield Hit(url.replace("tester@", f"{name}@"), strike)
+
+
+def while_recording(fault: Fault, folder: Path, share: float, rng: random.Random) -> Result:
+    """Many processes record while the fault strikes, at a random moment; then the next start finds everything."""
     result = Result()
     if binary("initdb") is None:
         result.facts["not tried"] = "PostgreSQL is not installed"
@@ -53,17 +108,20 @@ def _while_recording(
     with cluster() as server:
         for number in range(share_of(200, share) // at_once or 1):
             url = server.create(f"t{number}")
+            prepare(locate(url))
             place = Place(folder / str(number))
             state = str(place.folder / "state")
-            with forks(folder, TRACKER_DATABASE_URL=url, XDG_STATE_HOME=state) as starting:
-                starting.start(place, "recover")
+            with (
+                fault(server, url) as hit,
+                forks(folder, TRACKER_DATABASE_URL=hit.url, XDG_STATE_HOME=state) as starting,
+            ):
                 given: dict[str, Any] = {"epochs": 40, "pause": 0.25}
                 pids = [
                     starting.launch(place, "record", given={**given, "name": f"w{one}"})
                     for one in range(at_once)
                 ]
                 time.sleep(rng.uniform(1, 10))
-                hit(server)
+                hit.strike()
                 with result.trial(f"round {number}"):
                     starting.wait(pids, LONGEST_WAIT)
                     check_server(starting, place, url)
@@ -100,7 +158,30 @@ FAMILIES = [
         "1, 2, 3",
         200,
         0.01,
-        frozen,
+        partial(while_recording, _freeze),
     ),
-    Family("P2", "PostgreSQL killed and started again", "1, 2, 3", 100, 0.01, crashed),
+    Family(
+        "P2",
+        "PostgreSQL killed and started again",
+        "1, 2, 3",
+        100,
+        0.01,
+        partial(while_recording, _crash),
+    ),
+    Family(
+        "P3",
+        "PostgreSQL behind a proxy that cuts all connections off, three times",
+        "1, 2, 3",
+        200,
+        0.01,
+        partial(while_recording, _cut_off),
+    ),
+    Family(
+        "P4",
+        "privileges of PostgreSQL taken away for seconds, one after the other, and all of them",
+        "1, 2, 3",
+        200,
+        0.01,
+        partial(while_recording, _revoke),
+    ),
 ]

@@ -13,7 +13,7 @@ from tests.faults.processes import compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler, and Linux")
 
-SLOW = {"P1", "P2", "E1", "B1"}
+SLOW = {"P1", "P2", "P3", "P4", "E1", "B1"}
 """Their promises have tests of their own, in test_postgres.py, test_contention.py and test_disk.py."""
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import tracker
 from tests.helpers.postgres import Cluster, binary, cluster
+from tests.helpers.proxy import proxy
 from tests.storage.test_checksums import damaged, record_awkward_values
 from tracker.errors import BadValue, RunBusy
 from tracker.process import SILENT_SECONDS
@@ -86,6 +87,23 @@ def test_a_restart_of_the_server_loses_nothing(server: Cluster, url: str) -> Non
     assert max(took) < 4
     tracker.start_run("x").finish()
     assert list(tracker.epochs("cut off")["epoch"]) == [0, 1, 2, 3]
+
+
+@pytest.mark.impatient
+def test_a_server_that_is_cut_off_loses_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connections break off within a call, and new ones are not taken for a while."""
+    with proxy(url) as between:
+        monkeypatch.setenv("TRACKER_DATABASE_URL", between.url)
+        run = tracker.start_run("x", name="cut")
+        run.log_epoch(0, {"loss": 0.0})
+        between.cut()
+        took = [timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": 1.0})) for epoch in (1, 2)]
+        between.mend()
+        run.log_epoch(3, {"loss": 3.0})
+        run.finish()
+        tracker.start_run("x").finish()
+    assert max(took) < 4
+    assert list(tracker.epochs("cut", database=url)["epoch"]) == [0, 1, 2, 3]
 
 
 def test_an_epoch_comes_back_with_the_bits_of_its_checksum(url: str) -> None:
