@@ -8,6 +8,7 @@ from tests.faults import (
     damage,
     disks,
     endings,
+    errors,
     files,
     folders,
     kills,
@@ -31,6 +32,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         swaps,
         resumes,
         clocks,
+        errors,
         crowds,
         servers,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 import tracker
 from tracker.errors import StoreError
@@ -98,6 +99,28 @@ def test_a_locked_database_answers_and_what_waits_is_in_the_answer(
         assert run.checkpoints() == [again]
     run.finish()
     assert [one.id for one in run.checkpoints()] == [again.id]
+
+
+def test_whatever_a_question_raises_is_the_database_not_answering(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A driver that is broken, or has no memory, ends no training: this process knows its own checkpoints."""
+    run = tracker.start_run()
+    made = run.save_checkpoint("ckpt/0", lambda to: to.write_text("0"), epoch=0)
+
+    def broken(cursor: Any, statement: str, *_: Any) -> None:
+        if "SELECT" in statement:
+            raise RuntimeError("planted")
+
+    event.listen(Engine, "do_execute", broken)
+    try:
+        again = run.save_checkpoint("ckpt/1", lambda to: to.write_text("1"), epoch=1)
+        assert run.checkpoints() == [made, again]
+    finally:
+        event.remove(Engine, "do_execute", broken)
+    assert "could not be read: RuntimeError: planted" in caplog.text
+    run.finish()
+    assert list(tracker.checkpoints(run.id)["epoch"]) == [0, 1]
 
 
 def test_no_answer_is_not_taken_for_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -382,11 +382,22 @@ class Recorder:
         Raises:
             StoreError: when the database does not answer.
         """
-        return self._questions.ask(lambda connection: ask(Reader(self.location, connection)))
+        return self._asked(lambda connection: ask(Reader(self.location, connection)))
 
     def rows(self, statement: Select[Any]) -> list[Any]:
         """Return the rows that a statement selects; `StoreError` when the database does not answer."""
-        return self._questions.rows(statement)
+        return self._asked(lambda connection: list(connection.execute(statement)))
+
+    def _asked(self, ask: Callable[[Connection], T]) -> T:
+        """Ask; whatever is raised on the way, by drivers too, is the database not answering."""
+        try:
+            return self._questions.ask(ask)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"The database {self.location} could not be read: {type(error).__name__}: {error}."
+            ) from error
 
     def amend(self, change: Callable[[Connection, Location], object]) -> None:
         """Change rows in a transaction of its own; one that fails is logged, and raised if `strict`."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import Timeout
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker.errors import StoreError
@@ -353,10 +353,6 @@ class Questions:
             if self._closed:
                 self._database.close()
             self._lock.release()
-
-    def rows(self, statement: Select[Any]) -> list[Any]:
-        """Return the rows that a statement selects, as `ask` does."""
-        return self.ask(lambda connection: list(connection.execute(statement)))
 
     def close(self) -> None:
         """Close the connection; what is asked from now on opens one of its own."""
