@@ -73,8 +73,9 @@ def with_infinities() -> None:
 
 
 def with_equals() -> None:
+    """Equal values, whose mean must be theirs, and a param that is both a whole number and none."""
     for place in range(6):
-        record("ab"[place % 2], {"val_loss": 0.1, "loss": 0.5})
+        record("ab"[place % 2], {"val_loss": 0.1, "loss": 0.5}, lr=1 if place < 2 else 1.0)
     record("a", {"accuracy": 0.5})
     record("b", {"accuracy": 0.5})
     record("c", {"accuracy": 0.5})

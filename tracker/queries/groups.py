@@ -91,7 +91,7 @@ def _counted(connection: Connection, stored: StoredGroups, limit: int | None) ->
     """Count in the database."""
     found = stored.added(connection, stored.counted_rows(), Group)
     rows = [group.cells for group in found.values()]
-    return Listing(tuple(stored.heads(found.values())), rows[:limit])
+    return Listing(stored.heads(), rows[:limit])
 
 
 def _of_listed(

@@ -39,10 +39,18 @@ def judgement(runs: Iterable[Mapping[str, Any]], modes: Mapping[str, str | None]
     pick = max if modes.get(metric) == "max" else min
     best = pick(judged, key=lambda row: row["best"])
     values = [row["best"] for row in judged]
+    return metric, best["best"], best["name"], *_mean_and_std(values)
+
+
+def _mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
+    if len(values) == 1:
+        return values[0], None
+    if min(values) == max(values) and math.isfinite(values[0]):
+        # Rounding would make a spread of it.
+        return values[0], 0.0
     mean = _mean(values)
     spread = _mean([(value - mean) * (value - mean) for value in values]) * len(values)
-    std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else None
-    return metric, best["best"], best["name"], mean, std
+    return mean, math.sqrt(spread / (len(values) - 1))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -117,7 +125,7 @@ def of_one_metric(
     shown = dict(list(found.items())[:limit])
     judged = metric.judgements(shown)
     rows = [(*group.cells, *judged[same]) for same, group in shown.items()]
-    return Listing((*groups.heads(found.values()), *JUDGED), rows)
+    return Listing((*groups.heads(), *JUDGED), rows)
 
 
 class _Metric:

@@ -167,14 +167,14 @@ class StoredGroups:
             found[same].add(row)
         return found
 
-    def heads(self, groups: Iterable[Group]) -> list[Column]:
-        """Return the columns of the keys and `COUNTED`, by the values that the keys have in all groups."""
-        values = [group.values for group in groups]
-        keys = [
+    def heads(self) -> tuple[Column, ...]:
+        """Return the columns of the keys and `COUNTED`, by all values of the keys that were read."""
+        values = [cells for _, cells in self._known.values()]
+        keys = (
             Column(key.name, key.kind or known_kind(cells[place] for cells in values))
             for place, key in enumerate(self._keys)
-        ]
-        return [*keys, *COUNTED]
+        )
+        return *keys, *COUNTED
 
 
 def sameness(value: Any) -> Any:
