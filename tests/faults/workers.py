@@ -89,8 +89,9 @@ def _use(run: tracker.Run) -> None:
     assert tracker.active_run() is None
     run.log({"step_loss": 2.0})
     run.log_epoch(99, {"loss": 99.0})
-    run.save_checkpoint("ckpt-run/child", lambda path: path.write_text("child"))
-    Path("ckpt-run/child").unlink()
+    own = Path(f"ckpt-run/{os.getpid()}")
+    run.save_checkpoint(own, lambda path: path.write_text("child"))
+    own.unlink()
     run.finish()
 
 
