@@ -14,6 +14,7 @@ import click
 import pytest
 
 import tracker
+from tests.cli.golden.screen import show
 from tests.helpers import ROOT
 from tracker.cli import program
 
@@ -41,6 +42,16 @@ def test_the_commands_are_those_of_the_design() -> None:
         "decisions replay", "decisions waste", "export", "db status", "db upgrade", "db backup",
         "db doctor", "completion", "runs best", "metrics list", "params list",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_and_usage_are_in_the_letters_of_the_terminal(path: tuple[str, ...]) -> None:
+    plain = show([*path, "--help"], width=80, LC_ALL="C").out
+    assert plain.isascii()
+    whole = show([*path, "--help"], width=80, LC_ALL="C.UTF-8").out
+    assert plain == whole.replace("…", "...")
+    wrong = show([*path, "--no-such-option"], width=80, LC_ALL="C")
+    assert wrong.err.isascii() and "Usage: tracker" in wrong.err
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

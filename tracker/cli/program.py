@@ -44,8 +44,38 @@ _WHOLE = 1000
 """Characters of a summary that is not cut."""
 
 
+class _Help(click.HelpFormatter):
+    """Help and usage, in the letters that the terminal has."""
+
+    def getvalue(self) -> str:
+        """Return what was written."""
+        text = super().getvalue()
+        if text.isascii():
+            return text
+        from tracker.cli.output import showable, shows_unicode
+
+        return text if shows_unicode() else showable(text.replace("…", "..."))
+
+
+class _Context(click.Context):
+    formatter_class = _Help
+
+
 class Group(click.Group):
     """A group that reports a `TrackerError` as a sentence on stderr, with its exit code."""
+
+    context_class = _Context
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command, which explains itself as groups do."""
+        command = self.find(context, name)
+        if command is not None:
+            command.context_class = _Context
+        return command
+
+    def find(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command as it was made."""
+        return super().get_command(context, name)
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; a `TrackerError` becomes a `click.ClickException`."""
@@ -122,7 +152,7 @@ class LazyGroup(Group):
         """Return the names, in the order in which they are explained."""
         return list(self._places)
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+    def find(self, context: click.Context, name: str) -> click.Command | None:
         """Import one command."""
         if name not in self._places:
             return None
