@@ -15,7 +15,9 @@ from tests.faults import (
     power,
     resumes,
     servers,
+    strangers,
     swaps,
+    workers,
 )
 from tests.faults.family import Family
 
@@ -33,6 +35,8 @@ FAMILIES: tuple[Family, ...] = tuple(
         resumes,
         clocks,
         errors,
+        strangers,
+        workers,
         crowds,
         servers,
     )

@@ -21,6 +21,7 @@ from tests.faults.works import ENOUGH
 from tracker.errors import CheckpointError
 from tracker.maintenance import checkpoints as maintenance
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.recording.active import live_runs
 from tracker.storage.database import reading
 from tracker.storage.location import locate
 
@@ -89,6 +90,8 @@ def changed_files(folder: Path, share: float, rng: random.Random) -> Result:
             with result.trial(f"{number}, {name}"):
                 check_change(*CHANGES[name], verified=rng.random() < 0.5, ended=rng.random() < 0.5)
         finally:
+            for run in live_runs():  # of a trial that was broken off
+                run.finish()
             os.chdir(before)
             shutil.rmtree(place)
         result.count(name)

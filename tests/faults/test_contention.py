@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -80,25 +79,6 @@ with run:
     names = "SELECT count(*), count(DISTINCT name), sum(epochs) FROM run WHERE experiment = 'first'"
     assert oracle.rows(names) == [(16, 16, 16)]
     assert list(Path(".tracker").glob("*.backup*")) == []
-
-
-def test_sixteen_threads_share_a_run(oracle: Any) -> None:
-    with tracker.start_run() as run:
-
-        def work(first: int) -> None:
-            for epoch in range(first, first + 10):
-                run.log({"step_loss": 1.0})
-                run.log_epoch(epoch, {"loss": float(epoch)})
-
-        threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 160, 10)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert oracle.rows("SELECT count(*) FROM epoch") == [(160,)]
-    assert oracle.rows("SELECT sum(calls) FROM clock WHERE number >= 0") == [(160,)]
-    of_epochs = "SELECT min, max FROM summary WHERE name = 'loss'"
-    assert oracle.rows(of_epochs) == [(0.0, 159.0)]
 
 
 def test_a_locked_database_delays_no_call_for_long_and_loses_nothing(oracle: Any) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -128,3 +129,23 @@ ENDINGS: dict[str, Callable[[], object]] = {
     "an abort": os.abort,
     "children that fail and exit": _children,
 }
+
+
+POINTS = 50_000
+"""Steps that wait in memory when a process begins to end."""
+
+
+def leave(explicitly: bool) -> None:
+    """End with a full queue while somebody holds the database; the time at which that begins is noted."""
+    run = tracker.start_run("fault", "run", system_metrics=False)
+    run.log_epoch(0, {"loss": loss_of(0)})
+    acknowledge(run.id, 0, loss_of(0))
+    with Path("../ready").open("w"):
+        pass
+    while not Path("../held").exists():
+        time.sleep(0.001)
+    for _ in range(POINTS):
+        run.log({"step_loss": 1.0})
+    Path("../leaving").write_text(str(time.monotonic()))
+    if explicitly:
+        run.finish()
