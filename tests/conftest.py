@@ -40,11 +40,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a slow disk of the testing machine, so that what was recorded can be asked for at once.
 
-    Training waits 1.4 s for a commit, and then goes on while it is under way; a test of that says `impatient`.
+    Training waits 1.4 s for a commit, 0.1 s for the spool, and then goes on while they are under way; a test of that
+    says `impatient`.
     """
     if request.node.get_closest_marker("impatient") is None:
-        monkeypatch.setattr("tracker.recording.recorder._COMMIT_SECONDS", 120.0)
-        monkeypatch.setattr("tracker.recording.recorder._LAST_SECONDS", 120.0)
+        for name in ("_COMMIT_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
+            monkeypatch.setattr(f"tracker.recording.recorder.{name}", 120.0)
 
 
 def prepare(unprivileged: bool) -> None:
