@@ -40,8 +40,8 @@ def _write_points(points: RunPoints, file: IO[str], raw: bool) -> None:
     def head(run: str, name: str) -> str:
         text = StringIO()
         cells = [run, name] if raw else [quote_formula(run), quote_formula(name)]
-        csv.writer(text, lineterminator=",").writerow(cells)
-        return text.getvalue()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        return f"{text.getvalue()[:-1]},"
 
     def line(begin: str, cells: Iterable[tuple[int, str, str]]) -> Iterator[str]:
         return (f"{begin}{step},{time},{value}\n" for step, time, value in cells)
