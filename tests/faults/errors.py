@@ -1,4 +1,4 @@
-"""Whatever the edge to the database raises, a training ends as it would without us."""
+"""Whatever the database driver raises, training ends as it would without us."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATEMENTS = 200
 
 
 def raising(folder: Path, share: float, rng: random.Random) -> Result:
-    """Each exception, from a random statement of a training on: once, for a while, or for ever."""
+    """Raise each exception from a random statement on: once, for a while, or for the rest of the run."""
     result = Result()
     with forks(folder, TORCH, "torch._dynamo") as starting:
         data = Place(folder / "data")
@@ -51,7 +51,7 @@ def trained(
 FAMILIES = [
     Family(
         "X1",
-        "the edge to the database raises each of 29 exceptions, once, for a while or for ever",
+        "the database driver raises each of 29 exceptions, once, for a while or for the rest of the run",
         "2",
         10 * KINDS,
         0.014,

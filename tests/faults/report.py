@@ -16,7 +16,7 @@ PROMISES = {
     3: "Bounded: one call takes at most 2 seconds, the end of a run at most 5, whatever disk or server do.",
     4: "A checkpoint that is listed as available is complete, and has the hash that is listed.",
     5: "Nothing is deleted that should not be: not the best, the last or a pinned checkpoint, and no file of others.",
-    6: "Decisions after a resume are those of a training that was never interrupted.",
+    6: "Decisions after a resume are those of a run that was never interrupted.",
     7: "Dead runs are called dead, living ones never.",
     8: "The values that come out are those that went in; a damaged one is named, and not shown.",
     9: "A database is made or upgraded whole, or stays as it was; another program's file is left alone.",

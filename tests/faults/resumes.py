@@ -153,7 +153,7 @@ def check_contenders(starting: Forks, place: Place, rng: random.Random, *, alive
 FAMILIES = [
     Family(
         "D1",
-        "a training with every callback is killed up to five times, and resumed",
+        "a run with every callback is killed up to five times, and resumed",
         "4, 5, 6",
         200,
         0.01,

@@ -1,4 +1,4 @@
-"""Files that are none of ours, or of a release to come, in the place of a database: named, and left as they are."""
+"""Foreign files, and those of a later release, in the place of a database: named, and left as they are."""
 
 from __future__ import annotations
 

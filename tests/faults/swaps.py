@@ -54,7 +54,7 @@ class Moments:
         self._left, self._swap = at, swap
 
     def next(self) -> None:
-        """Count one; the swap itself is none."""
+        """Count one, and swap when it is the chosen one; what the swap does is not counted."""
         if self._left > 0:
             self._left -= 1
             if self._left == 0:

@@ -45,6 +45,19 @@ def timed(call: Callable[[], Any]) -> float:
     return time.monotonic() - begun
 
 
+def record_through(name: str, cut: Callable[[], Any], mend: Callable[[], Any]) -> list[float]:
+    """Record four epochs, the middle two without a server, and start a run after it; returns what those two took."""
+    run = tracker.start_run("x", name=name)
+    run.log_epoch(0, {"loss": 0.0})
+    cut()
+    took = [timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": 1.0})) for epoch in (1, 2)]
+    mend()
+    run.log_epoch(3, {"loss": 3.0})
+    run.finish()
+    tracker.start_run("x").finish()
+    return took
+
+
 @pytest.mark.impatient
 def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url: str) -> None:
     """SIGSTOP: the kernel still acknowledges what is sent, so that no time limit of TCP's helps."""
@@ -77,15 +90,8 @@ def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url
 
 @pytest.mark.impatient
 def test_a_restart_of_the_server_loses_nothing(server: Cluster, url: str) -> None:
-    run = tracker.start_run("x", name="cut off")
-    run.log_epoch(0, {"loss": 0.0})
-    server.stop()
-    took = [timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": 1.0})) for epoch in (1, 2)]
-    server.start()
-    run.log_epoch(3, {"loss": 3.0})
-    run.finish()
+    took = record_through("cut off", server.stop, server.start)
     assert max(took) < 4
-    tracker.start_run("x").finish()
     assert list(tracker.epochs("cut off")["epoch"]) == [0, 1, 2, 3]
 
 
@@ -94,14 +100,7 @@ def test_a_server_that_is_cut_off_loses_nothing(url: str, monkeypatch: pytest.Mo
     """Its connections break off within a call, and new ones are not taken for a while."""
     with proxy(url) as between:
         monkeypatch.setenv("TRACKER_DATABASE_URL", between.url)
-        run = tracker.start_run("x", name="cut")
-        run.log_epoch(0, {"loss": 0.0})
-        between.cut()
-        took = [timed(lambda epoch=epoch: run.log_epoch(epoch, {"loss": 1.0})) for epoch in (1, 2)]
-        between.mend()
-        run.log_epoch(3, {"loss": 3.0})
-        run.finish()
-        tracker.start_run("x").finish()
+        took = record_through("cut", between.cut, between.mend)
     assert max(took) < 4
     assert list(tracker.epochs("cut", database=url)["epoch"]) == [0, 1, 2, 3]
 

@@ -164,7 +164,7 @@ def share(epochs: int) -> None:
 
 
 def write_beside() -> None:
-    """Write as another program does, which does not know our lock file, until its folder is no more wanted."""
+    """Write as a program that does not know our lock file, until it is told to stop."""
     with closing(sqlite3.connect(locate().path or "", isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA busy_timeout=60000")

@@ -59,7 +59,7 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: UnicodeEncodeError("utf-8", "\ud800", 0, 1, "planted"),
     lambda: sqlite3.OperationalError("database is locked"),
 )
-"""What the edge to the database raises."""
+"""What the database driver raises."""
 
 
 def prepare(folder: str) -> None:

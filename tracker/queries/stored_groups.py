@@ -7,17 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Label,
-    Select,
-    and_,
-    case,
-    func,
-    null,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Label, Select, and_, case, func, null, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.selectable import NamedFromClause
 

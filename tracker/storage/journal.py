@@ -256,7 +256,7 @@ def _checkpoint_state(connection: Connection, entry: kinds.CheckpointStateEntry)
 
 
 _SEEN = (CheckpointState.MISSING, CheckpointState.MODIFIED)
-"""States that somebody has seen a file in: what another process has pruned or replaced since is no news."""
+"""What a file was found to be; the finding does not apply to one that has been pruned since."""
 
 
 def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
