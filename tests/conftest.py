@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
@@ -24,7 +25,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty folder; runs that a test left open are closed afterwards."""
+    """Work in an empty folder; runs that a test left open are closed afterwards, and copies and saves done."""
     monkeypatch.chdir(tmp_path)
     from tracker.ranks import RANKS
     from tracker.recording.active import live_runs
@@ -34,6 +35,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for run in live_runs():
         run.finish()
+    for thread in threading.enumerate():
+        # What goes on after its test would meet the patches of the next.
+        if thread.name in {"tracker-upload", "tracker-saver", "tracker-fsync"}:
+            thread.join(60.0)
+            assert not thread.is_alive(), f"{thread.name} hangs after its test"
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,8 @@ def test_a_wrong_folder_is_refused_before_a_run_begins() -> None:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Return what lets uploads go on, which wait for it."""
+def held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Return what lets uploads go on, which wait for it; they do so when the test ends."""
     going, opened = threading.Event(), MemoryFileSystem._open
 
     def slow(*arguments: Any, **options: Any) -> Any:
@@ -78,7 +78,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         return opened(*arguments, **options)
 
     monkeypatch.setattr(MemoryFileSystem, "_open", slow)
-    return going
+    yield going
+    going.set()
 
 
 def test_a_store_that_hangs_holds_nothing_up_and_is_told_at_the_end(
@@ -94,7 +95,6 @@ def test_a_store_that_hangs_holds_nothing_up_and_is_told_at_the_end(
     assert run.status == "finished"
     assert f"3 checkpoints of run {run.id} are not in {url}" in caplog.text
     assert f"tracker checkpoints upload {run.id} {url} --database " in caplog.text
-    held.set()
 
 
 def test_of_what_waits_only_the_newest_of_a_path_is_copied(url: str, held: threading.Event) -> None:
@@ -111,7 +111,6 @@ def test_an_interrupted_run_does_not_wait(url: str, held: threading.Event, caplo
         save(run, "a.pt", "a")
         raise KeyboardInterrupt
     assert f"1 checkpoint of run {run.id} is not in {url}" in caplog.text
-    held.set()
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> Callable[[], int]:
