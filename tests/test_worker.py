@@ -26,6 +26,18 @@ def test_nothing_runs_before_the_start_but_what_is_handed_over() -> None:
     worker.join(60)
 
 
+def test_what_is_due_is_done_between_jobs_that_follow_closely() -> None:
+    idle = threading.Event()
+    worker = Worker("tried", idle.set, every=0.05)
+    worker.start()
+    jobs = [worker.submit(lambda: time.sleep(0.01)) for _ in range(100)]
+    jobs[-1].wait(60)
+    was_idle = idle.is_set()
+    worker.stop()
+    worker.join(60)
+    assert was_idle
+
+
 def test_a_recorder_that_takes_long_to_make_is_not_used_before_it_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ that needs it goes on without it: the job stays the worker's, and is done when d
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -73,8 +74,8 @@ class Worker:
 
     Args:
         name: the thread's.
-        idle: called when nothing has been handed over for ``every`` seconds, and after `wake`.
-        every: seconds; None: ``idle`` is called after `wake` only.
+        idle: called every so often between the jobs, however closely they follow, and after `wake`.
+        every: so many seconds; None: ``idle`` is called after `wake` only.
     """
 
     def __init__(
@@ -161,19 +162,24 @@ class Worker:
         self._thread = None
 
     def _work(self) -> None:
+        every = math.inf if self._every is None else self._every
+        due = time.monotonic() + every
         while not (self._stopping and self._jobs.empty()):
+            left = max(0.0, due - time.monotonic())
             try:
-                job = self._jobs.get(timeout=self._every)
+                job = self._jobs.get(timeout=None if left == math.inf else left)
             except Empty:
                 job = None
             if job is not None:
                 job.run()
                 # Neither the job nor what it has raised outlives it here.
                 del job
-                continue
+                if time.monotonic() < due:
+                    continue
             self._woken = False
             if self._idle is not None and not self._stopping:
                 self._idle()
+            due = time.monotonic() + every
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -55,11 +54,10 @@ def jumping(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder, WORKS) as starting:
         for number in range(share_of(100, share)):
-            place = Place(folder / str(number))
-            jumps = rng.choices(JUMPS, k=EPOCHS)
-            with result.trial(f"{number}, {jumps}"):
-                check_jumps(starting, place, jumps, end=rng.random() < 0.5)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                jumps = rng.choices(JUMPS, k=EPOCHS)
+                with result.trial(f"{number}, {jumps}"):
+                    check_jumps(starting, place, jumps, end=rng.random() < 0.5)
     return result
 
 
@@ -102,11 +100,9 @@ def mistaken(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder) as starting:
         for number in range(share_of(10 * len(CASES), share)):
             name = list(CASES)[number % len(CASES)]
-            place = Place(folder / str(number))
-            with result.trial(f"{number}, {name}"):
+            with Place(folder / str(number)) as place, result.trial(f"{number}, {name}"):
                 if CASES[name](starting, place, rng):
                     result.count(name)
-            shutil.rmtree(place.folder)
     return result
 
 

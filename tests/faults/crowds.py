@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,13 +53,12 @@ def first_starts(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder) as starting:
         for number in range(share_of(25, share)):
-            place = Place(folder / str(number))
-            pids = [starting.launch(place, "recover") for _ in range(AT_ONCE)]
-            with result.trial(f"crowd {number}"):
-                starting.wait(pids, LONGEST_WAIT)
-                check_starts(starting, place)
-            result.tried += AT_ONCE - 1
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                pids = [starting.launch(place, "recover") for _ in range(AT_ONCE)]
+                with result.trial(f"crowd {number}"):
+                    starting.wait(pids, LONGEST_WAIT)
+                    check_starts(starting, place)
+                result.tried += AT_ONCE - 1
     return result
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,15 +28,14 @@ def failing_calls(folder: Path, share: float, rng: random.Random) -> Result:
         for code, forever in ((errno.EIO, False), (errno.ENOSPC, True)):
             called = f"{errno.errorcode[code]} {'from there on' if forever else 'once'}"
             for at in moments(share):
-                place = Place(folder / f"{code}-{at}")
-                hit = fault(at, FAIL, code=code, forever=forever)
-                answer = starting.start(place, "record", fault=hit)
-                if answer["code"] == 0 and answer["calls"] < at:
-                    break
-                with result.trial(f"{called}, call {at}"):
-                    check_failed(starting, place)
-                result.count(called)
-                shutil.rmtree(place.folder)
+                with Place(folder / f"{code}-{at}") as place:
+                    hit = fault(at, FAIL, code=code, forever=forever)
+                    answer = starting.start(place, "record", fault=hit)
+                    if answer["code"] == 0 and answer["calls"] < at:
+                        break
+                    with result.trial(f"{called}, call {at}"):
+                        check_failed(starting, place)
+                    result.count(called)
     return result
 
 
@@ -92,18 +90,19 @@ def full_disks(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder) as starting:
         for number in rng.sample(sizes, share_of(len(sizes), share)):
             size = FIRST_BYTES + number * STEP_BYTES
-            place = Place(folder / str(number))
-            disk = place.folder / "disk"
-            with small_disk(disk, size):
-                place.work.rmdir()
-                place.work = disk
-                answer = starting.start(place, "record", given={"epochs": 60, "checkpoints": False})
-                with result.trial(f"{size >> 10} KiB"):
-                    grown = disk_has_room(disk)
-                    check_full(starting, place, answer["code"])
-                    result.count("with a run that could start", noted(place.acknowledged) != {})
-                    assert grown
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                disk = place.folder / "disk"
+                with small_disk(disk, size):
+                    place.work.rmdir()
+                    place.work = disk
+                    answer = starting.start(
+                        place, "record", given={"epochs": 60, "checkpoints": False}
+                    )
+                    with result.trial(f"{size >> 10} KiB"):
+                        grown = disk_has_room(disk)
+                        check_full(starting, place, answer["code"])
+                        result.count("with a run that could start", noted(place.acknowledged) != {})
+                        assert grown
     return result
 
 
@@ -139,15 +138,14 @@ def full_folders(folder: Path, share: float, rng: random.Random) -> Result:
         return result
     with forks(folder) as starting:
         for tenths in rng.sample(range(1, 26), share_of(25, share)):
-            place = Place(folder / str(tenths))
-            disk = small_disk(place.work / "ckpt-run", FILE_BYTES * tenths // 10)
-            with disk, result.trial(f"{tenths / 10} of the file"):
-                answer = starting.start(place, "save", given={"size": FILE_BYTES})
-                assert answer["code"] == 0, place.raised()
-                assert list(place.work.rglob(".tracker-*")) == []
-                settled(starting, place)
-                check_saved(place, tenths)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(tenths)) as place:
+                disk = small_disk(place.work / "ckpt-run", FILE_BYTES * tenths // 10)
+                with disk, result.trial(f"{tenths / 10} of the file"):
+                    answer = starting.start(place, "save", given={"size": FILE_BYTES})
+                    assert answer["code"] == 0, place.raised()
+                    assert list(place.work.rglob(".tracker-*")) == []
+                    settled(starting, place)
+                    check_saved(place, tenths)
     return result
 
 
@@ -168,22 +166,21 @@ def slow_disks(folder: Path, share: float, rng: random.Random) -> Result:
     longest = ending = 0.0
     with forks(folder) as starting:
         for number in range(share_of(20, share)):
-            place = Place(folder / str(number))
-            hit = fault(rng.randint(10, 16), DELAY, forever=True, milliseconds=3000, kinds=SYNC)
-            answer = starting.start(
-                place, "record", fault=hit, given={"checkpoints": False, "epochs": 8}
-            )
-            with result.trial(f"disk {number}"):
-                assert answer["code"] == 0, place.raised()
-                # The spool is on the same disk: what was in memory only at the end was said to be lost.
-                said = "could be written nowhere" in place.log
-                result.count("runs that said what they could not write", said)
-                if not said:
-                    settled(starting, place)
-                calls, ends = place.took()
-                longest, ending = max(longest, *calls), max(ending, *ends)
-                check_bounded(calls, ends)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                hit = fault(rng.randint(10, 16), DELAY, forever=True, milliseconds=3000, kinds=SYNC)
+                answer = starting.start(
+                    place, "record", fault=hit, given={"checkpoints": False, "epochs": 8}
+                )
+                with result.trial(f"disk {number}"):
+                    assert answer["code"] == 0, place.raised()
+                    # The spool is on the same disk: what was in memory only at the end was said to be lost.
+                    said = "could be written nowhere" in place.log
+                    result.count("runs that said what they could not write", said)
+                    if not said:
+                        settled(starting, place)
+                    calls, ends = place.took()
+                    longest, ending = max(longest, *calls), max(ending, *ends)
+                    check_bounded(calls, ends)
     result.facts |= {"longest call, s": round(longest, 2), "longest end, s": round(ending, 2)}
     return result
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import signal
 import sqlite3
 import time
@@ -53,11 +52,10 @@ def signals(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder, WORKS) as starting:
         for number in range(share_of(200, share)):
             name = list(SIGNALS)[number % len(SIGNALS)]
-            place = Place(folder / str(number))
-            with result.trial(f"{number}, {name}"):
-                check_signal(starting, place, SIGNALS[name], rng)
-            result.count(name)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                with result.trial(f"{number}, {name}"):
+                    check_signal(starting, place, SIGNALS[name], rng)
+                result.count(name)
     return result
 
 
@@ -119,15 +117,14 @@ def endings(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder, WORKS) as starting:
         for number in range(share_of(200, share)):
             name = [*ENDINGS, "a cell that is run again"][number % (len(ENDINGS) + 1)]
-            place = Place(folder / str(number))
-            where = {"place": rng.choice(PLACES), "last": rng.randrange(EPOCHS)}
-            with result.trial(f"{number}, {name}, {where}"):
-                if name in ENDINGS:
-                    check_ending(starting, place, name, where, rng.random() < 0.5)
-                else:
-                    check_cell(starting, place, where)
-            result.count(name)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                where = {"place": rng.choice(PLACES), "last": rng.randrange(EPOCHS)}
+                with result.trial(f"{number}, {name}, {where}"):
+                    if name in ENDINGS:
+                        check_ending(starting, place, name, where, rng.random() < 0.5)
+                    else:
+                        check_cell(starting, place, where)
+                result.count(name)
     return result
 
 
@@ -166,10 +163,8 @@ def exits(folder: Path, share: float, rng: random.Random) -> Result:
     longest = 0.0
     with forks(folder, WORKS) as starting:
         for number in range(share_of(40, share)):
-            place = Place(folder / str(number))
-            with result.trial(f"exit {number}"):
+            with Place(folder / str(number)) as place, result.trial(f"exit {number}"):
                 longest = max(longest, check_exit(starting, place, explicitly=number % 2 == 0))
-            shutil.rmtree(place.folder)
     result.facts["longest exit, s"] = round(longest, 2)
     return result
 

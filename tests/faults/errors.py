@@ -38,13 +38,12 @@ def trained(
     starting: Forks, data: Place, folder: Path, number: int | None, at: int, more: int
 ) -> dict[str, Any]:
     """Train; returns what came of it."""
-    place = Place(folder)
-    shutil.copy(data.folder / "wine.pt", place.folder)
-    given = {"number": number, "at": at, "more": more}
-    answer = starting.start(place, f"{TORCH}:train", given=given)
-    assert answer["code"] == 0, place.raised()
-    result: dict[str, Any] = json.loads((place.folder / "result.json").read_text())
-    shutil.rmtree(place.folder)
+    with Place(folder) as place:
+        shutil.copy(data.folder / "wine.pt", place.folder)
+        given = {"number": number, "at": at, "more": more}
+        answer = starting.start(place, f"{TORCH}:train", given=given)
+        assert answer["code"] == 0, place.raised()
+        result: dict[str, Any] = json.loads((place.folder / "result.json").read_text())
     return result
 
 

@@ -251,19 +251,18 @@ def at_once(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder, WORKS) as starting:
         for number in range(share_of(40, share)):
-            place = Place(folder / str(number))
-            pids = [
-                starting.launch(place, f"{WORKS}:{work}")
-                for work in ("saving", "pruning", "verifying", "loading")
-            ]
-            time.sleep(SECONDS)
-            (place.folder / ENOUGH).touch()
-            with result.trial(f"round {number}"):
-                starting.wait(pids, LONGEST_WAIT)
-                assert place.raised() is None, place.raised()
-                assert starting.start(place, "recover")["code"] == 0, place.raised()
-                result.count("checkpoints", check_states(place))
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                pids = [
+                    starting.launch(place, f"{WORKS}:{work}")
+                    for work in ("saving", "pruning", "verifying", "loading")
+                ]
+                time.sleep(SECONDS)
+                (place.folder / ENOUGH).touch()
+                with result.trial(f"round {number}"):
+                    starting.wait(pids, LONGEST_WAIT)
+                    assert place.raised() is None, place.raised()
+                    assert starting.start(place, "recover")["code"] == 0, place.raised()
+                    result.count("checkpoints", check_states(place))
     return result
 
 

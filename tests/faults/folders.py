@@ -31,16 +31,15 @@ def unwritable_folders(folder: Path, share: float, rng: random.Random) -> Result
     with forks(folder) as starting:
         for number in range(share_of(100, share)):
             kind = kinds[number % len(kinds)]
-            place = Place(folder / str(number))
-            with result.trial(f"{number}, {kind}"):
-                if kind in LOSSES:
-                    check_lost(starting, place, LOSSES[kind], rng)
-                elif kind == "read-only at the start":
-                    check_read_only(starting, place)
-                else:
-                    check_turned(starting, place, rng)
-            result.count(kind)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                with result.trial(f"{number}, {kind}"):
+                    if kind in LOSSES:
+                        check_lost(starting, place, LOSSES[kind], rng)
+                    elif kind == "read-only at the start":
+                        check_read_only(starting, place)
+                    else:
+                        check_turned(starting, place, rng)
+                result.count(kind)
     return result
 
 
@@ -119,12 +118,10 @@ def umasks(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder) as starting:
         for umask in UMASKS[: share_of(len(UMASKS), share)]:
-            place = Place(folder / f"{umask:03o}")
-            with result.trial(f"umask {umask:03o}"):
+            with Place(folder / f"{umask:03o}") as place, result.trial(f"umask {umask:03o}"):
                 answer = starting.start(place, "write every file", given={"umask": umask})
                 assert answer["code"] == 0, place.raised()
                 result.count("files", check_modes(place.work / ".tracker"))
-            shutil.rmtree(place.folder)
     return result
 
 

@@ -101,16 +101,15 @@ def every_call(folder: Path, share: float, rng: random.Random, *, beside: bool =
     result = Result()
     with forks(folder) as starting:
         for at in moments(share):
-            place = Place(folder / str(at))
-            answer = starting.start(
-                place, "record", fault=fault(at, KILL), given={"beside": beside}
-            )
-            if not killed(answer):
-                assert answer["code"] == 0, place.raised()
-                return result
-            with result.trial(f"call {at}"):
-                settled(starting, place)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(at)) as place:
+                answer = starting.start(
+                    place, "record", fault=fault(at, KILL), given={"beside": beside}
+                )
+                if not killed(answer):
+                    assert answer["code"] == 0, place.raised()
+                    return result
+                with result.trial(f"call {at}"):
+                    settled(starting, place)
     return result
 
 
@@ -119,13 +118,12 @@ def while_recovering(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder) as starting:
         for number in range(share_of(100, share)):
-            place = Place(folder / str(number))
-            starting.start(place, "record", fault=fault(rng.randint(150, 500), KILL))
-            second = starting.start(place, "recover", fault=fault(rng.randint(1, 60), KILL))
-            with result.trial(f"pair {number}"):
-                settled(starting, place)
-            result.count("killed twice", killed(second))
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                starting.start(place, "record", fault=fault(rng.randint(150, 500), KILL))
+                second = starting.start(place, "recover", fault=fault(rng.randint(1, 60), KILL))
+                with result.trial(f"pair {number}"):
+                    settled(starting, place)
+                result.count("killed twice", killed(second))
     return result
 
 
@@ -135,15 +133,14 @@ def while_upgrading(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder) as starting:
         for release in schema.HISTORY[:-1]:
             for at in moments(share):
-                place = Place(folder / f"{release}-{at}")
-                path = old_database(place.work, release)
-                answer = starting.start(place, "upgrade", fault=fault(at, KILL))
-                if not killed(answer):
-                    assert answer["code"] == 0, place.raised()
-                    break
-                with result.trial(f"{release}, call {at}"):
-                    check_upgraded(starting, place, path, release)
-                shutil.rmtree(place.folder)
+                with Place(folder / f"{release}-{at}") as place:
+                    path = old_database(place.work, release)
+                    answer = starting.start(place, "upgrade", fault=fault(at, KILL))
+                    if not killed(answer):
+                        assert answer["code"] == 0, place.raised()
+                        break
+                    with result.trial(f"{release}, call {at}"):
+                        check_upgraded(starting, place, path, release)
     return result
 
 

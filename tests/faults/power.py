@@ -11,7 +11,6 @@ The work's calls are written down with their data (`calls.c`), and played into i
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,18 +191,17 @@ def power_losses(folder: Path, share: float, rng: random.Random) -> Result:
         for number in range(share_of(2 * 1000, share)):
             model = MODELS[number % 2]
             until = rng.randint(1, len(calls))
-            image = Place(folder / f"image{number}")
-            disk = Disk(str(place.work))
-            disk.play(calls[:until])
-            disk.image(image.work, model, rng)
-            with result.trial(f"{model}, after call {until}"):
-                check_image(image, acknowledged, calls[:until])
-                if number % 20 == 0:
-                    assert starting.start(image, "recover")["code"] == 0, image.raised()
-                    Oracle(image.work).check_nothing_runs()
-                    result.count("of them recovered by a start")
-            result.count(model)
-            shutil.rmtree(image.folder)
+            with Place(folder / f"image{number}") as image:
+                disk = Disk(str(place.work))
+                disk.play(calls[:until])
+                disk.image(image.work, model, rng)
+                with result.trial(f"{model}, after call {until}"):
+                    check_image(image, acknowledged, calls[:until])
+                    if number % 20 == 0:
+                        assert starting.start(image, "recover")["code"] == 0, image.raised()
+                        Oracle(image.work).check_nothing_runs()
+                        result.count("of them recovered by a start")
+                result.count(model)
     return result
 
 

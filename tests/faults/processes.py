@@ -43,12 +43,18 @@ def fault(
 
 
 class Place:
-    """A folder for one try: the work's own, and beside it what was acknowledged and logged."""
+    """A folder for one try: the work's own, and beside it what was acknowledged and logged; a ``with`` removes it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir(parents=True)
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.folder)
 
     @property
     def acknowledged(self) -> Path:

@@ -49,28 +49,27 @@ def trained(
     starting: Forks, data: Place, folder: Path, seed: int, save_freq: str | int, kills: list[float]
 ) -> tuple[dict[str, Any], float]:
     """Train, killed after each of these seconds, until it ends at last; returns its story, and how long it took."""
-    place = Place(folder)
-    shutil.copy(data.folder / "wine.pt", place.folder)
-    given = {"folder": str(place.work), "seed": seed, "save_freq": save_freq}
-    begun = time.monotonic()
-    for seconds in [*kills, None]:
-        pid = starting.launch(place, f"{TORCH}:train", given=given)
-        if seconds is None:
-            starting.wait([pid], LONGEST_TRAINING)
-        else:
-            time.sleep(seconds)
-            kill_hard(pid)
-        code = starting.collect(pid)
-        assert code in (0, -signal.SIGKILL), place.raised()
-        # Killed on its way out: "auto" would begin another run.
-        if code == 0 or has_ended(Oracle(place.work)):
-            break
-    took = time.monotonic() - begun
-    assert starting.start(place, f"{TORCH}:tell")["code"] == 0, place.raised()
-    story: dict[str, Any] = json.loads((place.work / "story.json").read_text())
-    Oracle(place.work).check_database()
-    Oracle(place.work).check_available()
-    shutil.rmtree(place.folder)
+    with Place(folder) as place:
+        shutil.copy(data.folder / "wine.pt", place.folder)
+        given = {"folder": str(place.work), "seed": seed, "save_freq": save_freq}
+        begun = time.monotonic()
+        for seconds in [*kills, None]:
+            pid = starting.launch(place, f"{TORCH}:train", given=given)
+            if seconds is None:
+                starting.wait([pid], LONGEST_TRAINING)
+            else:
+                time.sleep(seconds)
+                kill_hard(pid)
+            code = starting.collect(pid)
+            assert code in (0, -signal.SIGKILL), place.raised()
+            # Killed on its way out: "auto" would begin another run.
+            if code == 0 or has_ended(Oracle(place.work)):
+                break
+        took = time.monotonic() - begun
+        assert starting.start(place, f"{TORCH}:tell")["code"] == 0, place.raised()
+        story: dict[str, Any] = json.loads((place.work / "story.json").read_text())
+        Oracle(place.work).check_database()
+        Oracle(place.work).check_available()
     return story, took
 
 
@@ -114,11 +113,10 @@ def resumed_at_once(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder, WORKS) as starting:
         for number in range(share_of(100, share)):
-            place = Place(folder / str(number))
-            alive = number % 4 == 3
-            with result.trial(f"{number}, {'alive' if alive else 'killed'}"):
-                check_contenders(starting, place, rng, alive=alive)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                alive = number % 4 == 3
+                with result.trial(f"{number}, {'alive' if alive else 'killed'}"):
+                    check_contenders(starting, place, rng, alive=alive)
     return result
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import sys
 from contextlib import suppress
 from functools import partial
@@ -104,14 +103,13 @@ def swapped(folder: Path, share: float, rng: random.Random) -> Result:
         for lines in (False, True):
             for what in SWAPS:
                 for at in moments(share if lines else 1.0):
-                    place = Place(folder / f"{lines}-{what}-{at}".replace(" ", "-"))
-                    given = {"what": what, "at": at, "lines": lines}
-                    answer = starting.start(place, WORK, given=given)
-                    reached = (place.folder / SWAPPED).exists()
-                    with result.trial(f"{what}, {'line' if lines else 'call'} {at}"):
-                        assert answer["code"] == 0, place.raised()
-                        assert (place.work / "victim/0.pt").read_text() == "victim"
-                    shutil.rmtree(place.folder)
+                    with Place(folder / f"{lines}-{what}-{at}".replace(" ", "-")) as place:
+                        given = {"what": what, "at": at, "lines": lines}
+                        answer = starting.start(place, WORK, given=given)
+                        reached = (place.folder / SWAPPED).exists()
+                        with result.trial(f"{what}, {'line' if lines else 'call'} {at}"):
+                            assert answer["code"] == 0, place.raised()
+                            assert (place.work / "victim/0.pt").read_text() == "victim"
                     if not reached:
                         break
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import shutil
 import threading
 from pathlib import Path
 
@@ -109,20 +108,23 @@ def children(folder: Path, share: float, rng: random.Random) -> Result:
     with forks(folder, WORKS) as starting:
         for number in range(share_of(30, share)):
             method = METHODS[number % len(METHODS)]
-            place = Place(folder / str(number))
-            with result.trial(f"{number}, {method}"):
-                answer = starting.start(place, f"{WORKS}:have_children", given={"method": method})
-                assert answer["code"] == 0, place.raised()
-                settled(starting, place)
-                oracle = Oracle(place.work)
-                runs = "SELECT name, status, epochs FROM run WHERE name <> 'after-1' ORDER BY name"
-                assert oracle.rows(runs) == [
-                    *((f"child-{epoch}-{one}", "finished", 1) for epoch in range(2) for one in range(CHILDREN)),
-                    ("run", "finished", 2),
-                ]  # fmt: skip
-                assert oracle.rows("SELECT sum(calls) FROM clock WHERE number >= 0") == [(2,)]
-            result.count(method)
-            shutil.rmtree(place.folder)
+            with Place(folder / str(number)) as place:
+                with result.trial(f"{number}, {method}"):
+                    answer = starting.start(
+                        place, f"{WORKS}:have_children", given={"method": method}
+                    )
+                    assert answer["code"] == 0, place.raised()
+                    settled(starting, place)
+                    oracle = Oracle(place.work)
+                    runs = (
+                        "SELECT name, status, epochs FROM run WHERE name <> 'after-1' ORDER BY name"
+                    )
+                    assert oracle.rows(runs) == [
+                        *((f"child-{epoch}-{one}", "finished", 1) for epoch in range(2) for one in range(CHILDREN)),
+                        ("run", "finished", 2),
+                    ]  # fmt: skip
+                    assert oracle.rows("SELECT sum(calls) FROM clock WHERE number >= 0") == [(2,)]
+                result.count(method)
     return result
 
 

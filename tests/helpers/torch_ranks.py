@@ -1,10 +1,11 @@
-"""One process of a data-parallel training; the test starts two of them with torchrun's variables."""
+"""One process of a data-parallel training; a test starts several of them, with the variables of a launcher."""
 
 from __future__ import annotations
 
 import json
 import os
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 
 import tracker
+from tests.faults.works import acknowledge, loss_of
 from tests.helpers.torch_problems import Problem, step
 from tracker_torch import (
     BackupAndRestore,
@@ -73,6 +75,38 @@ def spawned(folder: str, rank: str, port: str, group: str, die: int) -> None:
     Path(f"rank{rank}.json").write_text(json.dumps({"recording": training.run.recording}))
     Path(f"rank{rank}.txt").touch()
     if group != "never":
+        leave()
+
+
+def take_part(
+    rank: int, ranks: int, variables: dict[str, str], meet: str | None, epochs: int
+) -> None:
+    """Be one of several ranks of a resumable training, as a work of `tests.faults`; rank 0 saves and acknowledges.
+
+    Args:
+        rank, ranks: which of how many.
+        variables: those that the launcher sets.
+        meet: the file by which the ranks form a process group; None: they know nothing of one another.
+        epochs: how many there are in the end.
+    """
+    os.environ.update(variables)
+    torch.set_num_threads(1)
+    if meet is not None:
+        dist.init_process_group("gloo", f"file://{meet}", rank=rank, world_size=ranks)
+    with Training(
+        nn.Linear(1, 1), None, epochs, experiment="fault", name="run", resume="auto", progress=False
+    ) as training:
+        for epoch in training.epochs():
+            if meet is not None:
+                dist.barrier()
+            training.log(step_loss=loss_of(epoch))
+            if rank == 0:
+                save = partial(Path.write_text, data=str(epoch))
+                training.run.save_checkpoint("ckpt-run/best", save, epoch=epoch)
+            training.log_epoch(loss=loss_of(epoch))
+            if rank == 0:
+                acknowledge(training.run.id, epoch, loss_of(epoch))
+    if meet is not None:
         leave()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 import tracker
 from tracker.errors import BadValue
-from tracker.recording import gpus, sampled, system_metrics
+from tracker.recording import gpus, recorder, sampled, system_metrics
 from tracker.recording.process_tree import usage
 from tracker.recording.system_metrics import SystemSampler, sampler_of
 from tracker.storage.database import Database
@@ -55,6 +56,16 @@ def test_a_run_is_measured_and_judged_by_its_own_metrics_all_the_same() -> None:
     (row,) = tracker.runs().to_dict("records")
     assert (row["monitor"], row["best_epoch"]) == ("val_loss", 0)
     assert not [name for name in row if name.startswith("system/")]
+
+
+def test_a_run_of_short_epochs_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setenv(system_metrics.SWITCH, "0.05")
+    with tracker.start_run() as run:
+        for epoch in range(100):
+            run.log_epoch(epoch, {"val_loss": 0.5})
+            time.sleep(0.005)
+    assert tracker.metrics(run, names="system/memory_percent").shape[0] > 1
 
 
 def test_a_run_without_metrics_has_no_best_by_the_machine() -> None:
