@@ -13,6 +13,7 @@ from tests.faults import (
     folders,
     kills,
     power,
+    ranks,
     resumes,
     servers,
     strangers,
@@ -37,6 +38,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         errors,
         strangers,
         workers,
+        ranks,
         crowds,
         servers,
     )

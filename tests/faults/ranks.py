@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.family import Family, Result, share_of
-from tests.faults.kills import LONGEST_WAIT, kill_hard, settled, wait_for_epochs
+from tests.faults.kills import kill_hard, settled, wait_for_epochs
 from tests.faults.oracle import Oracle
 from tests.faults.processes import Forks, Place, forks
 
 TORCH = "tests.helpers.torch_ranks"
 EPOCHS, MOST_RANKS = 8, 4
+LONGEST_WAIT = 120.0
 
 
 class Launcher(NamedTuple):
