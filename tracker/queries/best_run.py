@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.models import RUN, SUMMARY
 from tracker.queries.checkpoints import checkpoints
-from tracker.queries.monitored import BestAndLast, best_and_last
+from tracker.queries.monitored import BestAndLast, best_and_last, shared_monitor
 from tracker.queries.runs import overview
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
@@ -57,9 +57,8 @@ def best_run(
         BadValue: for an experiment that does not exist, or without a run to choose from.
         UnknownMetric: for a metric that none of the runs has, or that has no better or worse.
     """
-    rows = {row["id"]: row for row in _runs_of(reader, experiment, where)}
-    ids = list(rows)
-    name = metric if metric is not None else _usual_metric(experiment, list(rows.values()))
+    ids = _runs_of(reader, experiment, where)
+    name = metric if metric is not None else _usual_metric(reader, experiment, ids)
     directions = Directions(reader.connection, ids)
     mode = directions.of(name).mode
     statement = select(SUMMARY).where(SUMMARY.c.name == name)
@@ -84,10 +83,12 @@ def best_run(
         (run for run in ids if run in found), key=lambda run: sign * (found[run].best or 0)
     )
     best = found[winner]
-    return BestRun(rows[winner], name, best, len(found), _file_of(reader, winner, best))
+    (row,) = overview(reader, ids=[winner]).dicts()
+    return BestRun(row, name, best, len(found), _file_of(reader, winner, best))
 
 
-def _runs_of(reader: Reader, experiment: str, where: str | None) -> list[dict[str, Any]]:
+def _runs_of(reader: Reader, experiment: str, where: str | None) -> Sequence[str]:
+    """Return the ids of the runs to choose from, newest first."""
     if reader.empty:
         raise BadValue(
             f"There is no experiment {experiment!r}: no database at {reader.location} yet."
@@ -99,18 +100,38 @@ def _runs_of(reader: Reader, experiment: str, where: str | None) -> list[dict[st
         known = select(RUN.c.experiment).distinct().order_by(RUN.c.experiment)
         names = list(reader.connection.scalars(known.limit(1000)))
         raise BadValue(f"There is no experiment {experiment!r}: {nearest(experiment, names)}")
-    rows = list(overview(reader, where, ids=ids).dicts())
-    if not rows:
+    if where is None:
+        return ids
+    passing = overview(reader, where, ids=ids).cells("id")
+    if not passing:
         raise BadValue(f"None of the {len(ids)} runs of {experiment} matches the filter.")
-    return rows
+    return passing
 
 
-def _usual_metric(experiment: str, rows: Sequence[dict[str, Any]]) -> str:
+def _usual_metric(reader: Reader, experiment: str, ids: Sequence[str]) -> str:
     """Return the metric that most runs are judged by."""
+    if (name := _metric_of_most(reader, ids)) is not None:
+        return name
+    rows = overview(reader, ids=ids).dicts()
     counts = Counter(row["monitor"] for row in rows if row["best"] is not None)
     if not counts:
         raise UnknownMetric(f"No run of {experiment} has a metric with a best value yet.")
     return str(counts.most_common(1)[0][0])
+
+
+def _metric_of_most(reader: Reader, ids: Sequence[str]) -> str | None:
+    """Return the one metric that runs are judged by where they have it, if most of these do; no run is looked at."""
+    shared = shared_monitor(reader.connection)
+    if shared is None:
+        return None
+    name, mode = shared
+    value = SUMMARY.c.max if mode == "max" else SUMMARY.c.min
+    # By an expression, so that the rows are found by their runs and not by the name, which all runs have.
+    having = select(func.count()).where(
+        func.coalesce(SUMMARY.c.name, "") == name, SUMMARY.c.last_epoch.is_not(None), value.is_not(None)
+    )  # fmt: skip
+    counts = in_chunks(reader.connection, having, SUMMARY.c.run_id, ids)
+    return name if 2 * sum(count for (count,) in counts) > len(ids) else None
 
 
 def _no_metric(reader: Reader, ids: Sequence[str], experiment: str, name: str) -> str:
