@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,20 @@ def test_what_a_kill_left_in_a_folder_is_cleared(url: str) -> None:
     place.files.rm(place.below("empty").path)
     upload(file, place)
     assert is_same(inspect_remote(place), file)
+
+
+def test_half_a_file_that_an_ended_process_left_is_cleared(tmp_path: Path) -> None:
+    file, place = made("best.pt"), remote_path(f"file://{tmp_path}/far").below("best.pt")
+    target = tmp_path / "far" / "best.pt"
+    target.parent.mkdir()
+    script = (
+        "import sys; from pathlib import Path; from tracker.files import temporary_path;"
+        "temporary_path(Path(sys.argv[1])).write_bytes(b'half')"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], check=True)
+    assert len(list(target.parent.iterdir())) == 1
+    upload(file, place)
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_file_that_changes_meanwhile_is_not_copied(url: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracker.errors import BadValue, CheckpointError, UsageError, nearest
-from tracker.files import PREFIX, SavedFile, inspect_file, is_same, save_file
+from tracker.files import PREFIX, SavedFile, inspect_file, is_same, save_file, sweep
 from tracker.folders import files_in, inspect_path, manifest
 from tracker.redact import redact
 
@@ -274,6 +274,8 @@ def _put(source: Path, target: RemotePath) -> None:
     if target.is_local:
         # By our own protocol, which a power loss does not break.
         save_file(target.path, lambda temporary: shutil.copyfile(source, temporary))
+        # What a process has left that ended while it copied.
+        sweep(Path(target.path).parent)
         return
     if target.is_atomic:
         _send(source, target)
