@@ -168,8 +168,10 @@ def test_a_copy_is_recorded_where_the_database_answers_again(
 
 def test_a_run_in_a_fork_copies_nothing(url: str) -> None:
     run = tracker.start_run(remote=url)
+    parents = run.writer._worker  # type: ignore[attr-defined]
     run.disown()
     save(run, "a.pt", "a")
     run.finish()
+    parents.stop()  # its thread is in this process, where nothing was forked
     with reading() as reader:
         assert copies_of(reader.connection, None) == {}

@@ -75,8 +75,9 @@ def test_a_writer_that_hangs_at_the_end_costs_seconds_and_counts_what_it_costs(
 
     def slow(connection: Any, entries: Any) -> None:
         apply(connection, entries)
-        hangs.set()
-        assert goes_on.wait(60)
+        if threading.current_thread() not in others:
+            hangs.set()
+            assert goes_on.wait(60)
 
     monkeypatch.setattr(journal, "apply", slow)
     run.log({"m": 0.0})
