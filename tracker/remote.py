@@ -229,6 +229,8 @@ def upload(
                 step(path.stat().st_size)
         if source.path.is_dir():
             _clear(target, {name for name, _ in parts})
+        elif target.is_local:
+            sweep(Path(target.path).parent)
         if not is_same(_inspect(target), source):
             with suppress(Exception):
                 _remove(target)
@@ -274,8 +276,6 @@ def _put(source: Path, target: RemotePath) -> None:
     if target.is_local:
         # By our own protocol, which a power loss does not break.
         save_file(target.path, lambda temporary: shutil.copyfile(source, temporary))
-        # What a process has left that ended while it copied.
-        sweep(Path(target.path).parent)
         return
     if target.is_atomic:
         _send(source, target)

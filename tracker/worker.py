@@ -165,9 +165,9 @@ class Worker:
         every = math.inf if self._every is None else self._every
         due = time.monotonic() + every
         while not (self._stopping and self._jobs.empty()):
-            left = max(0.0, due - time.monotonic())
+            left = None if self._every is None else max(0.0, due - time.monotonic())
             try:
-                job = self._jobs.get(timeout=None if left == math.inf else left)
+                job = self._jobs.get(timeout=left)
             except Empty:
                 job = None
             if job is not None:
