@@ -15,7 +15,7 @@ import pytest
 
 import tracker
 from tracker.errors import BadValue
-from tracker.recording import gpus, recorder, sampled, system_metrics
+from tracker.recording import gpus, process_tree, recorder, sampled, system_metrics
 from tracker.recording.process_tree import usage
 from tracker.recording.system_metrics import SystemSampler, sampler_of
 from tracker.storage.database import Database
@@ -138,6 +138,39 @@ def test_children_count_also_after_they_have_ended() -> None:
     before = usage().cpu_seconds
     subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
     assert usage().cpu_seconds - before > 0.01
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the children of a thread")
+def test_children_of_every_thread_and_theirs_are_found() -> None:
+    import subprocess
+    from threading import Thread
+
+    import psutil
+
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(0, flush=True); input()'])"
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin() -> None:
+        begun.append(
+            subprocess.Popen(
+                [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        )
+        # Until its own child says so, and while the thread that started it lives.
+        assert begun[-1].stdout is not None
+        begun[-1].stdout.readline()
+        found.append(set(process_tree._descendants(psutil.Process().pid)))
+
+    found: list[set[int]] = []
+    begin()
+    thread = Thread(target=begin)
+    thread.start()
+    thread.join()
+    expected = {child.pid for child in psutil.Process().children(recursive=True)}
+    for process in begun:
+        process.communicate(b"\n")
+    assert len(expected) >= 4
+    assert found[-1] == expected
 
 
 def nvml(**more: Any) -> SimpleNamespace:

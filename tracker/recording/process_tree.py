@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -58,8 +60,31 @@ def _tree(psutil: Any) -> Iterator[tuple[Any, bool]]:
     """Yield this process, then its children and theirs."""
     own = psutil.Process()
     yield own, False
-    for child in own.children(recursive=True):
-        yield child, True
+    if not Path("/proc/thread-self/children").exists():
+        for child in own.children(recursive=True):
+            yield child, True
+        return
+    for pid in _descendants(own.pid):
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid), True
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Yield the ids of a process's children, and of theirs, as Linux lists them for each thread.
+
+    psutil looks at every process of the machine to find them, which takes most of a measurement.
+    """
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in _children_of(thread):
+                yield child
+                yield from _descendants(child)
+
+
+def _children_of(thread: Path) -> list[int]:
+    with suppress(OSError):  # the thread has ended
+        return [int(child) for child in (thread / "children").read_text().split()]
+    return []
 
 
 def _own_memory(memory: Any, is_child: bool) -> int:
