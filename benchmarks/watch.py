@@ -1,8 +1,7 @@
 """What ``tracker runs watch`` costs while a run logs, of one core.
 
-One process records a run of a million step points, and goes on logging; another watches it, once for some seconds and
-once for longer. What the longer one took more of the processor, by the seconds that it took longer, is the cost of
-watching; that of starting is in both.
+One process records a run of a million step points, and goes on logging; another watches it. The first seconds, in
+which it starts, do not count.
 
     python -m benchmarks.watch [--points 1000000] [--seconds 30] [--quick]
 """
@@ -16,11 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from benchmarks import page
 
-SHORT = 5.0
+STARTING = 5.0
 RATE = 1000
 
 RECORDER = """
@@ -44,41 +46,39 @@ with tracker.start_run("watched", "long", {"epochs": 1000}, monitor="val_loss", 
 
 
 def watched(database: Path, seconds: float, *, on_terminal: bool) -> float:
-    """Watch for so many seconds; returns the processor seconds that it took."""
+    """Watch for so many seconds after the start; returns the share of a core that it took then."""
     command = str(Path(sys.executable).with_name("tracker"))
     words = [command, "runs", "watch", "--database", str(database)]
     ours, theirs = os.openpty() if on_terminal else os.pipe()
-    child = subprocess.Popen(words, stdout=theirs, env={**os.environ, "TERM": "xterm"})
+    child = psutil.Popen(words, stdout=theirs, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
     os.set_blocking(ours, False)
+    _drain(ours, STARTING)
+    began, before = time.monotonic(), child.cpu_times()
+    _drain(ours, seconds)
+    took, after = time.monotonic() - began, child.cpu_times()
+    child.send_signal(signal.SIGINT)
+    while child.poll() is None:
+        _drain(ours, 0.05)
+    os.close(ours)
+    return float(after.user + after.system - before.user - before.system) / took
+
+
+def _drain(pipe: int, seconds: float) -> None:
+    """Read what comes, so that the watcher never waits."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        time.sleep(0.2)
-        _drain(ours)
-    child.send_signal(signal.SIGINT)
-    while True:
-        _drain(ours)
-        done, status, used = os.wait4(child.pid, os.WNOHANG)
-        if done:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            os.close(ours)
-            return used.ru_utime + used.ru_stime
-        time.sleep(0.05)
-
-
-def _drain(pipe: int) -> None:
-    try:
-        while os.read(pipe, 65536):
-            pass
-    except (BlockingIOError, OSError):
-        return
+        time.sleep(min(0.2, seconds))
+        with suppress(OSError):
+            while os.read(pipe, 65536):
+                pass
 
 
 def measure(points: int, seconds: float, *, on_terminal: bool) -> float:
     """Return the share of a core that watching takes."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "tracker.db")
-        lasting = 3 * SHORT + 2 * seconds
+        lasting = 2 * STARTING + seconds
         words = [
             sys.executable,
             "-c",
@@ -92,12 +92,10 @@ def measure(points: int, seconds: float, *, on_terminal: bool) -> float:
         assert recorder.stdout is not None
         assert recorder.stdout.readline() == "ready\n"
         try:
-            short = watched(database, SHORT, on_terminal=on_terminal)
-            long = watched(database, SHORT + seconds, on_terminal=on_terminal)
+            return watched(database, seconds, on_terminal=on_terminal)
         finally:
             recorder.kill()
             recorder.wait()
-    return (long - short) / seconds
 
 
 def main() -> None:

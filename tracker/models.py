@@ -26,6 +26,13 @@ class Table(SQLModel, registry=registry()):
     model_config = {"defer_build": True}
 
 
+_BY_KEY = {"sqlite_with_rowid": False}
+"""Of a table of small rows that are looked up by what they belong to and a name: SQLite keeps them in that order.
+
+With row numbers, each would be an entry of an index besides, and be looked up twice.
+"""
+
+
 class Run(Table, table=True):
     """One training, from start to an honest status; ``cause`` is the code of ``reason``.
 
@@ -83,7 +90,7 @@ class Attempt(Table, table=True):
 class Param(Table, table=True):
     """One hyperparameter. ``kind`` says how ``text`` is read back; ``number`` is for filters."""
 
-    __table_args__ = (Index("ix_param_name_number", "name", "number", "kind"),)
+    __table_args__ = (Index("ix_param_name_number", "name", "number", "kind"), _BY_KEY)
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
@@ -96,7 +103,7 @@ class Tag(Table, table=True):
     """One label of a run."""
 
     # On PostgreSQL by the name alone: a value may be longer than an index takes there.
-    __table_args__ = (Index("ix_tag_name_value", "name", "value"),)
+    __table_args__ = (Index("ix_tag_name_value", "name", "value"), _BY_KEY)
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
@@ -130,6 +137,8 @@ class Epoch(Table, table=True):
 class Metric(Table, table=True):
     """One named value of one epoch."""
 
+    __table_args__ = _BY_KEY
+
     epoch_id: int = Field(foreign_key="epoch.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
     position: int
@@ -148,6 +157,7 @@ class Summary(Table, table=True):
         Index("ix_summary_name_min", "name", "min"),
         Index("ix_summary_name_max", "name", "max"),
         Index("ix_summary_name_last", "name", "last"),
+        _BY_KEY,
     )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
@@ -308,7 +318,7 @@ class MetricDefinition(Table, table=True):
     """
 
     __tablename__ = "metric_definition"
-    __table_args__ = (Index("ix_metric_definition_said", "name", "source", "mode"),)
+    __table_args__ = (Index("ix_metric_definition_said", "name", "source", "mode"), _BY_KEY)
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)
@@ -319,6 +329,8 @@ class MetricDefinition(Table, table=True):
 
 class Fact(Table, table=True):
     """One captured fact about the newest attempt of a run, named by its path: ``fit.batch_size``."""
+
+    __table_args__ = _BY_KEY
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True, index=True)
@@ -331,6 +343,7 @@ class FormerParam(Table, table=True):
     """The value that a hyperparameter had in an earlier attempt, before a resume changed it."""
 
     __tablename__ = "former_param"
+    __table_args__ = _BY_KEY
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     attempt: int = Field(primary_key=True)

@@ -178,7 +178,7 @@ def test_a_damaged_database_is_told_and_what_is_readable_is_saved(cli: Any, fold
     pages = [
         page
         for page in range(root + 1, len(data) // size)
-        if data[page * size] == 13 and b"val_loss" in data[page * size : (page + 1) * size]
+        if data[page * size] == 10 and b"val_loss" in data[page * size : (page + 1) * size]
     ]
     for page in random.Random(1).sample(pages, 2):
         data[page * size : page * size + 60] = bytes(60)

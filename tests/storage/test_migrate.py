@@ -66,7 +66,7 @@ def test_a_new_database_is_what_the_migrations_make() -> None:
 
 
 def shape_after(make: Callable[[Connection], None]) -> dict[str, list[Any]]:
-    """Return what an empty database is by table: columns, indexes, foreign keys, in any order; and the version."""
+    """Return what an empty database is by table: columns, indexes, foreign keys, row numbers; and the version."""
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
         make(connection)
@@ -91,7 +91,8 @@ def shape_after(make: Callable[[Connection], None]) -> dict[str, list[Any]]:
                 )
                 for index in ask(f"PRAGMA index_list({table})")
             ]
-            shape[table] = [sorted(part, key=repr) for part in (columns, keys, indexes)]
+            rows = ask(f"SELECT sql LIKE '%WITHOUT ROWID%' FROM sqlite_master WHERE name = '{table}'")
+            shape[table] = [sorted(part, key=repr) for part in (columns, keys, indexes, rows)]
         return shape
 
 

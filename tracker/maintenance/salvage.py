@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Table
+
 from tracker.errors import NotWritable, StoreError
-from tracker.models import ALL
+from tracker.models import ALL, RUN
 from tracker.storage import migrate
 from tracker.storage.location import Location, locate
 
@@ -47,25 +49,99 @@ def salvage(location: Location, target: Path) -> dict[str, tuple[int, int]]:
         copy.execute("PRAGMA foreign_keys=OFF")
         copy.execute("BEGIN IMMEDIATE")
         for table in ALL:
-            names = [column.name for column in table.c]
-            counts[table.name] = _copy(source, copy, table.name, names)
-        _leave_out_orphans(copy, counts)
+            rows = _ByParent(copy, table) if _is_by_key(table) else _ByNumber(source, table)
+            saved, lost = _copy(source, copy, rows)
+            orphans = 0 if _is_by_key(table) else _leave_out_orphans(copy, table.name)
+            counts[table.name] = saved - orphans, lost + orphans
         copy.execute("COMMIT")
     return counts
 
 
+def _is_by_key(table: Table) -> bool:
+    """Return whether its rows have no numbers in SQLite."""
+    return not table.dialect_options["sqlite"]["with_rowid"]
+
+
+class _ByNumber:
+    """The rows of a table by their numbers."""
+
+    def __init__(self, source: sqlite3.Connection, table: Table) -> None:
+        self.table = table
+        self.most = self._highest(source)
+
+    def _highest(self, source: sqlite3.Connection) -> int:
+        highest = 0
+        for order in ("DESC", "ASC"):
+            query = f'SELECT rowid FROM "{self.table.name}" NOT INDEXED ORDER BY rowid {order}'
+            with suppress(*_BROKEN):
+                for (number,) in source.execute(query):
+                    highest = max(highest, number)
+                    if order == "DESC":
+                        break
+        return highest
+
+    def between(self, first: int, last: int) -> tuple[str, list[Any]]:
+        """Return the condition for places from 0, both included, and what it is about."""
+        return "rowid BETWEEN ? AND ?", [first + 1, last + 1]
+
+    def order(self, direction: str) -> str:
+        """Return the order in which the file has the rows."""
+        return f"rowid {direction}"
+
+    def can_be_saved(self, row: Sequence[Any]) -> bool:
+        """Return whether there is a place for a row; one without its parent is found later."""
+        return True
+
+
+class _ByParent:
+    """The rows of a table that has no row numbers, by the ids of their parents, which were saved before."""
+
+    def __init__(self, copy: sqlite3.Connection, table: Table) -> None:
+        self.table = table
+        self._column = table.primary_key.columns[0].name
+        (key,) = table.c[self._column].foreign_keys
+        parents = copy.execute(f'SELECT id FROM "{key.column.table.name}" ORDER BY id')
+        self._ids = [parent for (parent,) in parents]
+        self._known = set(self._ids)
+        self._place = list(table.c.keys()).index(self._column)
+        self.most = len(self._ids)
+
+    def between(self, first: int, last: int) -> tuple[str, list[Any]]:
+        """Return the condition for places from 0, both included, and what it is about.
+
+        Rows of lost parents are in it, too: below the first parent's, and up to the next one's.
+        """
+        tests, ids = [], []
+        if first > 0:
+            tests.append(f'"{self._column}" >= ?')
+            ids.append(self._ids[first])
+        if last + 1 < self.most:
+            tests.append(f'"{self._column}" < ?')
+            ids.append(self._ids[last + 1])
+        return " AND ".join(tests) or "true", ids
+
+    def order(self, direction: str) -> str:
+        """Return the order in which the file has the rows; by another, an index would be read instead."""
+        return ", ".join(f'"{column.name}" {direction}' for column in self.table.primary_key)
+
+    def can_be_saved(self, row: Sequence[Any]) -> bool:
+        """Return whether its parent was saved."""
+        return row[self._place] in self._known
+
+
 def _copy(
-    source: sqlite3.Connection, copy: sqlite3.Connection, table: str, names: list[str]
+    source: sqlite3.Connection, copy: sqlite3.Connection, rows: _ByNumber | _ByParent
 ) -> tuple[int, int]:
+    names = [column.name for column in rows.table.c]
     quoted = ", ".join(f'"{name}"' for name in names)
     marks = ", ".join("?" * len(names))
-    insert = f'INSERT OR IGNORE INTO "{table}" ({quoted}) VALUES ({marks})'
+    insert = f'INSERT OR IGNORE INTO "{rows.table.name}" ({quoted}) VALUES ({marks})'
     saved = lost = 0
-    for rows, missed in _readable(source, table, quoted):
+    for found, missed in _readable(source, rows, quoted):
         lost += missed
-        for row in rows:
+        for row in found:
             try:
-                done = copy.execute(insert, row).rowcount == 1
+                done = rows.can_be_saved(row) and copy.execute(insert, row).rowcount == 1
             except sqlite3.Error:
                 done = False
             saved += done
@@ -74,44 +150,44 @@ def _copy(
 
 
 def _readable(
-    source: sqlite3.Connection, table: str, quoted: str
+    source: sqlite3.Connection, rows: _ByNumber | _ByParent, quoted: str
 ) -> Iterator[tuple[list[Any], int]]:
     """Give the readable rows, in parts, each with how many could not be read before them."""
-    spans = _spans(source, table)
+    starts = range(0, rows.most, _AT_ONCE)
+    spans = [(start, min(start + _AT_ONCE, rows.most) - 1) for start in starts][::-1]
     while spans:
         first, last = spans.pop()
-        query = f'SELECT {quoted} FROM "{table}" NOT INDEXED WHERE rowid BETWEEN ? AND ?'
+        condition, bounds = rows.between(first, last)
+        query = f'SELECT {quoted} FROM "{rows.table.name}" NOT INDEXED WHERE {condition} ORDER BY '
         try:
-            yield source.execute(query, (first, last)).fetchall(), 0
+            yield source.execute(query + rows.order("ASC"), bounds).fetchall(), 0
         except _BROKEN:
             if first == last:
-                yield [], 1
+                yield _from_both_ends(source, rows, query, bounds), 1
             else:
                 middle = (first + last) // 2
                 spans += [(middle + 1, last), (first, middle)]
 
 
-def _spans(source: sqlite3.Connection, table: str) -> list[tuple[int, int]]:
-    """Return the spans of row numbers, the lowest last."""
-    highest = 0
-    for order in ("DESC", "ASC"):
-        try:
-            query = f'SELECT rowid FROM "{table}" NOT INDEXED ORDER BY rowid {order}'
-            for (number,) in source.execute(query):
-                highest = max(highest, number)
-                if order == "DESC":
-                    break
-        except _BROKEN:
-            continue
-    return [(start, start + _AT_ONCE - 1) for start in range(1, highest + 1, _AT_ONCE)][::-1]
+def _from_both_ends(
+    source: sqlite3.Connection, rows: _ByNumber | _ByParent, query: str, bounds: Sequence[Any]
+) -> list[Any]:
+    """Return what can be read of one place, before and behind the damage."""
+    found: dict[Any, None] = {}
+    for direction in ("ASC", "DESC"):
+        with suppress(*_BROKEN):
+            for row in source.execute(query + rows.order(direction), bounds):
+                found[row] = None
+    return list(found)
 
 
-def _leave_out_orphans(copy: sqlite3.Connection, counts: dict[str, tuple[int, int]]) -> None:
-    copy.execute(
-        "UPDATE run SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM run)"
-    )  # a run without its sweep is still a run
-    while orphans := copy.execute("PRAGMA foreign_key_check").fetchall():
-        for table, row, *_ in orphans:
-            gone = copy.execute(f'DELETE FROM "{table}" WHERE rowid = ?', (row,)).rowcount
-            saved, lost = counts[table]
-            counts[table] = saved - gone, lost + gone
+def _leave_out_orphans(copy: sqlite3.Connection, table: str) -> int:
+    """Remove the rows of a table whose parents are not among those that were saved; return how many."""
+    if table == RUN.name:
+        copy.execute(
+            "UPDATE run SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM run)"
+        )  # a run without its sweep is still a run
+    # A row may have lost two parents.
+    orphans = {row for _, row, *_ in copy.execute(f'PRAGMA foreign_key_check("{table}")')}
+    copy.executemany(f'DELETE FROM "{table}" WHERE rowid = ?', [(row,) for row in orphans])
+    return len(orphans)

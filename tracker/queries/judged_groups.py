@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tracker.models import RUN, SUMMARY
@@ -79,14 +79,13 @@ class _Judged(Group):
     squares: float = 0.0
     lowest: float = math.inf
     highest: float = -math.inf
-    others: list[str] = field(default_factory=list)
-    """Ids of runs without the metric."""
+    others: int = 0
+    """How many runs are without the metric."""
 
     def add(self, row: Any) -> None:
         """Add a row of the database's sums."""
         super().add(row)
-        if row.others:
-            self.others += row.others.split(",")
+        self.others += row.others
         if not row.judged:
             return
         self.judged += row.judged
@@ -152,26 +151,24 @@ class _Metric:
 
     def groups(self) -> dict[Same, _Judged]:
         """Return all groups, the newest first."""
-        other = case((SUMMARY.c.run_id.is_(None), RUN.c.id))
+        other = case((SUMMARY.c.run_id.is_(None), 1), else_=0)
         rows = self._groups.counted_rows(self._value.label("value"), other.label("other"))
         rows = rows.outerjoin(SUMMARY, self._link)
         return self._groups.added(self._connection, rows, _Judged, self._sums)
 
     def _sums(self, rows: ReadOnlyColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
-        off = case((func.abs(rows.value) <= _HUGE, rows.value - self._amid))
+        off = rows.value - self._amid
+        if self._connection.dialect.name == "postgresql":
+            # It raises an error where SQLite has an infinity. A group with such values is not judged by its sums.
+            off = case((func.abs(rows.value) <= _HUGE, off))
         return (
             func.count(rows.value).label("judged"),
             func.sum(off).label("off"),
             func.sum(off * off).label("squares"),
             func.min(rows.value).label("lowest"),
             func.max(rows.value).label("highest"),
-            self._listed(rows.other).label("others"),
+            func.sum(rows.other).label("others"),
         )
-
-    def _listed(self, ids: ColumnElement[Any]) -> ColumnElement[Any]:
-        if self._connection.dialect.name == "sqlite":
-            return func.group_concat(ids)
-        return func.string_agg(ids, literal(","))
 
     def judgements(self, groups: Mapping[Same, _Judged]) -> dict[Same, Sequence[Any]]:
         """Return the cells of `JUDGED` for groups: by the sums, where all of a group are judged by the metric."""
@@ -199,7 +196,13 @@ class _Metric:
         self, groups: Mapping[Same, _Judged]
     ) -> tuple[dict[Same, list[dict[str, Any]]], dict[str, str | None]]:
         """Return the runs of each group that are judged otherwise, as no epoch has the metric; which way is better."""
-        of_run = {run: same for same, group in groups.items() for run in group.others}
+        of_run: dict[str, Same] = {}
+        if any(group.others for group in groups.values()):
+            rows = self._groups.rows(RUN.c.id).outerjoin(SUMMARY, self._link)
+            for run in self._connection.execute(rows.where(SUMMARY.c.run_id.is_(None))):
+                same, _ = self._groups.of(run)
+                if same in groups:
+                    of_run[run.id] = same
         listed = overview(self._reader, ids=list(of_run)) if of_run else Listing(COLUMNS)
         found: dict[Same, list[dict[str, Any]]] = {}
         for row in listed.dicts():
