@@ -91,7 +91,9 @@ def shape_after(make: Callable[[Connection], None]) -> dict[str, list[Any]]:
                 )
                 for index in ask(f"PRAGMA index_list({table})")
             ]
-            rows = ask(f"SELECT sql LIKE '%WITHOUT ROWID%' FROM sqlite_master WHERE name = '{table}'")
+            rows = ask(
+                f"SELECT sql LIKE '%WITHOUT ROWID%' FROM sqlite_master WHERE name = '{table}'"
+            )
             shape[table] = [sorted(part, key=repr) for part in (columns, keys, indexes, rows)]
         return shape
 
