@@ -24,7 +24,7 @@ from tracker import process
 from tracker.errors import CheckpointError, NotWritable
 
 PREFIX = ".tracker-"
-_TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
+"""What the names begin with that are ours, in folders of the user's."""
 _CHUNK = 1 << 20
 
 Identity = tuple[int, int, int, int]
@@ -35,7 +35,7 @@ Identity = tuple[int, int, int, int]
 class SavedFile:
     """A complete file: absolute path, size in bytes, hex SHA-256.
 
-    ``identity`` is what `remove_file` asks for, of one that `inspect_file` has read.
+    ``identity`` is what `tracker.removal.remove` asks for, of one that `inspect_file` has read.
     """
 
     path: Path
@@ -127,43 +127,18 @@ def temporary_path(path: Path) -> Path:
     """
     name = path.name
     ending = name if len(os.fsencode(name)) < 200 else name[-40:]
-    return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
+    return path.with_name(f"{own_name()}-{ending}")
 
 
-def _host_tag() -> str:
+def own_name() -> str:
+    """Return what a name of this process begins with, that no other name does."""
+    return f"{PREFIX}{host_tag()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def host_tag() -> str:
     """Name this machine and its pid namespace: containers may share a host name and a folder."""
     me = process.me()
     return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
-
-
-def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the temporary files in a folder: those of this host's processes that are gone, and those of other hosts.
-
-    Whether a process of another host (or container) lives cannot be asked from here.
-    """
-    gone: list[Path] = []
-    elsewhere: list[Path] = []
-    try:
-        names = sorted(folder.glob(f"{PREFIX}*"))
-    except OSError:
-        return gone, elsewhere
-    for path in names:
-        owner = _TEMPORARY.match(path.name)
-        if owner is None:
-            continue
-        if owner["host"] != _host_tag():
-            elsewhere.append(path)
-        elif not process.exists(int(owner["pid"])):
-            gone.append(path)
-    return gone, elsewhere
-
-
-def sweep(folder: Path) -> list[Path]:
-    """Remove a folder's temporary files of this host's processes that are gone; returns them."""
-    swept, _ = leftovers(folder)
-    for path in swept:
-        discard(path)
-    return swept
 
 
 def _synced(temporary: Path, target: Path) -> tuple[int, str]:
@@ -278,38 +253,8 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def remove_file(file: SavedFile) -> None:
-    """Delete the very file that `inspect_file` has read, and no other that has taken its name since.
-
-    The folder is held open meanwhile, so that one that is swapped for a link leads nowhere else.
-
-    Raises:
-        FileNotFoundError: there is no such file any more.
-        OSError: another one has its name, which is left alone; or it cannot be deleted.
-    """
-    with same_file(file) as folder:
-        os.unlink(file.path.name, dir_fd=folder)
-
-
-@contextmanager
-def same_file(file: SavedFile) -> Iterator[int]:
-    """Give a descriptor of the folder, in which the name is that of the file that was read.
-
-    Raises:
-        OSError: it is not.
-    """
-    folder = os.open(file.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        now = os.stat(file.path.name, dir_fd=folder, follow_symlinks=False)
-        if identity_of(now) != file.identity:
-            raise OSError(errno.ESTALE, "another one has taken its name", str(file.path))
-        yield folder
-    finally:
-        os.close(folder)
-
-
 def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
-    """Return a recorded file as `remove_file` asks for it, without reading it: for files that only we write.
+    """Return a recorded file as `tracker.removal.remove` asks for it, unread: for files that only we write.
 
     Raises:
         OSError: there is no such file.

@@ -20,8 +20,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracker.errors import BadValue, CheckpointError, UsageError, nearest
-from tracker.files import PREFIX, SavedFile, inspect_file, is_same, save_file, sweep
+from tracker.files import PREFIX, SavedFile, inspect_file, is_same, save_file
 from tracker.folders import files_in, inspect_path, manifest
+from tracker.leftovers import sweep
 from tracker.redact import redact
 
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"})

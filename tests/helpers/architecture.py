@@ -19,6 +19,8 @@ ORDER = (
         "ranks",
         "files",
         "folders",
+        "leftovers",
+        "removal",
         "remote",
         "csv_log",
         "states",

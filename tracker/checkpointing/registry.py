@@ -19,9 +19,10 @@ from tracker import values
 from tracker.checkpointing.retention import available, protected
 from tracker.clock import RisingClock
 from tracker.files import SavedFile, is_same, sync_folder
-from tracker.folders import inspect_path, remove_path
+from tracker.folders import inspect_path
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
+from tracker.removal import remove
 from tracker.states import CheckpointState
 from tracker.storage.directions import Directions
 from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
@@ -195,7 +196,7 @@ def delete_files(
     for one, file in deletable:
         try:
             if file is not None:
-                remove_path(file)
+                remove(file)
             gone.append(one)
         except FileNotFoundError:
             gone.append(one)

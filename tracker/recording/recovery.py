@@ -11,11 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select, update
 
-from tracker import files, values
+from tracker import values
 from tracker.checkpointing.recovery import reconcile
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, counted
+from tracker.leftovers import sweep
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
@@ -88,7 +89,7 @@ def recover(location: Location) -> list[str]:
         path.unlink(missing_ok=True)
         path.with_suffix(".new").unlink(missing_ok=True)
     for folder in folders:
-        files.sweep(folder)
+        sweep(folder)
     return [attempt.run_id for attempt in dead]
 
 
