@@ -15,7 +15,8 @@ import pytest
 from tests.helpers import ROOT
 from tracker.errors import CheckpointError, NotWritable
 from tracker.files import inspect_file, prepared, save_file, save_link
-from tracker.leftovers import leftovers, sweep
+from tracker.leftovers import leftovers
+from tracker.removal import sweep
 
 
 def write(data: bytes) -> Callable[[Path], object]:

@@ -11,8 +11,8 @@ import pytest
 
 from tracker.files import SavedFile
 from tracker.folders import inspect_path
-from tracker.leftovers import leftovers, sweep
-from tracker.removal import remove
+from tracker.leftovers import leftovers
+from tracker.removal import remove, sweep
 
 KINDS = pytest.mark.parametrize("kind", ["file", "folder"])
 DYING = """
@@ -29,7 +29,7 @@ def hook(event, given):
         os._exit(9)
 read = inspect_path("model.pt")
 sys.addaudithook(hook)
-remove(read)
+remove(read.path, read.identity)
 """
 
 
@@ -54,6 +54,10 @@ def read(path: Path) -> SavedFile:
     return file
 
 
+def delete(file: SavedFile) -> None:
+    remove(file.path, file.identity)
+
+
 def names() -> list[str]:
     return sorted(path.name for path in Path.cwd().iterdir())
 
@@ -73,16 +77,16 @@ def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, change: Callable[[], obj
 @KINDS
 @pytest.mark.parametrize("name", ["model.pt", "m" * 250])
 def test_what_was_read_goes_and_leaves_nothing(folder: Path, kind: str, name: str) -> None:
-    remove(read(make(name, kind, "weights")))
+    delete(read(make(name, kind, "weights")))
     assert names() == []
 
 
 @KINDS
 def test_what_is_gone_is_said_to_be(folder: Path, kind: str) -> None:
     file = read(make("model.pt", kind, "weights"))
-    remove(file)
+    delete(file)
     with pytest.raises(FileNotFoundError):
-        remove(file)
+        delete(file)
 
 
 @KINDS
@@ -91,7 +95,7 @@ def test_another_one_of_that_name_stays(folder: Path, kind: str) -> None:
     Path("model.pt").rename("moved.pt")
     make("model.pt", kind, "weights")
     with pytest.raises(OSError, match="another one has taken its name"):
-        remove(file)
+        delete(file)
     assert names() == ["model.pt", "moved.pt"]
 
 
@@ -108,7 +112,7 @@ def test_another_one_that_takes_the_name_at_the_last_moment_has_it_again(
 
     at_the_last_moment(monkeypatch, swap)
     with pytest.raises(OSError, match="another one has taken its name"):
-        remove(file)
+        delete(file)
     assert (names(), content(Path("model.pt"))) == (["model.pt", "moved.pt"], "the user's")
 
 
@@ -121,7 +125,7 @@ def test_what_is_written_at_the_last_moment_stays(
     target = path / "shard" / "weights" if kind == "folder" else path
     at_the_last_moment(monkeypatch, lambda: target.write_text("the user's own"))
     with pytest.raises(OSError, match="another one has taken its name"):
-        remove(file)
+        delete(file)
     assert (names(), content(path)) == (["model.pt"], "the user's own")
 
 
@@ -142,7 +146,7 @@ def test_where_the_name_is_taken_again_both_stay(
 
     monkeypatch.setattr(os, "rename", late)
     with pytest.raises(OSError, match="another one has taken its name"):
-        remove(file)
+        delete(file)
     assert content(path) == "a later one"
     (other,) = (name for name in names() if name != "model.pt")
     assert (other[:6], other[-3:], content(Path(other))) == ("model-", ".pt", "the user's own")

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -18,17 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
-from zlib import crc32
 
-from tracker import process
 from tracker.errors import CheckpointError, NotWritable
+from tracker.identity import Identity, identity_of
+from tracker.leftovers import discard as discard
+from tracker.leftovers import leftovers as leftovers
+from tracker.leftovers import temporary_path as temporary_path
+from tracker.removal import sweep as sweep
 
-PREFIX = ".tracker-"
-"""What the names begin with that are ours, in folders of the user's."""
 _CHUNK = 1 << 20
-
-Identity = tuple[int, int, int, int]
-"""Device, inode, size and time of change of the bytes, in nanoseconds: the same file, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -108,37 +105,6 @@ def _mode_of(target: Path) -> int | None:
         f"{target} is a device, a pipe or a socket: saving would put a file in its place. "
         f"Choose another path."
     )
-
-
-def discard(temporary: Path) -> None:
-    """Remove a temporary file, or the folder that was made in its place."""
-    try:
-        temporary.unlink(missing_ok=True)
-    except (IsADirectoryError, PermissionError):
-        shutil.rmtree(temporary, ignore_errors=True)
-    except OSError:
-        pass  # the error that brought us here says more
-
-
-def temporary_path(path: Path) -> Path:
-    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
-
-    It ends as ``path`` does; a long name keeps its end.
-    """
-    name = path.name
-    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
-    return path.with_name(f"{own_name()}-{ending}")
-
-
-def own_name() -> str:
-    """Return what a name of this process begins with, that no other name does."""
-    return f"{PREFIX}{host_tag()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def host_tag() -> str:
-    """Name this machine and its pid namespace: containers may share a host name and a folder."""
-    me = process.me()
-    return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
 
 
 def _synced(temporary: Path, target: Path) -> tuple[int, str]:
@@ -246,11 +212,6 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         return SavedFile(target, status.st_size, digest, identity=identity_of(status))
     finally:
         os.close(descriptor)
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    """Return what tells a file from another one, or from itself after a change."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def seen_file(path: Path, recorded: SavedFile) -> SavedFile:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tracker.errors import CheckpointError
 from tracker.files import (
-    Identity,
     SavedFile,
     absolute,
     discard,
-    identity_of,
     inspect_file,
     is_same,
     shared_folder,
@@ -27,6 +25,7 @@ from tracker.files import (
     sync_path,
     temporary_path,
 )
+from tracker.identity import files_in, identity_of_folder
 
 
 def inspect_path(path: str | os.PathLike[str]) -> SavedFile | None:
@@ -43,8 +42,11 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
     A link within is known by where it leads, and not followed. A folder with a pipe, a device or a file that
     cannot be read is not a checkpoint; empty folders within do not count.
     """
-    # Before they are read: what changes meanwhile is not the folder that was read.
-    identity = identity_of_folder(folder)
+    try:
+        # Before they are read: what changes meanwhile is not the folder that was read.
+        identity = identity_of_folder(folder)
+    except OSError:
+        return None
     hashes, total = [], 0
     for name, path in sorted(files_in(folder)):
         if path.is_symlink():
@@ -59,33 +61,12 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
     return SavedFile(folder, total, manifest(hashes), identity=identity) if hashes else None
 
 
-def identity_of_folder(folder: Path) -> Identity:
-    """Return what tells a folder from another one, or from itself after a change of any file in it.
-
-    Raises:
-        OSError: something in it is gone meanwhile.
-    """
-    status = folder.stat(follow_symlinks=False)
-    files = sorted(files_in(folder))
-    known = repr([(name, identity_of(path.stat(follow_symlinks=False))) for name, path in files])
-    digest = hashlib.sha256(known.encode()).digest()
-    return status.st_dev, status.st_ino, len(files), int.from_bytes(digest[:8])
-
-
 def manifest(hashes: Iterable[tuple[bytes, str]]) -> str:
     """Return the hash of a folder's manifest, of the relative name and the hex SHA-256 of each of its files."""
     digest = hashlib.sha256()
     for name, sha256 in sorted(hashes):
         digest.update(sha256.encode() + b"  " + name + b"\n")
     return digest.hexdigest()
-
-
-def files_in(folder: Path) -> Iterator[tuple[bytes, Path]]:
-    """Give what is in a folder and those below, links to folders as well, each with its relative name."""
-    for at, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(at, name).is_symlink()]
-        for path in (Path(at, name) for name in (*names, *links)):
-            yield os.fsencode(path.relative_to(folder).as_posix()), path
 
 
 def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:

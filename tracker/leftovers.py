@@ -1,16 +1,49 @@
-"""What processes that are gone have left in folders: half-written files, and what was about to be deleted."""
+"""Temporary files in the user's folders: their names say whose they are, so that what a kill leaves is known."""
 
 from __future__ import annotations
 
+import os
 import re
-from contextlib import suppress
+import secrets
+import shutil
 from pathlib import Path
+from zlib import crc32
 
 from tracker import process
-from tracker.files import PREFIX, discard, host_tag
-from tracker.removal import finish, is_aside
 
+PREFIX = ".tracker-"
 _OWN_NAME = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}[-~]")
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file, or the folder that was made in its place."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(temporary, ignore_errors=True)
+    except OSError:
+        pass  # the error that brought us here says more
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
+
+    It ends as ``path`` does; a long name keeps its end.
+    """
+    name = path.name
+    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
+    return path.with_name(f"{own_name()}-{ending}")
+
+
+def own_name() -> str:
+    """Return what a name of this process begins with, that no other name does."""
+    return f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _host_tag() -> str:
+    """Name this machine and its pid namespace: containers may share a host name and a folder."""
+    me = process.me()
+    return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
 
 
 def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -28,23 +61,8 @@ def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
         owner = _OWN_NAME.match(path.name)
         if owner is None:
             continue
-        if owner["host"] != host_tag():
+        if owner["host"] != _host_tag():
             elsewhere.append(path)
         elif not process.exists(int(owner["pid"])):
             gone.append(path)
     return gone, elsewhere
-
-
-def sweep(folder: Path) -> list[Path]:
-    """Remove a folder's temporary files of this host's processes that are gone; returns them.
-
-    What was moved aside to be deleted, and is another file, gets its name again.
-    """
-    swept, _ = leftovers(folder)
-    for path in swept:
-        if is_aside(path):
-            with suppress(OSError):
-                finish(path)
-        else:
-            discard(path)
-    return swept

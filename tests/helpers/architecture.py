@@ -19,6 +19,7 @@ ORDER = (
         "ranks",
         "files",
         "folders",
+        "identity",
         "leftovers",
         "removal",
         "remote",

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, Select, and_, or_, select, update
 
 from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path
-from tracker.leftovers import sweep
 from tracker.models import ATTEMPT, CHECKPOINT
-from tracker.removal import remove
+from tracker.removal import remove, sweep
 from tracker.states import CheckpointState
 from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
@@ -86,7 +85,7 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     elif same and file is not None:
         # The kill came between the decision to prune and the deletion.
         try:
-            remove(file)
+            remove(file.path, file.identity)
         except FileNotFoundError:
             pass
         except OSError:

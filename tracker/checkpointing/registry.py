@@ -196,7 +196,7 @@ def delete_files(
     for one, file in deletable:
         try:
             if file is not None:
-                remove(file)
+                remove(file.path, file.identity)
             gone.append(one)
         except FileNotFoundError:
             gone.append(one)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
-from tracker.leftovers import leftovers, sweep
+from tracker.leftovers import leftovers
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.damage import damaged_epochs
@@ -24,6 +24,7 @@ from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.recording.recovery import import_refused, recover, temporary_folders
+from tracker.removal import sweep
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, open_to_read, reading
 from tracker.storage.prepare import prepare, writing

@@ -16,12 +16,12 @@ from tracker.checkpointing.recovery import reconcile
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, counted
-from tracker.leftovers import sweep
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
+from tracker.removal import sweep
 from tracker.states import RunStatus
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Database
