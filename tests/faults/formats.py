@@ -87,10 +87,7 @@ def check_rows(location: Location) -> None:
 
 def copy_again(place: Place, location: Location) -> None:
     """A second call copies what is missing, and leaves nothing half done in the remote folder."""
-    with closing(sqlite3.connect(location.label())) as connection:
-        runs = [
-            id for (id,) in connection.execute("SELECT id FROM run WHERE experiment = 'formats'")
-        ]
+    runs = [id for (id,) in Oracle(place.work).rows("SELECT id FROM run")]
     planned = upload.plan(location, runs, f"file://{place.work}/far")
     assert [why for _, why in upload.upload(location, planned, jobs=1) if why is not None] == []
     check_rows(location)

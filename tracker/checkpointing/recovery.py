@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select, update
 
+from tracker.checkpointing.signature_file import remove_signature
 from tracker.files import SavedFile, is_same
 from tracker.folders import inspect_path
 from tracker.models import ATTEMPT, CHECKPOINT
@@ -95,6 +96,9 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
         apply(connection, [checkpoint_state([one.id], state)])
     if replacing and kept is None and file is not None:
         _take_back(connection, pending[0].path, file)
+    if not replacing and kept is None:
+        for one in pending:
+            remove_signature(path, one.sha256)
 
 
 def _take_back(connection: Connection, path: str, file: SavedFile) -> None:

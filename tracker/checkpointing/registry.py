@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Select, select
 
 from tracker import values
 from tracker.checkpointing.retention import available, protected
+from tracker.checkpointing.signature_file import remove_signature
 from tracker.clock import RisingClock
 from tracker.files import SavedFile, is_same, sync_folder
 from tracker.folders import inspect_path
@@ -189,7 +190,8 @@ def delete_files(
 ) -> tuple[list[Checkpoint], dict[str, str]]:
     """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason.
 
-    Only the very files that were read before are deleted, whatever has taken their names since.
+    Only the very files that were read before are deleted, whatever has taken their names since; with each
+    goes its signature.
     """
     gone: list[Checkpoint] = []
     refused: dict[str, str] = {}
@@ -202,6 +204,8 @@ def delete_files(
             gone.append(one)
         except OSError as error:
             refused[one.id] = f"it cannot be deleted: {error.strerror}"
+    for one in gone:
+        remove_signature(one.path, one.sha256)
     for folder in {one.path.parent for one in gone}:
         with suppress(OSError):
             sync_folder(folder)
