@@ -218,14 +218,13 @@ def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
     """Return a recorded file as `tracker.removal.remove` asks for it, unread: for files that only we write.
 
     Raises:
-        OSError: there is no such file.
+        FileNotFoundError: there is no such file.
+        OSError: it is not a file of that size.
     """
-    return SavedFile(
-        path,
-        recorded.bytes,
-        recorded.sha256,
-        identity=identity_of(path.stat(follow_symlinks=False)),
-    )
+    status = path.stat(follow_symlinks=False)
+    if (S_ISREG(status.st_mode), status.st_size) != (True, recorded.bytes):
+        raise OSError(errno.ESTALE, "another one has taken its name", str(path))
+    return SavedFile(path, recorded.bytes, recorded.sha256, identity=identity_of(status))
 
 
 def keep_bytes(
