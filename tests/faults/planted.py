@@ -78,7 +78,7 @@ PLANTS = (
     Plant("what waits can be read by others", "tracker/storage/spool.py",
           "os.O_WRONLY | os.O_NOFOLLOW, 0o600", "os.O_WRONLY | os.O_NOFOLLOW, 0o666", family("S11", 1)),
     Plant("a file is deleted whatever has its name by now", "tracker/removal.py",
-          "if _identity(aside, parent) != identity:", "if False:", family("S10", 0.006)),
+          "if _identity(aside, parent) != identity:", "if False:", family("S12", 0.5)),
     Plant("a checkpoint's file is deleted without being read", "tracker/checkpointing/registry.py",
           "    if not is_same(file, recorded):\n        return CheckpointState.MODIFIED, None\n", "",
           family("C3", 0.1)),

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import product
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import tracker
-from tests.faults.family import Family, Result, moments
+from tests.faults.family import Family, Result, moments, share_of
 from tests.faults.processes import Place, forks
 from tests.helpers import ROOT
 from tracker.checkpointing import store
+from tracker.checkpointing.registry import Checkpoint, prune
+from tracker.folders import inspect_path
 from tracker.maintenance import edits
 from tracker.maintenance import store as maintenance
 from tracker.storage.location import locate
@@ -184,6 +190,57 @@ def swapped(folder: Path, share: float, rng: random.Random) -> Result:
     return result
 
 
+def raced(folder: Path, share: float, rng: random.Random) -> Result:
+    """Another process swaps at a random instant while this one prunes."""
+    result = Result()
+    ours, theirs = Pipe()
+    # Forked, as it begins at once; it has no thread and no database.
+    other = get_context("fork").Process(target=_swap_when_told, args=(theirs,), daemon=True)
+    other.start()
+    for number in range(share_of(10_000, share)):
+        what, is_folder = list(SWAPS)[number % len(SWAPS)], number % 8 >= len(SWAPS)
+        place = folder / "place"
+        target = _made(place / "ckpt/0", "x", is_folder)
+        _made(place / VICTIM / "0", "victim", is_folder)
+        file = inspect_path(target)
+        assert file is not None
+        first, last = (Checkpoint(id, target, file.bytes, file.sha256) for id in ("first", "last"))
+        ours.send((str(place), what, rng.randrange(_LONGEST_WAIT)))
+        deleted, _ = prune([first], [first, last], lambda entry: None)
+        ours.recv()
+        with result.trial(f"{what}, round {number}"):
+            assert _is_there(place)
+        result.count("deleted before" if deleted else "swapped before")
+        shutil.rmtree(place)
+    ours.send(None)
+    other.join()
+    return result
+
+
+_LONGEST_WAIT = 1_500_000
+"""Nanoseconds: about as long as a prune takes."""
+
+
+def _made(path: Path, text: str, is_folder: bool) -> Path:
+    file = path / "weights" if is_folder else path
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return path
+
+
+def _swap_when_told(told: Connection) -> None:
+    while (order := told.recv()) is not None:
+        place, what, wait = order
+        os.chdir(place)
+        until = time.perf_counter_ns() + wait
+        while time.perf_counter_ns() < until:
+            pass
+        with suppress(OSError):
+            SWAPS[what](Path("ckpt/0"))
+        os.chdir("/")
+        told.send(True)
+
+
 FAMILIES = [
     Family(
         "S10",
@@ -193,5 +250,13 @@ FAMILIES = [
         None,
         0.006,
         swapped,
-    )
+    ),
+    Family(
+        "S12",
+        "another process swaps a file or a folder at a random instant of a prune",
+        "5, 11",
+        10_000,
+        0.01,
+        raced,
+    ),
 ]
