@@ -14,7 +14,9 @@ import pytest
 
 from tests.helpers import ROOT
 from tracker.errors import CheckpointError, NotWritable
-from tracker.files import inspect_file, leftovers, prepared, save_file, save_link, sweep
+from tracker.files import inspect_file, prepared, save_file, save_link
+from tracker.leftovers import leftovers
+from tracker.removal import sweep
 
 
 def write(data: bytes) -> Callable[[Path], object]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tracker.errors import CheckpointError
-from tracker.files import inspect_file, leftovers
-from tracker.folders import copy_folder, inspect_path, remove_path
+from tracker.files import inspect_file
+from tracker.folders import copy_folder, inspect_path
 
 
 @pytest.fixture
@@ -91,15 +91,3 @@ def test_a_copy_of_something_else_is_refused_and_leaves_nothing(folder: Path, sh
     with pytest.raises(CheckpointError, match="not the one that was saved"):
         copy_folder(shards, folder / "copy", recorded)
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-10", "copy"]
-
-
-def test_what_is_removed_is_gone_and_a_link_leaves_what_it_leads_to(
-    folder: Path, shards: Path
-) -> None:
-    (folder / "link").symlink_to(shards)
-    remove_path(folder / "link")
-    assert shards.is_dir()
-    remove_path(shards)
-    remove_path(shards)
-    assert list(folder.iterdir()) == []
-    assert leftovers(folder) == ([], [])

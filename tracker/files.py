@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -18,24 +17,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
-from zlib import crc32
 
-from tracker import process
 from tracker.errors import CheckpointError, NotWritable
+from tracker.identity import Identity, identity_of
+from tracker.leftovers import discard as discard
+from tracker.leftovers import leftovers as leftovers
+from tracker.leftovers import temporary_path as temporary_path
+from tracker.removal import sweep as sweep
 
-PREFIX = ".tracker-"
-_TEMPORARY = re.compile(re.escape(PREFIX) + r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9a-f]{8}-")
 _CHUNK = 1 << 20
-
-Identity = tuple[int, int, int, int]
-"""Device, inode, size and time of change of the bytes, in nanoseconds: the same file, unchanged."""
 
 
 @dataclass(frozen=True)
 class SavedFile:
     """A complete file: absolute path, size in bytes, hex SHA-256.
 
-    ``identity`` is what `remove_file` asks for, of one that `inspect_file` has read.
+    ``identity`` is what `tracker.removal.remove` asks for, of one that `inspect_file` has read.
     """
 
     path: Path
@@ -108,62 +105,6 @@ def _mode_of(target: Path) -> int | None:
         f"{target} is a device, a pipe or a socket: saving would put a file in its place. "
         f"Choose another path."
     )
-
-
-def discard(temporary: Path) -> None:
-    """Remove a temporary file, or the folder that was made in its place."""
-    try:
-        temporary.unlink(missing_ok=True)
-    except (IsADirectoryError, PermissionError):
-        shutil.rmtree(temporary, ignore_errors=True)
-    except OSError:
-        pass  # the error that brought us here says more
-
-
-def temporary_path(path: Path) -> Path:
-    """Return a path beside it that says whose it is, so that it is swept only after its process is gone.
-
-    It ends as ``path`` does; a long name keeps its end.
-    """
-    name = path.name
-    ending = name if len(os.fsencode(name)) < 200 else name[-40:]
-    return path.with_name(f"{PREFIX}{_host_tag()}-{os.getpid()}-{secrets.token_hex(4)}-{ending}")
-
-
-def _host_tag() -> str:
-    """Name this machine and its pid namespace: containers may share a host name and a folder."""
-    me = process.me()
-    return f"{crc32(f'{me.host} {me.pid_namespace}'.encode()):08x}"
-
-
-def leftovers(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the temporary files in a folder: those of this host's processes that are gone, and those of other hosts.
-
-    Whether a process of another host (or container) lives cannot be asked from here.
-    """
-    gone: list[Path] = []
-    elsewhere: list[Path] = []
-    try:
-        names = sorted(folder.glob(f"{PREFIX}*"))
-    except OSError:
-        return gone, elsewhere
-    for path in names:
-        owner = _TEMPORARY.match(path.name)
-        if owner is None:
-            continue
-        if owner["host"] != _host_tag():
-            elsewhere.append(path)
-        elif not process.exists(int(owner["pid"])):
-            gone.append(path)
-    return gone, elsewhere
-
-
-def sweep(folder: Path) -> list[Path]:
-    """Remove a folder's temporary files of this host's processes that are gone; returns them."""
-    swept, _ = leftovers(folder)
-    for path in swept:
-        discard(path)
-    return swept
 
 
 def _synced(temporary: Path, target: Path) -> tuple[int, str]:
@@ -273,53 +214,17 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         os.close(descriptor)
 
 
-def identity_of(status: os.stat_result) -> Identity:
-    """Return what tells a file from another one, or from itself after a change."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def remove_file(file: SavedFile) -> None:
-    """Delete the very file that `inspect_file` has read, and no other that has taken its name since.
-
-    The folder is held open meanwhile, so that one that is swapped for a link leads nowhere else.
-
-    Raises:
-        FileNotFoundError: there is no such file any more.
-        OSError: another one has its name, which is left alone; or it cannot be deleted.
-    """
-    with same_file(file) as folder:
-        os.unlink(file.path.name, dir_fd=folder)
-
-
-@contextmanager
-def same_file(file: SavedFile) -> Iterator[int]:
-    """Give a descriptor of the folder, in which the name is that of the file that was read.
-
-    Raises:
-        OSError: it is not.
-    """
-    folder = os.open(file.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        now = os.stat(file.path.name, dir_fd=folder, follow_symlinks=False)
-        if identity_of(now) != file.identity:
-            raise OSError(errno.ESTALE, "another one has taken its name", str(file.path))
-        yield folder
-    finally:
-        os.close(folder)
-
-
 def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
-    """Return a recorded file as `remove_file` asks for it, without reading it: for files that only we write.
+    """Return a recorded file as `tracker.removal.remove` asks for it, unread: for files that only we write.
 
     Raises:
-        OSError: there is no such file.
+        FileNotFoundError: there is no such file.
+        OSError: it is not a file of that size.
     """
-    return SavedFile(
-        path,
-        recorded.bytes,
-        recorded.sha256,
-        identity=identity_of(path.stat(follow_symlinks=False)),
-    )
+    status = path.stat(follow_symlinks=False)
+    if (S_ISREG(status.st_mode), status.st_size) != (True, recorded.bytes):
+        raise OSError(errno.ESTALE, "another one has taken its name", str(path))
+    return SavedFile(path, recorded.bytes, recorded.sha256, identity=identity_of(status))
 
 
 def keep_bytes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,14 @@ from tracker.files import (
     SavedFile,
     absolute,
     discard,
-    identity_of,
     inspect_file,
     is_same,
-    remove_file,
-    same_file,
     shared_folder,
     sync_folder,
     sync_path,
     temporary_path,
 )
+from tracker.identity import files_in, identity_of_folder
 
 
 def inspect_path(path: str | os.PathLike[str]) -> SavedFile | None:
@@ -44,6 +42,11 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
     A link within is known by where it leads, and not followed. A folder with a pipe, a device or a file that
     cannot be read is not a checkpoint; empty folders within do not count.
     """
+    try:
+        # Before they are read: what changes meanwhile is not the folder that was read.
+        identity = identity_of_folder(folder)
+    except OSError:
+        return None
     hashes, total = [], 0
     for name, path in sorted(files_in(folder)):
         if path.is_symlink():
@@ -55,7 +58,6 @@ def _inspect_folder(folder: Path) -> SavedFile | None:
             return None
         hashes.append((name, sha256))
         total += size
-    identity = identity_of(folder.stat(follow_symlinks=False))
     return SavedFile(folder, total, manifest(hashes), identity=identity) if hashes else None
 
 
@@ -65,42 +67,6 @@ def manifest(hashes: Iterable[tuple[bytes, str]]) -> str:
     for name, sha256 in sorted(hashes):
         digest.update(sha256.encode() + b"  " + name + b"\n")
     return digest.hexdigest()
-
-
-def files_in(folder: Path) -> Iterator[tuple[bytes, Path]]:
-    """Give what is in a folder and those below, links to folders as well, each with its relative name."""
-    for at, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(at, name).is_symlink()]
-        for path in (Path(at, name) for name in (*names, *links)):
-            yield os.fsencode(path.relative_to(folder).as_posix()), path
-
-
-def remove_path(target: Path | SavedFile) -> None:
-    """Delete a file or a folder; a folder leaves its place in one move.
-
-    Args:
-        target: what `inspect_path` has read: then only that goes, and nothing else that has its name by
-            now. A path: whatever is there; one that is gone already is no error.
-
-    Raises:
-        FileNotFoundError: what was read is gone already.
-        OSError: another one has its name; or it cannot be deleted.
-    """
-    path = target if isinstance(target, Path) else target.path
-    if not path.is_dir() or path.is_symlink():
-        if isinstance(target, Path):
-            path.unlink(missing_ok=True)
-        else:
-            remove_file(target)
-        return
-    # A kill in between leaves a temporary folder, which is swept, and never half a checkpoint.
-    leaving = temporary_path(path)
-    if isinstance(target, Path):
-        path.rename(leaving)
-    else:
-        with same_file(target) as parent:
-            os.rename(path.name, leaving.name, src_dir_fd=parent, dst_dir_fd=parent)
-    discard(leaving)
 
 
 def copy_folder(source: Path, target: Path, recorded: Any) -> SavedFile:
@@ -143,13 +109,25 @@ def save_folder(
                 f"{target} was not written."
             )
         _sync(temporary)
-        if os.path.lexists(target):
-            remove_path(target)
+        _make_way(target)
         temporary.rename(target)
         sync_folder(target.parent)
     finally:
         discard(temporary)
     return SavedFile(target, copied.bytes, copied.sha256)
+
+
+def _make_way(target: Path) -> None:
+    """Delete what has a name, whatever it is; a folder leaves its place in one move.
+
+    A kill in between leaves a temporary folder, which is swept, and never half a checkpoint.
+    """
+    if not target.is_dir() or target.is_symlink():
+        target.unlink(missing_ok=True)
+        return
+    leaving = temporary_path(target)
+    target.rename(leaving)
+    discard(leaving)
 
 
 def _sync(folder: Path) -> None:

@@ -20,9 +20,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracker.errors import BadValue, CheckpointError, UsageError, nearest
-from tracker.files import PREFIX, SavedFile, inspect_file, is_same, save_file, sweep
-from tracker.folders import files_in, inspect_path, manifest
+from tracker.files import SavedFile, inspect_file, is_same, save_file
+from tracker.folders import inspect_path, manifest
+from tracker.identity import files_in
+from tracker.leftovers import PREFIX
 from tracker.redact import redact
+from tracker.removal import sweep
 
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"})
 """Object stores: an object is seen when all of it has arrived, and there are no folders to make."""

@@ -65,7 +65,7 @@ def test_a_kill_between_the_decision_and_the_deletion_is_made_up_for(
         "for epoch in range(2):\n"
         "    path = pathlib.Path(f'out/{epoch}'); path.mkdir(parents=True)\n"
         "    (path / 'a').write_text(str(epoch)); made.append(run.log_checkpoint(path, epoch=epoch))\n"
-        "registry.remove_path = lambda path: os._exit(9)\n"
+        "registry.remove = lambda *file: os._exit(9)\n"
         "run.prune_checkpoints(made)\n"
     )
     assert process.wait(60) == 9

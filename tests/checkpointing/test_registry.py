@@ -216,7 +216,7 @@ from pathlib import Path
 if not Path("ckpt").exists():
     run = tracker.start_run()
     made = [run.save_checkpoint(f"ckpt/{n}", lambda path: path.write_text("x"), epoch=n) for n in range(2)]
-    sys.addaudithook(lambda event, _: os._exit(9) if event == "os.remove" else None)
+    sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" else None)
     run.prune_checkpoints(made[:1])
 Path("ckpt").chmod(0o500)
 tracker.start_run().finish()

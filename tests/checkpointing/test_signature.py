@@ -72,6 +72,35 @@ def test_a_signature_of_other_bytes_is_wrong(run: Any, keys: None, cli: Any) -> 
     assert verified(cli, "a.pub") == {0: "valid", 1: "wrong", 2: "wrong"}
 
 
+def test_a_signature_goes_with_its_checkpoint_and_another_one_stays(
+    run: Any, keys: None, cli: Any
+) -> None:
+    with tracker.start_run(resume="r") as resumed:
+        save(resumed, "3.pt", 3)
+    for epoch in (0, 1, 2):
+        cli("checkpoints", "sign", "r", epoch, "--key", "a.pem")
+    Path("1.pt.sig").write_bytes(Path("0.pt.sig").read_bytes())
+    assert cli("checkpoints", "prune", "r", "--yes").exit_code == 0
+    assert sorted(path.name for path in Path.cwd().glob("*.sig")) == ["1.pt.sig"]
+    assert not Path("0.pt").exists() and not Path("shards").exists()
+
+
+def test_a_signature_goes_also_where_a_kill_came_before_the_deletion(
+    run: Any, keys: None, cli: Any, script: Any
+) -> None:
+    cli("checkpoints", "sign", "r", "0", "--key", "a.pem")
+    code = """
+import os, sys, tracker
+sys.addaudithook(lambda event, _: os._exit(9) if event == "os.remove" else None)
+with tracker.start_run(resume="r") as run:
+    run.prune_checkpoints(run.checkpoints()[:1])
+"""
+    assert script(code).wait() == 9
+    assert Path("0.pt.sig").exists()
+    tracker.start_run("next").finish()
+    assert not Path("0.pt").exists() and not Path("0.pt.sig").exists()
+
+
 def test_a_changed_file_is_not_signed(run: Any, keys: None, cli: Any) -> None:
     Path("0.pt").write_text("another")
     result = cli("checkpoints", "sign", "r", "0", "--key", "a.pem")

@@ -170,6 +170,19 @@ def test_gc_says_what_stays_and_why_and_takes_what_no_checkpoint_names() -> None
     assert tracker.checkpoints()["path"].tolist() == ["best.pt", "best.pt"]
 
 
+def test_a_file_of_somebody_else_in_the_place_of_one_in_the_store_stays(cli: Any) -> None:
+    train([0.1])
+    train([0.2])
+    (stored,) = STORE.iterdir()
+    stored.unlink()
+    stored.write_text("the user's, who has put it there")
+    told = cli("checkpoints", "gc", "--keep", "none").stdout
+    assert (
+        f"Kept {stored.absolute()}: it cannot be deleted: another one has taken its name." in told
+    )
+    assert stored.read_text() == "the user's, who has put it there"
+
+
 def test_a_file_that_is_being_named_is_not_taken_for_a_leftover() -> None:
     train([0.1])
     with tracker.start_run("digits"):

@@ -36,6 +36,30 @@ def test_the_best_run_comes_with_its_epoch_and_its_file(cli: Any, folder: Path) 
     assert cli("runs", "best", "digits", "--path").stdout == f"{folder / 'a1.pt'}\n"
 
 
+def test_a_copy_in_a_remote_folder_is_named_where_the_file_is_gone(cli: Any, folder: Path) -> None:
+    assert cli("checkpoints", "upload", "a", f"file://{folder}/far").exit_code == 0
+    found = tracker.best("digits")
+    assert found.checkpoint is not None
+    assert (found.is_here, found.checkpoint["file"]) == (True, str(folder / "a1.pt"))
+    (folder / "a1.pt").unlink()
+    found = tracker.best("digits")
+    assert found.checkpoint is not None
+    assert (found.is_here, found.has_its_file) == (False, True)
+    assert Path(found.checkpoint["remote"].removeprefix("file://")).read_bytes() == b"123"
+    *_, copy, advice = cli("runs", "best", "digits").stdout.splitlines()
+    assert copy == f"{found.checkpoint['remote']} (3 B)"
+    command = f"tracker checkpoints restore {found.checkpoint['id']} -o a1.pt"
+    assert advice == f"Only its copy is there: {command} fetches it."
+    assert cli(*command.split()[1:]).exit_code == 0
+    assert (folder / "a1.pt").read_bytes() == b"123"
+    (folder / "a1.pt").unlink()
+    only_path = cli("runs", "best", "digits", "--path")
+    assert (only_path.exit_code, only_path.stdout) == (1, "")
+    assert command in only_path.stderr
+    (row,) = json.loads(cli("runs", "best", "digits", "--format", "json").stdout)
+    assert (row["file"], row["remote"]) == (None, found.checkpoint["remote"])
+
+
 def test_the_metric_and_the_runs_can_be_others(cli: Any) -> None:
     def best(*words: str) -> dict[str, Any]:
         (row,) = json.loads(cli("runs", "best", "digits", *words, "--format", "json").stdout)

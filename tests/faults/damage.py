@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tracker
 from tests.faults.family import Family, Result, share_of
 from tests.faults.works import loss_of
+from tracker.checkpointing.store import folder_of
 from tracker.errors import TrackerError
 from tracker.maintenance.checkpoints import verify
 from tracker.maintenance.doctor import examine
@@ -125,6 +127,64 @@ def check_checkpoint(folder: Path) -> str:
 
 CHECKS = {"database": check_database, "spool": check_spool, "checkpoint": check_checkpoint}
 
+
+def flipped_bytes(folder: Path, share: float, rng: random.Random) -> Result:
+    """A byte flips in a file, in a folder, in the store or in a copy: `verify` names that one, and no other."""
+    result = Result()
+    database = folder / "tracker.db"
+    kinds = register(folder, database)
+    for number in range(share_of(2000, share)):
+        kind = list(kinds)[number % len(kinds)]
+        path = rng.choice(kinds[kind])
+        data = path.read_bytes()
+        at = rng.randrange(len(data))
+        flipped = bytes([data[at] ^ rng.randrange(1, 256)])
+        with result.trial(f"{kind}, byte {at}"):
+            path.write_bytes(data[:at] + flipped + data[at + 1 :])
+            assert not_whole(database) == [kind], "another one is named, or none"
+            path.write_bytes(data)
+            assert not_whole(database) == []
+        result.count(kind)
+    return result
+
+
+def register(folder: Path, database: Path) -> dict[str, list[Path]]:
+    """Record a file, a folder, one that was replaced and a copy; returns the files of each."""
+    far = f"file://{folder}/far"
+    for name in ("in the store", "a file"):
+        with tracker.start_run("damage", name, database=database, system_metrics=False) as run:
+            content = random.Random(name).randbytes(5000)
+            value = float(name == "a file")
+            run.save_checkpoint(
+                folder / "best.pt", partial(Path.write_bytes, data=content), monitor="loss", value=value
+            )  # fmt: skip
+    with tracker.start_run("damage", "a folder", database=database, system_metrics=False) as run:
+        for shard in ("1", "sub/2"):
+            path = folder / "shards" / shard
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(random.Random(shard).randbytes(3000))
+        run.log_checkpoint(folder / "shards")
+    with tracker.start_run(
+        "damage", "a copy", database=database, system_metrics=False, remote=far
+    ) as run:
+        run.save_checkpoint(folder / "b.pt", partial(Path.write_bytes, data=b"b" * 4000))
+    return {
+        "a file": [folder / "best.pt"],
+        "a folder": [folder / "shards/1", folder / "shards/sub/2"],
+        "in the store": list(folder_of(locate(database)).iterdir()),
+        "a copy": [path for path in (folder / "far").rglob("*") if path.is_file()],
+    }
+
+
+def not_whole(database: Path) -> list[str]:
+    """Return the names of the runs whose file or copy is called anything but available."""
+    return [
+        one.checkpoint["run"]
+        for one in verify(locate(database), jobs=1, remote=True)
+        if one.state != "available" or one.copy not in (None, "available")
+    ]
+
+
 FAMILIES = [
     Family(
         "B9",
@@ -133,5 +193,13 @@ FAMILIES = [
         2000,
         0.02,
         damaged_files,
-    )
+    ),
+    Family(
+        "B10",
+        "a byte of a checkpoint changes: of a file, in a folder, in the store, of a copy",
+        "4, 8",
+        2000,
+        0.01,
+        flipped_bytes,
+    ),
 ]

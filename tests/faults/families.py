@@ -11,6 +11,7 @@ from tests.faults import (
     errors,
     files,
     folders,
+    formats,
     kills,
     power,
     ranks,
@@ -26,6 +27,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         kills,
+        formats,
         endings,
         power,
         disks,

@@ -40,7 +40,7 @@ _library = ctypes.CDLL(None)
 
 EPOCHS, MOST_STARTS = 3, 10
 ACKNOWLEDGED, LOG, TOOK, SAID = "acknowledged", "log", "took", "said"
-SAVED, ENOUGH = "saved", "enough"
+SAVED, ENOUGH, NOTED = "saved", "enough", "complete"
 
 
 def loss_of(epoch: int) -> float:
@@ -110,6 +110,11 @@ def _save(run: tracker.Run, name: str, epoch: int, timed: Stopwatch) -> None:
         with suppress(OSError):
             timed(run.save_checkpoint, path, save, epoch=epoch)
     timed(run.prune_checkpoints, timed(run.checkpoints)[:-2])
+
+
+def note(name: str, *facts: Any) -> None:
+    """Note something in a file beside the folder of the work, on the disk when this returns."""
+    _note(_beside(name), *facts)
 
 
 def acknowledge(run: str, epoch: int, loss: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.registry import kills, upload_kills
 from tests.registry.compare import differences
 
-AT_ONCE = 5
+AT_ONCE = 20
 
 
 def main() -> None:
@@ -41,14 +41,14 @@ def main() -> None:
         sys.exit()
     wrong = 0
     stop = arguments.seed + arguments.count
-    for start in range(arguments.seed, stop, AT_ONCE):
-        seeds = range(start, min(start + AT_ONCE, stop))
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        for start in range(arguments.seed, stop, AT_ONCE):
+            seeds = range(start, min(start + AT_ONCE, stop))
             found = differences(seeds, Path(folder), arguments.steps)
-        wrong += len(found)
-        for seed, text in found.items():
-            print(f"-- sequence {seed}\n{text}", flush=True)
-        print(f"{seeds.stop - arguments.seed} sequences, {wrong} differences", flush=True)
+            wrong += len(found)
+            for seed, text in found.items():
+                print(f"-- sequence {seed}\n{text}", flush=True)
+            print(f"{seeds.stop - arguments.seed} sequences, {wrong} differences", flush=True)
     sys.exit(bool(wrong))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Row:
-    """One checkpoint. ``stored``: its bytes are in the store, and not at ``path``."""
+    """One checkpoint. ``stored``: its bytes are in the store by a ``rule``, and not at ``path``."""
 
     run: int
     attempt: int
@@ -17,6 +18,13 @@ class Row:
     state: str = "available"
     stored: bool = False
     pinned: bool = False
+    rule: str = "best"
+
+
+def best_of(rows: Iterable[Row]) -> Row | None:
+    """Return the first of those with the lowest value; a NaN never is it."""
+    judged = (row for row in rows if row.value == row.value)
+    return min(judged, key=lambda row: row.value, default=None)
 
 
 @dataclass
@@ -35,19 +43,23 @@ class Model:
             return "missing"
         return "available" if self.files[row.path] == row.content else "modified"
 
-    def save(self, row: Row) -> None:
-        """Save a file: another run's, or a pinned one, is kept first."""
+    def save(self, row: Row, rule: str) -> None:
+        """Save a file: another run's, or a pinned one, is kept first, by the rule of the run that saves."""
         kept = False
         for old in self.at(row.path):
-            worth = old.pinned or old.run != row.run
-            old.stored = worth and self.actual(old) == "available"
+            worth = old.pinned or (rule != "none" and old.run != row.run)
+            old.stored, old.rule = worth and self.actual(old) == "available", rule
             kept = kept or old.stored
-            if not old.stored:
-                old.state = "pruned"
-        self.files[row.path] = row.content
-        self.rows.append(row)
+        self.log(row)
         if kept:
             self.clear_store()
+
+    def log(self, row: Row) -> None:
+        """Register what the user has written: what had the name is gone."""
+        for old in self.at(row.path):
+            old.state = "pruned"
+        self.files[row.path] = row.content
+        self.rows.append(row)
 
     def at(self, path: str) -> list[Row]:
         """Return the rows that say that a path has their bytes."""
@@ -57,22 +69,24 @@ class Model:
             if row.path == path and not row.stored and row.state == "available"
         ]
 
-    def clear_store(self) -> None:
-        """Let the best of each experiment stay, and pinned ones."""
-        stored = [row for row in self.rows if row.stored]
-        for experiment in set(self.experiments.values()):
-            group = [row for row in stored if self.experiments[row.run] == experiment]
-            for row in group:
-                if not row.pinned and row.value > min(one.value for one in group):
-                    row.stored, row.state = False, "pruned"
+    def clear_store(self, rule: str | None = None) -> None:
+        """Let the best of each experiment stay, or of each run, and pinned ones; by a rule for all, or each one's."""
+        oldest_first = sorted(self.rows, key=lambda row: (row.run, row.attempt))
+        groups: dict[tuple[str, str | int], list[Row]] = {}
+        for row in [row for row in oldest_first if row.stored]:
+            asked = rule or row.rule
+            if asked != "none":
+                groups.setdefault(("experiment", self.experiments[row.run]), []).append(row)
+            if asked == "run":
+                groups.setdefault(("run", row.run), []).append(row)
+        best = [best_of(group) for group in groups.values()]
+        for row in self.rows:
+            if row.stored and not row.pinned and row not in best:
+                row.stored, row.state = False, "pruned"
 
     def prune(self, run: int, chosen: list[Row]) -> None:
         """Delete files of a run, other than the best, the last and pinned ones."""
-        known = sorted(self.available(run), key=lambda row: row.attempt)
-        best = min((row.value for row in known), default=None)
-        for row in chosen:
-            if row not in known or row.pinned or row is known[-1] or row.value == best:
-                continue
+        for row in [row for row in chosen if row in self.unprotected(run)]:
             state = self.actual(row)
             if state == "missing":
                 row.state = "missing"
@@ -80,6 +94,20 @@ class Model:
                 if not row.stored:
                     del self.files[row.path]
                 row.state, row.stored = "pruned", False
+
+    def unprotected(self, run: int) -> list[Row]:
+        """Return which of a run's checkpoints may be deleted, oldest first."""
+        known = sorted(self.available(run), key=lambda row: row.attempt)
+        return [
+            row for row in known if not (row.pinned or row is known[-1] or row is best_of(known))
+        ]
+
+    def beyond(self, run: int, keep: int, best: int) -> list[Row]:
+        """Return what goes where the newest ``keep`` of those that may go stay, and the ``best`` of all."""
+        free = self.unprotected(run)
+        known = sorted(self.available(run), key=lambda row: row.attempt)
+        ranked = sorted(known, key=lambda row: (row.value != row.value, row.value))
+        return [row for row in free[: max(0, len(free) - keep)] if row not in ranked[:best]]
 
     def available(self, run: int) -> list[Row]:
         """Return a run's rows that are recorded as available."""

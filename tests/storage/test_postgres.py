@@ -16,6 +16,7 @@ from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
 from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.checkpointing.store import folder_of
 from tracker.queries import api as queries
 from tracker.queries.follow import Follower
 from tracker.queries.groups import groups
@@ -195,3 +196,29 @@ def test_copies_of_checkpoints_are_recorded_and_go_with_their_run(
     assert cli("runs", "delete", "r", "--yes").exit_code == 0
     with reading(url) as reader:
         assert list(reader.connection.exec_driver_sql("SELECT * FROM remote_copy")) == []
+
+
+def test_a_later_run_does_not_take_the_best_with_its_name(
+    url: str, cli: Any, tmp_path: Path
+) -> None:
+    """The rows are on the server; the bytes are kept on the disk of the machine that saved them."""
+    values, inodes = (0.5, 0.2, 0.7, 0.4), {}
+    for value in values:
+        with tracker.start_run("digits") as run:
+            facts: dict[str, Any] = {"epoch": 0, "monitor": "loss", "value": value}
+            run.save_checkpoint("best.pt", lambda to: to.write_text(f"{value}"), **facts)  # noqa: B023
+            inodes[value] = Path("best.pt").stat().st_ino
+    location = locate()
+    (kept,) = folder_of(location).iterdir()
+    assert folder_of(location).is_relative_to(tmp_path / "state")
+    assert (kept.read_text(), kept.stat().st_ino) == ("0.2", inodes[0.2])
+    assert list(tracker.checkpoints()["state"]) == [
+        "overwritten", "available", "overwritten", "available",
+    ]  # fmt: skip
+    best = tracker.checkpoints().query("value == 0.2")["run"].item()
+    assert cli("checkpoints", "restore", best, "best", "-o", "back.pt").exit_code == 0
+    assert (Path("back.pt").read_text(), Path("best.pt").read_text()) == ("0.2", "0.4")
+    assert cli("checkpoints", "verify").exit_code == 0
+    assert "kept files    1" in cli("db", "status").stdout
+    assert "1 file, 3 B kept" in cli("checkpoints", "gc").stdout
+    assert kept.exists()

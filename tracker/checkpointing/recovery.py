@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select, update
 
+from tracker.checkpointing.signature_file import remove_signature
 from tracker.files import SavedFile, is_same
-from tracker.folders import inspect_path, remove_path
+from tracker.folders import inspect_path
 from tracker.models import ATTEMPT, CHECKPOINT
+from tracker.removal import remove, sweep
 from tracker.states import CheckpointState
 from tracker.storage.entries import checkpoint_state
 from tracker.storage.journal import apply
@@ -72,6 +74,8 @@ def reconcile_path(connection: Connection, location: Location, stored_path: str)
 
 def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     """Give the pending checkpoints of one path the state that its file proves."""
+    # A file that was aside when the kill came is another one, and back; or it is gone.
+    sweep(path.parent)
     file = inspect_path(path)
     same = [one for one in pending if is_same(file, one)]
     replacing = any(one.state == CheckpointState.MISSING for one in pending)
@@ -82,7 +86,7 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
     elif same and file is not None:
         # The kill came between the decision to prune and the deletion.
         try:
-            remove_path(file)
+            remove(file.path, file.identity)
         except FileNotFoundError:
             pass
         except OSError:
@@ -92,6 +96,9 @@ def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:
         apply(connection, [checkpoint_state([one.id], state)])
     if replacing and kept is None and file is not None:
         _take_back(connection, pending[0].path, file)
+    if not replacing and kept is None:
+        for one in pending:
+            remove_signature(path, one.sha256)
 
 
 def _take_back(connection: Connection, path: str, file: SavedFile) -> None:

@@ -17,11 +17,13 @@ from sqlalchemy import Connection, Select, select
 
 from tracker import values
 from tracker.checkpointing.retention import available, protected
+from tracker.checkpointing.signature_file import remove_signature
 from tracker.clock import RisingClock
 from tracker.files import SavedFile, is_same, sync_folder
-from tracker.folders import inspect_path, remove_path
+from tracker.folders import inspect_path
 from tracker.models import CHECKPOINT
 from tracker.policies.modes import mode_in
+from tracker.removal import remove
 from tracker.states import CheckpointState
 from tracker.storage.directions import Directions
 from tracker.storage.entries import CheckpointRow, CheckpointStateEntry, Entry, checkpoint_state
@@ -188,19 +190,22 @@ def delete_files(
 ) -> tuple[list[Checkpoint], dict[str, str]]:
     """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason.
 
-    Only the very files that were read before are deleted, whatever has taken their names since.
+    Only the very files that were read before are deleted, whatever has taken their names since; with each
+    goes its signature.
     """
     gone: list[Checkpoint] = []
     refused: dict[str, str] = {}
     for one, file in deletable:
         try:
             if file is not None:
-                remove_path(file)
+                remove(file.path, file.identity)
             gone.append(one)
         except FileNotFoundError:
             gone.append(one)
         except OSError as error:
             refused[one.id] = f"it cannot be deleted: {error.strerror}"
+    for one in gone:
+        remove_signature(one.path, one.sha256)
     for folder in {one.path.parent for one in gone}:
         with suppress(OSError):
             sync_folder(folder)

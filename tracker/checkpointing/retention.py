@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, exists, or_, select
 
 from tracker.models import CHECKPOINT, POLICY, REMOTE_COPY
 from tracker.policies.modes import direction
+from tracker.policies.retention import Retention
 from tracker.policies.top_k import TopK, best_of
 from tracker.states import CheckpointState, KeepRule
 
@@ -131,8 +132,8 @@ def protected(checkpoints: Sequence[Registered]) -> dict[str, str]:
 def kept_beside_newest(checkpoints: Sequence[Registered], keep: int) -> dict[str, str]:
     """Return which of them stay where the ``keep`` newest of those that are not protected do: id → the reason."""
     reasons = protected(checkpoints)
-    free = [one.id for one in checkpoints if one.id not in reasons]
-    newest = free[max(0, len(free) - keep) :]
+    free = [(one.id, None, None) for one in checkpoints if one.id not in reasons]
+    newest = Retention(last=keep).choose(free).keep
     return reasons | dict.fromkeys(newest, f"it is one of the {keep} newest")
 
 

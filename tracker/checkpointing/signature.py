@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tracker.checkpointing import registry
+from tracker.checkpointing.signature_file import signature_path
 from tracker.errors import BadValue, CheckpointError, NotWritable, UsageError
 from tracker.files import SavedFile, save_file
 from tracker.states import CheckpointState
-
-SUFFIX = ".sig"
 
 
 class SignatureState(StrEnum):
@@ -24,11 +23,6 @@ class SignatureState(StrEnum):
     VALID = "valid"
     WRONG = "wrong"
     NONE = "none"
-
-
-def signature_path(path: Path) -> Path:
-    """Return where the signature of a file or folder lies."""
-    return path.with_name(f"{path.name}{SUFFIX}")
 
 
 def sign(file: SavedFile, key: Path, password: str | None = None, *, replace: bool = False) -> Path:

@@ -179,17 +179,22 @@ def evict(
     They are not read before: nobody but us writes them.
     """
     deletable = []
+    refused: dict[str, str] = {}
     for one in going:
         try:
             file: SavedFile | None = seen_file(one.path, SavedFile(one.path, one.bytes, one.sha256))
-        except OSError:
-            # It is gone already; its row still has to say so.
+        except FileNotFoundError:
+            # Its row still has to say so.
             file = None
+        except OSError as error:
+            refused[one.id] = f"it cannot be deleted: {error.strerror}"
+            continue
         deletable.append(registry.Deletable(one, file))
     if not deletable:
-        return [], {}
+        return [], refused
     commit(registry.condemned(one.checkpoint for one in deletable))
-    return registry.delete_files(deletable, commit)
+    gone, undeletable = registry.delete_files(deletable, commit)
+    return gone, refused | undeletable
 
 
 def files_in(location: Location) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ _COLUMNS = (
     Column("run", "text"), Column("id", "text"), Column("experiment", "text"), Column("status", "text"),
     Column("metric", "text"), Column("value", "number"), Column("epoch", "optional"),
     Column("step", "optional"), Column("among", "integer"), Column("checkpoint", "text"),
-    Column("checkpoint_epoch", "optional"), Column("file", "text"),
+    Column("checkpoint_epoch", "optional"), Column("file", "text"), Column("remote", "text"),
 )  # fmt: skip
 
 
@@ -60,6 +61,8 @@ def best(
     if only_path:
         if found.checkpoint is None:
             raise CheckpointError(_no_file(found))
+        if not found.is_here:
+            raise CheckpointError(f"{_copy(found.checkpoint)} first.")
         click.echo(found.checkpoint["file"])
     elif form != "table":
         print_data(Listing.from_dicts(_COLUMNS, [_row(found)]), form)
@@ -78,7 +81,15 @@ def _sentences(found: BestRun) -> list[str]:
     if file is None:
         return [*lines, _no_file(found)]
     note = "" if found.has_its_file else f", of epoch {file['epoch']}: the best that was saved"
-    return [*lines, f"{visible(file['file'])} ({size(file['bytes'])}{note})"]
+    there = file["file"] if found.is_here else file["remote"]
+    lines.append(f"{visible(there)} ({size(file['bytes'])}{note})")
+    return lines if found.is_here else [*lines, f"{_copy(file)}."]
+
+
+def _copy(file: dict[str, Any]) -> str:
+    """Say that a file is not here, and what fetches it."""
+    name = visible(Path(file["path"]).name)
+    return f"Only its copy is there: tracker checkpoints restore {file['id']} -o {name} fetches it"
 
 
 def _no_file(found: BestRun) -> str:
@@ -90,7 +101,7 @@ def _no_file(found: BestRun) -> str:
 
 
 def _row(found: BestRun) -> dict[str, Any]:
-    file = found.checkpoint or {}
+    file: dict[str, Any] = found.checkpoint or {}
     return {
         "run": found.run["name"],
         "id": found.run["id"],
@@ -103,5 +114,6 @@ def _row(found: BestRun) -> dict[str, Any]:
         "among": found.among,
         "checkpoint": file.get("id"),
         "checkpoint_epoch": file.get("epoch"),
-        "file": file.get("file"),
+        "file": file.get("file") if found.is_here else None,
+        "remote": file.get("remote"),
     }

@@ -14,9 +14,9 @@ from pathlib import Path
 from sqlalchemy import Connection, except_, func, select, union
 from sqlalchemy.exc import DBAPIError
 
-from tracker import files
 from tracker.checkpointing.recovery import abandoned_checkpoints
 from tracker.errors import StoreError, counted
+from tracker.leftovers import leftovers
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.queries.checkpoints import checkpoints
 from tracker.queries.damage import damaged_epochs
@@ -24,6 +24,7 @@ from tracker.queries.pending import pending_records, refused_records
 from tracker.queries.points import points, runs_with_points
 from tracker.queries.status import dead_runs
 from tracker.recording.recovery import import_refused, recover, temporary_folders
+from tracker.removal import sweep
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, open_to_read, reading
 from tracker.storage.prepare import prepare, writing
@@ -115,7 +116,7 @@ def mend(location: Location) -> None:
         wrong = runs_with_wrong_summaries(reader.connection)
         folders = temporary_folders(reader.connection, location)
     for folder in folders:
-        files.sweep(folder)
+        sweep(folder)
     if wrong:
         with writing(location) as connection:
             for run in wrong:
@@ -246,7 +247,7 @@ def _temporary_files(reader: Reader) -> Finding:
     abandoned: list[str] = []
     elsewhere: list[str] = []
     for folder in sorted(temporary_folders(reader.connection, reader.location)):
-        ours, others = files.leftovers(folder)
+        ours, others = leftovers(folder)
         abandoned += map(str, ours)
         elsewhere += map(str, others)
     if abandoned:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from tracker.folders import files_in
+from tracker.identity import files_in
 from tracker.models import ATTEMPT, CHECKPOINT
 from tracker.queries.provenance import provenance
 from tracker.redact import HIDDEN

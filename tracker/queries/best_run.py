@@ -30,8 +30,9 @@ class BestRun:
         metric: what it is the best by.
         best: its value, and the epoch or step of it.
         among: how many runs have a best value of that metric.
-        checkpoint: the available file of that epoch, with `tracker.queries.checkpoints.COLUMNS`; else the
-            run's best one by that metric; None where there is neither.
+        checkpoint: the file of that epoch, with `tracker.queries.checkpoints.COLUMNS`; else the run's best
+            one by that metric; None where there is neither. One that is available comes first; else its
+            ``remote`` is the URL of a copy.
     """
 
     run: dict[str, Any]
@@ -39,6 +40,11 @@ class BestRun:
     best: BestAndLast
     among: int
     checkpoint: dict[str, Any] | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the checkpoint's file is available, and not only a copy in a remote folder."""
+        return self.checkpoint is not None and self.checkpoint["state"] == CheckpointState.AVAILABLE
 
     @property
     def has_its_file(self) -> bool:
@@ -142,15 +148,15 @@ def _no_metric(reader: Reader, ids: Sequence[str], experiment: str, name: str) -
 
 
 def _file_of(reader: Reader, run: str, best: BestAndLast) -> dict[str, Any] | None:
-    """Return the newest available file of the best epoch, else the best one by that metric."""
-    available = list(checkpoints(reader, [run], states=[CheckpointState.AVAILABLE]).dicts())
-    of_epoch = [
-        row for row in available if row["epoch"] is not None and row["epoch"] == best.best_epoch
-    ]
-    by_metric = [
-        row
-        for row in available
-        if row["monitor"] == best.monitor and "best" in (row["alias"] or "")
-    ]
-    candidates = of_epoch or by_metric
-    return candidates[-1] if candidates else None
+    """Return the newest file of the best epoch, else the best one by that metric; rather one here than a copy."""
+    rows = list(checkpoints(reader, [run]).dicts())
+    here = [row for row in rows if row["state"] == CheckpointState.AVAILABLE]
+    copied = [row for row in rows if row["remote"] is not None]
+    for files in (here, copied):
+        of_epoch = [row for row in files if row["epoch"] == best.best_epoch]
+        if of_epoch and best.best_epoch is not None:
+            return of_epoch[-1]
+    for row in (*here, *copied):
+        if row["monitor"] == best.monitor and "best" in (row["alias"] or ""):
+            return row
+    return None

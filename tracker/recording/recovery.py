@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select, update
 
-from tracker import files, values
+from tracker import values
 from tracker.checkpointing.recovery import reconcile
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
@@ -21,6 +21,7 @@ from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
 from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
+from tracker.removal import sweep
 from tracker.states import RunStatus
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Database
@@ -88,7 +89,7 @@ def recover(location: Location) -> list[str]:
         path.unlink(missing_ok=True)
         path.with_suffix(".new").unlink(missing_ok=True)
     for folder in folders:
-        files.sweep(folder)
+        sweep(folder)
     return [attempt.run_id for attempt in dead]
 
 

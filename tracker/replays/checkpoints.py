@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any
 
+from tracker.checkpointing.retention import Saved, protected
 from tracker.errors import BadValue
 from tracker.policies import KERAS, Best, TopK, reasons
 from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
@@ -228,8 +228,7 @@ def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) ->
     kept = top.choose(ranked)
     pruned = dict(zip(kept.drop, kept.reasons, strict=True))
     if rules.keeps_last:
-        judged = [file for file in ranked if file[1] is not None and not math.isnan(file[1])]
-        best = TopK(1, top.monitor, top.mode, top.rules).choose(judged).keep
-        for place in (*best, candidates[-1]):
-            pruned.pop(place, None)
+        saved = [Saved(str(place), top.monitor, value, top.mode) for place, value, _ in ranked]
+        for id in protected(saved):
+            pruned.pop(int(id), None)
     return pruned
