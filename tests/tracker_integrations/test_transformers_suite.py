@@ -175,9 +175,10 @@ def test_a_callback_that_stops_after_the_first_step_does() -> None:
 # What a checkpoint keeps of it
 
 RESUMED = {
-    "load_best_model_at_end": True, "save_strategy": "steps", "eval_strategy": "steps",
-    "save_steps": 2, "eval_steps": 2, "restore_callback_states_from_checkpoint": True,
+    "load_best_model_at_end": True, "save_strategy": "epoch", "eval_strategy": "epoch",
+    "restore_callback_states_from_checkpoint": True, "per_device_train_batch_size": 32,
 }  # fmt: skip
+"""Two steps per epoch."""
 
 
 def test_its_state_is_plain_and_makes_another_one_of_it() -> None:
@@ -203,8 +204,6 @@ def test_it_comes_back_beside_others_and_continues_its_run() -> None:
 
 
 def test_a_stopper_of_a_checkpoint_counts_on_from_there() -> None:
-    """The best value is the checkpoint's as well, so that the count is one of the run's, not of the attempt's."""
-
     class Worse(TrainerCallback):  # type: ignore[misc]
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any, **_: Any) -> None:
             metrics["eval_loss"] = float(state.global_step)
