@@ -73,8 +73,12 @@ def test_of_a_trainer_of_transformers(script: Any) -> None:
     assert (size, first, second) == (2, True, False)
     row = run_named()
     assert (row["experiment"], row["status"], row["epochs"]) == ("demo", "finished", 3)
-    assert epochs()["eval_loss"] == [entry["eval_loss"] for entry in history if "eval_loss" in entry]
-    assert points()["loss"] == {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
+    assert epochs()["eval_loss"] == [
+        entry["eval_loss"] for entry in history if "eval_loss" in entry
+    ]
+    assert points()["loss"] == {
+        entry["step"]: entry["loss"] for entry in history if "loss" in entry
+    }
     files = tracker.checkpoints(row["id"])
     kept = {Path(path).name for path in files[files["state"] == "available"]["path"]}
     assert kept == {folder.name for folder in Path("out").glob("checkpoint-*")}

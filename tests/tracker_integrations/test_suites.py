@@ -28,7 +28,7 @@ def test_ignite_s_of_its_loggers() -> None:
 
 @needs("optuna")
 def test_optuna_s_of_pruners_and_callbacks() -> None:
-    """Left out are a dozen that ask which studies a pruner makes for itself: they take long, and say nothing of ours."""
+    """Left out are a dozen that ask which studies a pruner makes for itself: they take long."""
     suites = "tests/pruners_tests", "tests/test_callbacks.py"
     told = run_suite("optuna", *suites, "-k", "not filter_study", plugin="optuna_studies")
     assert set(told.values()) == {"passed"}, told

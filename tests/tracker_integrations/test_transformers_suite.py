@@ -69,7 +69,9 @@ def ours(made: Any) -> list[Any]:
 # How it is added, found and taken away
 
 
-@pytest.mark.parametrize("given", [TrackerCallback, TrackerCallback("a")], ids=["class", "instance"])
+@pytest.mark.parametrize(
+    "given", [TrackerCallback, TrackerCallback("a")], ids=["class", "instance"]
+)
 def test_it_is_given_as_a_class_or_as_an_instance(given: Any) -> None:
     assert len(ours(trainer(given))) == 1
     made = trainer()
@@ -139,7 +141,11 @@ def test_it_answers_every_event_there_is_outside_of_a_training_too() -> None:
         "on_evaluate": {"metrics": {"eval_loss": 1.0}},
         "on_predict": {"metrics": {"test_loss": 1.0}},
     }
-    args, state, control = TrainingArguments("out", report_to="none"), TrainerState(), TrainerControl()
+    args, state, control = (
+        TrainingArguments("out", report_to="none"),
+        TrainerState(),
+        TrainerControl(),
+    )
     for event in EVENTS:
         if event != "on_train_begin":
             handler.call_event(event, args, state, control, **given.get(event, {}))

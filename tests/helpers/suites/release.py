@@ -61,7 +61,16 @@ def run_suite(package: str, *arguments: str, plugin: str) -> dict[str, str]:
         "TRACKER_DATABASE_URL": str(Path("suite.db").absolute()),
         "OMP_NUM_THREADS": "1",
     }
-    options = ["-q", "-p", plugin, "-p", "no:cacheprovider", "-o", "addopts=", f"--junit-xml={report}"]
+    options = [
+        "-q",
+        "-p",
+        plugin,
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        f"--junit-xml={report}",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *arguments],
         cwd=release(package), env=environment, capture_output=True, text=True, check=False,
