@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -58,7 +59,7 @@ def _decided(told: Any, verdict: str) -> list[dict[str, Any]]:
 
 
 def _path(path: str) -> str:
-    return os.path.basename(path)
+    return Path(path).name
 
 
 def number(value: Any) -> float | None:
