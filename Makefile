@@ -16,7 +16,8 @@ CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignor
 # The tests of the integrations, in an environment that adds the neighbours to what .venv has: pip sees both, and
 # installs only what is not there.
 NEIGHBOURS ?= .venv-neighbours
-# Not fastai: it brings spaCy and torchvision. Its tests run where it is installed.
+# Not fastai, which brings spaCy and torchvision, and not Ray, which takes a minute to start its workers. Their tests
+# run where they are installed.
 # S3_SERVER: a store with the protocol of S3, and what speaks it, for tests/test_remote_s3.py.
 S3_SERVER := s3fs 'moto[s3]>=5' flask flask-cors
 NEIGHBOUR_EXTRAS := lightning,pytorch-lightning,transformers,accelerate,optuna,ignite,skorch,lightgbm,catboost,hydra,keras-tuner,scikit-learn,xgboost

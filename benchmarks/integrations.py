@@ -22,6 +22,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,20 +69,28 @@ def rows() -> list[dict[str, torch.Tensor]]:
     return [{"x": one, "labels": label} for one, label in zip(x, y, strict=True)]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """The mean seconds of a step: those that passed, and those that a core was busy for this process."""
+
+    wall: float
+    cpu: float
+
+
 class Ticks:
-    """Takes the time at the end of each step."""
+    """Takes the time at each step."""
 
     def __init__(self) -> None:
-        self.at: list[float] = []
+        self.at: list[Cost] = []
 
     def tick(self) -> None:
-        """Note that a step has ended."""
-        self.at.append(time.perf_counter())
+        """Note that a step begins."""
+        self.at.append(Cost(time.perf_counter(), time.process_time()))
 
-    def step(self) -> float:
-        """Return the mean seconds of a step, without the first ones."""
-        counted = self.at[WARM_UP:]
-        return (counted[-1] - counted[0]) / (len(counted) - 1)
+    def step(self) -> Cost:
+        """Return what a step cost, without the first ones."""
+        first, last, count = self.at[WARM_UP], self.at[-1], len(self.at) - WARM_UP - 1
+        return Cost((last.wall - first.wall) / count, (last.cpu - first.cpu) / count)
 
 
 # Lightning
@@ -107,8 +116,8 @@ def lightning_ways() -> dict[str, Callable[[], Any]]:
     return ways
 
 
-def lightning_step(logger: Any) -> float:
-    """Train by Lightning; returns the seconds of a step."""
+def lightning_step(logger: Any) -> Cost:
+    """Train by Lightning; returns what a step cost."""
     from lightning.pytorch import Callback, LightningModule, Trainer
     from torch.utils.data import DataLoader
 
@@ -152,8 +161,8 @@ def transformers_ways() -> dict[str, Callable[[], Any]]:
     return {title: lambda name=name: name for title, name in ways.items()}  # type: ignore[misc]
 
 
-def transformers_step(report_to: str) -> float:
-    """Train by the Trainer; returns the seconds of a step."""
+def transformers_step(report_to: str) -> Cost:
+    """Train by the Trainer; returns what a step cost."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class Model(nn.Module):
@@ -198,34 +207,33 @@ def finish_others() -> None:
 
 
 def measure(
-    ways: dict[str, Callable[[], Any]], step: Callable[[Any], float], rounds: int
-) -> dict[str, list[float]]:
-    """Return the seconds of a step, per way, a value per round."""
-    took: dict[str, list[float]] = {name: [] for name in ways}
+    ways: dict[str, Callable[[], Any]], step: Callable[[Any], Cost], rounds: int
+) -> dict[str, list[Cost]]:
+    """Return what a step cost, per way, a value per round."""
+    took: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds + 1):  # the first is for warming up
         for name in random.sample(list(ways), len(ways)):
-            seconds = step(ways[name]())
+            cost = step(ways[name]())
             if number:
-                took[name].append(seconds)
+                took[name].append(cost)
     return took
 
 
-def table(took: dict[str, list[float]]) -> str:
-    """Return the table: a step, and its ratio to that of the first way in the same round."""
+def table(took: dict[str, list[Cost]]) -> str:
+    """Return the table: a step, and its ratios to that of the first way in the same round."""
     bare = next(iter(took.values()))
     lines = []
-    for name, seconds in took.items():
-        ratios = [one / base for one, base in zip(seconds, bare, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        lines.append(
-            [
-                name,
-                f"{statistics.median(seconds) * 1e3:.2f} ms",
-                f"{middle:.3f}",
-                f"{low:.3f} – {high:.3f}",
-            ]
-        )
-    return page.table(["", "a step", "ratio, median", "quartiles"], lines)
+    for name, costs in took.items():
+        wall = [one.wall / base.wall for one, base in zip(costs, bare, strict=True)]
+        cpu = [one.cpu / base.cpu for one, base in zip(costs, bare, strict=True)]
+        step = statistics.median(one.wall for one in costs)
+        lines.append([name, f"{step * 1e3:.2f} ms", _spread(wall), _spread(cpu)])
+    return page.table(["", "a step", "ratio (quartiles)", "of CPU time (quartiles)"], lines)
+
+
+def _spread(ratios: list[float]) -> str:
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.3f} ({low:.3f} – {high:.3f})"
 
 
 def versions() -> str:
@@ -238,6 +246,7 @@ def main() -> None:
     """Measure, print and write the page's section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, and no page")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("which", nargs="*", default=["lightning", "transformers"])
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -256,13 +265,14 @@ def main() -> None:
         )  # fmt: skip
         for name in asked.which:
             title, ways, step = measured[name]
-            took = measure(ways(), step, 3 if asked.quick else ROUNDS)
+            took = measure(ways(), step, 3 if asked.quick else asked.rounds)
             parts.append(f"### {title}\n\n{table(took)}")
             print(parts[-1], flush=True)
     head = (
-        f"## A step of other people's training loops\n\n{page.machine()}. {versions()}. Each step is logged; a net of "
-        f"three layers of {WIDTH}, {BATCH} rows per step, one thread. {ROUNDS} rounds, in each of which every logger "
-        "trains once; ratios are to the first line, within a round."
+        f"## A step of other people's training loops\n\n{page.machine()}. {versions()}. Each step is "
+        f"logged; a net of three layers of {WIDTH}, {BATCH} rows per step, one thread. {asked.rounds} rounds, in "
+        "each of which every logger trains once; ratios are to the first line, within a round. CPU time is that "
+        "of the training process: W&B writes in another one, whose time is not counted."
     )
     if not asked.quick:
         page.write("integrations", "\n\n".join([head, *parts]))

@@ -163,7 +163,7 @@ class TrackerCallback(tune.Callback):
         controller = caller(TuneController)
         scheduler = None if controller is None else controller._scheduler_alg
         is_done = bool(result.get("done"))
-        if is_done and trial.should_stop(result):
+        if is_done and trial.should_stop({**result, "done": False}):
             training.recording.stop(f"{trial.stopping_criterion} was reached at result {epoch}")
         elif type(scheduler) is FIFOScheduler and is_done:
             training.recording.stop(f"the experiment's stopper ended the trial at result {epoch}")
@@ -228,9 +228,7 @@ class TrackerCallback(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """End the run of a trial because it raised."""
-        error = trial.get_pickled_error()
-        cause = getattr(error, "cause", None) or error or RuntimeError(f"trial {trial} failed")
-        self._training(trial).recording.fail(cause)
+        self._training(trial).recording.fail(_error_of(trial))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """End the run of the experiment, and those of trials that have not ended."""
@@ -244,6 +242,15 @@ class TrackerCallback(tune.Callback):
         """Leave the runs behind: Ray keeps a copy of each callback beside its results."""
         start = {**self._start, "run": None}
         return {**self.__dict__, "_start": start, "_experiment": None, "_trainings": {}}
+
+
+def _error_of(trial: Trial) -> BaseException:
+    """Return what a trial raised; Ray has it in a file of this machine, and copies that to its storage later."""
+    path = trial.pickled_error_file
+    if path is None or not Path(path).exists():
+        return RuntimeError(f"{trial} failed, and Ray does not say with what")
+    error: BaseException = ray.cloudpickle.loads(Path(path).read_bytes())
+    return getattr(error, "cause", None) or error
 
 
 def _metrics(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
