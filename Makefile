@@ -16,13 +16,17 @@ CORE_TESTS := tests --ignore=$(KERAS_TESTS) --ignore=tests/tracker_torch --ignor
 # The tests of the integrations, in an environment that adds the neighbours to what .venv has: pip sees both, and
 # installs only what is not there.
 NEIGHBOURS ?= .venv-neighbours
-# Not fastai: it brings spaCy and torchvision. Its tests run where it is installed.
+# Not fastai, which brings spaCy and torchvision, and not Ray, which takes a minute to start its workers. Their tests
+# run where they are installed.
 # S3_SERVER: a store with the protocol of S3, and what speaks it, for tests/test_remote_s3.py.
 S3_SERVER := s3fs 'moto[s3]>=5' flask flask-cors
 NEIGHBOUR_EXTRAS := lightning,pytorch-lightning,transformers,accelerate,optuna,ignite,skorch,lightgbm,catboost,hydra,keras-tuner,scikit-learn,xgboost
+NEIGHBOUR_PINS ?=
+# What only the neighbours' own suites ask for.
+SUITES := cmaes
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours check format lint types bench docs clean faults
+.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours test-neighbours-lowest check format lint types bench docs clean faults
 
 help:  ## what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,14 +63,21 @@ test-pythons: $(READY)  ## the core tests on the newest Python that the machine 
 test-neighbours: $(NEIGHBOURS)/.ready  ## the integrations, with the newest version of each neighbour; copies over S3, signatures
 	KERAS_BACKEND=torch $(NEIGHBOURS)/bin/python -m pytest -n 2 tests/tracker_integrations tests/test_remote_s3.py tests/checkpointing/test_signature.py
 
+test-neighbours-lowest: constraints-lowest-neighbours.txt  ## the integrations, with the lowest version of each neighbour that is declared
+	@$(MAKE) --no-print-directory test-neighbours NEIGHBOURS=.venv-neighbours-lowest NEIGHBOUR_PINS='--constraint constraints-lowest-neighbours.txt'
+
 $(NEIGHBOURS)/.ready: $(READY) pyproject.toml constraints.txt
 	@test -x $(NEIGHBOURS)/bin/python || $(PYTHON) -m venv $(NEIGHBOURS)
 	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$($(NEIGHBOURS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/zz-development.pth"
-	@$(NEIGHBOURS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(NEIGHBOUR_EXTRAS),remote,signing]' $(S3_SERVER)
+	@$(NEIGHBOURS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(NEIGHBOUR_PINS) --editable '.[$(NEIGHBOUR_EXTRAS),remote,signing]' $(S3_SERVER) $(SUITES)
 	@touch $@
 
 constraints-lowest.txt: pyproject.toml .ci/lowest.py
 	$(PYTHON) .ci/lowest.py > $@
+
+comma := ,
+constraints-lowest-neighbours.txt: pyproject.toml .ci/lowest.py
+	$(PYTHON) .ci/lowest.py $(subst $(comma), ,$(NEIGHBOUR_EXTRAS)) > $@
 
 check: lint types test  ## format, lint, types, tests
 

@@ -92,3 +92,5 @@ class Cause(Word):
     """The file could not be written: a full disk, a missing permission."""
     BETTER_FILE = "better-file"
     """A better file of an earlier attempt has the name already, and stays."""
+    SAVE_LAST = "save-last"
+    """The newest state is saved beside the files that are judged, as Lightning's ``last.ckpt``."""

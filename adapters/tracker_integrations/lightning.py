@@ -12,6 +12,8 @@ package of that name.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracker_integrations.lightning_parts.callback import CallbackParts
 from tracker_integrations.lightning_parts.logger import LoggerParts
 from tracker_integrations.needed import needed
@@ -19,10 +21,17 @@ from tracker_integrations.needed import needed
 with needed("lightning", "lightning"):
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.loggers import Logger
+    from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 
 class TrackerLogger(LoggerParts, Logger):
     """Record what Lightning logs into a run; the arguments are those of `LoggerParts`."""
+
+    @property
+    @rank_zero_experiment  # type: ignore[untyped-decorator]
+    def experiment(self) -> Any:
+        """The run, with everything that a ``tracker.Run`` has; on other ranks what takes every call."""
+        return super().experiment
 
 
 class TrackerCallback(CallbackParts, Callback):

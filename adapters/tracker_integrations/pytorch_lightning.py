@@ -11,6 +11,8 @@ environment leaves those out that have no TrackerLogger.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracker_integrations.lightning_parts.callback import CallbackParts
 from tracker_integrations.lightning_parts.logger import LoggerParts
 from tracker_integrations.needed import needed
@@ -18,10 +20,17 @@ from tracker_integrations.needed import needed
 with needed("pytorch_lightning", "pytorch-lightning"):
     from pytorch_lightning.callbacks import Callback
     from pytorch_lightning.loggers import Logger
+    from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 
 class TrackerLogger(LoggerParts, Logger):
     """Record what Lightning logs into a run; the arguments are those of `LoggerParts`."""
+
+    @property
+    @rank_zero_experiment  # type: ignore[untyped-decorator]
+    def experiment(self) -> Any:
+        """The run, with everything that a ``tracker.Run`` has; on other ranks what takes every call."""
+        return super().experiment
 
 
 class TrackerCallback(CallbackParts, Callback):

@@ -304,6 +304,12 @@ class Recording:
             with self._shielded():
                 self._ownership.end(status, reason)
 
+    def withdraw(self) -> None:
+        """Take back a run that was begun for a training that then did not begin; one with records stays."""
+        if self.is_open and self.started:
+            self.run.discard()
+        self.end()
+
     def fail(self, error: BaseException) -> None:
         """Do what `end` does, because of an error."""
         if self._ownership.is_held:

@@ -8,34 +8,17 @@ prints each case in which a replay with the run's own settings decides otherwise
 from __future__ import annotations
 
 import logging
-import math
-import os
 import random
-import tempfile
-import warnings
-from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 import tracker
+from tests.helpers import replayed
 from tests.helpers.lightning_models import Scripted, data, quiet
+from tests.helpers.replayed import random_series
 from tracker_integrations.lightning import TrackerCallback, TrackerLogger
-
-TIES = [0.1, 0.5, 0.5 + 1e-9, 0.5 + 2**-24, 0.6, 0.4, 0.3, 0.0, 1.0]
-BROKEN = [math.nan, math.inf, -math.inf]
-
-
-def random_series(chance: random.Random, length: int = 12) -> list[float]:
-    """Return a series that ties, breaks and improves."""
-    return [
-        chance.choice(BROKEN)
-        if chance.random() < 0.04
-        else chance.choice(TIES)
-        if chance.random() < 0.5
-        else chance.uniform(0, 1.2)
-        for _ in range(length)
-    ]
 
 
 def random_settings(chance: random.Random) -> dict[str, Any]:
@@ -50,61 +33,65 @@ def random_settings(chance: random.Random) -> dict[str, Any]:
     }
 
 
+def random_saving(chance: random.Random) -> dict[str, Any]:
+    """Return the settings of a ModelCheckpoint."""
+    return {
+        "save_top_k": chance.choice([1, 2, 3, 5, -1]),
+        "mode": chance.choice(["min", "max"]),
+        "save_last": chance.choice([None, True]),
+        "every_n_epochs": chance.choice([None, None, 2]),
+    }
+
+
 def differs(seed: int) -> str | None:
     """Train once, replay, and say what differs; None where nothing does. Records into the working directory."""
     chance = random.Random(seed)
     series, settings = random_series(chance), random_settings(chance)
-    fewest = chance.choice([None, None, 4])
+    fewest, saving = chance.choice([None, None, 4]), random_saving(chance)
     stopper = EarlyStopping("val_loss", **settings)
+    saver = ModelCheckpoint(Path("files") / str(seed), monitor="val_loss", **saving)
     logger = TrackerLogger("replay")
     trainer = quiet(
-        max_epochs=len(series), min_epochs=fewest, callbacks=[stopper, TrackerCallback()], logger=logger,
-        enable_checkpointing=False, num_sanity_val_steps=0,
+        max_epochs=len(series), min_epochs=fewest, callbacks=[stopper, saver, TrackerCallback()],
+        logger=logger, num_sanity_val_steps=0,
     )  # fmt: skip
     trainer.fit(Scripted(series), data(rows=4))
     run = logger.run.id
-    trained = trainer.current_epoch
-    (row,) = tracker.replay(run).to_dict("records")
-    told = tracker.decisions(run)
-    best = [
-        (verdict, value)
-        for verdict, value in zip(told["verdict"], told["value"], strict=True)
-        if verdict == "improved"
-    ]
+    kept = {path.name for path in Path("files", str(seed)).glob("epoch=*.ckpt")}
     found = {
-        "epochs": (row["epochs"], trained),
-        "rules": (row["rules"], "lightning-2.6"),
-        "best": (_number(row["best"]), best[-1][1] if best else None),
-        "stopped": (not math.isnan(_or_nan(row["stop_epoch"])), trainer.should_stop),
+        **_stops(run, trainer),
+        **replayed.files(run, {int(name.split("=")[1].split("-")[0]) for name in kept}),
     }
     wrong = {name: pair for name, pair in found.items() if pair[0] != pair[1]}
-    return f"seed {seed}: {wrong} with {settings}, min_epochs={fewest}, {series}" if wrong else None
+    given = f"{settings}, min_epochs={fewest}, {saving}, {series}"
+    return f"seed {seed}: {wrong} with {given}" if wrong else None
 
 
-def _or_nan(value: Any) -> float:
-    return math.nan if value is None else float(value)
+def _stops(run: str, trainer: Any) -> dict[str, tuple[Any, Any]]:
+    """Return what a replay says of the stop and the best value, each with what was recorded or trained."""
+    (row,) = tracker.replay(run).to_dict("records")
+    told = tracker.decisions(run)
+    told = told[told["policy"] == "EarlyStopping"]
+    best = told[told["verdict"] == "improved"]
+    # Where min_epochs held a stop, it takes effect at a later epoch than that of the verdict.
+    stop = trainer.current_epoch - 1 if trainer.should_stop else None
+    return {
+        "epochs": (row["epochs"], trainer.current_epoch),
+        "rules": (row["rules"], "lightning-2.6"),
+        "best": (replayed.number(row["best"]), _last(best["value"])),
+        "best_epoch": (replayed.number(row["best_epoch"]), _last(best["epoch"])),
+        "stop_epoch": (replayed.number(row["stop_epoch"]), stop),
+    }
 
 
-def _number(value: Any) -> float | None:
-    number = _or_nan(value)
-    return None if math.isnan(number) else number
+def _last(values: Any) -> Any:
+    return values.iloc[-1] if len(values) else None
 
 
 def main() -> None:
     """Try many seeds."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=100)
-    asked = parser.parse_args()
-    warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    os.chdir(tempfile.mkdtemp())
-    wrong = 0
-    for seed in range(asked.seed, asked.seed + asked.count):
-        if (told := differs(seed)) is not None:
-            wrong += 1
-            print(told)
-    print(f"{asked.count} trainings, {wrong} replayed otherwise")
+    replayed.main(__doc__, differs)
 
 
 if __name__ == "__main__":

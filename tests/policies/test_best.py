@@ -6,7 +6,7 @@ import math
 import pytest
 
 from tracker.errors import BadValue
-from tracker.policies import KERAS, TRACKER, Best, BestState
+from tracker.policies import KERAS, TRACKER, TRANSFORMERS, Best, BestState
 
 NAN = math.nan
 
@@ -108,3 +108,9 @@ def test_refused(wrong):
     """What cannot be is refused."""
     with pytest.raises(BadValue, match=r"(monitor|mode|initial_value_threshold) is .*Pass"):
         Best(**wrong)
+
+
+def test_the_worst_infinity_is_never_best_to_the_trainer_of_transformers():
+    """Its best value begins there."""
+    best = Best("eval_loss", rules=TRANSFORMERS, save_best_only=True)
+    assert saved(best, [math.inf, NAN, 3.0, -math.inf]) == [2, 3]

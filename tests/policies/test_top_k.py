@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.errors import BadValue
-from tracker.policies import KERAS, TopK
+from tracker.policies import KERAS, LIGHTNING, TopK
 
 NAN = math.nan
 
@@ -39,6 +39,20 @@ def test_last_k():
 def test_tie():
     """Of two that tie, the older stays."""
     assert TopK(1, "val_loss").choose(files(2, 1, 1)).keep == ("f1",)
+
+
+def test_of_those_that_tie_lightning_deletes_the_oldest_and_a_newcomer_has_to_be_better():
+    """A newcomer that only ties goes; one that is better drives out the oldest of the worst."""
+    top = TopK(2, "score", mode="max", rules=LIGHTNING)
+    assert top.choose(files(1, 1, 1)).drop == ("f2",)
+    assert top.choose(files(1, 1, 2)).drop == ("f0",)
+
+
+def test_to_lightning_a_nan_is_the_worst_infinity():
+    """It ties with one."""
+    top = TopK(2, "val_loss", rules=LIGHTNING)
+    assert top.choose(files(NAN, math.inf, 1)).drop == ("f0",)
+    assert top.choose(files(math.inf, 1, NAN)).drop == ("f2",)
 
 
 def test_nan_and_missing():

@@ -21,6 +21,13 @@ def test_the_lowest_versions_are_those_of_the_declared_ranges() -> None:
     assert written.count("==") == len(PROJECT["dependencies"])
 
 
+def test_the_lowest_neighbours_are_those_of_the_declared_ranges() -> None:
+    (extras,) = re.findall(r"^NEIGHBOUR_EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    lowest = runpy.run_path(str(ROOT / ".ci" / "lowest.py"))["constraints"](extras.split(","))
+    written = (ROOT / "constraints-lowest-neighbours.txt").read_text()
+    assert written == lowest, "run: make constraints-lowest-neighbours.txt"
+
+
 def test_each_python_that_is_declared_is_tried() -> None:
     (tried,) = re.findall(
         r"^for version in (.*); do$", (ROOT / ".ci" / "pythons").read_text(), re.M

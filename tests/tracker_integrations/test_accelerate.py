@@ -95,3 +95,51 @@ def test_text_is_named_and_left_out() -> None:
         accelerator.log({"loss": 1.0, "note": "text"}, step=0)
     accelerator.end_training()
     assert points() == {"loss": {0: 1.0}}
+
+
+# What Accelerate's `test_tracking.py` asks of its trackers, in our words
+
+
+def test_a_configuration_is_kept_as_it_is() -> None:
+    config = {"iterations": 12, "lr": 1e-2, "flag": False, "text": "some_value"}
+    accelerator = Accelerator(log_with="tracker", cpu=True)
+    accelerator.init_trackers("demo", config)
+    accelerator.end_training()
+    row = run_named()
+    assert {name: row[f"params.{name}"] for name in config} == config
+
+
+def test_a_tensor_is_the_number_that_it_holds() -> None:
+    accelerator = Accelerator(log_with="tracker", cpu=True)
+    accelerator.init_trackers("demo")
+    accelerator.log({"tensor": torch.tensor(1)}, step=0)
+    accelerator.end_training()
+    assert points() == {"tensor": {0: 1.0}}
+
+
+def test_steps_are_counted_where_none_is_given() -> None:
+    accelerator = Accelerator(log_with="tracker", cpu=True)
+    accelerator.init_trackers("demo")
+    for step in ({}, {}, {"step": 3}):
+        accelerator.log({"loss": 0.1, "iteration": 1}, **step)
+    accelerator.end_training()
+    assert list(points()["loss"]) == list(points()["iteration"]) == [0, 1, 3]
+
+
+def test_several_trackers_are_told_the_same() -> None:
+    other = RunTracker("other")
+    accelerator = Accelerator(log_with=["tracker", other], cpu=True)
+    accelerator.init_trackers("demo")
+    assert [one.name for one in accelerator.trackers] == ["tracker", "tracker"]
+    losses = train(accelerator)
+    accelerator.end_training()
+    accelerator.end_training()
+    for name in ("demo-1", "other-1"):
+        assert points(name)["loss"] == pytest.approx(dict(enumerate(losses)))
+        assert run_named(name)["status"] == "finished"
+
+
+def test_no_folder_is_asked_for_and_nothing_begins_before_it_is_initialised() -> None:
+    Accelerator(log_with="tracker", cpu=True)
+    assert not RunTracker.requires_logging_directory
+    assert tracker.runs().empty

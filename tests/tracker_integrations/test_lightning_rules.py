@@ -1,4 +1,4 @@
-"""`lightning-2.6` decides as Lightning does, and a replay of what was recorded says so again."""
+"""`lightning-2.6` decides as Lightning does, and replays of what was recorded say so again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ pytest.importorskip("lightning", reason="make test-neighbours")
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from tests.helpers.lightning_replay import differs, random_series, random_settings
+from tests.helpers.lightning_replay import differs, random_settings
+from tests.helpers.replayed import random_series
 from tracker import policies
 
 CAUSES = {"patience": "patience_exhausted", "threshold": "stopping_threshold",
@@ -56,7 +57,10 @@ def test_the_rule_is_lightning_s_in_a_thousand_random_series(dtype: torch.dtype)
         assert ended == lightning(settings, series, dtype)[: len(ended)], (settings, series)
 
 
-@pytest.mark.parametrize("seed", [*range(5), 139])
+@pytest.mark.parametrize(
+    "seeds", [range(30), range(30, 60), range(139, 140)], ids=lambda seeds: f"{seeds[0]}-"
+)
 @pytest.mark.filterwarnings("ignore")
-def test_a_replay_of_a_recorded_training_decides_as_it_did(seed: int) -> None:
-    assert differs(seed) is None
+def test_replays_of_recorded_trainings_stop_save_and_delete_as_they_did(seeds: range) -> None:
+    """``python -m tests.helpers.lightning_replay --count 1000`` tries more."""
+    assert [told for told in map(differs, seeds) if told is not None] == []

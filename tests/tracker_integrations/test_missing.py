@@ -23,6 +23,7 @@ NEIGHBOURS = {
     "lightning": "lightning",
     "optuna": "optuna",
     "pytorch_lightning": "pytorch_lightning",
+    "ray": "ray",
     "skorch": "skorch",
     "transformers": "transformers",
     "xgboost": "xgboost",

@@ -109,6 +109,15 @@ def test_what_the_pruner_said_is_a_decision_each() -> None:
     assert "other trials there the median is" in reason
 
 
+def test_the_first_trial_is_pruned_with_a_reason_though_there_is_none_to_compare_with() -> None:
+    made = study(pruner=optuna.pruners.ThresholdPruner(lower=100.0))
+    attach(made)
+    made.optimize(objective, n_trials=1)
+    reason = run_named("digits-trial-0")["reason"]
+    value = made.trials[0].intermediate_values[0]
+    assert reason == f"ThresholdPruner pruned trial 0 at step 0, where it reported {value:.4g}"
+
+
 def test_the_wrapped_pruner_decides_as_it_does_alone() -> None:
     for pruner in (
         optuna.pruners.MedianPruner(n_startup_trials=2),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tracker.errors import BadValue
 from tracker.policies import reasons, validation
-from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.modes import KERAS, LIGHTNING, TRACKER, TRANSFORMERS
 from tracker.policies.monitored import Monitored, MonitoredState
 from tracker.policies.verdict import Verdict
 from tracker.states import VerdictWord
@@ -32,12 +34,16 @@ class Best(Monitored):
     followed at every save, a missing metric is not saved over the best, and ``monitor`` may be
     None where every checkpoint is saved. Under ``keras-3.15`` it decides as Keras 3.15.1: single
     precision, a first NaN is best for ever, a missing metric is saved, and the best value moves
-    only with ``save_best_only``.
+    only with ``save_best_only``. Under ``transformers-5`` it decides as the Trainer of Transformers 5.24:
+    as ``tracker-1``, but for the worst infinity, which is never best. Under ``lightning-2.6`` values are
+    compared in their own precision.
 
     Raises:
         BadValue: for ``save_best_only`` without a monitor, a monitor that is not a name, a mode that
             is unknown (``tracker-1``) or that the name does not tell.
     """
+
+    known_rules: ClassVar[tuple[str, ...]] = (TRACKER, KERAS, TRANSFORMERS, LIGHTNING)
 
     monitor: str | None = "val_loss"
     mode: str = "auto"
@@ -85,6 +91,11 @@ class Best(Monitored):
         verdict = VerdictWord.SAVED if saves else VerdictWord.SKIPPED
         reason = self._reason(state, value, improved, names)
         return after, self._verdict(verdict, reason, after, epoch, value, improved=improved)
+
+    def _improves(self, value: float, best: float | None) -> bool:
+        if best is None and self.rules == TRANSFORMERS:
+            best = math.inf if self.direction == "min" else -math.inf
+        return super()._improves(value, best)
 
     def _reason(
         self, before: BestState, value: float | None, improved: bool, names: Iterable[str]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from tracker.policies import reasons, validation
 from tracker.policies.compare import single
-from tracker.policies.modes import KERAS, TRACKER
+from tracker.policies.modes import KERAS, LIGHTNING, TRACKER
 from tracker.policies.monitored import Monitored
 
 Id = TypeVar("Id")
@@ -30,7 +30,9 @@ def best_of(files: Iterable[File[Id]], direction: str, rules: str = TRACKER) -> 
 
 
 def _badness(value: float | None, direction: str, rules: str) -> tuple[bool, float]:
-    """Return what sorts the best first, and last what has no value."""
+    """Return what sorts the best first, and last what has no value; to Lightning a NaN is the worst infinity."""
+    if value is not None and math.isnan(value) and rules == LIGHTNING:
+        return False, math.inf
     if value is None or math.isnan(value):
         return True, 0.0
     compared = single(value) if rules == KERAS else float(value)
@@ -57,14 +59,17 @@ class TopK(Monitored):
     """Keep the ``keep`` best files by ``monitor``, or the last ``keep`` where ``monitor`` is None.
 
     ``keep=None`` keeps all, ``keep=0`` none. A NaN and a missing value are worst. Of two files
-    that tie, the older stays: a newcomer has to be strictly better, as in Lightning. Under
-    ``keras-3.15`` values that are equal in single precision tie. It chooses only; whoever deletes
-    still spares pinned and foreign files.
+    that tie, the older stays: a newcomer has to be strictly better. Under
+    ``keras-3.15`` values that are equal in single precision tie. Under ``lightning-2.6`` a newcomer has to
+    be strictly better as well, but of older files that tie the oldest goes, as in Lightning 2.6.6. It chooses
+    only; whoever deletes still spares pinned and foreign files.
 
     Raises:
         BadValue: for a negative ``keep``, a monitor that is not a name, a mode that is unknown or
             that the name does not tell.
     """
+
+    known_rules: ClassVar[tuple[str, ...]] = (TRACKER, KERAS, LIGHTNING)
 
     keep: int | None = None
     monitor: str | None = None
@@ -103,7 +108,14 @@ class TopK(Monitored):
         if self.monitor is None:
             return numbered[::-1]
         direction, rules = self.direction, self.rules
-        return sorted(numbered, key=lambda item: (_badness(item[1][1], direction, rules), item[0]))
+
+        def rank(item: tuple[int, File[Id]]) -> tuple[tuple[bool, float], int]:
+            place, (_, value, _) = item
+            is_newcomer = place == len(files) - 1
+            age = -place if rules == LIGHTNING and not is_newcomer else place
+            return _badness(value, direction, rules), age
+
+        return sorted(numbered, key=rank)
 
     def _reason(self, value: float | None, worst: File[Id] | None) -> str:
         keep = self.keep or 0

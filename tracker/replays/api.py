@@ -89,8 +89,8 @@ def replay(
         mode: "min", "max" or "auto".
         baseline: for EarlyStopping: what the first improvements must beat.
         start_from_epoch: for EarlyStopping: epochs before it are not judged.
-        rules: "tracker-1", "keras-3.15", or for EarlyStopping "transformers-5" or "lightning-2.6"; by default those
-            that decided the run.
+        rules: "tracker-1", "keras-3.15", or for EarlyStopping and ModelCheckpoint "transformers-5" or
+            "lightning-2.6"; by default those that decided the run.
         factor: for ReduceLROnPlateau: what the learning rate is multiplied by.
         cooldown: for ReduceLROnPlateau: epochs after a reduction that do not count.
         keep: for ModelCheckpoint: how many best files stay.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker.checkpointing.retention import Saved, protected
 from tracker.errors import BadValue
-from tracker.policies import KERAS, Best, TopK, reasons
+from tracker.policies import KERAS, TRANSFORMERS, Best, TopK, reasons
 from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
 from tracker.queries.result import Column, Listing
 from tracker.replays import curves
@@ -66,12 +66,15 @@ class Rules:
         file_name: names the file of a check; a later file of that name replaces it.
         keeps_last: whether it saves whatever the other files are like, and never deletes the best and the
             last one, as Keras' adapter does; torch's saves only what it is going to keep.
+        deletes_oldest: whether it deletes the oldest files, and never the best and the last one, as the Trainer
+            of Transformers does.
     """
 
     best: Best
     top: TopK
     file_name: Callable[[Check], Hashable]
     keeps_last: bool
+    deletes_oldest: bool = False
 
 
 def kept_files(
@@ -132,6 +135,10 @@ def _checks(reader: Reader, setup: Setup) -> list[Check]:
     ]
 
 
+def _moment(check: Check) -> Hashable:
+    return check.moment
+
+
 def _recorded_checks(reader: Reader, callback: RecordedCallback) -> list[Check]:
     return [
         Check(decision.epoch, decision.step, decision.value, decision.path)
@@ -142,7 +149,7 @@ def _recorded_checks(reader: Reader, callback: RecordedCallback) -> list[Check]:
 
 def _was_decided_by_rule(decision: Decided) -> bool:
     """Return whether the callback's rule decided: not an exception in training, nor a full disk."""
-    return decision.cause not in (Cause.EXCEPTION, Cause.NOT_WRITTEN)
+    return decision.cause not in (Cause.EXCEPTION, Cause.NOT_WRITTEN, Cause.SAVE_LAST)
 
 
 def _was_decided_by_keras(setup: Setup) -> bool:
@@ -164,10 +171,11 @@ def _rules(setup: Setup, keep: int | None, checks: Sequence[Check]) -> Rules:
         # Nothing is compared, so that Keras does not derive a direction from the name either.
         arguments["mode"] = "min"
     best = Best(**arguments)
-    top = TopK(kept, best.monitor, best.mode, **({} if by_keras else {"rules": best.rules}))
-    if keep is not None and keep != own_keep:
-        return Rules(best, top, lambda check: check.moment, by_keras)
-    return Rules(best, top, _file_names(setup.callback, checks), by_keras)
+    has_own_order = not by_keras and best.rules != TRANSFORMERS
+    top = TopK(kept, best.monitor, best.mode, **({"rules": best.rules} if has_own_order else {}))
+    is_own = keep is None or keep == own_keep
+    file_name = _file_names(setup.callback, checks) if is_own else _moment
+    return Rules(best, top, file_name, by_keras, best.rules == TRANSFORMERS)
 
 
 def _file_names(
@@ -214,7 +222,20 @@ def saved_files(checks: Sequence[Check], rules: Rules) -> list[File]:
         for one, (fate, reason) in gone.items():
             files[one] = File(files[one].check, reason, fate, gone_epoch=check.epoch)
         present = [one for one in candidates if one not in pruned]
+    if rules.deletes_oldest and rules.top.keep == 1:
+        _leave_only_the_best(files, present, checks, rules)
     return list(files.values())
+
+
+def _leave_only_the_best(
+    files: dict[int, File], present: Sequence[int], checks: Sequence[Check], rules: Rules
+) -> None:
+    """Delete what the Trainer deletes at its end, where one checkpoint is to stay: the last, if it is not the best."""
+    best = _best(present, checks, rules)
+    for place in present if best is not None else ():
+        if place != best:
+            reason = reasons.pruned_by_age(1)
+            files[place] = File(files[place].check, reason, "pruned", gone_epoch=checks[-1].epoch)
 
 
 def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) -> dict[int, str]:
@@ -222,6 +243,8 @@ def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) ->
     top = rules.top
     if top.keep is None:
         return {}
+    if rules.deletes_oldest:
+        return _oldest(candidates, checks, rules, top.keep)
     if rules.keeps_last and all(checks[place].value is None for place in candidates):
         top = TopK(top.keep)
     ranked = [(place, checks[place].value, checks[place].epoch) for place in candidates]
@@ -232,3 +255,24 @@ def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) ->
         for id in protected(saved):
             pruned.pop(int(id), None)
     return pruned
+
+
+def _oldest(
+    candidates: Sequence[int], checks: Sequence[Check], rules: Rules, keep: int
+) -> dict[int, str]:
+    """Return the oldest files that are more than ``keep``, without the best and the newest one."""
+    spared = {candidates[-1], _best(candidates, checks, rules)} - {None}
+    surplus = max(0, len(candidates) - max(keep, len(spared)))
+    oldest = [place for place in candidates if place not in spared]
+    return dict.fromkeys(oldest[:surplus], reasons.pruned_by_age(keep))
+
+
+def _best(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) -> int | None:
+    """Return the file with the best value, the first of those that tie; None where none has one."""
+    if rules.best.monitor is None:
+        return None
+    state, best = rules.best.initial(), None
+    for place in candidates:
+        state, verdict = rules.best.step(state, checks[place].epoch, checks[place].value)
+        best = place if verdict.improved else best
+    return best

@@ -44,7 +44,7 @@ class CallbackParts:
         self._averaging: list[WatchedAveraging] = []
         self._optimizers: list[Any] = []
         self._epoch: int | None = None
-        self._ended = self._saving = self._in_batch = False
+        self._ended = self._saving = self._in_batch = self._fits = False
         self._rates: tuple[Any, Any] = (None, None)
         self._global_step = 0
 
@@ -84,9 +84,10 @@ class CallbackParts:
     def on_load_checkpoint(
         self, trainer: Any, pl_module: Any, checkpoint: Mapping[str, Any]
     ) -> None:
-        """Continue the run that the checkpoint names."""
-        if self.recording is not None and trainer.state.fn == "fit":
-            self._begin(resumed.run_of(checkpoint))
+        """Continue the run that the checkpoint names; a tuner's own names none, and no run begins with it."""
+        earlier = resumed.run_of(checkpoint)
+        if self.recording is not None and earlier is not None and trainer.state.fn == "fit":
+            self._begin(earlier)
 
     def _begin(self, resume: str | None = None) -> None:
         assert self.recording is not None
@@ -101,6 +102,7 @@ class CallbackParts:
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the run where no checkpoint has, and record what is trained, and with what."""
+        self._fits = True
         if self.recording is not None:
             self._begin()
         if self.recording is None:
@@ -176,10 +178,11 @@ class CallbackParts:
 
     def takes(self, metrics: Mapping[str, Any]) -> bool:
         """Say whether what the logger is told are step metrics; those of an epoch are read when it ends."""
-        if self._in_batch or "epoch" not in metrics:
+        if self._in_batch:
             self._metrics.note_steps(metrics)
             return True
-        return False
+        # Lightning adds the epoch, unless the metrics came with a step of their own.
+        return "epoch" not in metrics
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Leave the batch: what is logged now is the validation's."""
@@ -288,6 +291,9 @@ class CallbackParts:
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """End the run, and say why training stopped, where it did."""
         if self.recording is not None and stage == "fit":
+            if not self._fits:
+                # Lightning's Tuner leaves before there is a training; its folder had asked for a run.
+                self.recording.withdraw()
             if trainer.should_stop and not self.recording.stopped:
                 self.recording.stop(self._why_stopped(trainer))
             self.recording.end()

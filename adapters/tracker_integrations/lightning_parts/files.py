@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tracker
-from tracker.policies import reasons
+from tracker.policies import LIGHTNING, reasons
 from tracker_integrations.lightning_parts.kinds import settings
 from tracker_integrations.recording import Recording
 
@@ -46,7 +46,11 @@ class WatchedFiles:
         config = settings(callback, SETTINGS)
         config["keep"] = None if callback.save_top_k == -1 else callback.save_top_k
         self._policy = recording.policy(
-            ("ModelCheckpoint", key), "ModelCheckpoint", monitor=callback.monitor, config=config
+            ("ModelCheckpoint", key),
+            "ModelCheckpoint",
+            monitor=callback.monitor,
+            config=config,
+            rules=LIGHTNING,
         )
         # What lay there before this training is not its own.
         self._files = {
@@ -55,13 +59,14 @@ class WatchedFiles:
         self._saved_at: int | None = None
 
     def _paths(self) -> dict[str, Any]:
-        """Return the files that it names, each with its score; the others have None."""
+        """Return the files that it names, each with its score; the others have None, and ``save_last``'s is last."""
         callback = self._callback
-        named = (callback.best_model_path, callback.last_model_path)
-        last = getattr(callback, "_last_checkpoint_saved", "")
-        scores: dict[str, Any] = dict.fromkeys(path for path in (*named, last) if path)
+        newest = getattr(callback, "_last_checkpoint_saved", "")
+        scores: dict[str, Any] = dict.fromkeys((callback.best_model_path, newest))
         scores.update(callback.best_k_models)
-        return scores
+        last = callback.last_model_path
+        named = {path: score for path, score in scores.items() if path and path != last}
+        return {**named, **({last: scores.get(last)} if last else {})}
 
     def look(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
         """Register what it has saved since the last look, and note what it has deleted."""
@@ -96,10 +101,12 @@ class WatchedFiles:
             value=value,
             policy=self._policy,
         )
-        self._decide("saved", epoch, step, self._why_saved(value), value, path)
+        self._decide("saved", epoch, step, self._why_saved(path, value), value, path)
 
-    def _why_saved(self, value: float | None) -> str:
+    def _why_saved(self, path: str, value: float | None) -> str:
         callback = self._callback
+        if callback.monitor is not None and path == callback.last_model_path:
+            return "save_last keeps the newest state, whatever its value"
         if callback.monitor is None or value is None or callback.save_top_k == -1:
             return reasons.every_save()
         return reasons.among_best(callback.monitor, value, callback.save_top_k)
@@ -156,6 +163,7 @@ class WatchedFiles:
             best=None if best is None else tracker.number(best, "best_model_score"),
             best_epoch=None if at is None or at.epoch < 0 else at.epoch,
             path=path,
+            cause="save-last" if path and path == self._callback.last_model_path else None,
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Values = Mapping[str, Any]
+STEP = "step"
+"""What a module logs under this name is no metric, but the step of those that it logs along with it."""
 
 
 class Metrics:
@@ -53,4 +55,8 @@ class Metrics:
 
 
 def _new(known: Values, before: Values) -> dict[str, Any]:
-    return {name: value for name, value in known.items() if before.get(name) is not value}
+    return {
+        name: value
+        for name, value in known.items()
+        if name != STEP and before.get(name) is not value
+    }

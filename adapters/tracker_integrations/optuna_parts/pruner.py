@@ -85,11 +85,10 @@ def _reason(
         for other in study.get_trials(deepcopy=False)
         if step in other.intermediate_values and other.number != trial.number
     ]
-    compared = f"; of {len(others)} other trials there the median is {median(others):.4g}"
-    return (
-        f"{name} pruned trial {trial.number} at step {step}, where it reported {value:.4g}"
-        f"{compared if others else ''}"
-    )
+    pruned_at = f"{name} pruned trial {trial.number} at step {step}, where it reported {value:.4g}"
+    if not others:
+        return pruned_at
+    return f"{pruned_at}; of {len(others)} other trials there the median is {median(others):.4g}"
 
 
 class RecordedPruner(BasePruner):

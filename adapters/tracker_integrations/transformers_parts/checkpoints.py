@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerState
 
 import tracker
-from tracker.policies import reasons
+from tracker.policies import TRANSFORMERS, reasons
 from tracker_integrations.transformers_parts.training import Training
 
 
@@ -93,16 +93,21 @@ class SavedFolders:
         return existing[-1].absolute() if existing else None
 
     def _policy(self) -> tracker.Policy:
+        strategy, limit = self._args.save_strategy.value, self._args.save_total_limit
         return self._training.recording.policy(
             "Trainer",
-            "Trainer",
+            "ModelCheckpoint",
             monitor=self._training.monitor,
             config={
-                "save_strategy": self._args.save_strategy.value,
-                "save_total_limit": self._args.save_total_limit,
+                "class": "Trainer",
+                "save_strategy": strategy,
+                "save_best_only": strategy == "best",
+                "save_total_limit": limit,
+                "keep": limit if limit is not None and limit > 0 else None,
                 "load_best_model_at_end": self._args.load_best_model_at_end,
                 "mode": self._training.mode,
             },
+            rules=TRANSFORMERS,
         )
 
     def _why_saved(self, value: float | None, *, is_best: bool) -> str:

@@ -1,0 +1,282 @@
+"""What recording costs a step of Lightning and of the Trainer of Transformers, beside other loggers.
+
+One model, trained anew for each; the loggers take turns in a random order each round, so that the ratio of a round
+holds when the machine's speed drifts. Every step is logged. Only steps are timed: what a logger does before the first
+and after the last one is not.
+
+    python -m benchmarks.integrations [--quick] [lightning] [transformers]
+
+It needs `make test-neighbours`' environment, and there ``pip install wandb mlflow trackio``; what is not installed is
+left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import random
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+os.environ.update(
+    WANDB_MODE="offline", WANDB_SILENT="true", MLFLOW_DISABLE_TELEMETRY="true",
+    HF_HUB_OFFLINE="1", TRACKER_LIGHTNING="off",
+)  # fmt: skip
+
+import torch
+from torch import nn
+
+from benchmarks import page
+
+STEPS, WARM_UP, ROUNDS = 220, 20, 15
+WIDTH, BATCH = 512, 128
+
+
+class Net(nn.Module):
+    """A net whose step takes a few milliseconds, as those of small real trainings do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(WIDTH, WIDTH),
+            nn.ReLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.ReLU(),
+            nn.Linear(WIDTH, 10),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the scores of ten classes."""
+        found: torch.Tensor = self.layers(x)
+        return found
+
+
+def rows() -> list[dict[str, torch.Tensor]]:
+    """Return the rows of all steps: noise, which is as fast to train on as anything."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(BATCH * 8, WIDTH, generator=generator)
+    y = torch.randint(0, 10, (BATCH * 8,), generator=generator)
+    return [{"x": one, "labels": label} for one, label in zip(x, y, strict=True)]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The mean seconds of a step: those that passed, and those that a core was busy for this process."""
+
+    wall: float
+    cpu: float
+
+
+class Ticks:
+    """Takes the time at each step."""
+
+    def __init__(self) -> None:
+        self.at: list[Cost] = []
+
+    def tick(self) -> None:
+        """Note that a step begins."""
+        self.at.append(Cost(time.perf_counter(), time.process_time()))
+
+    def step(self) -> Cost:
+        """Return what a step cost, without the first ones."""
+        first, last, count = self.at[WARM_UP], self.at[-1], len(self.at) - WARM_UP - 1
+        return Cost((last.wall - first.wall) / count, (last.cpu - first.cpu) / count)
+
+
+# Lightning
+
+
+def lightning_ways() -> dict[str, Callable[[], Any]]:
+    """Return the loggers of a Lightning Trainer, by what they are called in the table."""
+    from lightning.pytorch import loggers
+
+    from tracker_integrations.lightning import TrackerLogger
+
+    ways: dict[str, Callable[[], Any]] = {
+        "no logger": lambda: False,
+        "CSVLogger": lambda: loggers.CSVLogger("csv"),
+        "TrackerLogger": lambda: TrackerLogger("bench"),
+    }
+    if find_spec("wandb"):
+        ways["WandbLogger, offline"] = lambda: loggers.WandbLogger(project="bench", save_dir=".")
+    if find_spec("mlflow"):
+        ways["MLFlowLogger, SQLite"] = lambda: loggers.MLFlowLogger(
+            "bench", tracking_uri="sqlite:///mlflow.db"
+        )
+    return ways
+
+
+def lightning_step(logger: Any) -> Cost:
+    """Train by Lightning; returns what a step cost."""
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from torch.utils.data import DataLoader
+
+    class Module(LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = Net()
+
+        def training_step(self, batch: Any, at: int) -> Any:
+            loss = nn.functional.cross_entropy(self.net(batch["x"]), batch["labels"])
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), 1e-3)
+
+    class Clock(Callback):  # type: ignore[misc]
+        def on_train_batch_start(self, *_: Any) -> None:
+            ticks.tick()
+
+    ticks = Ticks()
+    trainer = Trainer(
+        accelerator="cpu", max_steps=STEPS, logger=logger, callbacks=[Clock()], log_every_n_steps=1,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(Module(), DataLoader(rows() * (STEPS // 8 + 1), batch_size=BATCH))
+    finish_others()
+    return ticks.step()
+
+
+# Transformers
+
+
+def transformers_ways() -> dict[str, Callable[[], Any]]:
+    """Return what a Trainer of Transformers reports to, by what it is called in the table."""
+    import tracker_integrations.transformers  # noqa: F401  # report_to finds it then
+
+    ways = {"no callback": "none", "TrackerCallback": "tracker"}
+    titles = {"wandb": "W&B, offline", "mlflow": "MLflow, SQLite", "trackio": "Trackio"}
+    ways.update({title: name for name, title in titles.items() if find_spec(name)})
+    return {title: lambda name=name: name for title, name in ways.items()}  # type: ignore[misc]
+
+
+def transformers_step(report_to: str) -> Cost:
+    """Train by the Trainer; returns what a step cost."""
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = Net()
+
+        def forward(self, x: Any, labels: Any) -> Any:
+            return {"loss": nn.functional.cross_entropy(self.net(x), labels)}
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            ticks.tick()
+
+    ticks = Ticks()
+    arguments = TrainingArguments(
+        output_dir="out", max_steps=STEPS, per_device_train_batch_size=BATCH, logging_steps=1,
+        save_strategy="no", report_to=report_to, disable_tqdm=True, use_cpu=True, run_name="bench",
+    )  # fmt: skip
+    trainer = Trainer(Model(), arguments, train_dataset=rows(), callbacks=[Clock()])
+    trainer.pop_callback(_printer())
+    trainer.train()
+    finish_others()
+    return ticks.step()
+
+
+def _printer() -> Any:
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback
+
+
+def finish_others() -> None:
+    """End the runs that the other loggers leave open."""
+    for name, end in (("wandb", "finish"), ("mlflow", "end_run"), ("trackio", "finish")):
+        if find_spec(name):
+            with contextlib.suppress(Exception):
+                getattr(__import__(name), end)()
+
+
+# Both
+
+
+def measure(
+    ways: dict[str, Callable[[], Any]], step: Callable[[Any], Cost], rounds: int
+) -> dict[str, list[Cost]]:
+    """Return what a step cost, per way, a value per round."""
+    took: dict[str, list[Cost]] = {name: [] for name in ways}
+    for number in range(rounds + 1):  # the first is for warming up
+        for name in random.sample(list(ways), len(ways)):
+            cost = step(ways[name]())
+            if number:
+                took[name].append(cost)
+    return took
+
+
+def table(took: dict[str, list[Cost]]) -> str:
+    """Return the table: a step, and its ratios to that of the first way in the same round."""
+    bare = next(iter(took.values()))
+    lines = []
+    for name, costs in took.items():
+        wall = [one.wall / base.wall for one, base in zip(costs, bare, strict=True)]
+        cpu = [one.cpu / base.cpu for one, base in zip(costs, bare, strict=True)]
+        step = statistics.median(one.wall for one in costs)
+        lines.append([name, f"{step * 1e3:.2f} ms", _spread(wall), _spread(cpu)])
+    return page.table(["", "a step", "ratio (quartiles)", "of CPU time (quartiles)"], lines)
+
+
+def _spread(ratios: list[float]) -> str:
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.3f} ({low:.3f} – {high:.3f})"
+
+
+def versions() -> str:
+    """Return the releases that are measured, in a sentence."""
+    names = "lightning", "transformers", "wandb", "mlflow", "trackio"
+    return ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
+
+
+def main() -> None:
+    """Measure, print and write the page's section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, and no page")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("which", nargs="*", default=["lightning", "transformers"])
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for noisy in ("lightning.pytorch", "transformers", "mlflow", "alembic", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    measured = {
+        "lightning": ("Lightning", lightning_ways, lightning_step),
+        "transformers": ("The Trainer of Transformers", transformers_ways, transformers_step),
+    }
+    parts = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        os.environ.update(
+            MLFLOW_TRACKING_URI="sqlite:///mlflow.db", TRACKIO_DIR=str(Path("trackio").absolute()),
+            WANDB_DIR=str(Path(folder)),
+        )  # fmt: skip
+        for name in asked.which:
+            title, ways, step = measured[name]
+            took = measure(ways(), step, 3 if asked.quick else asked.rounds)
+            parts.append(f"### {title}\n\n{table(took)}")
+            print(parts[-1], flush=True)
+    head = (
+        f"## A step of other people's training loops\n\n{page.machine()}. {versions()}. Each step is "
+        f"logged; a net of three layers of {WIDTH}, {BATCH} rows per step, one thread. {asked.rounds} rounds, in "
+        "each of which every logger trains once; ratios are to the first line, within a round. CPU time is that "
+        "of the training process: W&B writes in another one, whose time is not counted."
+    )
+    if not asked.quick:
+        page.write("integrations", "\n\n".join([head, *parts]))
+
+
+if __name__ == "__main__":
+    main()

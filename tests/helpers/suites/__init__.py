@@ -1,0 +1,1 @@
+"""The neighbours' own suites, run against ours: fetched from the releases that ship them, never kept here."""
