@@ -220,11 +220,11 @@ class Sequence:
 
     def put(self, path: str, text: str) -> None:
         """Write a file as programs do, where a new one takes the name; or a folder."""
-        new = Path("new")
-        for name, content in on_disk("new" + Path(path).suffix, text).items():
+        new = f"new{Path(path).suffix}"
+        for name, content in on_disk(new, text).items():
             Path(name).parent.mkdir(exist_ok=True)
             Path(name).write_text(content)
-        self._rename(new.with_suffix(Path(path).suffix), path)
+        self._rename(Path(new), path)
         self.model.files[path] = text
 
     def _rename(self, source: Path, target: str) -> None:
