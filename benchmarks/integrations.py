@@ -116,7 +116,7 @@ def lightning_ways() -> dict[str, Callable[[], Any]]:
     return ways
 
 
-def lightning_step(logger: Any) -> Cost:
+def lightning_step(logger: Any, *callbacks: Any) -> Cost:
     """Train by Lightning; returns what a step cost."""
     from lightning.pytorch import Callback, LightningModule, Trainer
     from torch.utils.data import DataLoader
@@ -140,12 +140,38 @@ def lightning_step(logger: Any) -> Cost:
 
     ticks = Ticks()
     trainer = Trainer(
-        accelerator="cpu", max_steps=STEPS, logger=logger, callbacks=[Clock()], log_every_n_steps=1,
+        accelerator="cpu", max_steps=STEPS, logger=logger, callbacks=[Clock(), *callbacks], log_every_n_steps=1,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(Module(), DataLoader(rows() * (STEPS // 8 + 1), batch_size=BATCH))
     finish_others()
     return ticks.step()
+
+
+def timed(thing: Any, names: tuple[str, ...], took: dict[str, list[int]]) -> None:
+    """Have an object take the nanoseconds of calls of its methods."""
+    for name in names:
+        method, calls = getattr(thing, name), took.setdefault(name, [])
+
+        def call(*args: Any, method: Any = method, calls: list[int] = calls, **kwargs: Any) -> Any:
+            began = time.perf_counter_ns()
+            found = method(*args, **kwargs)
+            calls.append(time.perf_counter_ns() - began)
+            return found
+
+        setattr(thing, name, call)
+
+
+def lightning_calls(logger: Any) -> float:
+    """Return the µs that a logger's own calls take in a step of a training: the median of each, added up."""
+    from tracker_integrations.lightning import TrackerCallback
+
+    took: dict[str, list[int]] = {}
+    timed(logger, ("log_metrics", "save"), took)
+    callback = TrackerCallback()
+    timed(callback, ("on_train_batch_start", "on_train_batch_end"), took)
+    lightning_step(logger, callback)
+    return sum(statistics.median(calls) for calls in took.values()) / 1e3
 
 
 # Transformers
@@ -231,6 +257,13 @@ def table(took: dict[str, list[Cost]]) -> str:
     return page.table(["", "a step", "ratio (quartiles)", "of CPU time (quartiles)"], lines)
 
 
+def own_calls(ways: dict[str, Callable[[], Any]]) -> str:
+    """Return a sentence of what the loggers' own calls take in a step of Lightning."""
+    took = {name: lightning_calls(way()) for name, way in ways.items() if name != "no logger"}
+    told = ", ".join(f"{name} {micros:.0f} µs" for name, micros in took.items())
+    return f"Their own calls in a step take, by the median of each: {told}; ours with those of its callback."
+
+
 def _spread(ratios: list[float]) -> str:
     low, middle, high = statistics.quantiles(ratios, n=4)
     return f"{middle:.3f} ({low:.3f} – {high:.3f})"
@@ -267,6 +300,8 @@ def main() -> None:
             title, ways, step = measured[name]
             took = measure(ways(), step, 3 if asked.quick else asked.rounds)
             parts.append(f"### {title}\n\n{table(took)}")
+            if name == "lightning":
+                parts[-1] += f"\n\n{own_calls(ways())}"
             print(parts[-1], flush=True)
     head = (
         f"## A step of other people's training loops\n\n{page.machine()}. {versions()}. Each step is "
