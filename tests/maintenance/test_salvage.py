@@ -14,6 +14,7 @@ from tracker.models import ALL
 from tracker.storage.location import locate
 
 PAGE = 4096
+SCHEMAS = Path(__file__).parents[1] / "storage/schemas"
 Rows = dict[str, set[tuple[object, ...]]]
 
 
@@ -74,3 +75,11 @@ def test_whichever_page_is_damaged_the_others_are_saved(whole: Path, tmp_path: P
     # A table of many pages loses one of them at a time.
     assert {"param", "metric", "summary"} <= lost_in_part.keys()
     assert lost_in_part["param"] >= 5
+
+
+def test_a_file_of_an_earlier_schema_is_saved_as_well(tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript((SCHEMAS / "0009.sql").read_text())
+    salvage(locate(old), tmp_path / "saved.db")
+    assert rows_of(tmp_path / "saved.db") == rows_of(old)

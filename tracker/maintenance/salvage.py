@@ -49,17 +49,44 @@ def salvage(location: Location, target: Path) -> dict[str, tuple[int, int]]:
         copy.execute("PRAGMA foreign_keys=OFF")
         copy.execute("BEGIN IMMEDIATE")
         for table in ALL:
-            rows = _ByParent(copy, table) if _is_by_key(table) else _ByNumber(source, table)
-            saved, lost = _copy(source, copy, rows)
-            orphans = 0 if _is_by_key(table) else _leave_out_orphans(copy, table.name)
+            parents = None if _has_numbers(copy, table) else _Parents(copy, table)
+            if parents is None or _has_numbers(source, table):
+                rows: _ByNumber | _ByParent = _ByNumber(source, table)
+            else:
+                rows = _ByParent(table, parents)
+            saved, lost = _copy(source, copy, rows, parents)
+            orphans = _leave_out_orphans(copy, table.name) if parents is None else 0
             counts[table.name] = saved - orphans, lost + orphans
         copy.execute("COMMIT")
     return counts
 
 
-def _is_by_key(table: Table) -> bool:
-    """Return whether its rows have no numbers in SQLite."""
-    return not table.dialect_options["sqlite"]["with_rowid"]
+def _has_numbers(connection: sqlite3.Connection, table: Table) -> bool:
+    """Return whether the rows of a table have numbers in a database; of an earlier schema, all have."""
+    made = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+    with suppress(*_BROKEN):
+        for (statement,) in connection.execute(made, (table.name,)):
+            return "WITHOUT ROWID" not in statement
+    return True
+
+
+class _Parents:
+    """The ids, in their order, that the rows of a table without row numbers may belong to: all were saved before."""
+
+    def __init__(self, copy: sqlite3.Connection, table: Table) -> None:
+        column = table.primary_key.columns[0]
+        (key,) = column.foreign_keys
+        self.column = column.name
+        self.ids = [
+            parent
+            for (parent,) in copy.execute(f'SELECT id FROM "{key.column.table.name}" ORDER BY id')
+        ]
+        self._known = set(self.ids)
+        self._place = list(table.c.keys()).index(self.column)
+
+    def have(self, row: Sequence[Any]) -> bool:
+        """Return whether a row belongs to one of them."""
+        return row[self._place] in self._known
 
 
 class _ByNumber:
@@ -88,23 +115,14 @@ class _ByNumber:
         """Return the order in which the file has the rows."""
         return f"rowid {direction}"
 
-    def can_be_saved(self, row: Sequence[Any]) -> bool:
-        """Return whether there is a place for a row; one without its parent is found later."""
-        return True
-
 
 class _ByParent:
-    """The rows of a table that has no row numbers, by the ids of their parents, which were saved before."""
+    """The rows of a table that has no row numbers, by what they belong to."""
 
-    def __init__(self, copy: sqlite3.Connection, table: Table) -> None:
+    def __init__(self, table: Table, parents: _Parents) -> None:
         self.table = table
-        self._column = table.primary_key.columns[0].name
-        (key,) = table.c[self._column].foreign_keys
-        parents = copy.execute(f'SELECT id FROM "{key.column.table.name}" ORDER BY id')
-        self._ids = [parent for (parent,) in parents]
-        self._known = set(self._ids)
-        self._place = list(table.c.keys()).index(self._column)
-        self.most = len(self._ids)
+        self._column, self._ids = parents.column, parents.ids
+        self.most = len(parents.ids)
 
     def between(self, first: int, last: int) -> tuple[str, list[Any]]:
         """Return the condition for places from 0, both included, and what it is about.
@@ -124,13 +142,12 @@ class _ByParent:
         """Return the order in which the file has the rows; by another, an index would be read instead."""
         return ", ".join(f'"{column.name}" {direction}' for column in self.table.primary_key)
 
-    def can_be_saved(self, row: Sequence[Any]) -> bool:
-        """Return whether its parent was saved."""
-        return row[self._place] in self._known
-
 
 def _copy(
-    source: sqlite3.Connection, copy: sqlite3.Connection, rows: _ByNumber | _ByParent
+    source: sqlite3.Connection,
+    copy: sqlite3.Connection,
+    rows: _ByNumber | _ByParent,
+    parents: _Parents | None,
 ) -> tuple[int, int]:
     names = [column.name for column in rows.table.c]
     quoted = ", ".join(f'"{name}"' for name in names)
@@ -141,7 +158,8 @@ def _copy(
         lost += missed
         for row in found:
             try:
-                done = rows.can_be_saved(row) and copy.execute(insert, row).rowcount == 1
+                has_parent = parents is None or parents.have(row)
+                done = has_parent and copy.execute(insert, row).rowcount == 1
             except sqlite3.Error:
                 done = False
             saved += done
