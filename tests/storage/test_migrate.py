@@ -178,6 +178,18 @@ def test_an_upgrade_keeps_every_row_and_its_children(
     assert sql("SELECT version_num FROM tracker_schema_version") == [("9998",)]
 
 
+def test_the_upgrade_of_a_large_file_says_that_it_takes_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, large in (("small.db", migrate._LARGE), ("large.db", 1)):
+        monkeypatch.setattr(migrate, "_LARGE", large)
+        with closing(sqlite3.connect(name)) as connection:
+            connection.executescript((SCHEMAS / "0009.sql").read_text())
+        migrate.upgrade(locate(name))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "large.db is upgraded to schema" in said
+
+
 @pytest.mark.parametrize("release", schema.HISTORY[:-1])
 def test_a_database_of_an_earlier_schema_keeps_every_row(folder: Path, release: str) -> None:
     """Filled by the program that had it: NaN, -0.0, a checkpoint, decisions, a sweep, two attempts."""

@@ -41,6 +41,9 @@ _VERSION_TABLE = f"""CREATE TABLE {schema.VERSION_TABLE} (
 )"""
 """As Alembic creates it."""
 
+_LARGE = 100_000_000
+"""Bytes of a database whose upgrade takes seconds."""
+
 _WITHOUT_STEP_SUMMARIES = ("0001", "0002")
 
 
@@ -83,6 +86,8 @@ def upgrade(location: Location) -> Path | None:
                 lay_down(connection)
                 return None
             saved = _saved(location) if state != "absent" else None
+            if saved is not None:
+                _announce(location)
             run_migrations(connection)
             if state in _WITHOUT_STEP_SUMMARIES:
                 from tracker.storage import step_summaries
@@ -90,6 +95,18 @@ def upgrade(location: Location) -> Path | None:
                 step_summaries.rebuild_all(connection)
             _check_foreign_keys(connection, location)
         return saved
+
+
+def _announce(location: Location) -> None:
+    """Say that the upgrade of a large file takes a while: a training may be waiting for it."""
+    size = 0 if location.path is None else location.path.stat().st_size
+    if size >= _LARGE:
+        log.warning(
+            "local-tracker: %s is upgraded to schema %s, once; its %.0f MB take a while.",
+            location,
+            schema.HEAD,
+            size / 1e6,
+        )
 
 
 def run_migrations(connection: Connection) -> None:
