@@ -112,7 +112,8 @@ def test_a_training_that_was_left_is_closed_by_the_next(leave: Any) -> None:
     with Training(nn.Linear(1, 1), None, 1, params={"size": 32}) as training:
         list(training.epochs())
     assert ask(
-        "SELECT status, reason LIKE '%before it ended%', number FROM run JOIN param ON run_id = run.id"
+        "SELECT status, reason LIKE '%before it ended%', number FROM run JOIN param ON run_id = run.id "
+        "ORDER BY run.started"
     ) == [
         ("interrupted", 1, 64),
         ("finished", None, 32),
