@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -121,7 +122,7 @@ def lightning_step(logger: Any, *callbacks: Any) -> Cost:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from torch.utils.data import DataLoader
 
-    class Module(LightningModule):  # type: ignore[misc]
+    class Module(LightningModule):  # type: ignore[misc]  # its base has no types here
         def __init__(self) -> None:
             super().__init__()
             self.net = Net()
@@ -134,7 +135,7 @@ def lightning_step(logger: Any, *callbacks: Any) -> Cost:
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), 1e-3)
 
-    class Clock(Callback):  # type: ignore[misc]
+    class Clock(Callback):  # type: ignore[misc]  # its base has no types here
         def on_train_batch_start(self, *_: Any) -> None:
             ticks.tick()
 
@@ -184,7 +185,7 @@ def transformers_ways() -> dict[str, Callable[[], Any]]:
     ways = {"no callback": "none", "TrackerCallback": "tracker"}
     titles = {"wandb": "W&B, offline", "mlflow": "MLflow, SQLite", "trackio": "Trackio"}
     ways.update({title: name for name, title in titles.items() if find_spec(name)})
-    return {title: lambda name=name: name for title, name in ways.items()}  # type: ignore[misc]
+    return {title: partial(str, name) for title, name in ways.items()}
 
 
 def transformers_step(report_to: str) -> Cost:
@@ -199,7 +200,7 @@ def transformers_step(report_to: str) -> Cost:
         def forward(self, x: Any, labels: Any) -> Any:
             return {"loss": nn.functional.cross_entropy(self.net(x), labels)}
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):  # type: ignore[misc]  # its base has no types here
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             ticks.tick()
 

@@ -20,6 +20,8 @@ from typing import Any
 
 from tracker.errors import CheckpointError, NotWritable
 from tracker.identity import Identity, identity_of
+
+# `tracker.files` is the public module: adapters take these from here.
 from tracker.leftovers import discard as discard
 from tracker.leftovers import leftovers as leftovers
 from tracker.leftovers import temporary_path as temporary_path

@@ -28,7 +28,7 @@ class TrackerLogger(LoggerParts, Logger):
     """Record what Lightning logs into a run; the arguments are those of `LoggerParts`."""
 
     @property
-    @rank_zero_experiment  # type: ignore[untyped-decorator]
+    @rank_zero_experiment  # type: ignore[untyped-decorator]  # Lightning gives it no types
     def experiment(self) -> Any:
         """The run, with everything that a ``tracker.Run`` has; on other ranks what takes every call."""
         return super().experiment

@@ -51,7 +51,7 @@ def salvage(location: Location, target: Path) -> dict[str, tuple[int, int]]:
         for table in ALL:
             parents = None if _has_numbers(copy, table) else _Parents(copy, table)
             if parents is None or _has_numbers(source, table):
-                rows: _ByNumber | _ByParent = _ByNumber(source, table)
+                rows: _Rows = _ByNumber(source, table)
             else:
                 rows = _ByParent(table, parents)
             saved, lost = _copy(source, copy, rows, parents)
@@ -143,10 +143,13 @@ class _ByParent:
         return ", ".join(f'"{column.name}" {direction}' for column in self.table.primary_key)
 
 
+_Rows = _ByNumber | _ByParent
+
+
 def _copy(
     source: sqlite3.Connection,
     copy: sqlite3.Connection,
-    rows: _ByNumber | _ByParent,
+    rows: _Rows,
     parents: _Parents | None,
 ) -> tuple[int, int]:
     names = [column.name for column in rows.table.c]
@@ -168,7 +171,7 @@ def _copy(
 
 
 def _readable(
-    source: sqlite3.Connection, rows: _ByNumber | _ByParent, quoted: str
+    source: sqlite3.Connection, rows: _Rows, quoted: str
 ) -> Iterator[tuple[list[Any], int]]:
     """Give the readable rows, in parts, each with how many could not be read before them."""
     starts = range(0, rows.most, _AT_ONCE)
@@ -188,7 +191,7 @@ def _readable(
 
 
 def _from_both_ends(
-    source: sqlite3.Connection, rows: _ByNumber | _ByParent, query: str, bounds: Sequence[Any]
+    source: sqlite3.Connection, rows: _Rows, query: str, bounds: Sequence[Any]
 ) -> list[Any]:
     """Return what can be read of one place, before and behind the damage."""
     found: dict[Any, None] = {}

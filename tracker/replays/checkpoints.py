@@ -231,10 +231,11 @@ def _leave_only_the_best(
     files: dict[int, File], present: Sequence[int], checks: Sequence[Check], rules: Rules
 ) -> None:
     """Delete what the Trainer deletes at its end, where one checkpoint is to stay: the last, if it is not the best."""
-    best = _best(present, checks, rules)
-    for place in present if best is not None else ():
+    best, reason = _best(present, checks, rules), reasons.pruned_by_age(1)
+    if best is None:
+        return
+    for place in present:
         if place != best:
-            reason = reasons.pruned_by_age(1)
             files[place] = File(files[place].check, reason, "pruned", gone_epoch=checks[-1].epoch)
 
 
