@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,5 +125,7 @@ def test_a_disk_without_any_room_is_said_when_memory_is_all_there_is(
 ) -> None:
     said, errors = script(FULL_DISK, small_disk, 4000).communicate()
     text = said + errors
-    assert in_memory(text) <= 1 <= text.count("waits in memory")
     assert text.index("Training continues") < text.index("waits in memory")
+    # A page may become free for a moment, as the file system counts them by processor: each change is said once.
+    changes = re.findall(r"waits in memory|is on the disk|takes records again", text)
+    assert all(before != after for before, after in pairwise(changes)), changes

@@ -30,7 +30,7 @@ def test_a_view_holds_a_frame_whose_link_opens_once(folder: Path) -> None:
 def test_an_unknown_run_is_refused_before_a_server_starts(folder: Path) -> None:
     tracker.start_run("digits", "a").finish()
     with pytest.raises(tracker.UnknownRun):
-        tracker.ui("b")
+        tracker.ui("nobody")
 
 
 def test_a_run_shows_its_curves_and_no_markup(folder: Path) -> None:
