@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, bindparam, select, tuple_
 
 from tracker.models import ATTEMPT, CLOCK, DECISION, POLICY, RUN
 from tracker.queries.latest_step import LatestStep, latest_step
+from tracker.queries.monitored import NOTHING_RECORDED, monitored
 from tracker.queries.new_epochs import NewEpoch, new_epochs
 from tracker.queries.progress import planned
 from tracker.queries.runs import overview
@@ -32,6 +33,39 @@ _AVERAGED = 5
 """The last epochs, whose mean duration the remaining time is estimated from."""
 _SPAN = 10.0
 """Seconds that steps per second are averaged over."""
+
+# Built once: making a statement costs more than running it.
+_RUN = select(RUN).where(RUN.c.id == bindparam("run"))
+_NEWEST_ATTEMPT = (
+    select(ATTEMPT)
+    .where(ATTEMPT.c.run_id == bindparam("run"))
+    .order_by(ATTEMPT.c.number.desc())
+    .limit(1)
+)
+_OF_ATTEMPT = CLOCK.c.run_id == bindparam("run"), CLOCK.c.attempt == bindparam("attempt")
+_LAST_LOGGED = (
+    select(CLOCK.c.last_step)
+    .where(*_OF_ATTEMPT, CLOCK.c.number >= 0)
+    .order_by(CLOCK.c.number.desc())
+    .limit(1)
+)
+_LAST_MEASURED = (
+    select(CLOCK.c.attempt, CLOCK.c.number, CLOCK.c.calls)
+    .where(*_OF_ATTEMPT, CLOCK.c.number < 0)
+    .order_by(CLOCK.c.number.desc())
+    .limit(1)
+)
+_NEW_DECISIONS = (
+    select(DECISION, POLICY.c.kind, POLICY.c.config)
+    .join_from(DECISION, POLICY, DECISION.c.policy_id == POLICY.c.id)
+    .where(DECISION.c.run_id == bindparam("run"), DECISION.c.superseded.is_(False))
+    .where(
+        tuple_(DECISION.c.attempt, DECISION.c.number)
+        > tuple_(bindparam("attempt"), bindparam("number"))
+    )
+    .order_by(DECISION.c.attempt.desc(), DECISION.c.number.desc())
+    .limit(_MOST_DECISIONS)
+)
 
 
 @dataclass(frozen=True)
@@ -143,25 +177,21 @@ class Follower:
         """Return the run's row; its best is asked for where the run has new values, or another status."""
         before = None if self._known is None else self._known.row
         connection = reader.connection
-        run = connection.execute(select(RUN).where(RUN.c.id == self.run)).one()
+        run = connection.execute(_RUN, {"run": self.run}).one()
         lost = run.status == RunStatus.RUNNING and is_dead(connection, attempt)
         status = str(RunStatus.LOST) if lost else run.status
-        if changed or before is None or before["status"] != status:
+        if before is None or before["status"] != status:
             (before,) = overview(reader, ids=[self.run]).dicts()
+        elif changed:
+            this = [self.run]
+            found = monitored(connection, this, this, Directions(connection, this))
+            before = {**before, **found.get(self.run, NOTHING_RECORDED)._asdict()}
         return {**before, "status": status, "epochs": run.epochs, "seconds": run.seconds}
 
     def _new_decisions(self, connection: Connection) -> list[NewDecision]:
-        columns = DECISION.c
-        place = tuple_(columns.attempt, columns.number)
-        statement = (
-            select(DECISION, POLICY.c.kind, POLICY.c.config)
-            .join_from(DECISION, POLICY, columns.policy_id == POLICY.c.id)
-            .where(columns.run_id == self.run, columns.superseded.is_(False))
-            .where(place > self._decided)
-            .order_by(columns.attempt.desc(), columns.number.desc())
-            .limit(_MOST_DECISIONS)
-        )
-        rows = list(connection.execute(statement))[::-1]
+        attempt, number = self._decided
+        after = {"run": self.run, "attempt": attempt, "number": number}
+        rows = list(connection.execute(_NEW_DECISIONS, after))[::-1]
         if rows:
             self._decided = rows[-1].attempt, rows[-1].number
         judged = [row for row in rows if row.kind == _JUDGE]
@@ -216,14 +246,8 @@ class Follower:
 
     def _system(self, reader: Reader, attempt: int) -> Mapping[str, float]:
         """Return the last measurement, read where there is a new one."""
-        columns = CLOCK.c
-        newest = (
-            select(columns.attempt, columns.number, columns.calls)
-            .where(columns.run_id == self.run, columns.attempt == attempt, columns.number < 0)
-            .order_by(columns.number.desc())
-            .limit(1)
-        )
-        row = reader.connection.execute(newest).first()
+        key = {"run": self.run, "attempt": attempt}
+        row = reader.connection.execute(_LAST_MEASURED, key).first()
         place = None if row is None else tuple(row)
         if place == self._measured:
             return {} if self._known is None else self._known.system
@@ -232,17 +256,12 @@ class Follower:
 
 
 def _newest_attempt(connection: Connection, run: str) -> Any:
-    of_run = select(ATTEMPT).where(ATTEMPT.c.run_id == run)
-    return connection.execute(of_run.order_by(ATTEMPT.c.number.desc()).limit(1)).one()
+    return connection.execute(_NEWEST_ATTEMPT, {"run": run}).one()
 
 
 def _last_logged(connection: Connection, run: str, attempt: int) -> int | None:
     """Return the last step of an attempt's newest block of step metrics."""
-    columns = CLOCK.c
-    blocks = select(columns.last_step).where(
-        columns.run_id == run, columns.attempt == attempt, columns.number >= 0
-    )
-    step = connection.execute(blocks.order_by(columns.number.desc()).limit(1)).scalar()
+    step = connection.scalar(_LAST_LOGGED, {"run": run, "attempt": attempt})
     return None if step is None else int(step)
 
 
