@@ -27,17 +27,22 @@ class Table(SQLModel, registry=registry()):
 
 
 _BY_KEY = {"sqlite_with_rowid": False}
-"""Of a table of small rows that are looked up by what they belong to and a name: SQLite keeps them in that order.
+"""Of runs, and of small rows that are looked up by what they belong to and a name: SQLite keeps them in that order.
 
-With row numbers, each would be an entry of an index besides, and be looked up twice.
+With row numbers, each would be an entry of an index besides, and be looked up twice. What belongs to many runs is
+found page by page, as the runs themselves are.
 """
 
 
 class Run(Table, table=True):
     """One training, from start to an honest status; ``cause`` is the code of ``reason``.
 
-    ``price_per_hour`` is what an hour of its machine costs, where somebody says so.
+    ``price_per_hour`` is what an hour of its machine costs, where somebody says so. ``judged_min`` and ``judged_max``
+    are copies of the `Summary` of ``judged_by`` over its epochs, NULL where there is none: so that many runs are
+    judged without a look into another table for each.
     """
+
+    __table_args__ = _BY_KEY
 
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
@@ -53,6 +58,9 @@ class Run(Table, table=True):
     note: str | None = None
     cause: str | None = None
     price_per_hour: float | None = None
+    judged_by: str = Field(default="val_loss", sa_column_kwargs={"server_default": "val_loss"})
+    judged_min: float | None = None
+    judged_max: float | None = None
 
 
 class Attempt(Table, table=True):

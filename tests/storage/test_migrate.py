@@ -184,7 +184,7 @@ def test_the_upgrade_of_a_large_file_says_that_it_takes_a_while(
     for name, large in (("small.db", migrate._LARGE), ("large.db", 1)):
         monkeypatch.setattr(migrate, "_LARGE", large)
         with closing(sqlite3.connect(name)) as connection:
-            connection.executescript((SCHEMAS / "0009.sql").read_text())
+            connection.executescript((SCHEMAS / "0010.sql").read_text())
         migrate.upgrade(locate(name))
     (said,) = [record.getMessage() for record in caplog.records]
     assert "large.db is upgraded to schema" in said

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, except_, func, select, union
+from sqlalchemy import Connection, except_, func, or_, select, union
 from sqlalchemy.exc import DBAPIError
 
 from tracker.checkpointing.recovery import abandoned_checkpoints
@@ -29,7 +29,7 @@ from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, open_to_read, reading
 from tracker.storage.prepare import prepare, writing
 from tracker.storage.step_summaries import runs_with_wrong_step_summaries
-from tracker.storage.summaries import summarize
+from tracker.storage.summaries import JUDGED, summarize
 
 _MOST_PROBLEMS = 20
 """Lines of SQLite's ``integrity_check`` that are read."""
@@ -165,7 +165,9 @@ def runs_with_wrong_summaries(connection: Connection) -> list[str]:
     unfounded = except_(stored, select(effective)).subquery()
     wrong = union(select(missing.c.run_id), select(unfounded.c.run_id))
     of_epochs = {row.run_id for row in connection.execute(wrong)}
-    return sorted(of_epochs | runs_with_wrong_step_summaries(connection))
+    copies = [RUN.c[name].is_distinct_from(value) for name, value in JUDGED.items()]
+    miscopied = set(connection.scalars(select(RUN.c.id).where(or_(*copies))))
+    return sorted(of_epochs | miscopied | runs_with_wrong_step_summaries(connection))
 
 
 def _runs(reader: Reader) -> Finding:

@@ -8,12 +8,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, update
 
 from tracker.errors import NotWritable, StoreError
 from tracker.models import ALL, RUN
 from tracker.storage import migrate
 from tracker.storage.location import Location, locate
+from tracker.storage.prepare import writing
+from tracker.storage.summaries import JUDGED
 
 _AT_ONCE = 1024  # rows; where they cannot be read, halves are tried, down to single rows
 _BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)
@@ -49,15 +51,22 @@ def salvage(location: Location, target: Path) -> dict[str, tuple[int, int]]:
         copy.execute("PRAGMA foreign_keys=OFF")
         copy.execute("BEGIN IMMEDIATE")
         for table in ALL:
-            parents = None if _has_numbers(copy, table) else _Parents(copy, table)
-            if parents is None or _has_numbers(source, table):
+            parents = None
+            if table is not RUN and not _has_numbers(copy, table):
+                parents = _Parents(copy, table)
+            if _has_numbers(source, table):
                 rows: _Rows = _ByNumber(source, table)
+            elif parents is None:
+                rows = _ByKey(table, "id", _run_ids(source))
             else:
-                rows = _ByParent(table, parents)
+                rows = _ByKey(table, parents.column, parents.ids)
             saved, lost = _copy(source, copy, rows, parents)
             orphans = _leave_out_orphans(copy, table.name) if parents is None else 0
             counts[table.name] = saved - orphans, lost + orphans
         copy.execute("COMMIT")
+    with writing(fresh) as connection:
+        # Copies of summaries: earlier schemas had none, and a summary may be lost.
+        connection.execute(update(RUN).values(**JUDGED))
     return counts
 
 
@@ -89,6 +98,16 @@ class _Parents:
         return row[self._place] in self._known
 
 
+def _run_ids(source: sqlite3.Connection) -> list[str]:
+    """Return the ids of runs, in their order, as far as others than the runs' own rows tell them."""
+    found: set[str] = set()
+    for query in ("SELECT id FROM run INDEXED BY ix_run_started", "SELECT run_id FROM attempt"):
+        with suppress(*_BROKEN):
+            for (run,) in source.execute(query):
+                found.add(str(run))
+    return sorted(found) or [""]
+
+
 class _ByNumber:
     """The rows of a table by their numbers."""
 
@@ -116,18 +135,18 @@ class _ByNumber:
         return f"rowid {direction}"
 
 
-class _ByParent:
-    """The rows of a table that has no row numbers, by what they belong to."""
+class _ByKey:
+    """The rows of a table that has no row numbers, by the first column of their keys: runs, and what belongs to one."""
 
-    def __init__(self, table: Table, parents: _Parents) -> None:
+    def __init__(self, table: Table, column: str, ids: list[str]) -> None:
         self.table = table
-        self._column, self._ids = parents.column, parents.ids
-        self.most = len(parents.ids)
+        self._column, self._ids = column, ids
+        self.most = len(ids)
 
     def between(self, first: int, last: int) -> tuple[str, list[Any]]:
         """Return the condition for places from 0, both included, and what it is about.
 
-        Rows of lost parents are in it, too: below the first parent's, and up to the next one's.
+        Rows of ids that are not known are in it, too: below the first one's, and up to the next one's.
         """
         tests, ids = [], []
         if first > 0:
@@ -143,7 +162,7 @@ class _ByParent:
         return ", ".join(f'"{column.name}" {direction}' for column in self.table.primary_key)
 
 
-_Rows = _ByNumber | _ByParent
+_Rows = _ByNumber | _ByKey
 
 
 def _copy(
@@ -205,9 +224,9 @@ def _from_both_ends(
 def _leave_out_orphans(copy: sqlite3.Connection, table: str) -> int:
     """Remove the rows of a table whose parents are not among those that were saved; return how many."""
     if table == RUN.name:
-        copy.execute(
-            "UPDATE run SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM run)"
-        )  # a run without its sweep is still a run
+        # A run without its sweep is still a run.
+        copy.execute("UPDATE run SET parent_id = NULL WHERE parent_id NOT IN (SELECT id FROM run)")
+        return 0
     # A row may have lost two parents.
     orphans = {row for _, row, *_ in copy.execute(f'PRAGMA foreign_key_check("{table}")')}
     copy.executemany(f'DELETE FROM "{table}" WHERE rowid = ?', [(row,) for row in orphans])

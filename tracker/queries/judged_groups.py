@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from tracker.models import RUN, SUMMARY
+from tracker.models import OF_STEPS, RUN, SUMMARY
 from tracker.queries.result import Column, Listing
 from tracker.queries.runs import COLUMNS, overview
 from tracker.queries.stored_groups import Group, Same, StoredGroups
@@ -136,9 +136,8 @@ class _Metric:
         self._groups = groups
         self._name, self._mode = name, mode
         self._value = SUMMARY.c.max if mode == "max" else SUMMARY.c.min
-        self._link = and_(
-            SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == name, SUMMARY.c.last_epoch.is_not(None)
-        )
+        self._copy = RUN.c.judged_max if mode == "max" else RUN.c.judged_min
+        self._link = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == name, ~OF_STEPS)
         self._amid = self._middle()
 
     def _middle(self) -> float:
@@ -151,9 +150,13 @@ class _Metric:
 
     def groups(self) -> dict[Same, _Judged]:
         """Return all groups, the newest first."""
-        other = case((SUMMARY.c.run_id.is_(None), 1), else_=0)
-        rows = self._groups.counted_rows(self._value.label("value"), other.label("other"))
-        rows = rows.outerjoin(SUMMARY, self._link)
+        # Most runs have a copy in their row: the summaries of the rest are looked up.
+        copied = and_(RUN.c.judged_by == self._name, self._copy.is_not(None))
+        summary = select(self._value).where(self._link).correlate(RUN).scalar_subquery()
+        value = case((copied, self._copy), else_=summary)
+        has_summary = exists().where(self._link).correlate(RUN)
+        other = case((or_(copied, has_summary), 0), else_=1)
+        rows = self._groups.counted_rows(value.label("value"), other.label("other"))
         return self._groups.added(self._connection, rows, _Judged, self._sums)
 
     def _sums(self, rows: ReadOnlyColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:

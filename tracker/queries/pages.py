@@ -39,12 +39,20 @@ def page_of(
         limit, offset: the page.
         filtered: whether the statement leaves out some runs.
     """
-    if keys and (index := _index_of(keys[0][0])) is not None:
+    rows: list[Any] = []
+    if not keys and filtered:
+        rows = _among_the_newest(connection, statement, limit, offset)
+    elif keys and (index := _index_of(keys[0][0])) is not None:
         rows = _by_index(connection, statement, keys, index, limit, offset, filtered=filtered)
-        if len(rows) == limit:
-            return rows
+    if len(rows) == limit:
+        return rows
     # Only the ids are sorted: what a run has besides is more than a sort should carry.
-    ids = sorted_by(statement.with_only_columns(RUN.c.id), keys).limit(limit)
+    ids = statement.with_only_columns(RUN.c.id)
+    if not keys and filtered:
+        # By an expression: not one by one in the order of an index, now that the newest are not enough.
+        ids = ids.order_by(func.coalesce(RUN.c.started, 0).desc(), RUN.c.id).limit(limit)
+    else:
+        ids = sorted_by(ids, keys).limit(limit)
     wanted = list(connection.scalars(ids.offset(offset) if offset else ids))
     by_id = {row.id: row for row in in_chunks(connection, statement, RUN.c.id, wanted)}
     return [by_id[run] for run in wanted]
@@ -55,6 +63,16 @@ def sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
     for place, descending in keys:
         statement = place.sorted(statement, descending)
     return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+
+
+def _among_the_newest(
+    connection: Connection, statement: Select[Any], limit: int, offset: int
+) -> list[Any]:
+    """Return the page, the newest first, as far as the newest `_WALKED` runs fill it."""
+    beyond = select(RUN.c.started).order_by(RUN.c.started.desc()).limit(1).offset(_WALKED)
+    if (bound := connection.scalar(beyond)) is not None:
+        statement = statement.where(RUN.c.started > bound)
+    return list(connection.execute(sorted_by(statement, ()).limit(limit).offset(offset)))
 
 
 def _index_of(place: Place) -> tuple[Table, ColumnElement[Any]] | None:

@@ -94,7 +94,8 @@ class StoredGroups:
 
     def rows(self, *columns: Any) -> Select[Any]:
         """Return the statement for a row per run: the keys, then the columns."""
-        statement = select(*self._labels(), *columns).select_from(RUN)
+        # Any id; so that SQLite reads the runs as they lie, and not one by one in the order of another index.
+        statement = select(*self._labels(), *columns).select_from(RUN).where(RUN.c.id >= "")
         for key in self._keys:
             if key.row is not None:
                 statement = statement.outerjoin(key.row, key.link)

@@ -92,6 +92,7 @@ _GROW_RUN = (
     .values(
         epochs=RUN.c.epochs + bindparam("more_epochs"),
         seconds=RUN.c.seconds + bindparam("more_seconds"),
+        **summaries.JUDGED,
     )
 )
 
@@ -133,7 +134,6 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         connection.execute(_change_epoch(epoch_id, _extended(known, row, earlier, entry)))
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
-    connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
     rows = [
         {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
         for place, (name, value, kind) in enumerate(entry["metrics"], start=len(earlier))
@@ -146,6 +146,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
+    connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
 
 
 def _extended(
@@ -287,14 +288,20 @@ def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
 def _policy(connection: Connection, entry: kinds.PolicyEntry) -> None:
     row = entry["row"]
     upsert(connection, POLICY, [row], ("id",), ("config",))
+    if row["monitor"] is None:
+        return
+    summaries.judge_by(connection, row["run_id"], row["monitor"])
     mode = mode_in(row["config"])
-    if row["monitor"] is not None and mode in ("min", "max"):
+    if mode in ("min", "max"):
         define = kinds.definition(row["run_id"], row["monitor"], mode, DirectionSource.CALLBACK)
         _definition(connection, define)
 
 
 def _definition(connection: Connection, entry: kinds.DefinitionEntry) -> None:
-    upsert(connection, METRIC_DEFINITION, [entry["row"]], ("run_id", "name"), _stronger)
+    row = entry["row"]
+    upsert(connection, METRIC_DEFINITION, [row], ("run_id", "name"), _stronger)
+    if row["monitor"]:
+        summaries.judge_by(connection, row["run_id"], row["name"])
 
 
 def _stronger(new: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, null, or_, select
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
-from tracker.models import EPOCH, METRIC, OF_STEPS, SUMMARY
+from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
 from tracker.storage.upsert import upsert
+
+OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
+"""Links a run to the summary that it has a copy of."""
+
+JUDGED = {
+    "judged_min": select(SUMMARY.c.min).where(OF_JUDGED).scalar_subquery(),
+    "judged_max": select(SUMMARY.c.max).where(OF_JUDGED).scalar_subquery(),
+}
+"""A run's copy of the summary of the metric that it is judged by, for an UPDATE of `RUN`."""
+
+_THIS = RUN.c.id == bindparam("run")
+_COPY = update(RUN).where(_THIS).values(**JUDGED)
+_JUDGE_BY = update(RUN).where(_THIS).values(judged_by=bindparam("metric"))
 
 
 def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, Any]]) -> None:
@@ -74,8 +99,15 @@ def summarize_epochs(connection: Connection, run: str) -> None:
         )
     if summaries:
         connection.execute(insert(SUMMARY), list(summaries.values()))
+    connection.execute(_COPY, {"run": run})
     if without := earlier - summaries.keys():
         step_summaries.rebuild(connection, run, without)
+
+
+def judge_by(connection: Connection, run: str, metric: str) -> None:
+    """Have a run keep a copy of this metric's summary."""
+    connection.execute(_JUDGE_BY, {"run": run, "metric": metric})
+    connection.execute(_COPY, {"run": run})
 
 
 def _of_epochs(connection: Connection, run: str) -> dict[str, dict[str, Any]]:
