@@ -1,18 +1,23 @@
 """What saving costs: 500 MB of weights and optimizer through us, beside the training, and to be verified.
 
-python -m benchmarks.saving           writes its section of docs/benchmarks.md; about a minute
+python -m benchmarks.saving           writes its section of docs/benchmarks.md; a few minutes
 python -m benchmarks.saving --quick   50 MB, a few rounds, nothing is written
 
-Each round saves in all ways, one after the other, so that the ratios hold when the disk's speed drifts.
+Each round saves in all ways, one after the other, so that the ratios hold when the disk's speed drifts. Of two saves
+in a row the second one counts: as in a training, it finds the memory that the one before has freed, whoever went first
+in the round. How much memory they take is looked at in a round of its own, on Linux.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import os
+import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,12 +30,15 @@ from torch import nn
 import tracker
 from benchmarks import page
 from tracker.checkpointing.registry import check
+from tracker.maintenance.checkpoints import verify
+from tracker.storage.location import Location, locate
 from tracker_torch import CallbackList, ModelCheckpoint
 from tracker_torch.state import serialization
 
-BYTES, ROUNDS = 500_000_000, 9
+BYTES, ROUNDS = 500_000_000, 7
 QUICK_BYTES, QUICK_ROUNDS = 50_000_000, 3
 LAYERS = 10
+CORES = os.cpu_count() or 1
 
 
 def trained(size: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -50,6 +58,27 @@ def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def seconds_again(work: Callable[[], object]) -> float:
+    """Return the wall time of the second of two calls."""
+    work()
+    return seconds(work)
+
+
+def peak(work: Callable[[], object]) -> float:
+    """Return how many bytes of memory a call takes at most, beyond those that its process has before."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = highest_memory()
+    work()
+    return highest_memory() - before
+
+
+def highest_memory() -> int:
+    """Return how many bytes of memory this process has had at most since it was last asked to forget."""
+    found = re.search(r"VmHWM:\s+([0-9]+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def bare(payload: Any, path: Path) -> None:
@@ -76,32 +105,69 @@ class Loop:
         return held
 
 
-def measure(size: int, rounds: int, folder: Path) -> dict[str, list[float]]:
-    """Return the seconds of each way, a value per round."""
+class Copies:
+    """A registered file for each core; all of them are names of one."""
+
+    def __init__(self, payload: Any, folder: Path) -> None:
+        folder.mkdir()
+        self.location: Location = locate(folder / "tracker.db")
+        self.paths = [folder / f"{number}.pt" for number in range(CORES)]
+        bare(payload, self.paths[0])
+        for path in self.paths[1:]:
+            os.link(self.paths[0], path)
+        with tracker.start_run(database=self.location.path, system_metrics=False) as run:
+            for path in self.paths:
+                run.log_checkpoint(path)
+
+    def verify(self) -> None:
+        """Verify all of them, as `tracker checkpoints verify` does."""
+        assert all(file.is_safe for file in verify(self.location))
+
+    def sha256sum(self) -> None:
+        """Hash all of them at once."""
+        processes = [
+            subprocess.Popen(["sha256sum", str(path)], stdout=subprocess.DEVNULL)
+            for path in self.paths
+        ]
+        assert [process.wait() for process in processes] == [0] * CORES
+
+
+def measure(
+    size: int, rounds: int, folder: Path
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Return the seconds of each way, a value per round, and the bytes of memory that ways take."""
     model, optimizer = trained(size)
     payload = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    copies = Copies(payload, folder / "copies")
     took: dict[str, list[float]] = {}
     with tracker.start_run("saving", database=folder / "tracker.db", system_metrics=False) as run:
         beside = Loop(
             ModelCheckpoint(folder / "beside.pt", background=True, monitor=None), model, optimizer
         )
-        plain, ours = folder / "bare.pt", folder / "ours.pt"
+
+        def save_bare() -> None:
+            bare(payload, folder / "bare.pt")
+
+        def save() -> None:
+            run.save_checkpoint(folder / "ours.pt", lambda path: serialization.write(payload, path))
+
         for number in range(rounds + 1):
             now = {
-                "bare": seconds(lambda: bare(payload, plain)),
-                "ours": seconds(
-                    lambda: run.save_checkpoint(
-                        ours, lambda path: serialization.write(payload, path)
-                    )
-                ),
+                "bare": seconds_again(save_bare),
+                "ours": seconds_again(save),
                 "beside": beside.end_epoch(),
                 "tensors": seconds(lambda: hash_tensors(payload)),
+                "verify all": seconds(copies.verify),
+                "sha256sum all": seconds(copies.sha256sum),
             }
             now |= verified(run)
             for name, value in now.items():
                 took.setdefault(name if number else f"first {name}", []).append(value)
         beside.hooks.on_train_end()
-    return took
+        memory = {}
+        if sys.platform == "linux":
+            memory = {"bare": peak(save_bare), "ours": peak(save), "verify": peak(copies.verify)}
+    return took, memory
 
 
 def verified(run: tracker.Run) -> dict[str, float]:
@@ -141,8 +207,24 @@ def rows(took: dict[str, list[float]]) -> list[tuple[str, str, str, str]]:
         row("beside the training: how long it is held", "beside", "bare"),
         row("the same, the first time", "first beside", "first bare"),
         row("verify, on one core, against sha256sum", "verify", "sha256sum"),
+        row(
+            f"verify, {CORES} files on {CORES} cores, against as many sha256sum at once",
+            "verify all",
+            "sha256sum all",
+        ),
         row("SHA-256 of each tensor, against torch.save and fsync", "tensors", "bare"),
     ]
+
+
+def memory_words(memory: dict[str, float]) -> str:
+    """Return a sentence about memory; nothing where it was not measured."""
+    if not memory:
+        return ""
+    shown = {name: f"{max(1, math.ceil(number / 1e6))} MB" for name, number in memory.items()}
+    return (
+        f"\n\nBeyond what the training has, saving takes at most {shown['ours']} of memory through us and "
+        f"{shown['bare']} by `torch.save`, and verifying {CORES} files at once {shown['verify']}."
+    )
 
 
 def main() -> None:
@@ -153,11 +235,12 @@ def main() -> None:
     size, rounds = (QUICK_BYTES, QUICK_ROUNDS) if quick else (BYTES, ROUNDS)
     # Beside the page: the system's folder for temporary files may be in memory.
     with tempfile.TemporaryDirectory(dir=page.PAGE.parent.parent, prefix=".benchmarks-") as name:
-        took = measure(size, rounds, Path(name))
+        took, memory = measure(size, rounds, Path(name))
     head = ("Medians of pairs", "this", "compared with", "ratio")
     text = (
         f"## Saving\n\n{page.machine()}. The weights of a model and the state of its Adam, "
         f"{size // 1_000_000} MB in {3 * LAYERS} tensors.\n\n{page.table(head, rows(took))}"
+        f"{memory_words(memory)}"
     )
     print(text)
     if not quick:

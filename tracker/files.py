@@ -216,17 +216,12 @@ def inspect_file(path: str | os.PathLike[str]) -> SavedFile | None:
         os.close(descriptor)
 
 
-def seen_file(path: Path, recorded: SavedFile) -> SavedFile:
-    """Return a recorded file as `tracker.removal.remove` asks for it, unread: for files that only we write.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        OSError: it is not a file of that size.
-    """
-    status = path.stat(follow_symlinks=False)
-    if (S_ISREG(status.st_mode), status.st_size) != (True, recorded.bytes):
-        raise OSError(errno.ESTALE, "another one has taken its name", str(path))
-    return SavedFile(path, recorded.bytes, recorded.sha256, identity=identity_of(status))
+def is_unchanged(file: SavedFile) -> bool:
+    """Say whether a file is the one that was read, by its ``identity``, without reading it again."""
+    try:
+        return identity_of(file.path.stat(follow_symlinks=False)) == file.identity
+    except OSError:
+        return False
 
 
 def keep_bytes(

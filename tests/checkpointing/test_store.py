@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ def train(values: list[float], path: str = "best.pt", **options: Any) -> tracker
             run.save_checkpoint(path, lambda to: to.write_text(content), **facts)  # noqa: B023
             run.log_epoch(epoch, {"val_loss": value})
     return run
+
+
+def leave(content: str) -> Path:
+    """Put a file into the store that no checkpoint names, as a kill does."""
+    STORE.mkdir(exist_ok=True)
+    path = STORE.absolute() / f"{hashlib.sha256(content.encode()).hexdigest()}-{'1' * 12}.pt"
+    path.write_text(content)
+    return path
 
 
 def kept() -> list[float]:
@@ -153,15 +162,14 @@ def test_a_file_that_no_run_has_saved_is_replaced_like_any_other() -> None:
 def test_gc_says_what_stays_and_why_and_takes_what_no_checkpoint_names() -> None:
     train([0.1])
     train([0.2])
-    orphan = STORE / f"{'0' * 64}-{'1' * 12}.pt"
-    orphan.write_text("left by a kill")
+    orphan = leave("left by a kill")
     (STORE / "notes.txt").write_text("the user's")
     plan = store.plan(locate())
     assert [(one.value, why) for one, why in plan.kept] == [
         (0.1, "it is the best of its experiment by val_loss")
     ]
-    assert (plan.going, plan.unreferenced) == ([], [orphan.absolute()])
-    store.clean(locate(), plan)
+    assert (plan.going, plan.unreferenced) == ([], [orphan])
+    assert store.clean(locate(), plan).bytes_going == len("left by a kill")
     assert not orphan.exists()
     assert (STORE / "notes.txt").exists()
     assert store.clean(locate(), store.plan(locate(), "none")).bytes_going > 0
@@ -174,23 +182,34 @@ def test_a_file_of_somebody_else_in_the_place_of_one_in_the_store_stays(cli: Any
     train([0.1])
     train([0.2])
     (stored,) = STORE.iterdir()
+    theirs = "x" * stored.stat().st_size
     stored.unlink()
-    stored.write_text("the user's, who has put it there")
+    stored.write_text(theirs)
+    train([0.05])
+    train([0.3])
     told = cli("checkpoints", "gc", "--keep", "none").stdout
+    assert f"Kept {stored.absolute()}: its file is modified." in told
+    assert stored.read_text() == theirs
+
+
+def test_a_file_whose_name_is_one_of_ours_and_whose_bytes_are_not_stays(cli: Any) -> None:
+    train([0.1])
+    theirs = leave("left by a kill")
+    theirs.write_text("the user's, who has put it there")
+    told = cli("checkpoints", "gc").stdout
+    assert "0 files, 0 B deleted." in told
     assert (
-        f"Kept {stored.absolute()}: it cannot be deleted: another one has taken its name." in told
+        f"Kept {theirs}: its name and its bytes do not fit: it is not a file of the store." in told
     )
-    assert stored.read_text() == "the user's, who has put it there"
+    assert theirs.exists()
 
 
 def test_a_file_that_is_being_named_is_not_taken_for_a_leftover() -> None:
     train([0.1])
     with tracker.start_run("digits"):
-        STORE.mkdir()
-        fresh = STORE / f"{'0' * 64}-{'1' * 12}.pt"
-        fresh.write_text("about to get its row")
+        fresh = leave("about to get its row")
         assert store.plan(locate()).unreferenced == []
-    assert store.plan(locate()).unreferenced == [fresh.absolute()]
+    assert store.plan(locate()).unreferenced == [fresh]
 
 
 def test_where_no_link_can_be_made_a_copy_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

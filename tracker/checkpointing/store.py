@@ -6,6 +6,7 @@ available names bytes with its hash. `tracker.checkpointing.retention.kept_in_st
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,10 +20,18 @@ from tracker import values
 from tracker.checkpointing import registry
 from tracker.checkpointing.retention import OLDEST_FIRST, Stored, kept_in_store
 from tracker.errors import BadValue
-from tracker.files import SavedFile, keep_bytes, private_folder, seen_file, sync_folder
+from tracker.files import (
+    SavedFile,
+    inspect_file,
+    is_unchanged,
+    keep_bytes,
+    private_folder,
+    sync_folder,
+)
 from tracker.ids import new_id
 from tracker.models import CHECKPOINT, POLICY, RUN
 from tracker.policies.modes import mode_in
+from tracker.removal import remove
 from tracker.states import CheckpointState, KeepRule
 from tracker.storage.directions import Directions
 from tracker.storage.entries import Entry
@@ -172,29 +181,40 @@ def superfluous(
 
 
 def evict(
-    going: Iterable[registry.Checkpoint], commit: Callable[[Entry], None]
+    going: Iterable[registry.Checkpoint],
+    commit: Callable[[Entry], None],
+    known: SavedFile | None = None,
 ) -> tuple[list[registry.Checkpoint], dict[str, str]]:
     """Delete files of the store; returns those, and why each of the others was not.
 
-    They are not read before: nobody but us writes them.
+    Args:
+        going: the checkpoints. Each file is read before it goes, as somebody may have put another one in its place.
+        commit: makes an entry durable.
+        known: the file that was read when it came into the store just now; it is not read again.
     """
     deletable = []
     refused: dict[str, str] = {}
     for one in going:
-        try:
-            file: SavedFile | None = seen_file(one.path, SavedFile(one.path, one.bytes, one.sha256))
-        except FileNotFoundError:
-            # Its row still has to say so.
-            file = None
-        except OSError as error:
-            refused[one.id] = f"it cannot be deleted: {error.strerror}"
-            continue
-        deletable.append(registry.Deletable(one, file))
+        state, file = _inspected(one, known)
+        if state == CheckpointState.MODIFIED:
+            refused[one.id] = f"its file is {state}"
+        else:
+            # The row of one that is missing still has to say so.
+            deletable.append(registry.Deletable(one, file))
     if not deletable:
         return [], refused
     commit(registry.condemned(one.checkpoint for one in deletable))
     gone, undeletable = registry.delete_files(deletable, commit)
     return gone, refused | undeletable
+
+
+def _inspected(
+    checkpoint: registry.Checkpoint, known: SavedFile | None
+) -> tuple[CheckpointState, SavedFile | None]:
+    """Do what `registry.inspect` does; the file that is ``known`` is read again only where it has changed since."""
+    if known is not None and known.path == checkpoint.path and is_unchanged(known):
+        return CheckpointState.AVAILABLE, known
+    return registry.inspect(checkpoint)
 
 
 def files_in(location: Location) -> list[Path]:
@@ -211,6 +231,22 @@ def unreferenced(connection: Connection, location: Location) -> list[Path]:
     files = {location.relative(path): path for path in files_in(location)}
     named = set(connection.scalars(select(CHECKPOINT.c.path).where(is_in_store(location))))
     return [path for stored_path, path in files.items() if stored_path not in named]
+
+
+def remove_unreferenced(path: Path) -> str | None:
+    """Delete a file of the store that no checkpoint names; returns why not, where it is not of ours or cannot go."""
+    file = inspect_file(path)
+    if file is None and not os.path.lexists(path):
+        return None
+    if file is None or not path.name.startswith(f"{file.sha256}-"):
+        return "its name and its bytes do not fit: it is not a file of the store"
+    try:
+        remove(path, file.identity)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return f"it cannot be deleted: {error.strerror}"
+    return None
 
 
 def is_stored(location: Location, path: Path) -> bool:

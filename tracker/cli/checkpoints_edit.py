@@ -159,8 +159,8 @@ def gc(keep: str | None, max_size: str | None, dry_run: bool, database: str | No
         f"{counted(len(done.kept), 'file')}, {in_words(done.bytes_kept)} kept; {freed}, "
         f"{in_words(done.bytes_going)} {'would go' if dry_run else 'deleted'}."
     )
-    for id, why in done.refused.items():
-        say(f"Kept {visible(rows[id]['file'])}: {why}.")
+    for path, why in done.refused.items():
+        say(f"Kept {visible(str(path))}: {why}.")
 
 
 def _described(row: dict[str, object]) -> str:

@@ -32,13 +32,15 @@ class Cleaning:
         kept: what stays in the store, each with the reason; oldest first.
         going: what the rules do not keep.
         unreferenced: files that no checkpoint names, left by a kill.
-        refused: ids of what could not be deleted, with the reason.
+        bytes_unreferenced: what those take.
+        refused: files that could not be deleted, with the reason.
     """
 
     kept: list[tuple[registry.Checkpoint, str]] = field(default_factory=list)
     going: list[registry.Checkpoint] = field(default_factory=list)
     unreferenced: list[Path] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    bytes_unreferenced: int = 0
+    refused: dict[Path, str] = field(default_factory=dict)
 
     @property
     def bytes_kept(self) -> int:
@@ -48,7 +50,7 @@ class Cleaning:
     @property
     def bytes_going(self) -> int:
         """What goes, in bytes."""
-        return sum(one.bytes for one in self.going) + size_of(self.unreferenced)
+        return sum(one.bytes for one in self.going) + self.bytes_unreferenced
 
 
 def plan(location: Location, rule: str | None = None, limit: int | None = None) -> Cleaning:
@@ -73,20 +75,21 @@ def plan(location: Location, rule: str | None = None, limit: int | None = None) 
         kept=[(one, reasons[one.id]) for one in checkpoints if one.id in reasons],
         going=[one for one in checkpoints if one.id not in reasons],
         unreferenced=unreferenced,
+        bytes_unreferenced=size_of(unreferenced),
     )
 
 
 def clean(location: Location, planned: Cleaning) -> Cleaning:
     """Delete what was planned; returns what is kept now, and what was deleted."""
-    gone, refused = store.evict(planned.going, committing(location))
-    deleted = []
-    for path in planned.unreferenced:
-        with suppress(OSError):
-            path.unlink()
-            deleted.append(path)
+    gone, reasons = store.evict(planned.going, committing(location))
+    refused = {one.path: reasons[one.id] for one in planned.going if one.id in reasons}
+    left = {path: store.remove_unreferenced(path) for path in planned.unreferenced}
+    refused |= {path: reason for path, reason in left.items() if reason is not None}
+    deleted = [path for path, reason in left.items() if reason is None]
     if deleted:
         sync_folder(store.folder_of(location))
-    return Cleaning(planned.kept, gone, deleted, refused)
+    freed = planned.bytes_unreferenced - size_of(set(left) - set(deleted))
+    return Cleaning(planned.kept, gone, deleted, freed, refused)
 
 
 def _unreferenced(reader: Reader) -> list[Path]:

@@ -58,6 +58,8 @@ class CheckpointKeeper:
         self._folders: list[str] = []
         self._lock = threading.RLock()
         self._mirror: Mirror | None = None
+        self._kept: SavedFile | None = None
+        """What has come into the store last, as it was read."""
 
     def register(self, path: str | os.PathLike[str], facts: Facts) -> Checkpoint:
         """Register a complete file or folder."""
@@ -167,6 +169,7 @@ class CheckpointKeeper:
             return None
         if file is None:
             return None
+        self._kept = file
         place = writer.stored_path(file.path)
         return {"path": place, "bytes": file.bytes, "sha256": file.sha256, "rule": rule.value}
 
@@ -181,7 +184,7 @@ class CheckpointKeeper:
         except StoreError as error:
             log.debug("the store is not cleared now: %s", error)
             return
-        store.evict(going, writer.record)
+        store.evict(going, writer.record, known=self._kept)
 
     def _checked(self, path: str | os.PathLike[str]) -> Path:
         """Return a path that both databases can keep; `BadValue` else."""
