@@ -4,7 +4,7 @@ One model, trained anew for each; the loggers take turns in a random order each 
 holds when the machine's speed drifts. Every step is logged. Only steps are timed: what a logger does before the first
 and after the last one is not.
 
-    python -m benchmarks.integrations [--quick] [lightning] [transformers]
+    python -m benchmarks.integrations [--minutes 8] [--quick] [lightning] [transformers]
 
 It needs `make test-neighbours`' environment, and there ``pip install wandb mlflow trackio``; what is not installed is
 left out.
@@ -21,7 +21,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -38,8 +38,9 @@ import torch
 from torch import nn
 
 from benchmarks import page
+from benchmarks.sampling import median_ratio
 
-STEPS, WARM_UP, ROUNDS = 220, 20, 15
+STEPS, WARM_UP, FEWEST = 240, 20, 3
 WIDTH, BATCH = 512, 128
 
 
@@ -122,6 +123,9 @@ def lightning_step(logger: Any, *callbacks: Any) -> Cost:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from torch.utils.data import DataLoader
 
+    from tracker_integrations.lightning import TrackerLogger
+    from tracker_integrations.lightning_parts.callback import CallbackParts
+
     class Module(LightningModule):  # type: ignore[misc]  # its base has no types here
         def __init__(self) -> None:
             super().__init__()
@@ -144,12 +148,15 @@ def lightning_step(logger: Any, *callbacks: Any) -> Cost:
         accelerator="cpu", max_steps=STEPS, logger=logger, callbacks=[Clock(), *callbacks], log_every_n_steps=1,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
+    if not isinstance(logger, TrackerLogger):
+        # Who has no local-tracker has no callback of it.
+        trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, CallbackParts)]
     trainer.fit(Module(), DataLoader(rows() * (STEPS // 8 + 1), batch_size=BATCH))
     finish_others()
     return ticks.step()
 
 
-def timed(thing: Any, names: tuple[str, ...], took: dict[str, list[int]]) -> None:
+def timed(thing: Any, names: Iterable[str], took: dict[str, list[int]]) -> None:
     """Have an object take the nanoseconds of calls of its methods."""
     for name in names:
         method, calls = getattr(thing, name), took.setdefault(name, [])
@@ -164,7 +171,7 @@ def timed(thing: Any, names: tuple[str, ...], took: dict[str, list[int]]) -> Non
 
 
 def lightning_calls(logger: Any) -> float:
-    """Return the µs that a logger's own calls take in a step of a training: the median of each, added up."""
+    """Return the µs that a logger's own calls take in a step of a training."""
     from tracker_integrations.lightning import TrackerCallback
 
     took: dict[str, list[int]] = {}
@@ -172,10 +179,18 @@ def lightning_calls(logger: Any) -> float:
     callback = TrackerCallback()
     timed(callback, ("on_train_batch_start", "on_train_batch_end"), took)
     lightning_step(logger, callback)
-    return sum(statistics.median(calls) for calls in took.values()) / 1e3
+    return per_step(took)
+
+
+def per_step(took: dict[str, list[int]]) -> float:
+    """Return the µs of the calls that are made in each step: the median of each, added up."""
+    return sum(statistics.median(calls) for calls in took.values() if len(calls) > STEPS / 2) / 1e3
 
 
 # Transformers
+
+EVENTS = "on_step_begin", "on_pre_optimizer_step", "on_optimizer_step", "on_step_end", "on_log"
+"""What happens in each step."""
 
 
 def transformers_ways() -> dict[str, Callable[[], Any]]:
@@ -188,9 +203,10 @@ def transformers_ways() -> dict[str, Callable[[], Any]]:
     return {title: partial(str, name) for title, name in ways.items()}
 
 
-def transformers_step(report_to: str) -> Cost:
-    """Train by the Trainer; returns what a step cost."""
+def transformers_step(report_to: str, took: dict[str, list[int]] | None = None) -> Cost:
+    """Train by the Trainer; returns what a step cost, and puts what the callback's calls took into ``took``."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers.trainer_callback import PrinterCallback
 
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -210,64 +226,103 @@ def transformers_step(report_to: str) -> Cost:
         save_strategy="no", report_to=report_to, disable_tqdm=True, use_cpu=True, run_name="bench",
     )  # fmt: skip
     trainer = Trainer(Model(), arguments, train_dataset=rows(), callbacks=[Clock()])
-    trainer.pop_callback(_printer())
+    trainer.pop_callback(PrinterCallback)
+    if took is not None:
+        reporter = trainer.callback_handler.callbacks[1]
+        timed(reporter, [name for name in EVENTS if hasattr(reporter, name)], took)
     trainer.train()
     finish_others()
     return ticks.step()
 
 
-def _printer() -> Any:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
+def transformers_calls(report_to: str) -> float:
+    """Return the µs that a callback's own calls take in a step of a training."""
+    took: dict[str, list[int]] = {}
+    transformers_step(report_to, took)
+    return per_step(took)
 
 
 def finish_others() -> None:
     """End the runs that the other loggers leave open."""
     for name, end in (("wandb", "finish"), ("mlflow", "end_run"), ("trackio", "finish")):
         if find_spec(name):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # each says in its own way that none is open
                 getattr(__import__(name), end)()
 
 
 # Both
 
 
+@dataclass(frozen=True)
+class Loop:
+    """Somebody else's training loop: its name, its loggers, a training with one, and what one's calls take."""
+
+    title: str
+    ways: Callable[[], dict[str, Callable[[], Any]]]
+    step: Callable[[Any], Cost]
+    calls: Callable[[Any], float]
+
+
+LOOPS = {
+    "lightning": Loop("Lightning", lightning_ways, lightning_step, lightning_calls),
+    "transformers": Loop(
+        "The Trainer of Transformers", transformers_ways, transformers_step, transformers_calls
+    ),
+}
+
+
+def section(loop: Loop, seconds: float) -> str:
+    """Measure the loggers of a loop for so long; returns what the page says of them."""
+    ways = loop.ways()
+    silence()
+    took = measure(ways, loop.step, seconds)
+    rounds = len(next(iter(took.values())))
+    own = {name: loop.calls(way()) for name, way in list(ways.items())[1:]}
+    told = ", ".join(f"{name} {micros:.0f} µs" for name, micros in own.items())
+    return (
+        f"### {loop.title}\n\n{table(took)}\n\n{rounds} rounds. By themselves, the calls of a step take, by the "
+        f"median of each: {told}."
+    )
+
+
 def measure(
-    ways: dict[str, Callable[[], Any]], step: Callable[[Any], Cost], rounds: int
+    ways: dict[str, Callable[[], Any]], step: Callable[[Any], Cost], seconds: float
 ) -> dict[str, list[Cost]]:
     """Return what a step cost, per way, a value per round."""
     took: dict[str, list[Cost]] = {name: [] for name in ways}
-    for number in range(rounds + 1):  # the first is for warming up
+    for way in ways.values():
+        step(way())  # warms up
+    until, rounds = time.monotonic() + seconds, 0
+    while rounds < FEWEST or time.monotonic() < until:
         for name in random.sample(list(ways), len(ways)):
-            cost = step(ways[name]())
-            if number:
-                took[name].append(cost)
+            took[name].append(step(ways[name]()))
+        rounds += 1
     return took
 
 
 def table(took: dict[str, list[Cost]]) -> str:
-    """Return the table: a step, and its ratios to that of the first way in the same round."""
+    """Return the table: a step, and what it costs more than that of the first way in the same round."""
     bare = next(iter(took.values()))
     lines = []
     for name, costs in took.items():
         wall = [one.wall / base.wall for one, base in zip(costs, bare, strict=True)]
         cpu = [one.cpu / base.cpu for one, base in zip(costs, bare, strict=True)]
         step = statistics.median(one.wall for one in costs)
-        lines.append([name, f"{step * 1e3:.2f} ms", _spread(wall), _spread(cpu)])
-    return page.table(["", "a step", "ratio (quartiles)", "of CPU time (quartiles)"], lines)
+        more = ["", ""] if costs is bare else [_more(wall), _more(cpu)]
+        lines.append([name, f"{step * 1e3:.2f} ms", *more])
+    return page.table(["", "a step", "more time", "more CPU time"], lines)
 
 
-def own_calls(ways: dict[str, Callable[[], Any]]) -> str:
-    """Return a sentence of what the loggers' own calls take in a step of Lightning."""
-    took = {name: lightning_calls(way()) for name, way in ways.items() if name != "no logger"}
-    told = ", ".join(f"{name} {micros:.0f} µs" for name, micros in took.items())
-    return f"Their own calls in a step take, by the median of each: {told}; ours with those of its callback."
+def _more(ratios: list[float]) -> str:
+    middle, low, high = median_ratio(ratios)
+    return f"{middle:+.1%} ({low:+.1%} … {high:+.1%})"
 
 
-def _spread(ratios: list[float]) -> str:
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.3f} ({low:.3f} – {high:.3f})"
+def silence() -> None:
+    """Have the libraries that are imported by now say nothing but errors."""
+    warnings.simplefilter("ignore")
+    for noisy in ("lightning", "lightning.pytorch", "transformers", "mlflow", "alembic", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def versions() -> str:
@@ -279,18 +334,12 @@ def versions() -> str:
 def main() -> None:
     """Measure, print and write the page's section."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rounds, and no page")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("which", nargs="*", default=["lightning", "transformers"])
+    parser.add_argument("--minutes", type=float, default=8.0, help="for how long, in all")
+    parser.add_argument("--quick", action="store_true", help=f"{FEWEST} rounds, and no page")
+    parser.add_argument("which", nargs="*", default=list(LOOPS), help=", ".join(LOOPS))
     asked = parser.parse_args()
-    warnings.simplefilter("ignore")
-    for noisy in ("lightning.pytorch", "transformers", "mlflow", "alembic", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    measured = {
-        "lightning": ("Lightning", lightning_ways, lightning_step),
-        "transformers": ("The Trainer of Transformers", transformers_ways, transformers_step),
-    }
+    seconds = 0.0 if asked.quick else asked.minutes * 60 / len(asked.which)
     parts = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         os.environ.update(
@@ -298,17 +347,14 @@ def main() -> None:
             WANDB_DIR=str(Path(folder)),
         )  # fmt: skip
         for name in asked.which:
-            title, ways, step = measured[name]
-            took = measure(ways(), step, 3 if asked.quick else asked.rounds)
-            parts.append(f"### {title}\n\n{table(took)}")
-            if name == "lightning":
-                parts[-1] += f"\n\n{own_calls(ways())}"
+            parts.append(section(LOOPS[name], seconds))
             print(parts[-1], flush=True)
     head = (
         f"## A step of other people's training loops\n\n{page.machine()}. {versions()}. Each step is "
-        f"logged; a net of three layers of {WIDTH}, {BATCH} rows per step, one thread. {asked.rounds} rounds, in "
-        "each of which every logger trains once; ratios are to the first line, within a round. CPU time is that "
-        "of the training process: W&B writes in another one, whose time is not counted."
+        f"logged; a net of three layers of {WIDTH}, {BATCH} rows per step, one thread. In each round every logger "
+        f"trains {STEPS} steps once, in a random order; what it costs more than the first line is told within a round: "
+        "the median of the rounds, with its 95 % interval. CPU time is that of the training process: W&B writes in "
+        "another one, whose time is not counted."
     )
     if not asked.quick:
         page.write("integrations", "\n\n".join([head, *parts]))
