@@ -249,12 +249,12 @@ def train_transformers(report_to: str, tick: Callable[[], bool], took: Took | No
     trainer.train()
 
 
-def finish_others() -> None:
-    """End the runs that the other loggers leave open."""
-    for name, end in (("wandb", "finish"), ("mlflow", "end_run"), ("trackio", "finish")):
+def finish(*names: str) -> None:
+    """End the runs that other loggers leave open: MLflow and Trackio keep one per thread, W&B one for all."""
+    for name in names:
         if find_spec(name):
             with contextlib.suppress(Exception):  # each says in its own way that none is open
-                getattr(__import__(name), end)()
+                getattr(__import__(name), "end_run" if name == "mlflow" else "finish")()
 
 
 # Both
@@ -273,7 +273,7 @@ class Loop:
         torch.set_num_threads(1)  # each thread has its own
         try:
             self.train(way(), turns.tick, took)
-            finish_others()
+            finish("mlflow", "trackio")
         finally:
             turns.paused.release()
 
@@ -317,9 +317,11 @@ def measure(
                         trainings[name].result()
                 rounds += 1
         finally:
-            for name, training in trainings.items():
-                turns[name].end()
-                training.result()
+            for one in turns.values():
+                one.end()
+    for training in trainings.values():
+        training.result()
+    finish("wandb")
     return {name: one.costs[WARM_UP:] for name, one in turns.items()}
 
 
@@ -332,7 +334,8 @@ def own_calls(loop: Loop, way: Callable[[], Any]) -> float:
         for _ in range(20):
             turns.take()
         turns.end()
-        training.result()
+    training.result()
+    finish("wandb")
     each_step = [calls for calls in took.values() if len(calls) > 10 * BLOCK]
     return sum(map(statistics.median, each_step)) / 1e3
 
