@@ -41,7 +41,7 @@ class RunTracker(GeneralTracker):
         super().__init__()
         self._recording = Recording("RunTracker", cast(Start, {"experiment": experiment, **start}))
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process  # type: ignore[untyped-decorator]  # Accelerate gives it no types
     def start(self) -> None:
         """Begin the run, or join the active one."""
         self._recording.begin()
@@ -51,12 +51,12 @@ class RunTracker(GeneralTracker):
         """The run."""
         return self._recording.run
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process  # type: ignore[untyped-decorator]  # Accelerate gives it no types
     def store_init_configuration(self, values: Mapping[str, Any]) -> None:
         """Record the hyperparameters."""
         self._recording.log_params(values)
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process  # type: ignore[untyped-decorator]  # Accelerate gives it no types
     def log(
         self,
         values: Mapping[str, Any],
@@ -77,7 +77,7 @@ class RunTracker(GeneralTracker):
         else:
             self._recording.log_epoch(epoch, values, step=step)
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process  # type: ignore[untyped-decorator]  # Accelerate gives it no types
     def finish(self) -> None:
         """End the run that was started for this tracker."""
         self._recording.end()

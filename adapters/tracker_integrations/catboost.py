@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from tracker_integrations.boosting import Rounds
 from tracker_integrations.judged import Seen
 from tracker_integrations.needed import needed
+from tracker_integrations.recording import Start
 
 with needed("catboost", "catboost"):
     import catboost
@@ -40,7 +41,7 @@ def attach(model: catboost.CatBoost, *, epochs: bool = False, **start: Any) -> N
 def _fit(
     model: catboost.CatBoost, start: Mapping[str, Any], epochs: bool, *args: Any, **kwargs: Any
 ) -> Any:
-    rounds = Rounds("attach", {**start}, epochs=epochs)  # type: ignore[typeddict-item]
+    rounds = Rounds("attach", cast(Start, start), epochs=epochs)
     recording = rounds.recording
     recording.begin()
     recording.log_params(model.get_params())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 import tracker
-from tracker.policies import reasons
+from tracker.policies import TRACKER, reasons
+from tracker.policies.compare import beats
 from tracker_integrations.recording import Recording
 
 
@@ -24,6 +26,15 @@ class Seen:
             return self
         return replace(self, best_epoch=saved.get("best_epoch"))
 
+    def after(self, epoch: int, value: float, mode: str) -> Seen:
+        """Return what is remembered after a value, by a neighbour that does not keep it: NaN is never the best."""
+        best = self.best
+        if math.isnan(value) or (
+            best is not None and not beats(value, best, direction=mode, rules=TRACKER)
+        ):
+            return replace(self, wait=self.wait + 1)
+        return Seen(value, epoch)
+
 
 def record_check(
     recording: Recording,
@@ -33,7 +44,7 @@ def record_check(
     *,
     epoch: int,
     value: float,
-    patience: int,
+    patience: int = 0,
     step: int | None = None,
     min_delta: float = 0.0,
     stopped: bool = False,
@@ -48,7 +59,7 @@ def record_check(
         before, after: what it remembered before the check, and remembers after it.
         epoch, step: where the check was.
         value: the metric.
-        patience: how many checks it waits for.
+        patience: how many checks it waits for; nothing goes by it where ``why`` is given.
         min_delta: what an improvement must exceed.
         stopped: whether it has stopped the training.
         improved: whether the count begins anew; by default, whether there is a new best value, which with some

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import tracker
 from tracker_integrations.caller import caller
+from tracker_integrations.judged import Seen, record_check
 from tracker_integrations.needed import needed
 from tracker_integrations.recording import Recording, Start
 
@@ -48,26 +49,13 @@ class _Training:
 
     Attributes:
         recording: its run.
-        best: the best value so far of what the search goes by, and the epoch of it.
-        wait: the results since then.
+        seen: the best value so far of what the search goes by.
         folders: the checkpoints that were registered and not deleted.
     """
 
     recording: Recording
-    best: float | None = None
-    best_epoch: int | None = None
-    wait: int = 0
+    seen: Seen = field(default_factory=Seen)
     folders: set[Path] = field(default_factory=set)
-
-    def note(self, epoch: int, value: float, mode: str) -> bool:
-        """Take a value; return whether it is the best."""
-        best = self.best
-        improved = best is None or (value < best if mode == "min" else value > best)
-        if improved:
-            self.best, self.best_epoch, self.wait = value, epoch, 0
-        else:
-            self.wait += 1
-        return improved
 
     def note_deleted(self) -> None:
         """Note the checkpoints that are gone: ``num_to_keep`` deletes them."""
@@ -180,25 +168,24 @@ class TrackerCallback(tune.Callback):
         is_done: bool,
     ) -> None:
         """Record what a scheduler that compares trials has decided."""
-        improved = training.note(epoch, value, getattr(scheduler, "_mode", None) or "max")
+        before, mode = training.seen, getattr(scheduler, "_mode", None) or "max"
+        training.seen = before.after(epoch, value, mode)
         kind, limit = type(scheduler).__name__, getattr(scheduler, "_max_t", None)
-        at, stopped = f"at result {epoch}, where {monitor} is {value:.4g}", is_done
-        reason = f"{kind} lets the trial continue {at}"
-        if is_done and limit is not None and epoch + 1 >= limit:
-            stopped, reason = False, f"{kind}: the trial has its max_t of {limit} {at}"
-        elif is_done:
-            reason = f"{kind} ended the trial {at}"
-            training.recording.stop(reason)
-        policy = training.recording.policy(kind, kind, monitor=monitor, config=_settings(scheduler))
-        training.recording.decide(
-            policy,
-            "stopped" if stopped else "improved" if improved else "waited",
+        at = f"at result {epoch}, where {monitor} is {value:.4g}"
+        is_whole = is_done and limit is not None and epoch + 1 >= limit
+        if is_whole:
+            why = f"{kind}: the trial has its max_t of {limit} {at}"
+        else:
+            why = f"{kind} {'ended the trial' if is_done else 'lets the trial continue'} {at}"
+        record_check(
+            training.recording,
+            training.recording.policy(kind, kind, monitor=monitor, config=_settings(scheduler)),
+            before,
+            training.seen,
             epoch=epoch,
-            reason=reason,
             value=value,
-            best=training.best,
-            best_epoch=training.best_epoch,
-            wait=training.wait,
+            stopped=is_done and not is_whole,
+            why=why,
         )
 
     def on_checkpoint(

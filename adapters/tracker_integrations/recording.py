@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import tracker
 from tracker import Checkpoint, Ownership, Policy, Run
@@ -71,9 +71,8 @@ class Recording:
 
     def default(self, **start: Any) -> None:
         """Say what a run is started with where nothing else was given; it counts when the run begins."""
-        for name, value in start.items():
-            if self._start.get(name) is None:
-                self._start[name] = value  # type: ignore[literal-required]
+        unsaid = {name: value for name, value in start.items() if self._start.get(name) is None}
+        self._start.update(cast(Start, unsaid))
 
     @property
     def started(self) -> bool:

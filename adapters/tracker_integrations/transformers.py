@@ -266,12 +266,17 @@ class TrackerCallback(Callback, ExportableState):
         metrics: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Remember an evaluation until its verdicts are in."""
+        """Remember an evaluation until its verdicts are in; of several data sets, each is one."""
         training = self._open()
-        if training is not None:
+        if training is None:
+            return
+        found = training.recording.numbers(metrics or {})
+        is_next = state.global_step != training.evaluated_at
+        if is_next or training.monitor in found:
             self._checks.record(state)
-            training.evaluated = training.recording.numbers(metrics or {})
-            training.evaluated_at = state.global_step
+        training.evaluated = found if is_next else {**training.evaluated, **found}
+        training.evaluated_at = state.global_step
+        if training.monitor in found:
             self._checks.remember(state)
 
     def on_save(

@@ -195,6 +195,16 @@ def test_a_check_is_told_from_what_is_remembered_before_and_after() -> None:
     assert tracker.runs().iloc[0]["status"] == "stopped_early"
 
 
+@pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
+def test_what_a_neighbour_does_not_remember_is_told_from_the_values(mode: str, sign: int) -> None:
+    seen, told = Seen(), []
+    for epoch, value in enumerate([math.nan, 2.0, 2.0, math.nan, 1.0]):
+        seen = seen.after(epoch, sign * value, mode)
+        told.append((seen.best, seen.best_epoch, seen.wait))
+    two, one = sign * 2.0, sign * 1.0
+    assert told == [(None, None, 1), (two, 1, 0), (two, 1, 1), (two, 1, 2), (one, 4, 0)]
+
+
 def test_a_neighbour_that_is_missing_is_said_with_the_command() -> None:
     with (
         pytest.raises(ImportError, match=r"pip install 'local-tracker\[lightning\]'"),

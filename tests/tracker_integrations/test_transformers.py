@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -313,6 +314,39 @@ def test_evaluations_within_an_epoch_are_judged_each() -> None:
     assert told["step"].tolist() == [2, 4, 6, 8, 10]
     assert told["epoch"].tolist() == [0, 0, 1, 1, 2]
     assert told["verdict"].iloc[-1] == "stopped"
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_an_evaluation_on_several_data_sets_is_judged_by_the_one_that_is_named(
+    names: tuple[str, str],
+) -> None:
+    made = trainer(
+        EarlyStoppingCallback(2),
+        TrackerCallback(),
+        save_strategy="epoch",
+        metric_for_best_model="a_loss",
+        greater_is_better=False,
+    )
+    made.eval_dataset = dict.fromkeys(names, VALID)
+    made.train()
+    compare(made)
+    found = [entry["eval_a_loss"] for entry in made.state.log_history if "eval_a_loss" in entry]
+    told = tracker.decisions(run_named()["id"])
+    checks = told[told["policy"] == "EarlyStopping"]
+    assert checks["value"].tolist() == found
+    assert checks["best"].tolist() == [min(found[: at + 1]) for at in range(3)]
+    files = tracker.checkpoints(run_named()["id"]).set_index("epoch")
+    assert files["value"].to_dict() == dict(enumerate(found))
+
+
+def test_a_checkpoint_that_somebody_else_deletes_is_missed_and_no_decision() -> None:
+    class Tidy(TrainerCallback):
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            shutil.rmtree("out/checkpoint-4", ignore_errors=True)
+
+    trainer(TrackerCallback(), Tidy(), save_strategy="epoch").train()
+    assert saved() == {"available": ["checkpoint-8", "checkpoint-12"], "pruned": ["checkpoint-4"]}
+    assert set(tracker.decisions(run_named()["id"])["verdict"]) == {"saved"}
 
 
 def test_each_trial_of_a_search_is_a_run() -> None:

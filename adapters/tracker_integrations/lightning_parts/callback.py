@@ -282,6 +282,7 @@ class CallbackParts:
         """End the run because of an error, after the epoch that was complete by then."""
         if (recording := self.recording) is None:
             return
+        # Whatever raised may have left the trainer half set up: its own error is the one to tell.
         with suppress(Exception):
             self._close_epoch(trainer)
             self._look_at_files(trainer)

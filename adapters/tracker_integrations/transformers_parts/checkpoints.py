@@ -55,6 +55,8 @@ class SavedFolders:
         for folder in sorted(folder for folder in self._folders if not folder.is_dir()):
             self._folders.remove(folder)
             training.recording.deleted(folder)
+            if self._args.save_total_limit is None:
+                continue  # the Trainer deletes none: somebody else did
             kept = f"not among the {self._args.save_total_limit} that save_total_limit keeps"
             training.recording.decide(
                 self._policy(),

@@ -22,7 +22,7 @@ class Training:
         in_epoch: whether it has not ended.
         logged: what was logged in it: the last value of each metric.
         rate: the learning rate of the last step.
-        evaluated: the metrics of the last evaluation.
+        evaluated: the metrics of the last evaluation, on all its data sets.
         evaluated_at: its step.
         best_epoch: the epoch of the best value; None for none yet.
     """
