@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, bindparam, case, exists, func, select
 
 from tracker.errors import WhereError, nearest
 from tracker.filters.compile import check_limit
@@ -165,63 +165,106 @@ def params_in_use(
     """
     if reader.empty:
         return _ordered(Listing(PARAM_COLUMNS), order_by, limit)
-    counts: dict[str, Counter[tuple[str, str]]] = {}
-    numbers: dict[str, list[float]] = {}
-    for row in _param_values(reader.connection, ids):
-        counts.setdefault(row.name, Counter())[row.kind, row.text] += row.runs
-        if row.number is not None and row.kind != "bool":
-            numbers.setdefault(row.name, []).append(row.number)
+    found = _all_params(reader.connection) if ids is None else _params_of(reader.connection, ids)
     rows = [
         {
             "param": name,
-            "runs": counts[name].total(),
-            "different": len(counts[name]),
-            "min": min(numbers.get(name, []), default=None),
-            "max": max(numbers.get(name, []), default=None),
-            "values": _most_frequent(counts[name]),
+            "runs": found[name].runs,
+            "different": found[name].different,
+            "min": found[name].low,
+            "max": found[name].high,
+            "values": _most_frequent(found[name].counts),
         }
-        for name in sorted(counts)
+        for name in sorted(found)
     ]
     return _ordered(Listing.from_dicts(PARAM_COLUMNS, rows), order_by, limit)
 
 
-class _ParamValue(NamedTuple):
-    """A value of a param, and how many runs have it."""
+@dataclass
+class _Param:
+    """What runs have as a param; ``counts`` says how many have a value, of all or of the most frequent ones."""
 
-    name: str
-    kind: str
-    text: str
-    number: float | None
-    runs: int
+    runs: int = 0
+    different: int = 0
+    low: float | None = None
+    high: float | None = None
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, row: Any) -> None:
+        """Add the runs that have one value."""
+        value = row.kind, row.text
+        self.different += value not in self.counts
+        self.counts[value] += row.runs
+        self.runs += row.runs
+        if row.kind != "bool":
+            self.extend(row.number, row.number)
+
+    def extend(self, low: float | None, high: float | None) -> None:
+        """Take in the lowest and the highest of some numbers."""
+        self.low = min(_known(self.low, low), default=None)
+        self.high = max(_known(self.high, high), default=None)
 
 
-def _param_values(connection: Connection, ids: Sequence[str] | None) -> Iterator[_ParamValue]:
-    """Yield the values of params; of all runs, numbers are counted in their index."""
-    columns = PARAM.c
-    every = (columns.name, columns.kind, columns.text, columns.number)
-    by_row = select(*every, func.count()).group_by(*every)
-    if ids is not None:
-        yield from map(_ParamValue._make, in_chunks(connection, by_row, columns.run_id, ids))
-        return
-    key = (columns.number, columns.kind)
-    in_index = select(*key, func.count()).where(columns.number.is_not(None)).group_by(*key)
+def _params_of(connection: Connection, ids: Sequence[str]) -> dict[str, _Param]:
+    found: dict[str, _Param] = {}
+    for row in in_chunks(connection, _BY_VALUE, PARAM.c.run_id, ids):
+        found.setdefault(row.name, _Param()).add(row)
+    return found
+
+
+def _all_params(connection: Connection) -> dict[str, _Param]:
+    """Return the params of all runs: numbers are counted in their index, and only the most frequent ones read."""
+    found: dict[str, _Param] = {}
     for name in list(connection.scalars(names_by_index(PARAM))):
-        of_name = columns.name == name
-        numbers: dict[float, None] = {}
-        for number, kind, runs in connection.execute(in_index.where(of_name)):
-            if number == 0 or abs(number) >= _EXACT:
-                numbers[number] = None
-            else:
-                yield _ParamValue(name, kind, _text_of(number, kind), number, runs)
-        yield from map(
-            _ParamValue._make, in_chunks(connection, by_row.where(of_name), columns.number, numbers)
-        )
-        others = by_row.where(of_name, columns.number.is_(None))
-        yield from map(_ParamValue._make, connection.execute(others))
+        param = found[name] = _Param()
+        for others in _NOT_EXACT:
+            for row in connection.execute(_BY_VALUE.where(PARAM.c.name == name, others)):
+                param.add(row)
+        numbers = connection.execute(_OF_NUMBERS, {"param": name}).one()
+        if numbers.different:
+            param.runs += int(numbers.runs)
+            param.different += numbers.different
+            param.extend(numbers.low, numbers.high)
+            for row in connection.execute(_FREQUENT_NUMBERS, {"param": name}):
+                param.counts[row.kind, _text_of(row.number, row.kind)] = row.runs
+    return found
 
 
 _EXACT = 2.0**53
 """Below it, but for 0, a number and its kind say the text of a param: no two texts have one number."""
+
+
+_NOT_EXACT = (
+    PARAM.c.number.is_(None), PARAM.c.number == 0, PARAM.c.number >= _EXACT, PARAM.c.number <= -_EXACT,
+)  # fmt: skip
+"""One by one, so that each is looked up in the index of the numbers."""
+_BY_VALUE = select(
+    PARAM.c.name, PARAM.c.kind, PARAM.c.text, PARAM.c.number, func.count().label("runs")
+).group_by(PARAM.c.name, PARAM.c.kind, PARAM.c.text, PARAM.c.number)
+
+
+_NUMBERS = (
+    select(PARAM.c.number, PARAM.c.kind, func.count().label("runs"))
+    .where(PARAM.c.name == bindparam("param"))
+    .where(PARAM.c.number != 0, func.abs(PARAM.c.number) < _EXACT)
+    .group_by(PARAM.c.number, PARAM.c.kind)
+    .subquery()
+    .c
+)
+_IS_BOOL = case((_NUMBERS.kind == "bool", 1), else_=0)
+_OWN = case((_NUMBERS.kind != "bool", _NUMBERS.number))
+_OF_NUMBERS = select(
+    func.count().label("different"),
+    func.sum(_NUMBERS.runs).label("runs"),
+    func.min(_OWN).label("low"),
+    func.max(_OWN).label("high"),
+)
+_FREQUENT_NUMBERS = (
+    select(_NUMBERS.number, _NUMBERS.kind, _NUMBERS.runs)
+    .order_by(_NUMBERS.runs.desc(), _IS_BOOL, _NUMBERS.number, _NUMBERS.kind.desc())
+    .limit(_MOST_VALUES)
+)
+"""Of equally frequent ones the lowest."""
 
 
 def _text_of(number: float, kind: str) -> str:
