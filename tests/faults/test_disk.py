@@ -127,5 +127,5 @@ def test_a_disk_without_any_room_is_said_when_memory_is_all_there_is(
     text = said + errors
     assert text.index("Training continues") < text.index("waits in memory")
     # A page may become free for a moment, as the file system counts them by processor: each change is said once.
-    changes = re.findall(r"waits in memory|is on the disk|takes records again", text)
+    changes = re.findall(r"waits in memory|is imported later|takes records again", text)
     assert all(before != after for before, after in pairwise(changes)), changes
