@@ -67,6 +67,20 @@ def test_pending_records_of_a_finished_run_are_imported_while_its_process_lives(
     assert sql("SELECT name, value FROM tag") == [("late", "yes")]
 
 
+def test_a_run_whose_copy_of_its_best_is_wrong_is_repaired(folder: Path, sql: Any) -> None:
+    with tracker.start_run(monitor="score", mode="max") as run:
+        run.log_epoch(0, {"score": 1.0})
+        run.log_epoch(1, {"score": 3.0})
+    judged = [("score", 1.0, 3.0)]
+    assert sql("SELECT judged_by, judged_min, judged_max FROM run") == judged
+    for wrong in ("7.0", "NULL"):
+        change(f"UPDATE run SET judged_max = {wrong}")
+        assert problems()[Subject.SUMMARIES].affected == (run.id,)
+        mend(locate())
+        assert problems() == {}
+        assert sql("SELECT judged_by, judged_min, judged_max FROM run") == judged
+
+
 def test_pending_records_of_another_database_are_no_problem_of_this_one(folder: Path) -> None:
     tracker.start_run().finish()
     Spool(spool_path(locate(), "unknown")).append([{"kind": "tags", "rows": []}])

@@ -49,9 +49,9 @@ def test_pages_are_the_whole_listing(reader: Reader, keys: str | None, where: st
         assert page.total == total, offset
 
 
-@pytest.mark.parametrize("key", ["val_loss", "-params.lr", "tags.tag0"])
+@pytest.mark.parametrize("key", ["val_loss", "-params.lr", "tags.tag0", None])
 def test_a_filter_that_none_of_the_first_passes_gives_the_same_pages(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch, key: str
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     where = "val_loss > 0.6 and params.lr < 0.5"
     whole = queries.overview(reader, where, key).cells("id")
