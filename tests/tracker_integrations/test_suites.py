@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 import tracker
-from tests.helpers.suites.release import run_suite
+from tests.helpers.suites.release import release, run_suite
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -29,11 +29,15 @@ def test_ignite_s_of_its_loggers() -> None:
 @needs("optuna")
 def test_optuna_s_of_pruners_and_callbacks() -> None:
     """Left out are a dozen that ask which studies a pruner makes for itself: they take long."""
-    suites = "tests/pruners_tests", "tests/test_callbacks.py"
+    pruners, callbacks = "tests/pruners_tests", "tests/test_callbacks.py"
+    # Release 4.0 ships only the tests that lie in no folder.
+    has_pruners = (release("optuna") / pruners).is_dir()
+    suites = [pruners, callbacks] if has_pruners else [callbacks]
     told = run_suite("optuna", *suites, "-k", "not filter_study", plugin="optuna_studies")
     assert set(told.values()) == {"passed"}, told
-    assert len(told) > 80
-    assert len(tracker.runs(database="suite.db")) > 50
+    if has_pruners:
+        assert len(told) > 80
+        assert len(tracker.runs(database="suite.db")) > 50
 
 
 @needs("accelerate")
