@@ -27,6 +27,8 @@ COUNTED = (
     Column("started", "time"),
 )  # fmt: skip
 
+_ALL = 2**63 - 1
+
 Same = tuple[Any, ...]
 """What a group's values are known by: see `sameness`."""
 
@@ -138,7 +140,8 @@ class StoredGroups:
             make: makes a group of the values of its keys; it is given the sums.
             sums: gives the sums of further columns of the rows.
         """
-        rows = counted_rows.subquery().c
+        # A limit, so that SQLite does not compute the values of a row anew for each sum.
+        rows = counted_rows.limit(_ALL).subquery().c
         keys = [rows[label.name] for label in self._labels()]
         newest = func.max(rows.started)
         statement = (
