@@ -20,6 +20,8 @@ from tracker.checkpointing.store import folder_of
 from tracker.queries import api as queries
 from tracker.queries.follow import Follower
 from tracker.queries.groups import groups
+from tracker.queries.names_in_use import params_in_use
+from tracker.queries.runs import run_ids
 from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
 
@@ -78,6 +80,31 @@ def test_runs_are_grouped_as_their_listing_says(url: str) -> None:
         listed = groups(reader, "tags.team", order_by="-started")
     assert list(map(repr, quick.rows)) == list(map(repr, listed.rows))
     assert [row[0] for row in quick.rows] == ["d", "c", "a", "b"]
+
+
+def test_params_of_all_runs_are_counted_as_those_of_the_same_runs_by_name(url: str) -> None:
+    values = (
+        0.1,
+        0.1,
+        1,
+        1.0,
+        True,
+        False,
+        0,
+        0.0,
+        2.0**60,
+        2**60,
+        math.inf,
+        math.nan,
+        "auto",
+        None,
+    )
+    for value in (*values, *range(-20, 20)):
+        tracker.start_run("digits", params={"lr": value}).finish()
+    with reading(locate(url)) as reader:
+        every = params_in_use(reader)
+        named = params_in_use(reader, run_ids(reader, None))
+    assert list(map(repr, every.rows)) == list(map(repr, named.rows))
 
 
 def test_a_run_is_followed(url: str) -> None:
