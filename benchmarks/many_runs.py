@@ -18,24 +18,26 @@ from tracker.storage.summaries import JUDGED
 PARAMS, EPOCHS, METRICS, DECISIONS = 20, 5, 10, 5
 _START = 1_750_000_000_000_000
 _PATIENCE = 600.0
+_ID = "'r' || ((CAST(runs.i AS BIGINT) * 618033988749) % 100000000000)"
+"""A run's id: as long as a real one, and in no order, as real ones are."""
 
 _STATEMENTS = (
     """INSERT INTO run (id, name, experiment, status, started, ended, seconds, epochs)
-    SELECT {id_of_i}, 'run-' || i, 'sweep-' || (i % 20), CASE i % 10 WHEN 0 THEN 'failed' ELSE 'finished' END,
+    SELECT {id}, 'run-' || i, 'sweep-' || (i % 20), CASE i % 10 WHEN 0 THEN 'failed' ELSE 'finished' END,
            :start + i * 1000000, :start + i * 1000000 + 900000, i % 97, :epochs
     FROM ({runs}) AS runs""",
     """INSERT INTO attempt (id, run_id, number, status, started, heartbeat, host, boot_id, pid_namespace, pid,
                          process_started, captured, spooled, dropped)
     SELECT 'a' || id, id, 1, status, started, started, 'host', 'boot', 'namespace', 1, 0, '{{}}', 0, 0 FROM run""",
     """INSERT INTO param (run_id, name, kind, text, number)
-    SELECT {id_of_runs_i}, CASE k WHEN 0 THEN 'lr' ELSE 'p' || k END, 'float',
+    SELECT {id}, CASE k WHEN 0 THEN 'lr' ELSE 'p' || k END, 'float',
            CAST(((runs.i * 7919 + k * 31) % 10007) / 10007.0 AS TEXT), ((runs.i * 7919 + k * 31) % 10007) / 10007.0
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({params}) AS names) AS each""",
     """INSERT INTO tag (run_id, name, value)
-    SELECT {id_of_runs_i}, 'tag' || k, 'value ' || ((runs.i * 31 + k) % 101)
+    SELECT {id}, 'tag' || k, 'value ' || ((runs.i * 31 + k) % 101)
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({tags}) AS names) AS each""",
     """INSERT INTO epoch (id, run_id, attempt, epoch, started, seconds, superseded)
-    SELECT runs.i * :epochs + k + 1, {id_of_runs_i}, 1, k, :start + runs.i * 1000000 + k * 1000, 0.5 + k, {false}
+    SELECT runs.i * :epochs + k + 1, {id}, 1, k, :start + runs.i * 1000000 + k * 1000, 0.5 + k, {false}
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({epochs}) AS numbers) AS each""",
     """INSERT INTO metric (epoch_id, name, position, value, value_kind)
     SELECT epoch.id, CASE k WHEN 0 THEN 'val_loss' ELSE 'm' || k END, k,
@@ -46,17 +48,17 @@ _STATEMENTS = (
            :epochs - 1, MIN(metric.value), 0, MAX(metric.value), 1
     FROM epoch JOIN metric ON metric.epoch_id = epoch.id GROUP BY epoch.run_id, metric.name""",
     """INSERT INTO policy (id, run_id, attempt, number, kind, monitor, rules, config)
-    SELECT 'p' || runs.i || '-' || k, {id_of_runs_i}, 1, k,
+    SELECT 'p' || runs.i || '-' || k, {id}, 1, k,
            CASE k WHEN 0 THEN 'EarlyStopping' ELSE 'ModelCheckpoint' END, 'val_loss', 'tracker-1',
            '{{"patience": 3, "mode": "min"}}'
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({tags}) AS numbers) AS each""",
     """INSERT INTO decision (id, run_id, attempt, number, policy_id, epoch, verdict, reason, decided, superseded)
-    SELECT runs.i * :decisions + k + 1, {id_of_runs_i}, 1, k, 'p' || runs.i || '-' || (k % 2), k,
+    SELECT runs.i * :decisions + k + 1, {id}, 1, k, 'p' || runs.i || '-' || (k % 2), k,
            CASE k WHEN 0 THEN 'improved' ELSE 'waited' END, 'because', :start + runs.i * 1000000 + k, {false}
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({decisions}) AS numbers) AS each""",
     """INSERT INTO checkpoint (id, run_id, attempt, policy_id, path, bytes, sha256, epoch, metrics, state, pending,
                             pinned, created)
-    SELECT 'c' || i, {id_of_i}, 1, 'p' || i || '-1', '/nowhere/' || i || '.pt', 1000, 'sha', 1, '{{}}', 'missing',
+    SELECT 'c' || i, {id}, 1, 'p' || i || '-1', '/nowhere/' || i || '.pt', 1000, 'sha', 1, '{{}}', 'missing',
            {false}, {false}, :start + i
     FROM ({runs}) AS runs""",
 )  # fmt: skip
@@ -75,18 +77,12 @@ def build(location: Location, runs: int) -> None:
 
 def _filled(connection: Connection, statement: str, runs: int) -> str:
     false = "false" if connection.dialect.name == "postgresql" else "0"
-    ids = {f"id_of_{i.replace('.', '_')}": _id(i) for i in ("i", "runs.i")}
     numbers = {
         "runs": runs, "params": PARAMS, "tags": 2, "epochs": EPOCHS, "metrics": METRICS, "decisions": DECISIONS,
     }  # fmt: skip
     return statement.format(
-        false=false, **ids, **{name: _up_to(most) for name, most in numbers.items()}
+        false=false, id=_ID, **{name: _up_to(most) for name, most in numbers.items()}
     )
-
-
-def _id(i: str) -> str:
-    """Return the SQL of a run's id: as long as a real one, and in no order, as real ones are."""
-    return f"'r' || ((CAST({i} AS BIGINT) * 618033988749) % 100000000000)"
 
 
 def _bound(statement: str) -> dict[str, int]:

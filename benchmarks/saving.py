@@ -4,8 +4,8 @@ python -m benchmarks.saving           writes its section of docs/benchmarks.md; 
 python -m benchmarks.saving --quick   50 MB, a few rounds, nothing is written
 
 Each round saves in all ways, one after the other, so that the ratios hold when the disk's speed drifts. Of two saves
-in a row the second one counts: as in a training, it finds the memory that the one before has freed, whoever went first
-in the round. How much memory they take is looked at in a round of its own, on Linux.
+in a row the second one counts: as in a training, it reuses the memory that the save before it has freed.
+How much memory they take is looked at in a round of its own, on Linux.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Run(Table, table=True):
     """One training, from start to an honest status; ``cause`` is the code of ``reason``.
 
     ``price_per_hour`` is what an hour of its machine costs, where somebody says so. ``judged_min`` and ``judged_max``
-    are copies of the `Summary` of ``judged_by`` over its epochs, NULL where there is none: so that many runs are
-    judged without a look into another table for each.
+    are copies of the `Summary` of ``judged_by`` over its epochs, NULL where there is none. They spare a
+    listing of many runs from looking each one up in another table.
     """
 
     __table_args__ = _BY_KEY

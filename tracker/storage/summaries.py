@@ -28,12 +28,12 @@ from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
 from tracker.storage.upsert import upsert
 
-OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
+_OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
 """Links a run to the summary that it has a copy of."""
 
 JUDGED = {
-    "judged_min": select(SUMMARY.c.min).where(OF_JUDGED).scalar_subquery(),
-    "judged_max": select(SUMMARY.c.max).where(OF_JUDGED).scalar_subquery(),
+    "judged_min": select(SUMMARY.c.min).where(_OF_JUDGED).scalar_subquery(),
+    "judged_max": select(SUMMARY.c.max).where(_OF_JUDGED).scalar_subquery(),
 }
 """A run's copy of the summary of the metric that it is judged by, for an UPDATE of `RUN`."""
 
