@@ -1,7 +1,8 @@
 """What the commands cost on a database of 100 000 runs, beyond what they cost on one of two runs.
 
-Processor time of whole processes, user and system together: each command on both databases, taking turns, so that
-the difference is what the runs cost, and the start of Python is not. `benchmarks.many_runs` says what a run has.
+Processor time, user and system together, of a copy of a process that has loaded Python and all modules: each command
+on both databases, taking turns, so that the difference is what the runs cost, and the start is not.
+`benchmarks.many_runs` says what a run has.
 
     python -m benchmarks.listings [--runs 100000] [--database FILE] [--rounds 5] [--only WORD] [--quick]
 """
@@ -9,16 +10,20 @@ the difference is what the runs cost, and the start of Python is not. `benchmark
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import os
-import subprocess
+import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import tracker
 from benchmarks import page
 from benchmarks.many_runs import build
+from tracker.cli import program
 from tracker.storage.database import locate
 
 FEW = 2
@@ -69,36 +74,49 @@ FRAMES = {
 }
 
 
-def processor_seconds(command: Sequence[str], environment: dict[str, str]) -> float:
-    """Return the user and system time of one process."""
-    child = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert child.stderr is not None
-    complaint = child.stderr.read()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)}: {complaint.decode()}")
-    return used.ru_utime + used.ru_stime
-
-
-def asked(what: str, text: str, database: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the command line and the environment of a question."""
-    import shlex
-
-    environment = {**os.environ, "TRACKER_DATABASE_URL": str(database), "COLUMNS": "160"}
-    command = str(Path(sys.executable).with_name("tracker"))
+def ask(what: str, text: str, database: Path) -> None:
+    """Ask a question as its own process would; the modules it needs may be loaded already."""
+    os.environ["TRACKER_DATABASE_URL"] = str(database)
     if what in FRAMES:
-        return [sys.executable, "-c", f"import tracker; {text}"], environment
+        tracker.runs(limit=20 if "limit" in text else None)
+        return
     if what in COMPLETIONS:
-        environment |= {
-            "_TRACKER_COMPLETE": "bash_complete",
-            "COMP_WORDS": text,
-            "COMP_CWORD": str(len(click_words(text)) - 1),
-        }
-        return [command], environment
-    return [command, *shlex.split(text)], environment
+        words = {"COMP_WORDS": text, "COMP_CWORD": str(len(click_words(text)) - 1)}
+        os.environ.update(words, _TRACKER_COMPLETE="bash_complete")
+        arguments = []
+    else:
+        arguments = shlex.split(text)
+    with contextlib.suppress(SystemExit):
+        program(arguments, prog_name="tracker")
+    os.environ.pop("_TRACKER_COMPLETE", None)
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+def processor_seconds(what: str, text: str, database: Path) -> float:
+    """Return the user and system time of a question in a copy of this process, which has loaded all modules."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        failed = 1
+        try:
+            with _in_silence():
+                ask(what, text, database)
+            failed = 0
+        finally:
+            os._exit(failed)
+    _, status, used = os.wait4(child, 0)
+    if status:
+        raise SystemExit(f"{what}: {text} failed on {database}")
+    return used.ru_utime + used.ru_stime
 
 
 def click_words(text: str) -> list[str]:
@@ -118,18 +136,22 @@ def beyond(what: str, text: str, many: Path, few: Path, rounds: int) -> tuple[fl
     for round_ in range(rounds):
         turns = [(many, on_many), (few, on_few)]
         for database, found in turns if round_ % 2 else reversed(turns):
-            found.append(processor_seconds(*asked(what, text, database)))
+            found.append(processor_seconds(what, text, database))
     return min(on_few), min(on_many) - min(on_few)
 
 
 def measure(many: Path, few: Path, rounds: int, only: str) -> list[list[str]]:
     """Return the table's rows: what, its seconds on few runs, and beyond them on many."""
     rows = []
-    for what, text in {**LISTINGS, **COMPLETIONS, **FRAMES}.items():
-        if only and only not in what:
-            continue
+    questions = {**LISTINGS, **COMPLETIONS, **FRAMES}
+    chosen = {what: text for what, text in questions.items() if only in what}
+    with _in_silence():
+        for what, text in chosen.items():
+            ask(what, text, few)
+    gc.freeze()
+    for what, text in chosen.items():
         base, more = beyond(what, text, many, few, rounds)
-        rows.append([what, f"{base:.2f} s", f"{more:+.3f} s"])
+        rows.append([what, f"{base:.3f} s", f"{more:+.3f} s"])
         print(f"{what:40} {base:6.3f} {more:+8.3f}", flush=True)
     return rows
 
@@ -150,9 +172,9 @@ def main() -> None:
             build(locate(many), chosen.runs)
         rows = measure(many, few, chosen.rounds, chosen.only)
     text = (
-        f"## {chosen.runs:,} runs\n\n{page.machine()}. Processor time of the whole process on {FEW} runs, and what "
-        f"{chosen.runs:,} runs cost beyond that; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 callbacks "
-        f"with 5 decisions, and a checkpoint. The least of {chosen.rounds} rounds, which take turns.\n\n"
+        f"## {chosen.runs:,} runs\n\n{page.machine()}. Processor time beyond the start of Python and its modules, on "
+        f"{FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 "
+        f"callbacks with 5 decisions, and a checkpoint. The least of {chosen.rounds} rounds, which take turns.\n\n"
         f"{page.table(['', f'{FEW} runs', 'beyond that'], rows)}"
     )
     if not chosen.quick:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 import tracker
-from tracker.checkpointing.store import size_in
 from tracker.errors import BadValue
 from tracker.maintenance import store
 from tracker.maintenance.checkpoints import pin, restore, verify
@@ -252,20 +251,6 @@ def test_a_listing_says_where_the_bytes_are_and_under_which_name_they_were_saved
 
         listed = queries.checkpoints(reader, where="kept = 'best' and path = 'best.pt'")
     assert [row["value"] for row in listed.dicts()] == [0.1]
-
-
-@pytest.mark.parametrize(
-    ("given", "size"),
-    [("20", 20), (7, 7), ("1.5 kB", 1500), ("2GiB", 2 * 1024**3), ("20gb", 20_000_000_000)],
-)
-def test_sizes_are_read_as_people_write_them(given: str | int, size: int) -> None:
-    assert size_in(given) == size
-
-
-@pytest.mark.parametrize("given", ["", "much", "-1", "1 PB x", True])
-def test_what_is_no_size_is_refused(given: str) -> None:
-    with pytest.raises(BadValue, match="is not a size"):
-        size_in(given)
 
 
 def test_a_rule_that_does_not_exist_is_refused() -> None:

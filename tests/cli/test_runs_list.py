@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,9 @@ def test_columns_are_chosen(sweep: None, cli: Any) -> None:
     ]
     rows = json.loads(cli(*words, "--format", "json").stdout)
     assert rows[0] == {"name": "b", "lr": 0.1, "last(val_loss)": 0.4, "status": "finished"}
-    assert "0 s" in cli("runs", "list", "--columns", "name,age").stdout
+    ages = table(cli("runs", "list", "--columns", "name,age").stdout)[1:]
+    assert [row[0] for row in ages] == ["w", "c", "b", "a"]
+    assert all(re.fullmatch(r"\d+ (s|min)", " ".join(row[1:])) for row in ages)
     assert "did you mean val_loss?" in cli("runs", "list", "--columns", "val_los").stderr
 
 

@@ -12,6 +12,7 @@ from click.testing import Result
 import tracker
 from tests.helpers.cli import runner
 from tracker.cli import program
+from tracker.policies import Retention
 
 
 def record(name: str, metric: str = "val_loss", parent: Any = None, **stopping: Any) -> Any:
@@ -51,6 +52,7 @@ def test_a_metric_that_is_asked_for_has_its_own_direction_and_no_baseline() -> N
         (["--factor", "0.5"], "--factor belongs to ReduceLROnPlateau: add --policy ReduceLROnPlateau"),
         (["--cooldown", "1"], "--cooldown belongs to ReduceLROnPlateau: add --policy"),
         (["--keep", "1"], "--keep belongs to ModelCheckpoint: add --policy ModelCheckpoint"),
+        (["--max-size", "1GB"], "--max-size belongs to ModelCheckpoint: add --policy ModelCheckpoint"),
         (["--policy", "ModelCheckpoint", "--patience", "2"], "--patience belongs to EarlyStopping"),
         (["--policy", "ReduceLROnPlateau", "--curve"], "--curve belongs to EarlyStopping"),
     ],
@@ -165,6 +167,16 @@ def test_other_callbacks_are_replayed_from_python_too() -> None:
         asked = tracker.replay("own", policy="ModelCheckpoint", keep=keep)
         listed = rows("replay", "own", "--policy", "ModelCheckpoint", "--keep", str(keep))
         assert [row["epoch"] for row in listed] == asked["epoch"].tolist()
+    asked = tracker.replay("own", policy="ModelCheckpoint", keep=Retention(last=1, every=3))
+    listed = rows("replay", "own", "--policy", "ModelCheckpoint", "--last", "1", "--every", "3")
+    assert [row["verdict"] for row in listed] == asked["verdict"].tolist()
+    assert asked.query("verdict == 'saved'")["epoch"].tolist() == [2, 5]
+
+
+def test_a_size_needs_files_that_were_saved() -> None:
+    record("own")
+    with pytest.raises(tracker.BadValue, match="own saved no file, so that nobody knows"):
+        tracker.replay("own", policy="ModelCheckpoint", keep=Retention(size="1GB"))
 
 
 def test_waste_is_summed_up_before_it_is_cut() -> None:

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import tracker
+from tracker.policies import Retention
 from tracker_keras import ModelCheckpoint, ReduceLROnPlateau
 
 SERIES = [9, 8, 8.5, 7, 7.5, 7.6, 5, 6, 6.5, 5.5, 5.2, 5.1, 1, 2, 3, 4, 4.5, 4.8]
@@ -37,6 +38,8 @@ def train(fit, model, values, callback):
         ({"save_best_only": True, "filepath": "best.weights.h5"}, [12]),
         ({"keep": 2}, [12, 13, 17]),
         ({"keep": 0}, [12, 17]),
+        ({"keep": Retention(best=2, last=2, every=10)}, [9, 12, 13, 16, 17]),
+        ({"keep": Retention(size=0)}, [12, 17]),
         ({}, list(range(18))),
     ],
 )

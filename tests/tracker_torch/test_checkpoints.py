@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import Problem, ask, decisions, step
+from tracker.policies import Retention
 from tracker_torch import (
     CallbackList,
     LambdaCallback,
@@ -85,6 +87,33 @@ def test_a_file_of_which_nothing_can_be_known_waits(feed: Any) -> None:
 def test_without_a_monitor_the_last_k_stay(feed: Any) -> None:
     feed([1, 2, 3, 4], ModelCheckpoint("ck/{epoch}.pt", None, keep=2))
     assert names() == ["3.pt", "4.pt"]
+
+
+RULES = [
+    (Retention(best=1, last=2), ["2.pt", "7.pt", "8.pt"]),
+    (Retention(best=1, every=3), ["2.pt", "3.pt", "6.pt"]),
+    (Retention(last=1), ["2.pt", "8.pt"]),
+    (Retention(every=4), ["2.pt", "4.pt", "8.pt"]),
+    (Retention(size=0), ["2.pt", "8.pt"]),
+]
+SCORES = [4, 1, 5, 2, 6, 3, 7, 8]
+
+
+@pytest.mark.parametrize(("keep", "stay"), RULES)
+def test_a_rule_keeps_the_best_the_last_every_nth_and_what_has_room(
+    feed: Any, keep: Retention, stay: list[str]
+) -> None:
+    with tracker.start_run(name="r"):
+        feed(SCORES, ModelCheckpoint("ck/{epoch}.pt", mode="min", keep=keep))
+    assert names() == stay
+    recorded = tracker.checkpoints("r").query("state == 'available'")["path"]
+    assert sorted(Path(path).name for path in recorded) == stay
+    files = tracker.replay("r", policy="ModelCheckpoint").query("verdict == 'saved'")
+    assert [f"{epoch + 1}.pt" for epoch in files["epoch"]] == stay
+    ((config,),) = ask("SELECT config FROM policy")
+    assert Retention.of(json.loads(config)["keep"], "val_loss", "min") == Retention.of(
+        keep, "val_loss", "min"
+    )
 
 
 def test_of_two_that_tie_the_older_stays(feed: Any) -> None:

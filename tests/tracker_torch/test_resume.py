@@ -9,6 +9,7 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import ask, decisions
+from tracker.policies import Retention
 from tracker_torch import (
     BackupAndRestore,
     CallbackList,
@@ -93,6 +94,16 @@ def test_keep_k_goes_on_with_the_right_files(folder: Path) -> None:
     series = [3, 1, 5, 2, 4, 0]
     part(series, ModelCheckpoint("ck/{epoch}.pt", keep=2), end=3)
     part(series, ModelCheckpoint("ck/{epoch}.pt", keep=2))
+    assert sorted(path.name for path in Path("ck").iterdir()) == ["2.pt", "6.pt"]
+
+
+def test_a_size_goes_on_with_the_right_files(folder: Path) -> None:
+    """There is room for two files: what was saved before the interruption counts."""
+    series = [4, 1, 5, 2, 6, 3]
+    part(series[:1], ModelCheckpoint("one.pt"))
+    keep = Retention(size=int(2.5 * Path("one.pt").stat().st_size))
+    part(series, ModelCheckpoint("ck/{epoch}.pt", keep=keep), end=3)
+    part(series, ModelCheckpoint("ck/{epoch}.pt", keep=keep))
     assert sorted(path.name for path in Path("ck").iterdir()) == ["2.pt", "6.pt"]
 
 

@@ -30,6 +30,7 @@ from tracker.files import (
 )
 from tracker.ids import new_id
 from tracker.models import CHECKPOINT, POLICY, RUN
+from tracker.policies import validation
 from tracker.policies.modes import mode_in
 from tracker.removal import remove
 from tracker.states import CheckpointState, KeepRule
@@ -39,8 +40,6 @@ from tracker.storage.location import FILE, FOLDER, Location
 
 _NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{12}(\.[A-Za-z0-9_]+){0,2}")
 _SUFFIX = re.compile(r"(\.weights)?\.[A-Za-z0-9_]{1,16}$")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 @dataclass(frozen=True)
@@ -67,28 +66,13 @@ def keeping(rule: str | None, limit: int | str | None) -> Keeping:
         BadValue: for anything else.
     """
     if rule is None:
-        return Keeping(limit=None if limit is None else size_in(limit))
+        return Keeping(limit=None if limit is None else validation.size(limit))
     if rule not in tuple(KeepRule):
         raise BadValue(
             f"keep is {rule!r}: possible are 'best' (of each experiment), 'run' (the best of each run) "
             f"and 'none'."
         )
-    return Keeping(KeepRule(rule), None if limit is None else size_in(limit))
-
-
-def size_in(given: int | str) -> int:
-    """Return a number of bytes: 20000000, "20 MB", "1.5GiB".
-
-    Raises:
-        BadValue: for anything else.
-    """
-    found = _SIZE.fullmatch(str(given))
-    if isinstance(given, bool) or found is None:
-        raise BadValue(
-            f"{given!r} is not a size: write bytes, or a number with KB, MB, GB, TB (or KiB …), such as '20GB'."
-        )
-    number, unit, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()])
+    return Keeping(KeepRule(rule), None if limit is None else validation.size(limit))
 
 
 def folder_of(location: Location) -> Path:

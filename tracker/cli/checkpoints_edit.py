@@ -83,15 +83,15 @@ def prune(
     Example:
       tracker checkpoints prune digits-3 --keep 2 --dry-run
     """
-    from tracker.checkpointing.store import size_in
     from tracker.maintenance import checkpoints as files
+    from tracker.policies import validation
 
     if not names and where is None:
         raise BadValue("Name runs, or select them with --where.")
     location = locate(database)
     with reading(location) as reader:
         ids = select_runs(reader, names, where)
-    size = None if max_size is None else size_in(max_size)
+    size = None if max_size is None else validation.size(max_size)
     plans = [
         files.plan_pruning(location, run, keep, best=best, every=every, size=size) for run in ids
     ]
@@ -134,11 +134,11 @@ def gc(keep: str | None, max_size: str | None, dry_run: bool, database: str | No
     Example:
       tracker checkpoints gc --max-size 20GB --dry-run
     """
-    from tracker.checkpointing.store import size_in
     from tracker.maintenance import store
+    from tracker.policies import validation
 
     location = locate(database)
-    plan = store.plan(location, keep, None if max_size is None else size_in(max_size))
+    plan = store.plan(location, keep, None if max_size is None else validation.size(max_size))
     done = plan if dry_run else store.clean(location, plan)
     with reading(location) as reader:
         rows = (

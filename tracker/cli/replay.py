@@ -21,7 +21,7 @@ from tracker.cli.output import on_terminal, say
 from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue
-from tracker.policies import MODES, RULES
+from tracker.policies import MODES, RULES, Retention
 from tracker.queries import api as queries
 from tracker.queries.result import Column, Listing, listing_of
 from tracker.queries.waste import by_experiment as waste_by_experiment
@@ -97,6 +97,18 @@ def _read_patiences(
     "--keep", type=click.IntRange(min=0), help="For ModelCheckpoint: how many best files stay."
 )
 @click.option(
+    "--last",
+    type=click.IntRange(min=0),
+    help="For ModelCheckpoint: also keep so many newest files.",
+)
+@click.option(
+    "--every", type=click.IntRange(min=1), metavar="N",
+    help="For ModelCheckpoint: also keep the epochs N, 2N, … (from 1).",
+)  # fmt: skip
+@click.option(
+    "--max-size", metavar="SIZE", help="For ModelCheckpoint: what the files may take, as in 20GB."
+)
+@click.option(
     "--curve", is_flag=True, help="Sum up over the runs: compute saved against metric given up."
 )
 @click.option("--png", type=click.Path(dir_okay=False), help="Draw that curve into a file.")
@@ -104,7 +116,8 @@ def _read_patiences(
 @database_option
 def replay(
     names: tuple[str, ...], children: bool, where: str | None, policy: str, curve: bool, png: str | None,
-    form: str, database: str | None, patience: list[int] | None, **given: Any,
+    form: str, database: str | None, patience: list[int] | None, keep: int | None, last: int | None,
+    every: int | None, max_size: str | None, **given: Any,
 ) -> None:  # fmt: skip
     """Replay a callback with other settings over what was recorded.
 
@@ -121,11 +134,16 @@ def replay(
       tracker decisions replay digits-3 --patience 5 --min-delta 0.001
       tracker decisions replay --where "experiment = 'digits'" --patience 1..20 --curve
       tracker decisions replay digits-3 --policy ModelCheckpoint --keep 3
+      tracker decisions replay digits-3 --policy ModelCheckpoint --last 2 --every 10
     """
     from tracker.replays.early_stopping import outcomes
 
     with_curve = curve or png is not None
-    api.check(policy, {**given, "patience": patience, "curve": curve, "png": png}, api.as_option)
+    stay = {"keep": keep, "last": last, "every": every, "max_size": max_size}
+    asked = {**given, **stay, "patience": patience, "curve": curve, "png": png}
+    api.check(policy, asked, api.as_option)
+    if any(value is not None for value in stay.values()):
+        given["keep"] = Retention(keep, last, every, max_size)
     if patience is None and with_curve:
         patience = list(_PATIENCES_OF_A_CURVE)
     with reading(database) as reader:

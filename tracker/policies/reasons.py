@@ -195,9 +195,9 @@ def pruned_by_retention(best: int | None, last: int | None, every: int | None) -
     rules = [
         "" if best is None else f"the {best} best",
         "" if last is None else f"the {last} last",
-        "" if every is None else f"every {every}th epoch",
+        "" if every is None else f"the epochs {every}, {2 * every}, …",
     ]
-    return f"not among {', '.join(filter(None, rules))}"
+    return f"not among {' or '.join(filter(None, rules))}"
 
 
 def pruned_by_size(size: int) -> str:

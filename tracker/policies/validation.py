@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from tracker import values
 from tracker.errors import BadValue
 from tracker.policies.modes import KERAS, TRACKER
+
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def known_rules(rules: Any, known: Sequence[str]) -> str:
@@ -35,6 +39,21 @@ def count(value: Any, name: str, *, least: int | None = 0, hint: str | None = No
     """Return ``value`` as an int of at least ``least`` (None: any); ``hint`` says what it counts, if not epochs."""
     hint = hint or f"Count it in epochs, as in {name}={max(least or 0, 3)}."
     return values.whole(value, name, least=least, hint=hint)
+
+
+def size(given: int | str) -> int:
+    """Return a number of bytes: 20000000, "20 MB", "1.5GiB".
+
+    Raises:
+        BadValue: for anything else.
+    """
+    found = _SIZE.fullmatch(str(given))
+    if isinstance(given, bool) or found is None:
+        raise BadValue(
+            f"{given!r} is not a size: write bytes, or a number with KB, MB, GB, TB (or KiB …), such as '20GB'."
+        )
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()])
 
 
 def log_every(value: Any) -> int | None:

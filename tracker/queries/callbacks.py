@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.models import DECISION, POLICY
+from tracker.models import CHECKPOINT, DECISION, POLICY
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.decision_state import cause_of
@@ -78,6 +78,18 @@ def decided(reader: Reader, callback: RecordedCallback) -> list[Decided]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def file_sizes(
+    reader: Reader, callback: RecordedCallback
+) -> dict[tuple[int | None, int | None], int]:
+    """Return the bytes of the files that a callback saved, the newest of each epoch and step."""
+    columns = CHECKPOINT.c
+    statement = select(columns.epoch, columns.step, columns.bytes).where(
+        columns.policy_id.in_(callback.ids)
+    )
+    rows = reader.connection.execute(statement.order_by(columns.attempt, columns.created))
+    return {(row.epoch, row.step): row.bytes for row in rows}
 
 
 def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker import frames
 from tracker.errors import BadValue, nearest
-from tracker.policies import MODES
+from tracker.policies import MODES, Retention
 from tracker.queries.resolve import find_runs, select_runs
 from tracker.queries.result import Listing, listing_of
 from tracker.replays.checkpoints import kept_files
@@ -44,6 +44,9 @@ _POLICIES_WITH = {
     "factor": (PLATEAU,),
     "cooldown": (PLATEAU,),
     "keep": (CHECKPOINT,),
+    "last": (CHECKPOINT,),
+    "every": (CHECKPOINT,),
+    "max_size": (CHECKPOINT,),
 }
 """The policies that have a setting; one that is not named here is a setting of all."""
 
@@ -63,7 +66,7 @@ def replay(
     rules: str | None = None,
     factor: float | None = None,
     cooldown: int | None = None,
-    keep: int | None = None,
+    keep: int | Retention | None = None,
     children: bool = False,
     where: str | None = None,
     database: str | os.PathLike[str] | None = None,
@@ -93,7 +96,8 @@ def replay(
             "lightning-2.6"; by default those that decided the run.
         factor: for ReduceLROnPlateau: what the learning rate is multiplied by.
         cooldown: for ReduceLROnPlateau: epochs after a reduction that do not count.
-        keep: for ModelCheckpoint: how many best files stay.
+        keep: for ModelCheckpoint: how many best files stay, or a `tracker.policies.Retention` such as
+            ``Retention(best=3, last=2, every=10, size="20GB")``.
         children: also the runs that were started with ``parent=`` one of ``runs``.
         where: a filter such as ``"experiment = 'digits'"``; it applies to ``runs``, too.
         database: a path or URL.

@@ -9,8 +9,8 @@ from typing import Any
 
 from tracker.checkpointing.retention import Saved, protected
 from tracker.errors import BadValue
-from tracker.policies import KERAS, TRANSFORMERS, Best, TopK, reasons
-from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided
+from tracker.policies import KERAS, TRANSFORMERS, Best, Retention, reasons
+from tracker.queries.callbacks import Decided, RecordedCallback, callbacks, decided, file_sizes
 from tracker.queries.result import Column, Listing
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
@@ -33,12 +33,13 @@ FILES = (
 
 @dataclass(frozen=True)
 class Check:
-    """A moment at which it was decided whether to save; ``path`` is what was saved then."""
+    """A moment at which it was decided whether to save; ``path`` is what was saved then, ``size`` in bytes."""
 
     epoch: int
     step: int | None
     value: float | None
     path: str | None = None
+    size: int = 0
 
     @property
     def moment(self) -> Hashable:
@@ -62,7 +63,7 @@ class Rules:
 
     Attributes:
         best: when it saves.
-        top: which files it keeps.
+        kept: which files it keeps.
         file_name: names the file of a check; a later file of that name replaces it.
         keeps_last: whether it saves whatever the other files are like, and never deletes the best and the
             last one, as Keras' adapter does; torch's saves only what it is going to keep.
@@ -71,7 +72,7 @@ class Rules:
     """
 
     best: Best
-    top: TopK
+    kept: Retention
     file_name: Callable[[Check], Hashable]
     keeps_last: bool
     deletes_oldest: bool = False
@@ -86,11 +87,13 @@ def kept_files(
     "replaced" for one whose name a later file has taken, both at ``gone_epoch``. Every setting that is not
     given is the run's own, its file name included; of several such callbacks each is replayed, and
     ``filepath`` tells them apart. A run without one is replayed with ``save_best_only=True`` and one file
-    name, or with ``keep`` files, one per epoch.
+    name, or with ``keep`` files, one per epoch. Where a size limits them, a file that was never saved
+    counts as much as the largest that was.
 
     Raises:
         UnknownMetric: when a run that was named has no such metric.
-        BadValue: for settings that cannot be, or another metric where files were saved between epochs.
+        BadValue: for settings that cannot be, another metric where files were saved between epochs, and a
+            size where no file was saved.
     """
     if reader.empty:
         return Listing(FILES)
@@ -102,6 +105,8 @@ def kept_files(
             continue
         checks = _checks(reader, setup)
         rules = _rules(setup, given.get("keep"), checks)
+        if rules.kept.size is not None:
+            checks = _with_sizes(reader, setup, checks)
         path = None if setup.callback is None else setup.callback.config.get("filepath")
         rows += [
             (
@@ -135,6 +140,24 @@ def _checks(reader: Reader, setup: Setup) -> list[Check]:
     ]
 
 
+def _with_sizes(reader: Reader, setup: Setup, checks: Sequence[Check]) -> list[Check]:
+    """Return the checks with the sizes of their files."""
+    known = {} if setup.callback is None else file_sizes(reader, setup.callback)
+    if not known and checks:
+        raise BadValue(
+            f"{setup.name} saved no file, so that nobody knows what one takes: leave the size out, or name "
+            f"runs whose ModelCheckpoint saved some."
+        )
+    of_epoch = {epoch: size for (epoch, _), size in known.items()}
+    largest = max(known.values(), default=0)
+    return [
+        replace(
+            check, size=known.get((check.epoch, check.step)) or of_epoch.get(check.epoch, largest)
+        )
+        for check in checks
+    ]
+
+
 def _moment(check: Check) -> Hashable:
     return check.moment
 
@@ -158,7 +181,7 @@ def _was_decided_by_keras(setup: Setup) -> bool:
     return setup.arguments.get("rules") == KERAS and not has_rules_argument
 
 
-def _rules(setup: Setup, keep: int | None, checks: Sequence[Check]) -> Rules:
+def _rules(setup: Setup, keep: int | Retention | None, checks: Sequence[Check]) -> Rules:
     config = {} if setup.callback is None else setup.callback.config
     own_keep = config.get("keep")
     kept = own_keep if keep is None else keep
@@ -172,10 +195,16 @@ def _rules(setup: Setup, keep: int | None, checks: Sequence[Check]) -> Rules:
         arguments["mode"] = "min"
     best = Best(**arguments)
     has_own_order = not by_keras and best.rules != TRANSFORMERS
-    top = TopK(kept, best.monitor, best.mode, **({"rules": best.rules} if has_own_order else {}))
-    is_own = keep is None or keep == own_keep
+    order = {"rules": best.rules} if has_own_order else {}
+    rule = Retention.of(kept, best.monitor, best.mode, **order)
+    if best.rules == TRANSFORMERS and rule.settings != rule.best:
+        raise BadValue(
+            f"The Trainer of {setup.name} keeps a number of checkpoints, the newest and the best: give that "
+            f"number alone, as in keep=3."
+        )
+    is_own = keep is None or rule.settings == own_keep
     file_name = _file_names(setup.callback, checks) if is_own else _moment
-    return Rules(best, top, file_name, by_keras, best.rules == TRANSFORMERS)
+    return Rules(best, rule, file_name, by_keras, best.rules == TRANSFORMERS)
 
 
 def _file_names(
@@ -222,7 +251,7 @@ def saved_files(checks: Sequence[Check], rules: Rules) -> list[File]:
         for one, (fate, reason) in gone.items():
             files[one] = File(files[one].check, reason, fate, gone_epoch=check.epoch)
         present = [one for one in candidates if one not in pruned]
-    if rules.deletes_oldest and rules.top.keep == 1:
+    if rules.deletes_oldest and rules.kept.best == 1:
         _leave_only_the_best(files, present, checks, rules)
     return list(files.values())
 
@@ -241,18 +270,18 @@ def _leave_only_the_best(
 
 def _pruned(candidates: Sequence[int], checks: Sequence[Check], rules: Rules) -> dict[int, str]:
     """Return which of the files are deleted, and why; the newest one comes last."""
-    top = rules.top
-    if top.keep is None:
+    rule = rules.kept
+    if rule.settings is None:
         return {}
     if rules.deletes_oldest:
-        return _oldest(candidates, checks, rules, top.keep)
+        return _oldest(candidates, checks, rules, rule.best or 0)
     if rules.keeps_last and all(checks[place].value is None for place in candidates):
-        top = TopK(top.keep)
+        rule = replace(rule, monitor=None)
     ranked = [(place, checks[place].value, checks[place].epoch) for place in candidates]
-    kept = top.choose(ranked)
+    kept = rule.choose(ranked, {place: checks[place].size for place in candidates})
     pruned = dict(zip(kept.drop, kept.reasons, strict=True))
     if rules.keeps_last:
-        saved = [Saved(str(place), top.monitor, value, top.mode) for place, value, _ in ranked]
+        saved = [Saved(str(place), rule.monitor, value, rule.mode) for place, value, _ in ranked]
         for id in protected(saved):
             pruned.pop(int(id), None)
     return pruned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import keras
 
 import tracker
 from tracker.files import path_part
-from tracker.policies import TopK, reasons
+from tracker.policies import Retention, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.memory_file import MemoryFile, size_of
 from tracker_keras.session.monitor import Comparison, Monitoring
@@ -37,7 +37,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     Args:
         keep: how many of the files that ``filepath`` names stay: the best by ``monitor``. The last
-            one and pinned ones stay as well. None keeps all, as Keras does.
+            one and pinned ones stay as well. None keeps all, as Keras does. A `tracker.policies.Retention`
+            says more: ``Retention(best=3, last=2, every=10, size="20GB")``.
         background: whether a thread brings the files to the disk while training goes on. Keras writes
             each into memory first, so that it holds what it would hold without. There is one at a time: a
             save, or an epoch that is judged, waits for the one before. An error comes out then, or at the
@@ -79,7 +80,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
         *,
-        keep: int | None = None,
+        keep: int | Retention | None = None,
         background: bool = False,
     ) -> None:
         if not isinstance(background, bool):
@@ -99,11 +100,20 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             save_freq=save_freq,
             initial_value_threshold=initial_value_threshold,
         )
-        self.keep = TopK(keep=keep).keep
+        self.keep = keep
+        self._tracker_rule()
         self.background = background
         self.initial_value_threshold = initial_value_threshold
         self._tracker_best_epoch: int | None = None
         self._tracker_kept: list[tracker.Checkpoint] = []
+
+    def _tracker_rule(self) -> Retention:
+        """Return which files stay; the direction counts only where they are ranked, once it is known."""
+        return Retention.of(self.keep, self.monitor, "min")
+
+    def tracker_config(self) -> dict[str, Any]:
+        """Return the settings as they are recorded."""
+        return {**super().tracker_config(), "keep": self._tracker_rule().settings}
 
     @property
     def model(self) -> Any:
@@ -287,16 +297,19 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if session is None or not session.is_open:
             return
         named = any(one.monitor for one in self._tracker_kept)
-        rule = TopK(
-            keep=self.keep,
+        rule = replace(
+            self._tracker_rule(),
             monitor=self.monitor if named else None,
             mode=self._tracker_direction() or self.mode,
         )
-        ranked = rule.choose((one.id, one.value, one.epoch) for one in self._tracker_kept)
+        ranked = rule.choose(
+            [(one.id, one.value, one.epoch) for one in self._tracker_kept],
+            {one.id: one.bytes for one in self._tracker_kept},
+        )
         reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
         going = [one for one in self._tracker_kept if one.id in reasons]
         available = {one.id for one in session.run.checkpoints()}
-        pruned = session.run.prune_checkpoints(going, why=f"keep={self.keep}")
+        pruned = session.run.prune_checkpoints(going, why=f"keep={rule.settings}")
         deleted = {one.id for one in pruned}
         gone = {one.id for one in going if not one.path.exists()} - deleted
         self._tracker_kept = [one for one in self._tracker_kept if one.id not in deleted | gone]
@@ -371,12 +384,13 @@ def _names_of(run: tracker.Run) -> dict[str, str]:
 
 
 def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:
-    found = {name: getattr(checkpoint, name) for name in ("id", "epoch", "monitor", "value")}
+    names = ("id", "epoch", "monitor", "value", "bytes")
+    found = {name: getattr(checkpoint, name) for name in names}
     return {**found, "path": str(checkpoint.path)}
 
 
 def _noted_before(noted: dict[str, Any]) -> tracker.Checkpoint:
-    return tracker.Checkpoint(**{**noted, "path": Path(noted["path"]), "bytes": 0, "sha256": ""})
+    return tracker.Checkpoint(**{"bytes": 0, **noted, "path": Path(noted["path"]), "sha256": ""})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tracker import BackgroundSaver, BadValue, policies
+from tracker import BackgroundSaver, BadValue, Checkpoint, policies
 from tracker.files import path_part
 from tracker_torch.callback import Logs
 from tracker_torch.loop.loop import Loop
@@ -70,7 +70,9 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         mode: ``min``, ``max``, or ``auto``: by the metric's name.
         save_freq: ``"epoch"``, or a number of training steps, counted across epochs; 0 is never.
         initial_value_threshold: the first value to beat.
-        keep: keep so many files, the best by ``monitor`` (without one, the last); None keeps all.
+        keep: keep so many files, the best by ``monitor`` (without one, the last); None keeps all. A
+            `tracker.policies.Retention` says more: ``Retention(best=3, last=2, every=10, size="20GB")``.
+            What it would not keep is not saved.
         save_last: also keep the newest state as ``last.pt`` beside them, at every trigger; with
             ``"link"`` a relative link to the newest file.
         save_on_exception: when training raises, leave its state behind as ``exception.pt``.
@@ -104,7 +106,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
         *,
-        keep: int | None = None,
+        keep: int | policies.Retention | None = None,
         save_last: bool | str = False,
         save_on_exception: bool = False,
         every_n_epochs: int | None = None,
@@ -117,10 +119,10 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self.name = FileName(filepath)
         self.trigger = Trigger(save_freq, every_n_epochs)
         self.rule = policies.Best(monitor, mode, rules, initial_value_threshold, save_best_only)
-        rank = policies.TopK(keep, monitor, mode, rules)
-        if keep is not None and keep > 1 and not self.name.fields:
+        kept = policies.Retention.of(keep, monitor, mode, rules)
+        if keep is not None and kept.most not in (0, 1) and not self.name.fields:
             raise BadValue(
-                f"keep is {keep}, but filepath {self.name.template!r} is the same for every save: "
+                f"keep is {kept.settings}, but filepath {self.name.template!r} is the same for every save: "
                 f"put {{epoch:03d}} or {{step}} into it."
             )
         if save_last not in (True, False, "link"):
@@ -130,11 +132,12 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             )
         self.filepath, self.monitor, self.verbose = str(filepath), monitor, verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
-        self.save_freq, self.keep = save_freq, rank.keep
+        self.save_freq = save_freq
+        self.keep = keep if isinstance(keep, policies.Retention) else kept.best
         self.save_last, self.save_on_exception = save_last, save_on_exception
         self.batch_hooks = self.trigger.by_step and self.trigger.every > 0
         self.state = self.rule.initial()
-        self.kept = KeptFiles(self.name, rank)
+        self.kept = KeptFiles(self.name, kept)
         self._saved: tuple[int, int] | None = None
         self._named = self._warned = False
         self._saver: BackgroundSaver | None = None
@@ -153,8 +156,8 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin anew, or with the best and the files of the resumed run."""
-        settings = {**self.rule.as_dict(), "filepath": self.filepath, "keep": self.keep}
-        settings["save_freq"] = self.save_freq
+        settings = {**self.rule.as_dict(), "filepath": self.filepath}
+        settings |= {"keep": self.kept.rule.settings, "save_freq": self.save_freq}
         if self.monitor is not None:
             settings["mode"] = self.rule.direction
         saved, _ = self.join(monitor=self.monitor, rules=self.rule.rules, config=settings)
@@ -224,7 +227,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             self._saver.begin(partial(self._carry_out, turn))
 
     def _judged(self, epoch: int, logs: Mapping[str, Any], batch: int | None) -> Turn:
-        needed = self.save_best_only or self.keep is not None
+        needed = self.save_best_only or self.kept.rule.best is not None
         value = self.watched(self.monitor, logs, epoch) if needed else logs.get(self.monitor or "")
         after, verdict = self.rule.step(self.state, epoch, value, logs)
         path = None
@@ -259,19 +262,19 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
             verdict = replace(verdict, verdict="skipped", reason=trouble)
         else:
             self.state = turn.after
-        if saved is not None:
-            self.kept.add(saved, turn.value, turn.epoch, self.state.as_dict())
+        if turn.path is not None and saved is not None:
+            self.kept.add(turn.path, saved.bytes, turn.value, turn.epoch, self.state.as_dict())
             if self.verbose:
-                turn.loop.say(f"\nEpoch {turn.epoch + 1}: finished saving model to {saved}")
+                turn.loop.say(f"\nEpoch {turn.epoch + 1}: finished saving model to {turn.path}")
         self.decide(
             verdict.verdict,
             **verdict.as_decision(),
             step=turn.step,
-            path=saved,
+            path=None if saved is None else turn.path,
             state=self._memory(),
             cause=None if trouble is None else "not-written",
         )
-        self._keep_last(saved, turn)
+        self._keep_last(turn, is_saved=saved is not None)
         self.kept.prune(self.run, partial(self._pruned, step=turn.step))
 
     def _warn_of_no_name(self, why: str) -> None:
@@ -297,16 +300,16 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         self._named = True
         return path
 
-    def _try(self, path: Path, turn: Turn, **facts: Any) -> tuple[Path | None, str | None]:
-        """Save; return where, or what was in the way."""
+    def _try(self, path: Path, turn: Turn, **facts: Any) -> tuple[Checkpoint | None, str | None]:
+        """Save; return the file, or what was in the way."""
         assert turn.write is not None
         try:
-            self._write(path, turn.write, turn.epoch, turn.step, **facts)
+            saved = self._write(path, turn.write, turn.epoch, turn.step, **facts)
         except UNWRITABLE as error:
             self._forgive(error, turn, f"{path} could not be saved")
             return None, f"could not be saved: {error}"
         self._saved = turn.now
-        return path, None
+        return saved, None
 
     def _forgive(self, error: Exception, turn: Turn, what: str) -> None:
         """Go on without a file; the training's own thread tells of it."""
@@ -315,8 +318,8 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         else:
             self._untold.append((error, what))
 
-    def _write(self, path: Path, write: Write, epoch: int, step: int, **facts: Any) -> None:
-        self.run.save_checkpoint(path, write, epoch=epoch, step=step, **facts)
+    def _write(self, path: Path, write: Write, epoch: int, step: int, **facts: Any) -> Checkpoint:
+        return self.run.save_checkpoint(path, write, epoch=epoch, step=step, **facts)
 
     def _content(self, batch: int | None) -> Write:
         """Return what writes the file: of what is trained then, or of a copy of what is trained now."""
@@ -352,15 +355,15 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         parts = groups.of_optimizers(self.model, self.loop.optimizer)
         return {**serialization.collect(self.loop), **about, "groups": parts}
 
-    def _keep_last(self, saved: Path | None, turn: Turn) -> None:
+    def _keep_last(self, turn: Turn, *, is_saved: bool) -> None:
         if not self.save_last:
             return
         path = self.name.folder / f"last{self.name.suffix}"
         if self.save_last != "link":
             self._try(path, turn)
-        elif saved is not None:
+        elif is_saved and turn.path is not None:
             try:
-                self.run.link_checkpoint(path, saved)
+                self.run.link_checkpoint(path, turn.path)
             except UNWRITABLE as error:
                 self._forgive(error, turn, f"the link {path} could not be made")
 

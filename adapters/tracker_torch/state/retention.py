@@ -15,47 +15,55 @@ File = tuple[str, float | None, int | None]
 class KeptFiles:
     """What is kept, and what is about to go; remembered by the path below the folder.
 
-    Only ``keep`` files need remembering: without it the list stays empty.
+    Only where some have to go, files need remembering: else the list stays empty.
 
     Attributes:
         files: (path, value, epoch) of what is kept, oldest first.
+        sizes: bytes of each, where the rule goes by them.
         going: what is to be deleted: ``file``, and the facts of the decision. It is kept in the
             state that is recorded with the save, so that a resumed run carries out what a kill
             prevented.
     """
 
-    def __init__(self, name: FileName, rank: policies.TopK) -> None:
-        self.name, self.rank = name, rank
+    def __init__(self, name: FileName, rule: policies.Retention) -> None:
+        self.name, self.rule = name, rule
         self.files: list[File] = []
+        self.sizes: dict[str, int] = {}
         self.going: list[dict[str, Any]] = []
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on with the lists of a resumed run."""
         self.files = [(path, value, epoch) for path, value, epoch in saved.get("files", ())]
+        self.sizes = dict(saved.get("sizes", {}))
         self.going = list(saved.get("going", ()))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the lists as plain data."""
-        return {"files": [list(file) for file in self.files], "going": list(self.going)}
+        lists = {"files": [list(file) for file in self.files], "going": list(self.going)}
+        return lists if self.rule.size is None else {**lists, "sizes": dict(self.sizes)}
 
     def refuses(self, path: Path, value: float | None, epoch: int) -> str | None:
         """Say why a new file would not be kept; None where it would."""
         short = self.name.short(path)
-        kept = self.rank.choose([*self._others(short), (short, value, epoch)])
+        kept = self.rule.choose([*self._others(short), (short, value, epoch)], self.sizes)
         return kept.reasons[kept.drop.index(short)] if short in kept.drop else None
 
-    def add(self, path: Path, value: float | None, epoch: int, best: Mapping[str, Any]) -> None:
-        """Count a file that was saved, and condemn those it pushes out."""
-        if self.rank.keep is None:
+    def add(
+        self, path: Path, size: int, value: float | None, epoch: int, best: Mapping[str, Any]
+    ) -> None:
+        """Count a file of ``size`` bytes that was saved, and condemn those it pushes out."""
+        if self.rule.settings is None:
             return
         short = self.name.short(path)
         self.files = [*self._others(short), (short, value, epoch)]
-        kept = self.rank.choose(self.files)
+        self.sizes[short] = size
+        kept = self.rule.choose(self.files, self.sizes)
         reasons = dict(zip(kept.drop, kept.reasons, strict=True))
         for file in kept.drop:
             facts = {"epoch": epoch, "reason": reasons[file], "value": value, **best}
             self.going.append({"file": file, **facts})
         self.files = [file for file in self.files if file[0] not in reasons]
+        self.sizes = {file[0]: self.sizes.get(file[0], 0) for file in self.files}
 
     def prune(self, run: Run, record: Callable[..., None]) -> None:
         """Delete what is to go; each file that is gone is recorded as a decision.
