@@ -12,6 +12,7 @@ import pytest
 
 import tracker
 from benchmarks.many_runs import build
+from tests.helpers import odd_labels
 from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
@@ -46,6 +47,11 @@ def url(server: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     monkeypatch.setenv("TRACKER_DATABASE_URL", made)
     monkeypatch.setenv("XDG_STATE_HOME", str(Path.cwd() / "state"))
     return made
+
+
+def test_what_is_joined_on_its_way_comes_out_as_it_went_in(url: str) -> None:
+    odd_labels.record()
+    odd_labels.check()
 
 
 def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:

@@ -32,10 +32,10 @@ class BestAndLast(NamedTuple):
     monitor: str | None = None
     best: float | None = None
     best_epoch: int | None = None
+    best_step: int | None = None
+    restored_epoch: int | None = None
     last: float | None = None
     last_epoch: int | None = None
-    restored_epoch: int | None = None
-    best_step: int | None = None
     last_step: int | None = None
 
 
@@ -63,8 +63,59 @@ def monitored(
         keys: their ids again, or None when they are all there are.
         directions: made for ``keys``.
     """
+    shared = shared_monitor(connection) if keys is None else None
+    if shared is not None:
+        found = _by_shared(connection, *shared)
+        others = [run for run in ids if run not in found]
+        monitors = _all_monitors(connection, others, directions)
+    else:
+        monitors = _all_monitors(connection, keys, directions)
+        found = _by_epochs(connection, keys, directions, monitors)
+        others = [run for run in ids if run not in found]
+    for run, summaries in _summaries(connection, others, None).items():
+        found[run] = _headline(summaries, monitors.get(run), directions)
+    return _with_restored(connection, keys, found)
+
+
+def _all_monitors(
+    connection: Connection, keys: Sequence[str] | None, directions: Directions
+) -> dict[str, _Monitor]:
     declared = {run: _Monitor(*monitor) for run, monitor in directions.monitors.items()}
-    monitors = _monitors(connection, keys) | declared
+    return _monitors(connection, keys) | declared
+
+
+def _by_shared(connection: Connection, name: str, mode: str) -> dict[str, BestAndLast]:
+    """Return what all runs are judged by that have this metric in their epochs."""
+    columns = SUMMARY.c
+    best = (
+        (columns.min, columns.min_epoch, columns.min_step)
+        if mode == "min"
+        else (columns.max, columns.max_epoch, columns.max_step)
+    )
+    statement = select(
+        columns.run_id,
+        *best,
+        columns.last,
+        columns.last_kind,
+        columns.last_epoch,
+        columns.last_step,
+    ).where(columns.name == name, ~OF_STEPS)
+    return {
+        run: BestAndLast(
+            name, low, epoch, step, None,
+            last if kind == "finite" else join(last, kind), last_epoch, last_step,
+        )
+        for run, low, epoch, step, last, kind, last_epoch, last_step in connection.execute(statement)
+    }  # fmt: skip
+
+
+def _by_epochs(
+    connection: Connection,
+    keys: Sequence[str] | None,
+    directions: Directions,
+    monitors: Mapping[str, _Monitor],
+) -> dict[str, BestAndLast]:
+    """Return the monitored metric of the runs that have it, or the usual one, in their epochs."""
     names = sorted({_USUAL, *(monitor.name for monitor in monitors.values())})
     found: dict[str, BestAndLast] = {}
     for run, summaries in _summaries(connection, keys, names, ~OF_STEPS).items():
@@ -73,10 +124,7 @@ def monitored(
             found[run] = best_and_last(summaries[monitor.name], directions, monitor.mode)
         elif _USUAL in summaries:
             found[run] = best_and_last(summaries[_USUAL], directions)
-    others = [run for run in ids if run not in found]
-    for run, summaries in _summaries(connection, others, None).items():
-        found[run] = _headline(summaries, monitors.get(run), directions)
-    return _with_restored(connection, keys, found)
+    return found
 
 
 def shared_monitor(connection: Connection) -> tuple[str, str] | None:
@@ -163,13 +211,7 @@ def best_and_last(summary: Any, directions: Directions, mode: str | None = None)
     elif mode == "max":
         best, best_epoch, best_step = summary.max, summary.max_epoch, summary.max_step
     return BestAndLast(
-        summary.name,
-        best,
-        best_epoch,
-        last,
-        summary.last_epoch,
-        best_step=best_step,
-        last_step=summary.last_step,
+        summary.name, best, best_epoch, best_step, None, last, summary.last_epoch, summary.last_step
     )
 
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from tracker.filters.compile import Condition, check_limit, condition, counting, ordering
+from tracker.filters.compile import check_limit, condition, counting, ordering
 from tracker.filters.fields import Fields
-from tracker.models import FACT, PARAM, RUN, SUMMARY, TAG
+from tracker.models import FACT, PARAM, RUN, TAG
 from tracker.process import lost_reason
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, monitored
 from tracker.queries.pages import page_of, sorted_by
 from tracker.queries.result import Column, Kind, Listing, columns, common_kind, metric_titles
 from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
+from tracker.queries.wide import Cells, Wide
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.directions import Directions
-from tracker.values import join, param_decode
 
-COLUMNS = columns(
+_BEFORE = (
     RUN.c.id, RUN.c.name, RUN.c.experiment, RUN.c.status, RUN.c.started, RUN.c.seconds, RUN.c.epochs,
+)  # fmt: skip
+_AFTER = RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note
+COLUMNS = columns(
+    *_BEFORE,
     Column("monitor", "text"), Column("best", "number"), Column("best_epoch", "optional"),
     Column("best_step", "optional"), Column("restored_epoch", "optional"), Column("last", "number"),
     Column("last_epoch", "optional"), Column("last_step", "optional"),
-    RUN.c.ended, RUN.c.reason, RUN.c.error, RUN.c.note, Column("parent", "text"),
+    *_AFTER, Column("parent", "text"),
 )  # fmt: skip
 
 
@@ -40,7 +44,7 @@ class _Selected:
     """Rows of ``run``.
 
     Attributes:
-        rows: with the status as it is now.
+        rows: the columns of `RUN` that `COLUMNS` has, in that order, with the status as it is now.
         dead: of all runs, those whose process is gone: id → its newest attempt.
         keys: the rows' ids; None when they are all runs there are.
         total: how many there are without the limit; None where nobody asked.
@@ -87,11 +91,11 @@ def _overview(
     directions = Directions(reader.connection, selected.keys)
     ids = [run.id for run in selected.rows]
     monitors = monitored(reader.connection, ids, selected.keys, directions)
-    rows = (
-        _row(run, selected.dead.get(run.id), monitors.get(run.id, NOTHING_RECORDED))
-        for run in selected.rows
-    )
-    return Listing(COLUMNS, Listing.from_dicts(COLUMNS, rows).rows, selected.total), directions
+    rows = [
+        _row(run, selected.dead.get(id), monitors.get(id, NOTHING_RECORDED))
+        for id, run in zip(ids, selected.rows, strict=True)
+    ]
+    return Listing(COLUMNS, rows, selected.total), directions
 
 
 def runs(
@@ -112,53 +116,42 @@ def runs(
     listing, directions = _overview(reader, selection, with_total, offset)
     if directions is None:
         return listing
-    keys = None if _is_all(selection) and not offset else listing.cells("id")
-    wide = _Widener(listing)
-
-    def rows_of(*columns: ColumnElement[Any], tests: Sequence[Condition] = ()) -> Iterator[Any]:
-        # Rows are taken apart by their places here: by name, a hundred thousand runs take twice as long.
-        return in_chunks(reader.connection, select(*columns).where(*tests), columns[0], keys)
-
-    wide.fill("tags.", rows_of(TAG.c.run_id, TAG.c.name, TAG.c.value))
-    wide.fill("params.", _decoded(rows_of(*_label(PARAM))))
-    wide.fill("", _shown_values(rows_of(*_SUMMARY), directions))
+    ids = listing.cells("id")
+    wide = Wide(reader.connection, ids, all_runs=_is_all(selection) and not offset)
     tests = [FACT.c.name.not_like(f"{name}%") for name in _NOT_COLUMNS]
-    wide.fill("captured.", _decoded(rows_of(*_label(FACT), tests=tests)))
-    return wide.listing()
-
-
-def _label(table: Table) -> tuple[ColumnElement[Any], ...]:
-    return table.c.run_id, table.c.name, table.c.kind, table.c.text
-
-
-def _decoded(rows: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
-    for run, name, kind, text in rows:
-        yield run, name, float(text) if kind == "float" else param_decode(kind, text)
+    return _widened(
+        listing,
+        tags=wide.labels(TAG),
+        params=wide.labels(PARAM),
+        metrics=wide.metrics(directions),
+        facts=wide.labels(FACT, *tests),
+    )
 
 
 _NOT_COLUMNS = ("machine.", "packages.", "command", "folder", "checkpoint_folders")
 """Captured facts that tell runs of one experiment apart only by accident; filters know them all the same."""
 
 
-_SUMMARY = (
-    SUMMARY.c.run_id, SUMMARY.c.name, SUMMARY.c.min, SUMMARY.c.max, SUMMARY.c.last, SUMMARY.c.last_kind,
-)  # fmt: skip
-
-
-def _shown_values(
-    rows: Iterable[Any], directions: Directions
-) -> Iterator[tuple[str, str, float | None]]:
-    """Yield each metric of each run at its best; the last value of one that has no best, such as a time."""
-    modes: dict[str, tuple[str | None, bool]] = {}
-    for run, name, low, high, last, kind in rows:
-        if name not in modes:
-            modes[name] = directions.of(name).mode, directions.differ(name)
-        usual, differ = modes[name]
-        mode = directions.of(name, run).mode if differ else usual
-        if usual is None:
-            yield run, name, last if kind == "finite" else join(last, kind)
-        else:
-            yield run, name, low if mode == "min" else high if mode == "max" else None
+def _widened(
+    listing: Listing, *, tags: Cells, params: Cells, metrics: Cells, facts: Cells
+) -> Listing:
+    """Return a listing with these columns besides its own."""
+    labels = [
+        *(f"tags.{name}" for name in tags),
+        *(f"params.{name}" for name in params),
+        *(f"captured.{name}" for name in facts),
+    ]
+    titles = metric_titles(metrics, (*listing.names, *labels))
+    heads: list[tuple[str, list[Any], Kind | None]] = [
+        *((f"tags.{name}", tags[name], "text") for name in sorted(tags)),
+        *((f"params.{name}", params[name], None) for name in sorted(params)),
+        *((titles[name], metrics[name], "number") for name in sorted(metrics)),
+        *((f"captured.{name}", facts[name], None) for name in sorted(facts)),
+    ]
+    added = [Column(title, kind or common_kind(cells)) for title, cells, kind in heads]
+    own = zip(*listing.rows, strict=True)
+    rows = list(zip(*own, *(cells for _, cells, _ in heads), strict=True))
+    return Listing((*listing.columns, *added), rows, listing.total)
 
 
 def run_ids(
@@ -183,8 +176,11 @@ def _select(
     dead = dead_runs(connection)
     status = status_now(dead)
     fields = Fields(connection, status)
-    stored = [column for column in RUN.c if column is not RUN.c.status]
-    statement: Select[Any] = select(*stored, status.label(RUN.c.status.name))
+    stored = *_BEFORE, *_AFTER, RUN.c.parent_id
+    labelled = status.label(RUN.c.status.name)
+    statement: Select[Any] = select(
+        *(labelled if column is RUN.c.status else column for column in stored)
+    )
     test = condition(where, fields)
     if test is not None:
         statement = statement.where(test)
@@ -224,56 +220,9 @@ def _count(connection: Connection, where: str | None, status: ColumnElement[str]
     return int(connection.execute(everything.where(test)).scalar_one())
 
 
-def _row(run: Any, lost: Any, monitor: BestAndLast) -> dict[str, Any]:
-    """Return a run by names of columns; ``lost`` is its newest attempt where that is dead."""
-    row: dict[str, Any] = run._asdict() | monitor._asdict()
-    row["parent"] = row["parent_id"]
+def _row(run: Any, lost: Any, monitor: BestAndLast) -> tuple[Any, ...]:
+    """Return the cells of a run; ``lost`` is its newest attempt where that is dead."""
+    before, after = run[: len(_BEFORE)], run[len(_BEFORE) :]
     if lost is not None:
-        row |= {"reason": lost_reason(lost), "ended": lost.heartbeat}
-    return row
-
-
-class _Widener:
-    """Adds columns that only some rows have."""
-
-    def __init__(self, listing: Listing) -> None:
-        self._listing = listing
-        self._scopes: dict[str, dict[str, dict[str, Any]]] = {
-            scope: {} for scope in ("tags.", "params.", "", "captured.")
-        }
-
-    def fill(self, scope: str, cells: Iterable[tuple[str, str, Any]]) -> None:
-        """Set cells: the id of a run, a name, the value of the column ``scope`` + name."""
-        columns = self._scopes[scope]
-        for run, name, value in cells:
-            if name not in columns:
-                columns[name] = {}
-            columns[name][run] = value
-
-    def listing(self) -> Listing:
-        """Return the wide listing."""
-        tags, params, metrics = self._scopes["tags."], self._scopes["params."], self._scopes[""]
-        facts = self._scopes["captured."]
-        labels = [
-            *(f"tags.{name}" for name in tags),
-            *(f"params.{name}" for name in params),
-            *(f"captured.{name}" for name in facts),
-        ]
-        titles = metric_titles(metrics, (*self._listing.names, *labels))
-        heads: list[tuple[str, dict[str, Any], Kind | None]] = [
-            *((f"tags.{name}", tags[name], "text") for name in sorted(tags)),
-            *((f"params.{name}", params[name], None) for name in sorted(params)),
-            *((titles[name], metrics[name], "number") for name in sorted(metrics)),
-            *((f"captured.{name}", facts[name], None) for name in sorted(facts)),
-        ]
-        if not heads:
-            return self._listing
-        ids = self._listing.cells("id")
-        cells = [list(map(values.get, ids)) for _, values, _ in heads]
-        added = [
-            Column(title, kind or common_kind(values))
-            for (title, _, kind), values in zip(heads, cells, strict=True)
-        ]
-        wide = zip(self._listing.rows, zip(*cells, strict=True), strict=True)
-        rows = [(*row, *more) for row, more in wide]
-        return Listing((*self._listing.columns, *added), rows, self._listing.total)
+        after = lost.heartbeat, lost_reason(lost), *after[2:]
+    return *before, *monitor, *after
