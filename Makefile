@@ -25,6 +25,9 @@ NEIGHBOUR_PINS ?=
 # What only the neighbours' own suites ask for.
 SUITES := cmaes
 
+# The tests start hundreds of processes: where nothing compiled may be written, each compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours test-neighbours-lowest check format lint types bench docs clean faults
 
