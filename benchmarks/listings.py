@@ -68,26 +68,28 @@ COMPLETIONS = {
     "complete --where, an experiment": 'tracker runs list --where "experiment = \'sw"',
     "complete an experiment": "tracker runs best sw",
 }
-FRAMES = {
-    "tracker.runs()": "tracker.runs()",
-    "tracker.runs(limit=20)": "tracker.runs(limit=20)",
-}
+FRAMES = {"tracker.runs()": None, "tracker.runs(limit=20)": 20}
+"""What is asked, and how many rows at most."""
 
 
-def ask(what: str, text: str, database: Path) -> None:
+def ask(what: str, database: Path) -> None:
     """Ask a question as its own process would; the modules it needs may be loaded already."""
     os.environ["TRACKER_DATABASE_URL"] = str(database)
     if what in FRAMES:
-        tracker.runs(limit=20 if "limit" in text else None)
+        tracker.runs(limit=FRAMES[what])
         return
     if what in COMPLETIONS:
+        text = COMPLETIONS[what]
         words = {"COMP_WORDS": text, "COMP_CWORD": str(len(click_words(text)) - 1)}
         os.environ.update(words, _TRACKER_COMPLETE="bash_complete")
         arguments = []
     else:
-        arguments = shlex.split(text)
-    with contextlib.suppress(SystemExit):
+        arguments = shlex.split(LISTINGS[what])
+    try:
         program(arguments, prog_name="tracker")
+    except SystemExit as end:
+        if end.code:
+            raise
     os.environ.pop("_TRACKER_COMPLETE", None)
 
 
@@ -101,7 +103,7 @@ def _in_silence() -> Iterator[None]:
         yield
 
 
-def processor_seconds(what: str, text: str, database: Path) -> float:
+def processor_seconds(what: str, database: Path) -> float:
     """Return the user and system time of a question in a copy of this process, which has loaded all modules."""
     sys.stdout.flush()
     child = os.fork()
@@ -109,13 +111,13 @@ def processor_seconds(what: str, text: str, database: Path) -> float:
         failed = 1
         try:
             with _in_silence():
-                ask(what, text, database)
+                ask(what, database)
             failed = 0
         finally:
             os._exit(failed)
     _, status, used = os.wait4(child, 0)
     if status:
-        raise SystemExit(f"{what}: {text} failed on {database}")
+        raise SystemExit(f"{what}: failed on {database}")
     return used.ru_utime + used.ru_stime
 
 
@@ -126,7 +128,7 @@ def click_words(text: str) -> list[str]:
     return split_arg_string(text)
 
 
-def beyond(what: str, text: str, many: Path, few: Path, rounds: int) -> tuple[float, float]:
+def beyond(what: str, many: Path, few: Path, rounds: int) -> tuple[float, float]:
     """Return the processor seconds on few runs, and what many cost more: each the least of all rounds.
 
     What else the machine does only adds to them, and by more than is measured here.
@@ -136,21 +138,20 @@ def beyond(what: str, text: str, many: Path, few: Path, rounds: int) -> tuple[fl
     for round_ in range(rounds):
         turns = [(many, on_many), (few, on_few)]
         for database, found in turns if round_ % 2 else reversed(turns):
-            found.append(processor_seconds(what, text, database))
+            found.append(processor_seconds(what, database))
     return min(on_few), min(on_many) - min(on_few)
 
 
 def measure(many: Path, few: Path, rounds: int, only: str) -> list[list[str]]:
     """Return the table's rows: what, its seconds on few runs, and beyond them on many."""
     rows = []
-    questions = {**LISTINGS, **COMPLETIONS, **FRAMES}
-    chosen = {what: text for what, text in questions.items() if only in what}
+    chosen = [what for what in (*LISTINGS, *COMPLETIONS, *FRAMES) if only in what]
     with _in_silence():
-        for what, text in chosen.items():
-            ask(what, text, few)
+        for what in chosen:
+            ask(what, few)
     gc.freeze()
-    for what, text in chosen.items():
-        base, more = beyond(what, text, many, few, rounds)
+    for what in chosen:
+        base, more = beyond(what, many, few, rounds)
         rows.append([what, f"{base:.3f} s", f"{more:+.3f} s"])
         print(f"{what:40} {base:6.3f} {more:+8.3f}", flush=True)
     return rows

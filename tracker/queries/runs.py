@@ -116,8 +116,8 @@ def runs(
     listing, directions = _overview(reader, selection, with_total, offset)
     if directions is None:
         return listing
-    ids = listing.cells("id")
-    wide = Wide(reader.connection, ids, all_runs=_is_all(selection) and not offset)
+    is_all = _is_all(selection) and not offset
+    wide = Wide(reader.connection, listing.cells("id"), all_runs=is_all)
     tests = [FACT.c.name.not_like(f"{name}%") for name in _NOT_COLUMNS]
     return _widened(
         listing,

@@ -1,4 +1,4 @@
-"""What many runs have besides their own columns: tags, params, metrics and captured facts, a column a name.
+"""What many runs have besides their own columns: tags, params, metrics and captured facts, one column per name.
 
 A hundred thousand runs have millions of them, and each row that comes from a database costs more than what is in it.
 So the database joins what a run has to one row: its names with a character between them, and so its values.
@@ -98,7 +98,7 @@ class Wide:
         return columns[name]
 
     def _set(self, columns: Cells, run: str, name: str, value: Any) -> None:
-        # In a damaged database there may be rows of runs that are none.
+        # A damaged database may have rows that belong to no run.
         if run in self._place:
             self._column(columns, name)[self._place[run]] = value
 
