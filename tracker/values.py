@@ -35,6 +35,8 @@ LONGEST_NAME = 2000
 """Bytes of UTF-8, compressed where it is longer: PostgreSQL cannot index a row of more than 2704, see
 https://www.postgresql.org/docs/current/btree.html#BTREE-IMPLEMENTATION."""
 
+_SHORT_NAME = LONGEST_NAME // 4
+"""Characters, of which each has at most four bytes."""
 _LONGEST_REPETITION = 10_000
 
 LONGEST_PATH = 2600
@@ -213,6 +215,8 @@ def name_text(name: Any, what: str = "A name") -> str:
     Raises:
         BadValue: for a name without a text, or one that `fits_index` does not take.
     """
+    if type(name) is str and name.isascii() and len(name) <= _SHORT_NAME and "\0" not in name:
+        return name
     text = text_of(name, what)
     if not fits_index(text):
         raise BadValue(
@@ -227,7 +231,7 @@ def fits_index(text: str) -> bool:
 
     PostgreSQL compresses what it indexes, worse than zlib does: what counts is far below its limit.
     """
-    if len(text) <= LONGEST_NAME // 4:
+    if len(text) <= _SHORT_NAME:
         return True
     data = text.encode()
     if len(data) <= LONGEST_NAME:

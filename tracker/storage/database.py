@@ -28,7 +28,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tracker.errors import StoreError
 from tracker.storage import schema
 from tracker.storage.driver_errors import in_use_error, is_busy, is_not_writable, opening_error
-from tracker.storage.engine import Lock, engine, never_free, wait_at_most
+from tracker.storage.engine import (
+    Lock,
+    begin,
+    commit,
+    engine,
+    never_free,
+    roll_back,
+    wait_at_most,
+)
 from tracker.storage.location import Location, locate
 
 PATIENCE = 1.5
@@ -108,19 +116,27 @@ class Database:
             StoreError: when the database cannot be reached or written.
         """
         give_up = time.monotonic() + (self._patience if patience is None else patience)
-        with in_use(self.location), ExitStack() as opened:
-            with translated(self.location):
-                # Before the lock as well: its file would create the folder again.
-                self._check_file()
-                opened.enter_context(self._lock.held(give_up - time.monotonic()))
-                self._check_file()
-                connection = self._connected()
-                opened.enter_context(self._dropped_on_errors())
-                wait_at_most(connection, give_up - time.monotonic(), bounded=self._bounded)
-                opened.enter_context(connection.begin())
-                if alone and self.location.path is None:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
-            yield connection
+        with in_use(self.location):
+            try:
+                with translated(self.location):
+                    # Before the lock as well: its file would create the folder again.
+                    self._check_file()
+                    self._lock.acquire(give_up - time.monotonic())
+                    self._check_file()
+                    connection = self._connected()
+                    wait_at_most(connection, give_up - time.monotonic(), bounded=self._bounded)
+                    begin(connection)
+                    if alone and self.location.path is None:
+                        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
+                yield connection
+                commit(connection)
+            except BaseException as error:
+                # Where the lock was not had, nothing was begun, and nothing may be closed.
+                if self._lock.is_held:
+                    self._roll_back(error)
+                raise
+            finally:
+                self._lock.release()
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -130,25 +146,32 @@ class Database:
             StoreError: when the database cannot be reached or read.
         """
         give_up = time.monotonic() + self._patience
-        with in_use(self.location, to_read=True), ExitStack() as opened:
-            with translated(self.location, to_read=True):
-                self._check_file()
-                connection = self._connected()
-                opened.enter_context(self._dropped_on_errors())
-                if self._bounded and self.location.path is None:
-                    wait_at_most(connection, give_up - time.monotonic(), bounded=True)
-                opened.enter_context(connection.begin())
-            yield connection
+        with in_use(self.location, to_read=True):
+            try:
+                with translated(self.location, to_read=True):
+                    self._check_file()
+                    connection = self._connected()
+                    if self._bounded and self.location.path is None:
+                        wait_at_most(connection, give_up - time.monotonic(), bounded=True)
+                    connection.begin()
+                yield connection
+                connection.commit()
+            except BaseException as error:
+                self._roll_back(error)
+                raise
 
-    @contextmanager
-    def _dropped_on_errors(self) -> Iterator[None]:
+    def _roll_back(self, error: BaseException) -> None:
         """Never continue with a connection whose fsync may have failed, or that is within a statement."""
+        connection = self._connection
+        if connection is None:
+            return
         try:
-            yield
-        except BaseException as error:
-            if not is_busy(error):
+            roll_back(connection)
+        except Exception:
+            self._drop()
+        else:
+            if not (is_busy(error) or is_busy(error.__cause__)):
                 self._drop()
-            raise
 
     def _check_file(self) -> None:
         """Refuse a file that was deleted, and abandon the connection to one that was replaced."""

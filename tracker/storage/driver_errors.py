@@ -69,7 +69,7 @@ def code_of(error: BaseException | None) -> int | str | None:
     return getattr(error, "sqlstate", None)
 
 
-def is_busy(error: BaseException) -> bool:
+def is_busy(error: BaseException | None) -> bool:
     """Say whether somebody else held a lock for too long."""
     return code_of(error) in _BUSY
 

@@ -8,6 +8,7 @@ power loss (so: FULL); changing to WAL fails at once while anybody reads (so: re
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sqlite3
 import time
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tracker.storage.driver_errors import is_busy
 from tracker.storage.location import Location
+from tracker.storage.prepared import Prepared
 
 try:
     import fcntl
@@ -35,6 +37,9 @@ _LOCK_SHARE = 0.6
 _LONGEST_ANSWER = 60.0
 """Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
 _MOST_ENGINES = 16
+_WAIT_STEP = 20
+"""Milliseconds to which the wait for others' locks is rounded up, so that most transactions need not set it anew."""
+_WAITS = "tracker_waits"
 
 
 class Lock:
@@ -49,35 +54,50 @@ class Lock:
         self._path = None if location.path is None else Path(f"{location.path}.lock")
         self._descriptor = -1
         self._process = 0
+        self._opened_anew: FileLock | None = None
+        self.is_held = False
 
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
-        """Hold the lock.
+        """Hold the lock; raises as `acquire` does."""
+        try:
+            self.acquire(patience)
+            yield
+        finally:
+            self.release()
+
+    def acquire(self, patience: float) -> None:
+        """Take the lock; on any error, Ctrl-C included, `release` leaves nothing behind.
 
         Raises:
             Timeout: filelock's; others held it for longer than ``patience`` seconds.
             OSError: the file cannot be opened or made.
         """
         if self._path is None:
-            yield
+            pass
         elif fcntl is None:
             lock = FileLock(self._path, mode=0o600, thread_local=False)
-            with lock.acquire(max(0.0, patience), poll_interval=_POLL_SECONDS):
-                yield
+            lock.acquire(max(0.0, patience), poll_interval=_POLL_SECONDS)
+            self._opened_anew = lock
         else:
             try:
-                descriptor = self._acquire(self._path, time.monotonic() + patience)
+                self._acquire(self._path, time.monotonic() + patience)
             except BaseException:  # Ctrl-C may come when it is locked already
                 self.close()
                 raise
-            try:
-                yield
-            finally:
-                # After a fork in the block, the lock is the parent's.
-                if self._process == os.getpid():
-                    fcntl.flock(descriptor, fcntl.LOCK_UN)
+        self.is_held = True
 
-    def _acquire(self, path: Path, give_up: float) -> int:
+    def release(self) -> None:
+        """Let the lock go where this process holds it."""
+        self.is_held = False
+        if self._opened_anew is not None:
+            self._opened_anew.release()
+            self._opened_anew = None
+        # After a fork in the block, the lock is the parent's.
+        elif self._descriptor >= 0 and self._process == os.getpid():
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _acquire(self, path: Path, give_up: float) -> None:
         while True:
             if self._descriptor < 0 or self._process != os.getpid():
                 self._open(path)
@@ -89,7 +109,7 @@ class Lock:
                 time.sleep(_POLL_SECONDS)
                 continue
             if self._is_at(path):
-                return self._descriptor
+                return
             self.close()
 
     def _open(self, path: Path) -> None:
@@ -155,12 +175,45 @@ def _roll_back(connection: sqlite3.Connection, record: object, error: object) ->
         connection.rollback()
 
 
-def begin_with(engine: Engine, begin: str) -> None:
-    """Have every transaction of an SQLite engine begin with this statement."""
+def begin_with(engine: Engine, sql: str) -> None:
+    """Have every transaction of an SQLite engine begin with this statement, but for one that `begin` has begun."""
+    statement = Prepared(text(sql))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if not _driver(connection).in_transaction:
+            statement.run(connection, {})
+
+
+_BEGIN, _COMMIT = Prepared(text("BEGIN IMMEDIATE")), Prepared(text("COMMIT"))
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction that writes; in SQLite by the driver, which SQLAlchemy joins when it executes something."""
+    if connection.dialect.name == "sqlite":
+        _BEGIN.run(connection, {})
+    else:
+        connection.begin()
+
+
+def commit(connection: Connection) -> None:
+    """Commit what `begin` has begun."""
+    if connection.in_transaction():
+        connection.commit()
+    else:
+        _COMMIT.run(connection, {})
+
+
+def roll_back(connection: Connection) -> None:
+    """Roll back, whoever has begun; does nothing without a transaction."""
+    if connection.in_transaction():
+        connection.rollback()
+    else:
+        _driver(connection).rollback()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def wait_at_most(connection: Connection, patience: float, *, bounded: bool = False) -> None:
@@ -169,9 +222,12 @@ def wait_at_most(connection: Connection, patience: float, *, bounded: bool = Fal
     An SQLite one for the locks of programs that do not know our lock file; one to a server, where it is
     ``bounded``, for any answer, all of them together.
     """
-    raw = connection.connection.driver_connection
+    raw = _driver(connection)
     if isinstance(raw, sqlite3.Connection):
-        raw.execute(f"PRAGMA busy_timeout={max(1, int(patience * 1000))}")
+        milliseconds = max(1, math.ceil(patience * 1000 / _WAIT_STEP) * _WAIT_STEP)
+        if connection.info.get(_WAITS) != milliseconds:
+            raw.execute(f"PRAGMA busy_timeout={milliseconds}")
+            connection.info[_WAITS] = milliseconds
     elif raw is not None:
         raw.deadline = time.monotonic() + patience if bounded else None
         raw.longest = _LONGEST_ANSWER

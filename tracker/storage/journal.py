@@ -39,6 +39,7 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.liveness import heard_now
+from tracker.storage.prepared import Prepared
 from tracker.storage.upsert import upsert
 
 
@@ -79,14 +80,17 @@ def _is_refusal(error: BaseException) -> bool:
     return isinstance(error, (LookupError, TypeError, ValueError, ArithmeticError, AttributeError))
 
 
-# Built once: making a statement costs more than running it.
-_KNOWN_EPOCH = select(EPOCH).where(
+_SAME_EPOCH = and_(
     EPOCH.c.run_id == bindparam("run"),
     EPOCH.c.attempt == bindparam("attempt"),
     EPOCH.c.epoch == bindparam("epoch"),
 )
-_ADD_EPOCH = insert(EPOCH).returning(EPOCH.c.id)
-_GROW_RUN = (
+_KNOWN_EPOCH = Prepared(select(EPOCH.c.id).where(_SAME_EPOCH))
+_ADD_EPOCH = Prepared(
+    insert(EPOCH).returning(EPOCH.c.id),
+    [column.name for column in EPOCH.c if column is not EPOCH.c.id],
+)
+_GROW_RUN = Prepared(
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
     .values(
@@ -95,19 +99,19 @@ _GROW_RUN = (
         **summaries.JUDGED,
     )
 )
-
-
-_LATER_ATTEMPTS = select(func.count()).where(
-    ATTEMPT.c.run_id == bindparam("run"),
-    ATTEMPT.c.number > bindparam("attempt"),
-    ATTEMPT.c.first_epoch <= bindparam("epoch"),
+_LATER_ATTEMPTS = Prepared(
+    select(func.count()).where(
+        ATTEMPT.c.run_id == bindparam("run"),
+        ATTEMPT.c.number > bindparam("attempt"),
+        ATTEMPT.c.first_epoch <= bindparam("epoch"),
+    )
 )
 
 
 def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
     """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
     key = {"run": run, "attempt": attempt, "epoch": epoch}
-    return bool(connection.execute(_LATER_ATTEMPTS, key).scalar())
+    return bool(_LATER_ATTEMPTS.first(connection, key)[0])
 
 
 def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
@@ -115,7 +119,9 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     superseding = supersede(connection, run, attempt, number)
     superseded = _is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
-    known = connection.execute(_KNOWN_EPOCH, key).first()
+    known = None
+    if _KNOWN_EPOCH.first(connection, key) is not None:
+        known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).one()
     values: dict[str, Any] = {
         "started": entry["started"],
         "seconds": entry["seconds"],
@@ -127,7 +133,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
         row |= {"superseded": superseded, "checksum": epoch_checksum(row, entry["metrics"])}
-        epoch_id = connection.execute(_ADD_EPOCH, row).scalar_one()
+        epoch_id = _ADD_EPOCH.first(connection, row)[0]
     else:
         epoch_id = known.id
         earlier = _recorded_metrics(connection, epoch_id)
@@ -146,7 +152,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, rows)
-    connection.execute(_GROW_RUN, {"run": run, "more_epochs": grown, "more_seconds": more})
+    _GROW_RUN.run(connection, {"run": run, "more_epochs": grown, "more_seconds": more})
 
 
 def _extended(

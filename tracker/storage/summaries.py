@@ -15,7 +15,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    func,
     insert,
     null,
     or_,
@@ -64,14 +63,14 @@ def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, An
 def _better(new: Mapping[str, Any]) -> dict[str, Any]:
     """Give the SQL that keeps what is lower or higher; NULL (a NaN) never wins, a summary of steps always loses."""
     old = SUMMARY.c
-    lower = and_(new["min"].is_not(None), func.coalesce(new["min"] < old.min, True))
-    higher = and_(new["max"].is_not(None), func.coalesce(new["max"] > old.max, True))
+    lower = or_(OF_STEPS, old.min.is_(None), new["min"] < old.min)
+    higher = or_(OF_STEPS, old.max.is_(None), new["max"] > old.max)
     later = or_(OF_STEPS, new["last_epoch"] >= old.last_epoch)
     return {
-        "min": case((or_(OF_STEPS, lower), new["min"]), else_=old.min),
-        "min_epoch": case((or_(OF_STEPS, lower), new["min_epoch"]), else_=old.min_epoch),
-        "max": case((or_(OF_STEPS, higher), new["max"]), else_=old.max),
-        "max_epoch": case((or_(OF_STEPS, higher), new["max_epoch"]), else_=old.max_epoch),
+        "min": case((lower, new["min"]), else_=old.min),
+        "min_epoch": case((lower, new["min_epoch"]), else_=old.min_epoch),
+        "max": case((higher, new["max"]), else_=old.max),
+        "max_epoch": case((higher, new["max_epoch"]), else_=old.max_epoch),
         "last": case((later, new["last"]), else_=old.last),
         "last_kind": case((later, new["last_kind"]), else_=old.last_kind),
         "last_epoch": case((later, new["last_epoch"]), else_=old.last_epoch),

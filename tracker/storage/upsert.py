@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, TableClause
 
+from tracker.storage.prepared import Prepared
+
 Update = Sequence[str] | Callable[[Mapping[str, Any]], dict[str, Any]]
 Condition = ColumnElement[bool]
 
@@ -29,12 +31,23 @@ def upsert(
         return
     if not callable(change):
         change = tuple(change)
-    statement = _statement(connection.dialect.name, table, key, change, only)
-    connection.execute(statement, [dict(row) for row in rows])
+    statement = _statement(connection.dialect.name, table, tuple(rows[0]), key, change, only)
+    statement.run_each(connection, rows)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _statement(
+    dialect: str,
+    table: TableClause,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    change: Any,
+    only: Condition | None,
+) -> Prepared:
+    return Prepared(_insert(dialect, table, key, change, only), columns)
+
+
+def _insert(
     dialect: str, table: TableClause, key: tuple[str, ...], change: Any, only: Condition | None
 ) -> Any:
     if dialect == "postgresql":
