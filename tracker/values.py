@@ -196,6 +196,8 @@ MetricValue = tuple[str, float | None, str | None]
 
 def split(value: float | None) -> tuple[float | None, str | None]:
     """Return ``(value, kind)`` as they are stored."""
+    if value and math.isfinite(value):
+        return value, "finite"
     if value is None:
         return None, None
     kind = kind_of(value)

@@ -81,6 +81,8 @@ def _versions(installed: tuple[tuple[str, int], ...]) -> dict[str, str]:
 
 
 def _git() -> dict[str, Any] | None:
+    if not _may_be_a_repository():
+        return None
     status = _run_git("status", "--porcelain=v2", "--branch", "--untracked-files=no")
     if status is None:
         return None
@@ -93,6 +95,14 @@ def _git() -> dict[str, Any] | None:
         "modified": any(not line.startswith("#") for line in lines),
         "remote": redact(remote.strip()) if remote else None,
     }
+
+
+def _may_be_a_repository() -> bool:
+    """Say whether it is worth asking git, which takes longer to start than all the rest of a start."""
+    folder = Path.cwd()
+    return "GIT_DIR" in os.environ or any(
+        (above / ".git").exists() for above in (folder, *folder.parents)
+    )
 
 
 def _run_git(*arguments: str) -> str | None:

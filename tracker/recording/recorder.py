@@ -107,15 +107,15 @@ def _busy() -> DatabaseBusy:
 class Recorder:
     """Writes for one attempt of one run, from any thread of the process that made it.
 
-    ``origin`` returns the entry that makes the run and an attempt (id, number) in a database without them,
-    ``sampled`` measures the machine.
+    ``database`` is its own from now on; ``origin`` returns the entry that makes the run and an attempt (id, number)
+    in a database without them, ``sampled`` measures the machine.
     """
 
     recording = True
 
     def __init__(
         self,
-        location: Location,
+        database: Database,
         run_id: str,
         attempt_id: str,
         attempt: int,
@@ -125,7 +125,7 @@ class Recorder:
         origin: Callable[[str, int], OriginEntry],
         sampled: SampledMetrics,
     ) -> None:
-        self.location = location
+        self.location = location = database.location
         self.run_id = run_id
         self.attempt_id = attempt_id
         self._attempt = attempt
@@ -144,7 +144,7 @@ class Recorder:
         self.spooled = 0
         self._spooler: Worker | None = None
         self._slow_spool: Job[Any] | None = None
-        self._database = Database(location, bounded=True)
+        self._database = database
         self._questions = Questions(location)
         self._lock = threading.Lock()
         self._queued: deque[_Handed] = deque()

@@ -43,9 +43,12 @@ from tracker.storage.spool import (
 log = logging.getLogger("tracker")
 
 
+_RUNNING = select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)
+
+
 def dead_attempts(connection: Connection) -> list[Any]:
     """Return the attempts that are recorded as running and whose process is gone."""
-    running = connection.execute(select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)).all()
+    running = connection.execute(_RUNNING).all()
     return [attempt for attempt in running if not is_live(connection, attempt)]
 
 
@@ -76,15 +79,21 @@ def recover(location: Location) -> list[str]:
     """
     database = Database(location, patience=10)
     try:
-        with database.transaction(alone=True) as connection:
-            imported = _import_spools(connection, location)
-            reconcile(connection, location)
-            dead = dead_attempts(connection)
-            runs = {attempt.run_id for attempt in dead}
-            folders = temporary_folders(connection, location, runs) if runs else set()
-            _mark_lost(connection, dead)
+        return recover_with(database)
     finally:
         database.close()
+
+
+def recover_with(database: Database) -> list[str]:
+    """Do the same by a handle that stays open."""
+    location = database.location
+    with database.transaction(alone=True) as connection:
+        imported = _import_spools(connection, location)
+        reconcile(connection, location)
+        dead = dead_attempts(connection)
+        runs = {attempt.run_id for attempt in dead}
+        folders = temporary_folders(connection, location, runs) if runs else set()
+        _mark_lost(connection, dead)
     for path in imported:
         path.unlink(missing_ok=True)
         path.with_suffix(".new").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from tracker import process, values
 from tracker.checkpointing.store import Keeping, keeping
@@ -24,16 +24,17 @@ from tracker.recording import resume as earlier
 from tracker.recording.capture import capture
 from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.recorder import Recorder
-from tracker.recording.recovery import recover, refuse_busy
+from tracker.recording.recovery import recover_with, refuse_busy
 from tracker.recording.run import Run
 from tracker.recording.sampled import SampledMetrics
 from tracker.recording.system_metrics import sampler_of
 from tracker.remote import checked_url
 from tracker.states import RunStatus
-from tracker.storage import entries, facts, journal
+from tracker.storage import entries, facts, journal, schema
 from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.liveness import heard_now
 from tracker.storage.prepare import prepare
+from tracker.storage.prepared import Prepared, insert_row
 
 DEFAULT_EXPERIMENT = "default"
 KEEP_VARIABLE = "TRACKER_KEEP"
@@ -229,15 +230,20 @@ def _recorded_run(
 ) -> Run:
     prepare(location)
     captured = capture()
-    recover(location)
-    opened = _open(location, request, captured)
+    database = Database(location, patience=10)
+    try:
+        recover_with(database)
+        opened = _open(database, request, captured)
+    except BaseException:
+        database.close()
+        raise
     folder = None if location.path is None else location.path.parent
     sampled = SampledMetrics(
         opened.run_id, opened.attempt, began=opened.began,
         sampler=sampler_of(folder, request.system_metrics),
     )  # fmt: skip
     recorder = Recorder(
-        location,
+        database.for_recording(),
         opened.run_id,
         opened.attempt_id,
         opened.attempt,
@@ -278,56 +284,56 @@ def _origin(
     return origin
 
 
-def _open(location: Location, request: _Request, captured: dict[str, Any]) -> _Opened:
-    database = Database(location, patience=10)
-    try:
-        with database.transaction(alone=True) as connection:
-            reader = Reader(location, connection)
-            row = _run_to_resume(reader, request)
-            opened = _create(reader, request) if row is None else _resume(reader, row, request)
-            _add_attempt(connection, opened, values.to_json(captured))
-            if row is not None:
-                changes = earlier.changes(
-                    reader, opened.run_id, opened.attempt, request.params, captured
-                )
-                changes.report(opened.name)
-            given = (
-                entries.params(opened.run_id, request.params, opened.attempt),
-                entries.tags(opened.run_id, request.tags),
+def _open(database: Database, request: _Request, captured: dict[str, Any]) -> _Opened:
+    with database.transaction(alone=True) as connection:
+        schema.check_version(connection, database.location)
+        reader = Reader(database.location, connection)
+        row = _run_to_resume(reader, request)
+        opened = _create(reader, request) if row is None else _resume(reader, row, request)
+        _add_attempt(connection, opened, captured)
+        if row is not None:
+            changes = earlier.changes(
+                reader, opened.run_id, opened.attempt, request.params, captured
             )
-            journal.apply(connection, given)
-    finally:
-        database.close()
+            changes.report(opened.name)
+        given = (
+            entries.params(opened.run_id, request.params, opened.attempt),
+            entries.tags(opened.run_id, request.tags),
+        )
+        journal.apply(connection, given)
     return opened
 
 
 def _create(reader: Reader, request: _Request) -> _Opened:
     name = request.name or _numbered(reader.connection, request.experiment)
     opened = _Opened(new_id(), name, request.experiment, now())
-    reader.connection.execute(
-        insert(RUN).values(
-            id=opened.run_id,
-            name=opened.name,
-            experiment=opened.experiment,
-            status=RunStatus.RUNNING,
-            started=opened.began,
-            seconds=0.0,
-            epochs=0,
-            price_per_hour=request.price_per_hour,
-            parent_id=_parent_id(reader, request.parent),
-        )
-    )
+    row = {
+        "id": opened.run_id,
+        "name": opened.name,
+        "experiment": opened.experiment,
+        "status": RunStatus.RUNNING,
+        "started": opened.began,
+        "seconds": 0.0,
+        "epochs": 0,
+        "price_per_hour": request.price_per_hour,
+        "parent_id": _parent_id(reader, request.parent),
+    }
+    insert_row(reader.connection, RUN, row)
     return opened
 
 
+_RUNS_OF = Prepared(
+    select(func.count()).select_from(RUN).where(RUN.c.experiment == bindparam("experiment"))
+)
+_NAMED = Prepared(select(RUN.c.id).where(RUN.c.name == bindparam("name")).limit(1))
+
+
 def _numbered(connection: Connection, experiment: str) -> str:
-    count = connection.execute(
-        select(func.count()).select_from(RUN).where(RUN.c.experiment == experiment)
-    ).scalar_one()
+    count = _RUNS_OF.first(connection, {"experiment": experiment})[0]
     while True:
         count += 1
         name = f"{experiment}-{count}"
-        if connection.execute(select(RUN.c.id).where(RUN.c.name == name)).first() is None:
+        if _NAMED.first(connection, {"name": name}) is None:
             return name
 
 
@@ -403,22 +409,24 @@ def _resume(reader: Reader, row: Any, request: _Request) -> _Opened:
     return opened
 
 
-def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None:
+def _add_attempt(connection: Connection, opened: _Opened, captured: dict[str, Any]) -> None:
     moment = now()
-    connection.execute(
-        insert(ATTEMPT).values(
-            id=opened.attempt_id,
-            run_id=opened.run_id,
-            number=opened.attempt,
-            status=RunStatus.RUNNING,
-            started=moment,
-            heartbeat=moment,
-            captured=captured,
-            spooled=0,
-            dropped=0,
-            waited=0.0,
-            heard=heard_now(connection),
-            **process.me().as_dict(),
-        )
-    )
-    facts.store(connection, opened.attempt_id)
+    row = {
+        "id": opened.attempt_id,
+        "run_id": opened.run_id,
+        "number": opened.attempt,
+        "status": RunStatus.RUNNING,
+        "started": moment,
+        "heartbeat": moment,
+        "captured": values.to_json(captured),
+        "spooled": 0,
+        "dropped": 0,
+        "waited": 0.0,
+        "heard": heard_now(connection),
+        **process.me().as_dict(),
+    }
+    insert_row(connection, ATTEMPT, row)
+    if opened.attempt == 1:
+        facts.add(connection, opened.run_id, captured)
+    else:
+        facts.store(connection, opened.attempt_id)

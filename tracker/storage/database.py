@@ -101,6 +101,19 @@ class Database:
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
 
+    def for_recording(self) -> Database:
+        """Return the handle that a recorder goes on with: bounded, and with the usual patience.
+
+        That of an SQLite file is this one, with its connection; a server's has settings that were made when it
+        was opened, so that this one is closed.
+        """
+        if self.location.path is None:
+            self.close()
+            return Database(self.location, bounded=True)
+        self._patience, self._bounded = PATIENCE, True
+        self._engine = engine(self.location, self._mode, PATIENCE)
+        return self
+
     @contextmanager
     def transaction(
         self, patience: float | None = None, *, alone: bool = False
@@ -116,27 +129,39 @@ class Database:
             StoreError: when the database cannot be reached or written.
         """
         give_up = time.monotonic() + (self._patience if patience is None else patience)
-        with in_use(self.location):
-            try:
-                with translated(self.location):
-                    # Before the lock as well: its file would create the folder again.
-                    self._check_file()
-                    self._lock.acquire(give_up - time.monotonic())
-                    self._check_file()
-                    connection = self._connected()
-                    wait_at_most(connection, give_up - time.monotonic(), bounded=self._bounded)
-                    begin(connection)
-                    if alone and self.location.path is None:
-                        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
-                yield connection
-                commit(connection)
-            except BaseException as error:
-                # Where the lock was not had, nothing was begun, and nothing may be closed.
-                if self._lock.is_held:
-                    self._roll_back(error)
+        try:
+            connection = self._begun(give_up, alone)
+            yield connection
+            commit(connection)
+        except BaseException as error:
+            # Where the lock was not had, nothing was begun, and nothing may be closed.
+            if self._lock.is_held:
+                self._roll_back(error)
+            if isinstance(error, (Timeout, DBAPIError)):
+                raise in_use_error(error, self.location) from error
+            raise
+        finally:
+            self._lock.release()
+
+    def _begun(self, give_up: float, alone: bool) -> Connection:
+        try:
+            if not self._lock.is_open:
+                # Its file would be made where the database has gone.
+                self._check_file()
+            self._lock.acquire(give_up - time.monotonic())
+            self._check_file()
+            connection = self._connected()
+            wait_at_most(connection, give_up - time.monotonic(), bounded=self._bounded)
+            begin(connection)
+            if alone and self.location.path is None:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
+        except (OSError, ModuleNotFoundError) as error:
+            self._check_file()
+            meaning = opening_error(error, self.location)
+            if meaning is None:
                 raise
-            finally:
-                self._lock.release()
+            raise meaning from error
+        return connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -57,6 +57,11 @@ class Lock:
         self._opened_anew: FileLock | None = None
         self.is_held = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open in this process already."""
+        return self._descriptor >= 0 and self._process == os.getpid()
+
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
         """Hold the lock; raises as `acquire` does."""
@@ -94,12 +99,12 @@ class Lock:
             self._opened_anew.release()
             self._opened_anew = None
         # After a fork in the block, the lock is the parent's.
-        elif self._descriptor >= 0 and self._process == os.getpid():
+        elif self.is_open:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _acquire(self, path: Path, give_up: float) -> None:
         while True:
-            if self._descriptor < 0 or self._process != os.getpid():
+            if not self.is_open:
                 self._open(path)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,11 @@ LONGEST_FACT = 2000
 """Characters of text or JSON; longer facts stay with the attempt only."""
 
 
+def add(connection: Connection, run_id: str, captured: dict[str, Any]) -> None:
+    """Make the rows of a run that has none yet."""
+    upsert(connection, FACT, _rows(run_id, captured), ("run_id", "name"), ())
+
+
 def store(connection: Connection, attempt_id: str) -> None:
     """Make the rows of a run's facts those of an attempt, unless a later attempt has begun."""
     attempt = connection.execute(select(ATTEMPT).where(ATTEMPT.c.id == attempt_id)).first()

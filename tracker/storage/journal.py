@@ -39,7 +39,7 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.liveness import heard_now
-from tracker.storage.prepared import Prepared
+from tracker.storage.prepared import Prepared, update_row
 from tracker.storage.upsert import upsert
 
 
@@ -85,7 +85,6 @@ _SAME_EPOCH = and_(
     EPOCH.c.attempt == bindparam("attempt"),
     EPOCH.c.epoch == bindparam("epoch"),
 )
-_KNOWN_EPOCH = Prepared(select(EPOCH.c.id).where(_SAME_EPOCH))
 _ADD_EPOCH = Prepared(
     insert(EPOCH).returning(EPOCH.c.id),
     [column.name for column in EPOCH.c if column is not EPOCH.c.id],
@@ -99,11 +98,18 @@ _GROW_RUN = Prepared(
         **summaries.JUDGED,
     )
 )
-_LATER_ATTEMPTS = Prepared(
-    select(func.count()).where(
-        ATTEMPT.c.run_id == bindparam("run"),
-        ATTEMPT.c.number > bindparam("attempt"),
-        ATTEMPT.c.first_epoch <= bindparam("epoch"),
+_LATER_ATTEMPTS = select(func.count()).where(
+    ATTEMPT.c.run_id == bindparam("run"),
+    ATTEMPT.c.number > bindparam("attempt"),
+    ATTEMPT.c.first_epoch <= bindparam("epoch"),
+)
+_NEWEST_ATTEMPT = Prepared(
+    select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == bindparam("run"))
+)
+_IS_OVERTAKEN = Prepared(_LATER_ATTEMPTS)
+_IS_OVERTAKEN_OR_KNOWN = Prepared(
+    select(
+        _LATER_ATTEMPTS.scalar_subquery(), select(EPOCH.c.id).where(_SAME_EPOCH).scalar_subquery()
     )
 )
 
@@ -111,17 +117,17 @@ _LATER_ATTEMPTS = Prepared(
 def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
     """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
     key = {"run": run, "attempt": attempt, "epoch": epoch}
-    return bool(_LATER_ATTEMPTS.first(connection, key)[0])
+    return bool(_IS_OVERTAKEN.first(connection, key)[0])
 
 
 def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
     superseding = supersede(connection, run, attempt, number)
-    superseded = _is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
-    known = None
-    if _KNOWN_EPOCH.first(connection, key) is not None:
-        known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).one()
+    later_attempts, known_id = _IS_OVERTAKEN_OR_KNOWN.first(connection, key)
+    superseded, known = bool(later_attempts), None
+    if known_id is not None:
+        known = connection.execute(select(EPOCH).where(EPOCH.c.id == known_id)).one()
     values: dict[str, Any] = {
         "started": entry["started"],
         "seconds": entry["seconds"],
@@ -145,7 +151,7 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         for place, (name, value, kind) in enumerate(entry["metrics"], start=len(earlier))
     ]
     upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
-    changed = any(
+    changed = earlier and any(
         earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
     if superseding or changed:
@@ -330,7 +336,7 @@ def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
     values = entry["values"]
     if entry.get("live"):
         values = {**values, "heard": heard_now(connection)}
-    connection.execute(update(ATTEMPT).where(ATTEMPT.c.id == entry["id"]).values(**values))
+    update_row(connection, ATTEMPT, entry["id"], values)
     if "captured" in entry["values"]:
         facts.store(connection, entry["id"])
 
@@ -342,17 +348,10 @@ def _end(connection: Connection, entry: kinds.EndEntry) -> None:
         "error": entry["error"],
         "ended": entry["ended"],
     }
-    connection.execute(
-        update(ATTEMPT)
-        .where(ATTEMPT.c.id == entry["id"])
-        .values(**ending, heartbeat=entry["ended"])
-    )
-    newest = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == entry["run"])
-    connection.execute(
-        update(RUN)
-        .where(RUN.c.id == entry["run"], newest.scalar_subquery() == entry["attempt"])
-        .values(**entry.get("kept", ending))
-    )
+    update_row(connection, ATTEMPT, entry["id"], {**ending, "heartbeat": entry["ended"]})
+    newest = _NEWEST_ATTEMPT.first(connection, {"run": entry["run"]})[0]
+    if newest == entry["attempt"]:
+        update_row(connection, RUN, entry["run"], entry.get("kept", ending))
 
 
 def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:

@@ -17,8 +17,11 @@ _PATIENCE = 10.0
 
 def prepare(location: Location) -> None:
     """Create the database, or bring it to this release's schema; does nothing where it is current."""
+    if schema.was_current(location):
+        return
     if peek(location) != schema.HEAD:
         migrate.upgrade(location)
+    schema.note_current(location)
 
 
 @contextmanager

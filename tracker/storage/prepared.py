@@ -7,10 +7,11 @@ events, results) is three times what SQLite needs for the rows of an epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, TableClause, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 
@@ -25,7 +26,7 @@ class Prepared:
 
     Args:
         statement: for any database; no list may be bound in it.
-        columns: of an INSERT that does not name them itself.
+        columns: those of an INSERT or UPDATE that does not name them itself.
     """
 
     def __init__(self, statement: ClauseElement, columns: Iterable[str] | None = None) -> None:
@@ -88,6 +89,7 @@ def _compiled(
     constants = {
         name: value for name, value in compiled.params.items() if not compiled.binds[name].required
     }
+    constants |= {column.key: column.default.arg for column in compiled.insert_prefetch}
     if not compiled.positional:
         return compiled.string, lambda values: {**constants, **values}
     names: Sequence[str] = compiled.positiontup
@@ -95,3 +97,23 @@ def _compiled(
         return compiled.string, lambda values: [values[name] for name in names]
     named = itemgetter(*names)
     return compiled.string, (lambda values: named({**constants, **values})) if constants else named
+
+
+def insert_row(connection: Connection, table: TableClause, row: Values) -> None:
+    """Insert one row; raises as `Prepared.run` does."""
+    _insertion(table, tuple(row)).run(connection, row)
+
+
+def update_row(connection: Connection, table: TableClause, row_id: str, values: Values) -> None:
+    """Change columns of the row that has an ``id``; raises as `Prepared.run` does."""
+    _change(table, tuple(values)).run(connection, {**values, "row_id": row_id})
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: TableClause, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table), columns)
+
+
+@lru_cache(maxsize=64)
+def _change(table: TableClause, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(update(table).where(table.c.id == bindparam("row_id")), columns)

@@ -13,10 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
 from tracker.storage.location import Location, unreadable
+from tracker.storage.prepared import Prepared
 
 HISTORY = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every schema this release can upgrade from, oldest first; the last one is its own."""
@@ -57,6 +58,9 @@ _HEAD = 100
 _MOST_OPEN = 32
 _open_files: OrderedDict[tuple[int, int], int] = OrderedDict()
 _open_files_lock = threading.Lock()
+_found_current: dict[tuple[int, int], bytes] = {}
+"""The schema cookie of each open file that had this release's schema; open, so that no other file gets its number."""
+_COOKIE = slice(40, 44)
 
 
 def _head_of(path: Path) -> bytes:
@@ -72,10 +76,29 @@ def _head_of(path: Path) -> bytes:
         if key not in _open_files:
             _open_files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             while len(_open_files) > _MOST_OPEN:
-                _, oldest = _open_files.popitem(last=False)
+                file, oldest = _open_files.popitem(last=False)
+                _found_current.pop(file, None)
                 os.close(oldest)
         _open_files.move_to_end(key)
         return os.pread(_open_files[key], _HEAD, 0)
+
+
+def note_current(location: Location) -> None:
+    """Remember that a database has this release's schema, so that this process does not look again."""
+    file = location.file_id()
+    if file is not None and location.path is not None:
+        head = _head_of(location.path)
+        if head.startswith(_MAGIC):
+            _found_current[file] = head[_COOKIE]
+
+
+def was_current(location: Location) -> bool:
+    """Say whether a file was seen with this release's schema, and no table was made in it or dropped since."""
+    file = location.file_id()
+    if file is None or location.path is None or file not in _found_current:
+        return False
+    head = _head_of(location.path)
+    return head.startswith(_MAGIC) and head[_COOKIE] == _found_current.get(file)
 
 
 def _peek(path: Path) -> set[str]:
@@ -127,6 +150,15 @@ def _foreign(tables: set[str], location: Location) -> NotATrackerDatabase:
         f"{location} is {whose} database (tables: {some}), not a tracker database. It was left "
         f"unchanged; name another file with database=, --database or TRACKER_DATABASE_URL."
     )
+
+
+_VERSION = Prepared(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+
+
+def check_version(connection: Connection, location: Location) -> None:
+    """Refuse, within a transaction, a schema that another release has given to our tables since they were looked at."""
+    row = _VERSION.first(connection, {})
+    require_current("absent" if row is None else str(row[0]), location)
 
 
 def require_current(version: str, location: Location) -> None:
