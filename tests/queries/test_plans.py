@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from benchmarks.many_runs import build
 from tests.helpers.plans import Planned, plans
-from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
 from tracker.models import CHECKPOINT
 from tracker.queries import api as queries
 from tracker.queries.names_in_use import metrics_in_use, params_in_use
@@ -113,7 +113,7 @@ def test_a_scan_and_a_sort_are_seen(reader: Reader) -> None:
 
 
 def test_what_is_pending_is_found_by_its_index(reader: Reader) -> None:
-    ask: Ask = lambda reader: reader.connection.execute(pending_checkpoints()).all()  # noqa: E731
+    ask: Ask = lambda reader: reader.connection.execute(PENDING_CHECKPOINTS).all()  # noqa: E731
     (planned,) = plans(reader, ask)
     assert any("ix_checkpoint_pending" in line for line in planned.plan)
 

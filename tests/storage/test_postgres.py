@@ -16,7 +16,7 @@ from tests.helpers import odd_labels
 from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
-from tracker.checkpointing.recovery import pending_checkpoints
+from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
 from tracker.checkpointing.store import folder_of
 from tracker.queries import api as queries
 from tracker.queries.follow import Follower
@@ -202,7 +202,7 @@ def test_listings_of_the_first_rows_look_at_no_more_than_those(url: str) -> None
                 name,
                 lines,
             )
-        ask = lambda reader: reader.connection.execute(pending_checkpoints()).all()  # noqa: E731
+        ask = lambda reader: reader.connection.execute(PENDING_CHECKPOINTS).all()  # noqa: E731
         (planned_pending,) = plans(reader, ask)
         assert any("ix_checkpoint_pending" in line for line in planned_pending.plan)
 

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from tracker.checkpointing.signature_file import remove_signature
 from tracker.files import SavedFile, is_same
@@ -20,22 +20,21 @@ from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 
 
-def pending_checkpoints() -> Select[Any]:
-    """Select the pending checkpoints, each with the columns of its attempt that `is_live` reads."""
-    return (
-        select(CHECKPOINT, ATTEMPT)
-        .join_from(
-            CHECKPOINT,
-            ATTEMPT,
-            (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
-        )
-        .where(CHECKPOINT.c.pending.is_(True))
-        .with_only_columns(
-            CHECKPOINT.c.id, CHECKPOINT.c.path, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256, CHECKPOINT.c.state,
-            ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
-            ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat, ATTEMPT.c.heard,
-        )
-    )  # fmt: skip
+PENDING_CHECKPOINTS = (
+    select(CHECKPOINT, ATTEMPT)
+    .join_from(
+        CHECKPOINT,
+        ATTEMPT,
+        (CHECKPOINT.c.run_id == ATTEMPT.c.run_id) & (CHECKPOINT.c.attempt == ATTEMPT.c.number),
+    )
+    .where(CHECKPOINT.c.pending.is_(True))
+    .with_only_columns(
+        CHECKPOINT.c.id, CHECKPOINT.c.path, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256, CHECKPOINT.c.state,
+        ATTEMPT.c.status, ATTEMPT.c.host, ATTEMPT.c.boot_id, ATTEMPT.c.pid_namespace,
+        ATTEMPT.c.pid, ATTEMPT.c.process_started, ATTEMPT.c.heartbeat, ATTEMPT.c.heard,
+    )
+)  # fmt: skip
+"""The pending checkpoints, each with the columns of its attempt that `is_live` reads."""
 
 
 def abandoned_checkpoints(connection: Connection, location: Location) -> dict[str, list[Any]]:
@@ -44,7 +43,7 @@ def abandoned_checkpoints(connection: Connection, location: Location) -> dict[st
     Those whose files may lie on another machine are left out: nobody can look at them from here.
     """
     by_path: dict[str, list[Any]] = {}
-    for checkpoint in connection.execute(pending_checkpoints()):
+    for checkpoint in connection.execute(PENDING_CHECKPOINTS):
         by_path.setdefault(checkpoint.path, []).append(checkpoint)
     return {
         path: checkpoints
