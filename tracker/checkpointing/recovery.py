@@ -19,7 +19,6 @@ from tracker.storage.journal import apply
 from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 
-
 PENDING_CHECKPOINTS = (
     select(CHECKPOINT, ATTEMPT)
     .join_from(
