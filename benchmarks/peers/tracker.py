@@ -21,6 +21,10 @@ class Peer:
         self.run = tracker.start_run("stream", database=self.database)
         self.log = self.run.log
 
+    def log_epoch(self, metrics: dict[str, float], epoch: int) -> None:
+        """Record an epoch, durable when this returns."""
+        self.run.log_epoch(epoch, metrics)
+
     def close(self) -> None:
         """Return when everything is durable."""
         self.run.finish()

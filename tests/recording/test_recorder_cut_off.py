@@ -8,11 +8,10 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 import tracker
 from tracker.series import buffer
-from tracker.storage import journal
+from tracker.storage import journal, prepared
 
 
 def _writers() -> set[threading.Thread]:
@@ -26,21 +25,23 @@ def _join(threads: set[threading.Thread]) -> None:
         assert not thread.is_alive()
 
 
-def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(locked: Any) -> None:
+def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(
+    monkeypatch: pytest.MonkeyPatch, locked: Any
+) -> None:
     """Also while a traceback, as a notebook keeps it, holds the statement that was cut off."""
     run = tracker.start_run()
-    armed = [KeyboardInterrupt()]
+    first = prepared._first
 
-    def interrupt(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if armed and "INSERT INTO epoch " in statement:
-            raise armed.pop()
+    def interrupted(cursor: Any, sql: str, *rest: Any) -> Any:
+        found = first(cursor, sql, *rest)
+        if "INSERT INTO epoch " in sql:
+            raise KeyboardInterrupt
+        return found
 
-    event.listen(Engine, "after_cursor_execute", interrupt)
-    try:
+    with monkeypatch.context() as context:
+        context.setattr(prepared, "_first", interrupted)
         with pytest.raises(KeyboardInterrupt) as kept:
             run.log_epoch(0, {"loss": 1.0})
-    finally:
-        event.remove(Engine, "after_cursor_execute", interrupt)
     with locked():
         assert kept.value.__traceback__ is not None
     run.log_epoch(1, {"loss": 1.0})

@@ -12,9 +12,9 @@ from tracker.storage.location import locate
 def test_an_engine_is_kept_with_what_it_has_compiled(folder: Path) -> None:
     location = locate()
     tracker.start_run().finish()
-    kept = engine(location, "rw", 1.5)
+    kept = engine(location, "rw", 10)
     compiled = len(kept._compiled_cache or ())
     tracker.start_run().finish()
-    assert engine(locate(), "rw", 1.5) is kept
+    assert engine(locate(), "rw", 10) is kept
     assert len(kept._compiled_cache or ()) == compiled > 0
-    assert engine(location, "ro", 1.5) is not kept
+    assert engine(location, "ro", 10) is not kept

@@ -30,7 +30,7 @@ from tracker.recording.sampled import SampledMetrics
 from tracker.recording.system_metrics import sampler_of
 from tracker.remote import checked_url
 from tracker.states import RunStatus
-from tracker.storage import entries, facts, journal, schema
+from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.liveness import heard_now
 from tracker.storage.prepare import prepare
@@ -286,7 +286,6 @@ def _origin(
 
 def _open(database: Database, request: _Request, captured: dict[str, Any]) -> _Opened:
     with database.transaction(alone=True) as connection:
-        schema.check_version(connection, database.location)
         reader = Reader(database.location, connection)
         row = _run_to_resume(reader, request)
         opened = _create(reader, request) if row is None else _resume(reader, row, request)

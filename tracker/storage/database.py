@@ -155,6 +155,8 @@ class Database:
             begin(connection)
             if alone and self.location.path is None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE_LOCK})")
+        except Timeout:
+            raise
         except (OSError, ModuleNotFoundError) as error:
             self._check_file()
             meaning = opening_error(error, self.location)

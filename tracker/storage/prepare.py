@@ -17,11 +17,10 @@ _PATIENCE = 10.0
 
 def prepare(location: Location) -> None:
     """Create the database, or bring it to this release's schema; does nothing where it is current."""
-    if schema.was_current(location):
+    if location.path is not None and schema.is_current(location.path):
         return
     if peek(location) != schema.HEAD:
         migrate.upgrade(location)
-    schema.note_current(location)
 
 
 @contextmanager
