@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from tracker.storage import migrate, schema
-from tracker.storage.database import Database, peek
+from tracker.storage.database import Database, peek, translated
 from tracker.storage.location import Location, locate
 
 _PATIENCE = 10.0
@@ -17,8 +17,9 @@ _PATIENCE = 10.0
 
 def prepare(location: Location) -> None:
     """Create the database, or bring it to this release's schema; does nothing where it is current."""
-    if location.path is not None and schema.is_current(location.path):
-        return
+    with translated(location, to_read=True):
+        if location.path is not None and location.exists() and schema.is_current(location.path):
+            return
     if peek(location) != schema.HEAD:
         migrate.upgrade(location)
 

@@ -80,14 +80,16 @@ def _head_of(path: Path) -> bytes:
 
 
 def is_current(path: Path) -> bool:
-    """Say whether a file is a database with this release's schema; False where a longer look is needed, or worth it.
+    """Say whether a file is a database with this release's schema; False where it takes a longer look to say.
 
-    Nearly every start asks this: sqlite3 answers in a tenth of the time that SQLAlchemy needs.
+    Nearly every start asks this: sqlite3 answers in a tenth of the time that SQLAlchemy needs. A database at rest
+    may be another program's, and gets no files beside it.
     """
     try:
-        if not _head_of(path).startswith(_MAGIC):
+        if not _head_of(path).startswith(_MAGIC) or Path(f"{path}-journal").exists():
             return False
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
             (version,) = connection.execute(_ASK_VERSION).fetchone()
             return bool(version == HEAD)
     except (OSError, sqlite3.Error, TypeError):
