@@ -118,7 +118,7 @@ def queries_never_write(root: Path) -> list[str]:
         found += [
             f"{file.name}: {name}"
             for name in imports(file)
-            if _is(name, ("tracker.storage.journal", "tracker.storage.upsert"))
+            if _is(name, ("tracker.storage.journal", "tracker.storage.statements"))
         ]
     return found
 

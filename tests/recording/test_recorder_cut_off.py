@@ -11,7 +11,7 @@ import pytest
 
 import tracker
 from tracker.series import buffer
-from tracker.storage import journal, prepared
+from tracker.storage import journal, statements
 
 
 def _writers() -> set[threading.Thread]:
@@ -30,7 +30,7 @@ def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(
 ) -> None:
     """Also while a traceback, as a notebook keeps it, holds the statement that was cut off."""
     run = tracker.start_run()
-    first = prepared._first
+    first = statements._first
 
     def interrupted(cursor: Any, sql: str, *rest: Any) -> Any:
         found = first(cursor, sql, *rest)
@@ -39,7 +39,7 @@ def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(
         return found
 
     with monkeypatch.context() as context:
-        context.setattr(prepared, "_first", interrupted)
+        context.setattr(statements, "_first", interrupted)
         with pytest.raises(KeyboardInterrupt) as kept:
             run.log_epoch(0, {"loss": 1.0})
     with locked():

@@ -16,7 +16,7 @@ from tracker.files import SavedFile
 from tracker.models import CHECKPOINT, REMOTE_COPY
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
-from tracker.storage.upsert import upsert
+from tracker.storage.statements import upsert
 
 
 class Copy(NamedTuple):

@@ -34,7 +34,7 @@ from tracker.storage import entries, facts, journal
 from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.liveness import heard_now
 from tracker.storage.prepare import prepare
-from tracker.storage.prepared import Prepared, insert_row
+from tracker.storage.statements import Prepared, insert_row
 
 DEFAULT_EXPERIMENT = "default"
 KEEP_VARIABLE = "TRACKER_KEEP"

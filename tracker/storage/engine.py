@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from tracker.storage.driver_errors import is_busy
 from tracker.storage.location import Location
-from tracker.storage.prepared import Prepared
+from tracker.storage.statements import Prepared
 
 try:
     import fcntl
@@ -182,12 +182,11 @@ def _roll_back(connection: sqlite3.Connection, record: object, error: object) ->
 
 def begin_with(engine: Engine, sql: str) -> None:
     """Have every transaction of an SQLite engine begin with this statement, but for one that `begin` has begun."""
-    statement = Prepared(text(sql))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if not _driver(connection).in_transaction:
-            statement.run(connection, {})
+            connection.exec_driver_sql(sql)
 
 
 _BEGIN, _COMMIT = Prepared(text("BEGIN IMMEDIATE")), Prepared(text("COMMIT"))

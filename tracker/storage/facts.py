@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from tracker import values
 from tracker.models import ATTEMPT, FACT
-from tracker.storage.upsert import upsert
+from tracker.storage.statements import upsert
 
 LONGEST_FACT = 2000
 """Characters of text or JSON; longer facts stay with the attempt only."""

@@ -39,8 +39,7 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.liveness import heard_now
-from tracker.storage.prepared import Prepared, update_row
-from tracker.storage.upsert import upsert
+from tracker.storage.statements import Prepared, update_row, upsert
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:

@@ -16,7 +16,7 @@ from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
-from tracker.storage.upsert import upsert
+from tracker.storage.statements import upsert
 from tracker.system_names import PREFIX, is_system
 from tracker.values import split
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
-from tracker.storage.upsert import upsert
+from tracker.storage.statements import upsert
 
 _OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
 """Links a run to the summary that it has a copy of."""

@@ -1,5 +1,7 @@
 """Statements that are run thousands of times: compiled once for each kind of database, then run by its driver.
 
+`upsert` is INSERT … ON CONFLICT, the same for SQLite and PostgreSQL.
+
 SQLAlchemy compiles them, from the same tables as all others. What it spends on each execution of its own (contexts,
 events, results) is three times what SQLite needs for the rows of an epoch.
 """
@@ -11,12 +13,14 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, TableClause, bindparam, insert, update
+from sqlalchemy import ColumnElement, Connection, Dialect, TableClause, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 
 Values = Mapping[str, Any]
 Bind = Callable[[Values], Any]
+Change = Sequence[str] | Callable[[Values], dict[str, Any]]
+Condition = ColumnElement[bool]
 
 
 class Prepared:
@@ -117,3 +121,54 @@ def _insertion(table: TableClause, columns: tuple[str, ...]) -> Prepared:
 @lru_cache(maxsize=64)
 def _change(table: TableClause, columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(table).where(table.c.id == bindparam("row_id")), columns)
+
+
+def upsert(
+    connection: Connection,
+    table: TableClause,
+    rows: Sequence[Values],
+    key: tuple[str, ...],
+    change: Change,
+    *,
+    only: Condition | None = None,
+) -> None:
+    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone).
+
+    A row for which ``only`` does not hold is left alone, too.
+    """
+    if not rows:
+        return
+    if not callable(change):
+        change = tuple(change)
+    statement = _upserting(connection.dialect.name, table, tuple(rows[0]), key, change, only)
+    statement.run_each(connection, rows)
+
+
+@lru_cache(maxsize=128)
+def _upserting(
+    dialect: str,
+    table: TableClause,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    change: Any,
+    only: Condition | None,
+) -> Prepared:
+    return Prepared(_insert_or_change(dialect, table, key, change, only), columns)
+
+
+def _insert_or_change(
+    dialect: str, table: TableClause, key: tuple[str, ...], change: Any, only: Condition | None
+) -> Any:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    statement = insert(table)
+    new = statement.excluded
+    if callable(change):
+        return statement.on_conflict_do_update(index_elements=key, set_=change(new), where=only)
+    if not change:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(
+        index_elements=key, set_={name: new[name] for name in change}, where=only
+    )
