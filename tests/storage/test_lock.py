@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
-from tracker.storage.engine import Lock
+from tracker.storage.engine import Lock, _Place
 from tracker.storage.location import Location, locate
 
 
@@ -111,3 +111,25 @@ def test_a_child_locks_for_itself(location: Location) -> None:
                 os._exit(0)
         assert exit_code_of(pid) == 0
     assert is_free(location)
+
+
+def test_who_came_earlier_is_served_first(location: Location) -> None:
+    earlier, later = Lock(location), Lock(location)
+    with earlier.held(0.0):
+        pass
+    place = _Place()
+    place.wait(earlier._descriptor)
+    with pytest.raises(Timeout), later.held(0.0):
+        pass
+    place.leave(earlier._descriptor)
+    with later.held(0.0):
+        assert not is_free(location)
+
+
+def test_one_that_does_not_take_its_turn_is_not_waited_for_for_ever(location: Location) -> None:
+    stopped, other = Lock(location), Lock(location)
+    with stopped.held(0.0):
+        pass
+    _Place().wait(stopped._descriptor)
+    with other.held(30.0):
+        assert not is_free(location)
