@@ -11,6 +11,7 @@ import sys
 
 NAMES = (
     "startup",
+    "runs",
     "replay",
     "saving",
     "keras_epoch",
