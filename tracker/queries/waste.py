@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Label, Select, and_, case, func, select
 
 from tracker.errors import nearest
 from tracker.filters.compile import check_limit
@@ -20,7 +20,7 @@ from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
 from tracker.queries.selection import Order
 from tracker.queries.system import cost
-from tracker.storage.chunks import in_chunks
+from tracker.storage.chunks import CHUNK, in_chunks
 from tracker.storage.database import Reader
 
 _SUMS = columns(
@@ -52,16 +52,19 @@ def waste(
     """
     check_limit(limit)
     names = {column.name for column in (*COLUMNS, COST)}
-    own = all(_name(key) in names for key in parse_order(order_by or _MOST_WASTEFUL))
-    rows = _of_shared_metric(reader) if own and where is None and ids is None else None
-    if rows is None:
+    keys = parse_order(order_by or _MOST_WASTEFUL)
+    own = all(_name(key) in names for key in keys)
+    spent = _of_shared_metric(reader) if own and where is None and ids is None else None
+    if spent is None:
         listing = overview(reader, where, None if own else order_by, None, ids)
         rows = _of_listed(reader, listing)
+        has_prices = any(row[COST.name] is not None for row in rows)
+    else:
+        rows, has_prices = spent.rows(keys, limit), spent.have_prices()
     if not rows:
         return Listing(COLUMNS)
-    if own and "run" in map(_name, parse_order(order_by or ())):
+    if own and "run" in map(_name, keys):
         rows = _labelled(reader, rows)
-    has_prices = any(row[COST.name] is not None for row in rows)
     listed = (*COLUMNS, COST) if has_prices else COLUMNS
     shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
     return Listing.from_dicts(listed, _labelled(reader, shown), run="id")
@@ -89,80 +92,106 @@ def _of_listed(reader: Reader, listing: Listing) -> list[dict[str, Any]]:
     ]
 
 
-def _of_shared_metric(reader: Reader) -> list[dict[str, Any]] | None:
-    """Return what all runs spent, added up in the database; None where they are not all judged by one metric."""
+def _of_shared_metric(reader: Reader) -> _AllRuns | None:
+    """Return what all runs spent, for the database to add up; None where they are not all judged by one metric."""
     monitor = None if reader.empty else shared_monitor(reader.connection)
     if monitor is None:
         return None
-    metric, mode = monitor
-    spent = {
-        row[0]: row[1:]
-        for row in in_chunks(reader.connection, _after_best(metric, mode), EPOCH.c.run_id, None)
-    }
-    every = select(RUN.c.id, RUN.c.experiment, RUN.c.epochs, RUN.c.price_per_hour)
-    rows, others = [], []
-    for run, experiment, epochs, price in in_chunks(
-        reader.connection, every.order_by(RUN.c.started.desc(), RUN.c.id), RUN.c.id, None
-    ):
-        if run not in spent:
-            others.append(run)
-            continue
-        best, best_epoch, epochs_after, seconds_after, seconds = spent[run]
-        if best_epoch is not None:
-            rows.append(
-                {
-                    "id": run,
-                    "experiment": experiment,
-                    "monitor": metric,
-                    "best": best,
-                    "best_epoch": best_epoch,
-                    "epochs": epochs,
-                    "epochs_after": epochs_after,
-                    "seconds_after": seconds_after,
-                    "seconds": seconds,
-                    "share": seconds_after / seconds if seconds else 0.0,
-                    COST.name: cost(price, seconds_after),
-                }
-            )
+    all_runs = _AllRuns(reader.connection, *monitor)
     # Runs without that metric may have another one.
-    if others and _of_listed(reader, overview(reader, ids=others)):
-        return None
-    return rows
+    others = all_runs.without_metric()
+    return None if others and _of_listed(reader, overview(reader, ids=others)) else all_runs
 
 
-def _after_best(metric: str, mode: str) -> Select[Any]:
-    """Return the statement for a row per run with that metric: its best, and what it spent."""
-    best, best_epoch = (
-        (SUMMARY.c.max, SUMMARY.c.max_epoch)
-        if mode == "max"
-        else (SUMMARY.c.min, SUMMARY.c.min_epoch)
-    )
-    # By an expression, so that SQLite reads the epochs in the order of their runs, and sorts none of them.
-    # A run has one summary of a metric, so that its highest best epoch is its own.
-    return _sums(func.max(best), func.max(best_epoch), best_epoch=best_epoch).join_from(
-        EPOCH,
-        SUMMARY,
-        and_(
-            SUMMARY.c.run_id == func.coalesce(EPOCH.c.run_id, ""),
-            SUMMARY.c.name == metric,
-            ~OF_STEPS,
-        ),
-    )
+class _AllRuns:
+    """All runs, judged by one metric of their epochs: what they spent is added up in the database."""
 
-
-def _sums(*columns: Any, best_epoch: Any) -> Select[Any]:
-    """Return the statement that adds up the effective epochs of each run."""
-    is_after = EPOCH.c.epoch > best_epoch
-    return (
-        select(
-            EPOCH.c.run_id, *columns,
-            func.count(case((is_after, EPOCH.c.epoch)).distinct()).label("epochs_after"),
-            func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)).label("seconds_after"),
-            func.sum(EPOCH.c.seconds).label("seconds"),
+    def __init__(self, connection: Connection, metric: str, mode: str) -> None:
+        self._connection, self._metric = connection, metric
+        best, best_epoch = (
+            (SUMMARY.c.max, SUMMARY.c.max_epoch)
+            if mode == "max"
+            else (SUMMARY.c.min, SUMMARY.c.min_epoch)
         )
-        .where(EPOCH.c.superseded.is_(False))
-        .group_by(EPOCH.c.run_id)
-    )  # fmt: skip
+        # A run has one summary of a metric, so that its highest best epoch is its own.
+        self._best_epoch = func.max(best_epoch).label("best_epoch")
+        self._numbers: dict[str, ColumnElement[Any]] = {
+            "best": func.max(best).label("best"),
+            "best_epoch": self._best_epoch,
+            "epochs": RUN.c.epochs,
+            **_sums(best_epoch),
+        }
+        spent, of_all = (self._numbers[name].element for name in ("seconds_after", "seconds"))
+        self._share = case((of_all != 0, spent / of_all), else_=0.0)
+
+    def without_metric(self) -> list[str]:
+        """Return the runs that have no epoch with the metric."""
+        statement = select(RUN.c.id).outerjoin_from(RUN, SUMMARY, self._of_metric)
+        return list(self._connection.scalars(statement.where(SUMMARY.c.run_id.is_(None))))
+
+    def have_prices(self) -> bool:
+        """Return whether somebody said of one of the runs what an hour of its machine costs."""
+        statement = select(RUN.c.id).join_from(RUN, SUMMARY, self._of_metric)
+        priced = statement.where(RUN.c.price_per_hour.is_not(None))
+        return self._connection.execute(priced.limit(1)).first() is not None
+
+    def rows(self, keys: Sequence[SortKey], limit: int | None) -> list[dict[str, Any]]:
+        """Return what the runs spent, the newest first: of all, or of so many that come first by these keys."""
+        statement = self._by_run(
+            RUN.c.id, RUN.c.started, RUN.c.experiment, RUN.c.price_per_hour, *self._numbers.values()
+        )
+        rows = [
+            {
+                **row._mapping,
+                "monitor": self._metric,
+                "share": row.seconds_after / row.seconds if row.seconds else 0.0,
+                COST.name: cost(row.price_per_hour, row.seconds_after),
+            }
+            for row in in_chunks(self._connection, statement, RUN.c.id, self._first(keys, limit))
+        ]
+        rows.sort(key=lambda row: (-row["started"], row["id"]))
+        return rows
+
+    def _first(self, keys: Sequence[SortKey], limit: int | None) -> list[str] | None:
+        """Return the runs that come first; None where not only numbers sort them, or all are wanted."""
+        sortable = {**self._numbers, "share": self._share}
+        if limit is None or limit > CHUNK or not sortable.keys() >= set(map(_name, keys)):
+            return None
+        order = [
+            sortable[_name(key)].desc() if _falls(key) else sortable[_name(key)].asc()
+            for key in keys
+        ]
+        statement = self._by_run(RUN.c.id).order_by(*order, RUN.c.started.desc(), RUN.c.id)
+        return list(self._connection.scalars(statement.limit(limit)))
+
+    def _by_run(self, *columns: Any) -> Select[Any]:
+        """Return the statement for a row per run that has a best epoch.
+
+        By outer joins, so that SQLite goes through all tables in the order of the runs, and sorts none of them.
+        """
+        effective = and_(EPOCH.c.run_id == SUMMARY.c.run_id, EPOCH.c.superseded.is_(False))
+        return (
+            select(*columns)
+            .outerjoin_from(RUN, SUMMARY, self._of_metric)
+            .outerjoin(EPOCH, effective)
+            .group_by(RUN.c.id)
+            .having(self._best_epoch.element.is_not(None))
+        )
+
+    @property
+    def _of_metric(self) -> ColumnElement[bool]:
+        return and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == self._metric, ~OF_STEPS)
+
+
+def _sums(best_epoch: Any) -> dict[str, Label[Any]]:
+    """Return what the effective epochs of a run add up to, by name."""
+    is_after = EPOCH.c.epoch > best_epoch
+    sums = {
+        "epochs_after": func.count(case((is_after, EPOCH.c.epoch)).distinct()),
+        "seconds_after": func.sum(case((is_after, EPOCH.c.seconds), else_=0.0)),
+        "seconds": func.sum(EPOCH.c.seconds),
+    }
+    return {name: value.label(name) for name, value in sums.items()}
 
 
 def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = None) -> Listing:
@@ -195,6 +224,10 @@ def _name(key: SortKey) -> str:
     return field.name if field.scope is None and field.function is None else key.text
 
 
+def _falls(key: SortKey) -> bool:
+    return key.direction in ("reversed", "desc")
+
+
 def _sorted(
     listed: Sequence[Column], rows: list[dict[str, Any]], order_by: Order
 ) -> list[dict[str, Any]]:
@@ -204,9 +237,8 @@ def _sorted(
         if _name(key) not in names:
             hint = nearest(_name(key), names, what="there are", most=len(names))
             raise wrong(key.text, key.field.at, f"There is no column {_name(key)!r}: {hint}")
-        descending = key.direction in ("reversed", "desc")
         known = [row for row in rows if row[_name(key)] is not None]
-        rows = sorted(known, key=itemgetter(_name(key)), reverse=descending) + [
+        rows = sorted(known, key=itemgetter(_name(key)), reverse=_falls(key)) + [
             row for row in rows if row[_name(key)] is None
         ]
     return rows
@@ -250,7 +282,11 @@ def _spent(reader: Reader, best: dict[str, int]) -> dict[str, _Spent]:
         runs_of.setdefault(epoch, []).append(run)
     found: dict[str, _Spent] = {}
     for epoch, runs in runs_of.items():
-        statement = _sums(best_epoch=epoch)
+        statement = (
+            select(EPOCH.c.run_id, *_sums(epoch).values())
+            .where(EPOCH.c.superseded.is_(False))
+            .group_by(EPOCH.c.run_id)
+        )
         for row in in_chunks(reader.connection, statement, EPOCH.c.run_id, runs):
             found[row.run_id] = _Spent(row.epochs_after, row.seconds_after, row.seconds)
     return found
