@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults import (
+    canaries,
     clocks,
     crowds,
     damage,
@@ -13,12 +14,15 @@ from tests.faults import (
     folders,
     formats,
     kills,
+    names,
     power,
     ranks,
     resumes,
     servers,
     strangers,
     swaps,
+    upgrades,
+    values,
     workers,
 )
 from tests.faults.family import Family
@@ -27,6 +31,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         kills,
+        upgrades,
         formats,
         endings,
         power,
@@ -35,6 +40,8 @@ FAMILIES: tuple[Family, ...] = tuple(
         damage,
         files,
         swaps,
+        names,
+        canaries,
         resumes,
         clocks,
         errors,
@@ -43,6 +50,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         ranks,
         crowds,
         servers,
+        values,
     )
     for family in module.FAMILIES
 )

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 
@@ -18,11 +19,13 @@ class Result:
         tried: how often a fault hit.
         violations: what did not hold, one line each.
         facts: what else was counted or measured, for the report.
+        seconds: how long that took.
     """
 
     tried: int = 0
     violations: list[str] = field(default_factory=list)
     facts: dict[str, float | int | str] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @contextmanager
     def trial(self, label: str) -> Iterator[None]:
@@ -40,6 +43,14 @@ class Result:
         self.facts[fact] = int(self.facts.get(fact, 0)) + more
 
 
+class Load(Enum):
+    """What a family asks of the machine."""
+
+    WAITING = "waits for servers, disks and locks, and measures how long calls take"
+    BUSY = "takes a processor"
+    ALONE = "measures what depends on everything else that runs"
+
+
 @dataclass(frozen=True)
 class Family:
     """Faults of one kind.
@@ -51,6 +62,8 @@ class Family:
         full: trials of a full run; None for every call.
         sample: the share that the test suite takes.
         run: tries it in an empty folder, that often; returns what it saw.
+        minutes: about how long a full run takes on two processors.
+        load: what may run beside it.
     """
 
     id: str
@@ -59,6 +72,8 @@ class Family:
     full: int | None
     sample: float
     run: Callable[[Path, float, random.Random], Result]
+    minutes: float = 1.0
+    load: Load = Load.BUSY
 
 
 def share_of(full: int, share: float) -> int:

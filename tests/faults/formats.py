@@ -31,6 +31,7 @@ def every_format(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder, "tests.faults.writers", KERAS_BACKEND="torch") as starting:
         for suffix in FORMATS:
+            starting.warm_up("tests.faults.writers:everything", suffix=suffix)
             begun = Place(folder / f"begun{suffix.strip('/')}")
             given = {"suffix": suffix}
             done = starting.start(begun, "tests.faults.writers:first", given=given)

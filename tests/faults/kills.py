@@ -1,4 +1,4 @@
-"""kill -9: at random moments, at every call that changes a file, while recovering, while upgrading."""
+"""kill -9: at random moments, at every call that changes a file, while recovering."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tests.faults.family import Family, Result, moments, share_of
 from tests.faults.oracle import Oracle
 from tests.faults.processes import KILL, Forks, Place, fault, forks, killed
-from tests.helpers import ROOT
-from tracker.storage import schema
 from tracker.storage.location import locate
 from tracker.storage.spool import spool_files
 
-SCHEMAS = ROOT / "tests/storage/schemas"
 WRITERS = ("a", "b", "c")
 ROUNDS_PER_PLACE = 20
 LONGEST_START = 60.0
@@ -127,53 +123,6 @@ def while_recovering(folder: Path, share: float, rng: random.Random) -> Result:
     return result
 
 
-def while_upgrading(folder: Path, share: float, rng: random.Random) -> Result:
-    """An upgrade from each earlier schema, killed before each call; the old one is whole, or the new one is."""
-    result = Result()
-    with forks(folder) as starting:
-        for release in schema.HISTORY[:-1]:
-            for at in moments(share):
-                with Place(folder / f"{release}-{at}") as place:
-                    path = old_database(place.work, release)
-                    answer = starting.start(place, "upgrade", fault=fault(at, KILL))
-                    if not killed(answer):
-                        assert answer["code"] == 0, place.raised()
-                        break
-                    with result.trial(f"{release}, call {at}"):
-                        check_upgraded(starting, place, path, release)
-    return result
-
-
-def old_database(folder: Path, release: str) -> Path:
-    """Make a database of an earlier release, in WAL mode as the program would have it."""
-    path = folder / ".tracker/tracker.db"
-    path.parent.mkdir(mode=0o700)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript((SCHEMAS / f"{release}.sql").read_text())
-    return path
-
-
-def check_upgraded(starting: Forks, place: Place, path: Path, release: str) -> None:
-    """One schema or the other, with every epoch; then the upgrade goes through."""
-    with closing(sqlite3.connect(path)) as connection:
-        ask = connection.execute
-        assert ask("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert ask("PRAGMA foreign_key_check").fetchall() == []
-        assert ask(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()[0] in (
-            release,
-            schema.HEAD,
-        )
-        before = ask("SELECT count(*) FROM metric").fetchone()
-    assert starting.start(place, "upgrade")["code"] == 0, place.raised()
-    with closing(sqlite3.connect(path)) as connection:
-        ask = connection.execute
-        assert ask(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()[0] == schema.HEAD
-        assert ask("SELECT count(*) FROM metric").fetchone() == before
-        assert ask("PRAGMA foreign_key_check").fetchall() == []
-    assert list(path.parent.glob("*.part-*")) == []
-
-
 FAMILIES = [
     Family(
         "A1",
@@ -185,14 +134,6 @@ FAMILIES = [
     ),
     Family("A2", "kill −9 before every call that changes a file", "1, 4", None, 0.04, every_call),
     Family("A3", "kill −9 while a start recovers from a kill", "1, 4", 100, 0.06, while_recovering),
-    Family(
-        "A4",
-        "kill −9 before every call of an upgrade, from each schema",
-        "9",
-        None,
-        0.02,
-        while_upgrading,
-    ),
     Family(
         "A5",
         "kill −9 before every call that changes a file, while a thread saves beside the training",

@@ -102,6 +102,10 @@ class Forks:
             self._ask({"folder": str(place.work), "work": work, "wait": False, **request})["pid"]
         )
 
+    def warm_up(self, work: str, **given: Any) -> None:
+        """Do a work in the process that starts them, so that what it loads and compiles need not be again."""
+        self._ask({"here": True, "work": work, "given": given})
+
     def wait(self, pids: Iterable[int], seconds: float) -> None:
         """Wait until launched works have ended; `TimeoutError` where that takes longer."""
         give_up = time.monotonic() + seconds
@@ -162,8 +166,11 @@ def forks(folder: Path, *modules: str, code: Path = ROOT, **environment: str) ->
         text=True,
         env={**os.environ, "PYTHONPATH": paths, "LD_PRELOAD": str(library), **environment},
     )
+    starting = Forks(process)
     try:
-        yield Forks(process)
+        if "TRACKER_DATABASE_URL" not in environment:
+            starting.warm_up("use everything")
+        yield starting
     finally:
         assert process.stdin is not None
         process.stdin.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,8 @@ import random
 import signal
 import sqlite3
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -200,6 +203,13 @@ def recover() -> None:
     started(lambda: tracker.start_run("after", system_metrics=False)).finish()
 
 
+def use_everything() -> None:
+    """Do once what works do again and again."""
+    record()
+    recover()
+    mend(locate())
+
+
 WORKS: dict[str, Callable[..., object]] = {
     "record": record,
     "save": save,
@@ -207,6 +217,7 @@ WORKS: dict[str, Callable[..., object]] = {
     "write beside": write_beside,
     "write every file": write_every_file,
     "recover": recover,
+    "use everything": use_everything,
     "prepare": lambda: prepare(locate()),
     "upgrade": lambda: migrate.upgrade(locate()),
     "mend": lambda: mend(locate()),
@@ -225,6 +236,10 @@ def serve() -> None:
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             print(json.dumps({"code": code, "calls": -1}), flush=True)
             continue
+        if request.get("here", False):
+            _warm_up(request)
+            print(json.dumps({}), flush=True)
+            continue
         ours, theirs = os.pipe()
         if (child := os.fork()) == 0:
             os.close(ours)
@@ -241,6 +256,24 @@ def serve() -> None:
         else:
             os.close(ours)
             print(json.dumps({"pid": child}), flush=True)
+
+
+def _warm_up(request: dict[str, Any]) -> None:
+    """Do a work in this process, in a folder that is removed: what it loads and compiles, its forks have."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / "work"
+        work.mkdir()
+        os.chdir(work)
+        logging.disable(logging.CRITICAL)
+        try:
+            _work_of(request["work"])(**request.get("given", {}))
+        finally:
+            logging.disable(logging.NOTSET)
+            os.chdir(before)
+    # A thread would not be there after a fork.
+    assert threading.active_count() == 1, threading.enumerate()
+    gc.freeze()
 
 
 def _whole(request: dict[str, Any]) -> None:
