@@ -49,9 +49,9 @@ FILES: dict[str, Callable[[Path], object]] = {
     ".npy": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + pickle.dumps(Canary())),
 }
 COMMANDS = (
-    "runs list", "runs show run", "runs best --experiment fault", "checkpoints list", "checkpoints show run",
+    "runs list", "runs show run", "runs best fault", "checkpoints list", "checkpoints show run",
     "checkpoints provenance run", "checkpoints totals", "checkpoints verify", "checkpoints restore run --to restored",
-    "checkpoints pin run", "checkpoints prune run --keep 1 --yes", "checkpoints gc --yes", "checkpoints adopt FILE",
+    "checkpoints pin run", "checkpoints prune run --keep 1 --yes", "checkpoints gc", "checkpoints adopt FILE",
     "checkpoints relocate FILE moved", "checkpoints upload run file://FAR", "export run", "db doctor", "db doctor --fix",
     "db backup", "runs delete run --files --yes",
 )  # fmt: skip

@@ -14,12 +14,14 @@ from tests.faults import (
     folders,
     formats,
     kills,
+    leaks,
     names,
     power,
     ranks,
     resumes,
     servers,
     strangers,
+    suites,
     swaps,
     upgrades,
     values,
@@ -42,6 +44,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         swaps,
         names,
         canaries,
+        leaks,
         resumes,
         clocks,
         errors,
@@ -51,6 +54,7 @@ FAMILIES: tuple[Family, ...] = tuple(
         crowds,
         servers,
         values,
+        suites,
     )
     for family in module.FAMILIES
 )

@@ -16,6 +16,7 @@ from tests.helpers import odd_labels
 from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
+from tracker import models
 from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
 from tracker.checkpointing.store import folder_of
 from tracker.queries import api as queries
@@ -23,6 +24,7 @@ from tracker.queries.follow import Follower
 from tracker.queries.groups import groups
 from tracker.queries.names_in_use import params_in_use
 from tracker.queries.runs import run_ids
+from tracker.storage import schema
 from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
 
@@ -66,6 +68,17 @@ def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
     assert back["n\\x00ul"] == 1.0
     assert list(tracker.runs()["status"]) == ["finished"]
     assert len(tracker.metrics(run.id)) == 1
+
+
+def test_the_schema_is_that_of_the_models(url: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    tracker.start_run().finish()
+    with reading(url) as reader:
+        options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
+        context = MigrationContext.configure(reader.connection, opts=options)
+        assert compare_metadata(context, models.Table.metadata) == []
 
 
 @pytest.mark.parametrize("runs", [0, 2])
