@@ -26,6 +26,10 @@ from tracker.redact import HIDDEN, redact, redact_arguments, redact_data
         "myAccessToken: HUSH",
         "ghp_HUSHabcdefghijklmnopqrstuvwxyz",
         "-----BEGIN RSA PRIVATE KEY-----\nHUSH\n-----END RSA PRIVATE KEY-----",
+        "the command curl --token HUSH host failed",
+        "Command '['curl', '--token', 'HUSH', 'host']' returned non-zero exit status 22.",
+        "Command '['curl', '-u', 'me:HUSH', 'host']' returned non-zero exit status 22.",
+        "curl --user=me:HUSH host",
     ],
 )
 def test_a_secret_is_hidden(text: str) -> None:

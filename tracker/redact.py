@@ -45,6 +45,15 @@ _ASSIGNED = (
     r"(?:(?:bearer|basic|token|apikey|negotiate)\s{1,4})?"
     r"(?:(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\n]|\\.){0,2000}(?P=quote)?|[^\s\"'&,;)}]+)"
 )
+_NEXT = r"(?:[\"']?,?\s{1,4}[\"']?)"
+"""Between an option and its value, in a command line or in the list of its words, as `subprocess` shows both."""
+_OPTION = (
+    rf"(?i)(?P<name>(?<![\w.\-])--?(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}{_NEXT})(?!-)[^\s\"',]{{1,2000}}"
+)
+_USER = (
+    rf"(?P<name>(?<![\w.\-])(?:{'|'.join(sorted(_USER_OPTIONS))})(?:{_NEXT}|=)[^\s:\"']{{1,100}}:)"
+    r"[^\s\"']{1,2000}"
+)
 _TOKENS = (
     r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|hf_\w{16,}"
     r"|sk-[\w\-]{16,}|xox[abprs]-[\w\-]{10,}|AIza[\w\-]{30,}|npm_\w{30,}|pypi-[\w\-]{30,}"
@@ -54,11 +63,12 @@ _PRIVATE = r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30
 
 
 def redact(text: str) -> str:
-    """Hide user names and passwords in URLs, ``password=…`` and its like, keys and well-known tokens."""
+    """Hide user names and passwords in URLs, ``password=…``, ``--password …`` and their like, keys, known tokens."""
     text = re.sub(_USERINFO, f"{HIDDEN}@", text)
     text = re.sub(_PRIVATE, HIDDEN, text)
     text = re.sub(_DIGEST, rf"\g<name>{HIDDEN}", text)
-    text = re.sub(_ASSIGNED, rf"\g<name>{HIDDEN}", text)
+    for pattern in (_ASSIGNED, _OPTION, _USER):
+        text = re.sub(pattern, rf"\g<name>{HIDDEN}", text)
     return re.sub(_TOKENS, HIDDEN, text)
 
 
