@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import random
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.faults.family import Family, Result, moments, share_of
-from tests.faults.kills import settled
+from tests.faults.family import Family, Load, Result, moments, share_of
+from tests.faults.kills import settled, wait_for_epochs
 from tests.faults.oracle import Oracle, noted
 from tests.faults.processes import DELAY, FAIL, SYNC, Forks, Place, fault, forks
+from tests.faults.pulse import pulse
 from tests.faults.works import SAVED, content_of
 
 CALL_SECONDS, EXIT_SECONDS = 2.0, 5.0
@@ -162,11 +165,10 @@ def check_saved(place: Place, tenths: int) -> None:
 
 def slow_disks(folder: Path, share: float, rng: random.Random) -> Result:
     """A disk whose every fsync takes 3 seconds, from a random one on: no call waits for it."""
-    result = Result()
-    longest = ending = 0.0
+    result, longest = Result(), Longest()
     with forks(folder) as starting:
         for number in range(share_of(20, share)):
-            with Place(folder / str(number)) as place:
+            with Place(folder / str(number)) as place, pulse() as beating:
                 hit = fault(rng.randint(10, 16), DELAY, forever=True, milliseconds=3000, kinds=SYNC)
                 answer = starting.start(
                     place, "record", fault=hit, given={"checkpoints": False, "epochs": 8}
@@ -178,17 +180,69 @@ def slow_disks(folder: Path, share: float, rng: random.Random) -> Result:
                     result.count("runs that said what they could not write", said)
                     if not said:
                         settled(starting, place)
-                    calls, ends = place.took()
-                    longest, ending = max(longest, *calls), max(ending, *ends)
-                    check_bounded(calls, ends)
-    result.facts |= {"longest call, s": round(longest, 2), "longest end, s": round(ending, 2)}
+                    longest.note(*place.took(), beating.longest)
+    result.facts |= longest.facts
     return result
 
 
-def check_bounded(calls: Iterable[float], ends: Iterable[float]) -> None:
-    """No call takes longer than promised; twice that, on a machine that does other things as well."""
-    assert max(calls) <= 2 * CALL_SECONDS, f"a call took {max(calls):.1f} s"
-    assert max(ends) <= 2 * EXIT_SECONDS, f"the end took {max(ends):.1f} s"
+LOCKED_SECONDS = 60.0
+
+
+def locked(folder: Path, share: float, rng: random.Random) -> Result:
+    """Another process holds the database for a minute; then all that waited is in it, in its order."""
+    result, longest = Result(), Longest()
+    with forks(folder) as starting:
+        for number in range(share_of(8, share)):
+            with Place(folder / str(number)) as place, pulse() as beating:
+                given = {"epochs": 140, "pause": 0.5, "checkpoints": number % 2 == 0}
+                pid = starting.launch(place, "record", given=given)
+                wait_for_epochs(place, rng.randint(1, 5))
+                time.sleep(rng.uniform(0, 0.5))
+                with closing(sqlite3.connect(Oracle(place.work).path, isolation_level=None)) as other:
+                    other.execute("PRAGMA busy_timeout=60000")
+                    other.execute("BEGIN EXCLUSIVE")
+                    time.sleep(LOCKED_SECONDS)
+                starting.wait([pid], 2 * LOCKED_SECONDS)
+                with result.trial(f"lock {number}"):
+                    assert starting.collect(pid) == 0, place.raised()
+                    oracle = Oracle(place.work)
+                    order = oracle.rows("SELECT epoch FROM epoch ORDER BY id")
+                    assert order == [(epoch,) for epoch in range(len(order))], "in another order"
+                    result.count("epochs", settled(starting, place))
+                    longest.note(*place.took(), beating.longest)
+    result.facts |= longest.facts
+    return result
+
+
+def check_bounded(calls: Iterable[float], ends: Iterable[float], still: float = 0.0) -> None:
+    """No call takes longer than promised; twice that, on a machine that does other things as well.
+
+    ``still``: for how many seconds that machine stood still meanwhile.
+    """
+    assert max(calls) <= 2 * CALL_SECONDS + still, f"a call took {max(calls):.1f} s"
+    assert max(ends) <= 2 * EXIT_SECONDS + still, f"the end took {max(ends):.1f} s"
+
+
+class Longest:
+    """The longest call and the longest end of a family's trials; none in which the machine stood still."""
+
+    def __init__(self) -> None:
+        self.call = self.end = 0.0
+
+    def note(self, calls: Iterable[float], ends: Iterable[float], still: float) -> None:
+        """Note what calls and ends took, and check that."""
+        calls, ends = list(calls), list(ends)
+        if still < MOMENT:
+            self.call, self.end = max(self.call, *calls), max(self.end, *ends)
+        check_bounded(calls, ends, still)
+
+    @property
+    def facts(self) -> dict[str, float | int | str]:
+        """What is reported of them."""
+        return {"longest call, s": round(self.call, 2), "longest end, s": round(self.end, 2)}
+
+
+MOMENT = 0.5
 
 
 FAMILIES = [
@@ -209,5 +263,24 @@ FAMILIES = [
         0.015,
         failing_calls,
     ),
-    Family("B8", "every fsync takes 3 seconds, from a random one on", "3", 20, 0.05, slow_disks),
+    Family(
+        "B8",
+        "every fsync takes 3 seconds, from a random one on",
+        "3",
+        20,
+        0.05,
+        slow_disks,
+        minutes=8.0,
+        load=Load.WAITING,
+    ),
+    Family(
+        "B11",
+        "another process holds the database for 60 seconds",
+        "1, 3",
+        8,
+        0.1,
+        locked,
+        minutes=10.0,
+        load=Load.WAITING,
+    ),
 ]

@@ -1,21 +1,22 @@
-"""PostgreSQL that stops answering, is killed, cut off or forbids, while many processes record."""
+"""PostgreSQL that stops answering, is killed, cut off, full or forbids, while many processes record."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import tracker
-from tests.faults.disks import check_bounded
-from tests.faults.family import Family, Result, share_of
+from tests.faults.disks import Longest, can_mount, small_disk
+from tests.faults.family import Family, Load, Result, share_of
 from tests.faults.oracle import noted
 from tests.faults.processes import Forks, Place, forks
+from tests.faults.pulse import pulse
+from tests.faults.works import PARTS
 from tests.helpers.postgres import Cluster, binary, cluster
 from tests.helpers.proxy import proxy
 from tracker.storage.location import locate
@@ -97,15 +98,36 @@ def _revoke(server: Cluster, url: str) -> Iterator[Hit]:
         yield Hit(url.replace("tester@", f"{name}@"), strike)
 
 
+DISK_BYTES = 400 << 20
+
+
+@contextmanager
+def _fill(server: Cluster, url: str) -> Iterator[Hit]:
+    def strike() -> None:
+        filler = server.folder.parent / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        time.sleep(3 * CUT_SECONDS)
+        filler.unlink()
+        server.ensure()
+
+    yield Hit(url, strike)
+
+
 def while_recording(fault: Fault, folder: Path, share: float, rng: random.Random) -> Result:
     """Many processes record while the fault strikes, at a random moment; then the next start finds everything."""
     result = Result()
     if binary("initdb") is None:
         result.facts["not tried"] = "PostgreSQL is not installed"
         return result
-    longest = ending = 0.0
+    if fault is _fill and not can_mount(folder):
+        result.facts["not tried"] = "only root may mount a small disk"
+        return result
+    longest = Longest()
     at_once = max(2, share_of(AT_ONCE, min(1.0, share * 10)))
-    with cluster() as server:
+    disk = small_disk(folder / "disk", DISK_BYTES) if fault is _fill else nullcontext()
+    with disk as on, cluster(on) as server:
         for number in range(share_of(200, share) // at_once or 1):
             url = server.create(f"t{number}")
             prepare(locate(url))
@@ -113,11 +135,11 @@ def while_recording(fault: Fault, folder: Path, share: float, rng: random.Random
             state = str(place.folder / "state")
             with (
                 fault(server, url) as hit,
+                pulse() as beating,
                 forks(folder, TRACKER_DATABASE_URL=hit.url, XDG_STATE_HOME=state) as starting,
             ):
-                given: dict[str, Any] = {"epochs": 40, "pause": 0.25}
                 pids = [
-                    starting.launch(place, "record", given={**given, "name": f"w{one}"})
+                    starting.launch(place, "record in parts", given={"name": f"w{one}"})
                     for one in range(at_once)
                 ]
                 time.sleep(rng.uniform(1, 10))
@@ -126,11 +148,10 @@ def while_recording(fault: Fault, folder: Path, share: float, rng: random.Random
                     starting.wait(pids, LONGEST_WAIT)
                     check_server(starting, place, url)
                     calls, ends = place.took()
-                    longest, ending = max(longest, *calls), max(ending, *ends)
-                    check_bounded(calls, ends)
-                    assert len(ends) == at_once, place.log
+                    longest.note(calls, ends, beating.longest)
+                    assert len(ends) == at_once * PARTS, place.log
             result.tried += at_once - 1
-    result.facts |= {"longest call, s": round(longest, 2), "longest end, s": round(ending, 2)}
+    result.facts |= longest.facts
     return result
 
 
@@ -154,19 +175,23 @@ def check_server(starting: Forks, place: Place, url: str) -> None:
 FAMILIES = [
     Family(
         "P1",
-        "PostgreSQL frozen for 20 s at a random moment of training",
+        "PostgreSQL frozen for 20 s at a random moment of starting, resuming, recording, saving and finishing",
         "1, 2, 3",
         200,
         0.01,
         partial(while_recording, _freeze),
+        minutes=9.0,
+        load=Load.WAITING,
     ),
     Family(
         "P2",
         "PostgreSQL killed and started again",
         "1, 2, 3",
-        100,
+        200,
         0.01,
         partial(while_recording, _crash),
+        minutes=6.0,
+        load=Load.WAITING,
     ),
     Family(
         "P3",
@@ -175,6 +200,8 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _cut_off),
+        minutes=6.0,
+        load=Load.WAITING,
     ),
     Family(
         "P4",
@@ -183,5 +210,17 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _revoke),
+        minutes=6.0,
+        load=Load.WAITING,
+    ),
+    Family(
+        "P5",
+        "the disk of PostgreSQL full for seconds",
+        "1, 2, 3",
+        200,
+        0.01,
+        partial(while_recording, _fill),
+        minutes=6.0,
+        load=Load.WAITING,
     ),
 ]

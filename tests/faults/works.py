@@ -105,6 +105,40 @@ def record(
     _note(_beside(TOOK), timed.took, time.monotonic() - ending)
 
 
+PARTS, PART_EPOCHS, PART_PAUSE = 4, 10, 0.25
+
+
+def record_in_parts(name: str) -> None:
+    """Record a run that is finished and resumed some times; note how long each call and each end took."""
+    for part in range(PARTS):
+        timed = Stopwatch()
+        run = _begun(name, resume=name if part else None)
+        for epoch in range(run.first_epoch, run.first_epoch + PART_EPOCHS):
+            timed(run.log, {"step_loss": loss_of(epoch)})
+            _save(run, name, epoch, timed)
+            timed(run.log_epoch, epoch, {"loss": loss_of(epoch), "other": 1.0})
+            acknowledge(run.id, epoch, loss_of(epoch))
+            time.sleep(PART_PAUSE)
+        ending = time.monotonic()
+        run.finish()
+        _note(_beside(TOOK), timed.took, time.monotonic() - ending)
+
+
+def _begun(name: str, resume: str | None) -> tracker.Run:
+    """Start a run, or resume one; a server that is away refuses that with a sentence, and is asked again."""
+    give_up = time.monotonic() + LONGEST_OUTAGE
+    while True:
+        try:
+            return tracker.start_run("fault", name, resume=resume, system_metrics=False)
+        except tracker.TrackerError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.5)
+
+
+LONGEST_OUTAGE = 120.0
+
+
 def _save(run: tracker.Run, name: str, epoch: int, timed: Stopwatch) -> None:
     """Save two checkpoints, and prune."""
     save = partial(Path.write_text, data=f"{epoch} {loss_of(epoch)}")
@@ -212,6 +246,7 @@ def use_everything() -> None:
 
 WORKS: dict[str, Callable[..., object]] = {
     "record": record,
+    "record in parts": record_in_parts,
     "save": save,
     "share": share,
     "write beside": write_beside,

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ class Cluster:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
-        self._folder = folder
+        self.folder = folder
         self._data = folder / "data"
         self._frozen: list[int] = []
         self.url = f"postgresql://tester@127.0.0.1:{self._port}"
@@ -45,16 +46,33 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(binary(program)), "-D", str(self._data), *arguments]
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(command, check=True, cwd=self._folder, **quiet, **self._user)
+        subprocess.run(command, check=True, cwd=self.folder, **quiet, **self._user)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
-        self._run("pg_ctl", "-l", str(self._folder / "log"), "-o", options, "-w", "start")
+        options = f"-h 127.0.0.1 -p {self._port} -k {self.folder} -F"
+        self._run("pg_ctl", "-l", str(self.folder / "log"), "-o", options, "-w", "start")
 
     def stop(self) -> None:
         """End it as a crash does: connections break off, nothing is written."""
         self._run("pg_ctl", "-m", "immediate", "stop")
+
+    def ensure(self) -> None:
+        """Start it where it has ended by itself."""
+        if not self._answers():
+            with suppress(subprocess.CalledProcessError):
+                self.stop()
+            self.start()
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        for _ in range(20):
+            with suppress(psycopg.Error):
+                psycopg.connect(f"{self.url}/postgres", connect_timeout=1).close()
+                return True
+            time.sleep(0.25)
+        return False
 
     def create(self, name: str) -> str:
         """Make a database; returns its URL."""
@@ -97,9 +115,9 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Make a cluster, and remove it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="tracker-pg-"))
+def cluster(parent: Path | None = None) -> Iterator[Cluster]:
+    """Make a cluster, in a folder of its own, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="tracker-pg-", dir=parent))
     try:
         made = Cluster(folder)
         try:
