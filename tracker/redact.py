@@ -48,7 +48,8 @@ _ASSIGNED = (
 _NEXT = r"(?:[\"']?,?\s{1,4}[\"']?)"
 """Between an option and its value, in a command line or in the list of its words, as `subprocess` shows both."""
 _OPTION = (
-    rf"(?i)(?P<name>(?<![\w.\-])--?(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}{_NEXT})(?!-)[^\s\"',]{{1,2000}}"
+    rf"(?i)(?P<name>(?<![\w.\-])--?(?=[\w.\-]{{0,80}}?(?:{_NAME}))[\w.\-]{{1,120}}{_NEXT})"
+    rf"(?!-)[^\s\"',]{{1,2000}}"
 )
 _USER = (
     rf"(?P<name>(?<![\w.\-])(?:{'|'.join(sorted(_USER_OPTIONS))})(?:{_NEXT}|=)[^\s:\"']{{1,100}}:)"

@@ -42,7 +42,9 @@ FILES: dict[str, Callable[[Path], object]] = {
     ".pkl": lambda path: path.write_bytes(pickle.dumps(Canary())),
     ".joblib": lambda path: path.write_bytes(pickle.dumps({"model": Canary()})),
     ".pt": lambda path: torch.save({"model": Canary()}, path),
-    ".pth": lambda path: torch.save({"model": Canary()}, path, _use_new_zipfile_serialization=False),
+    ".pth": lambda path: torch.save(
+        {"model": Canary()}, path, _use_new_zipfile_serialization=False
+    ),
     ".ckpt": _as_archive,
     ".keras": _as_archive,
     ".safetensors": lambda path: path.write_bytes(pickle.dumps(Canary())),
@@ -50,7 +52,8 @@ FILES: dict[str, Callable[[Path], object]] = {
 }
 COMMANDS = (
     "runs list", "runs show run", "runs best fault", "checkpoints list", "checkpoints show run",
-    "checkpoints provenance run", "checkpoints totals", "checkpoints verify", "checkpoints restore run --to restored",
+    "checkpoints provenance run", "checkpoints totals", "checkpoints verify",
+    "checkpoints restore run --to restored",
     "checkpoints pin run", "checkpoints prune run --keep 1 --yes", "checkpoints gc", "checkpoints adopt FILE",
     "checkpoints relocate FILE moved", "checkpoints upload run file://FAR", "export run", "db doctor", "db doctor --fix",
     "db backup", "runs delete run --files --yes",
@@ -61,7 +64,9 @@ def use(suffix: str) -> None:
     """Save one in two epochs, register one, load it, resume, and give it to every command."""
     with tracker.start_run("fault", "run", system_metrics=False) as run:
         for epoch in range(2):
-            run.save_checkpoint(f"ckpt/{epoch}{suffix}", FILES[suffix], epoch=epoch, monitor="loss", value=1.0)
+            run.save_checkpoint(
+                f"ckpt/{epoch}{suffix}", FILES[suffix], epoch=epoch, monitor="loss", value=1.0
+            )
         FILES[suffix](Path(f"mine{suffix}"))
         run.log_checkpoint(f"mine{suffix}", epoch=2)
         run.log_epoch(0, {"loss": 1.0})
@@ -73,8 +78,12 @@ def use(suffix: str) -> None:
     for words in COMMANDS:
         text = words.replace("FILE", f"mine{suffix}").replace("FAR", str(Path("far").absolute()))
         done = runner().invoke(program, text.split())
-        assert done.exit_code in (0, 1), f"{words}: {done.exit_code}, {done.exception!r}, {done.stderr}"
-        assert done.exception is None or isinstance(done.exception, SystemExit), f"{words}: {done.exception!r}"
+        assert done.exit_code in (0, 1), (
+            f"{words}: {done.exit_code}, {done.exception!r}, {done.stderr}"
+        )
+        assert done.exception is None or isinstance(done.exception, SystemExit), (
+            f"{words}: {done.exception!r}"
+        )
     tracker.start_run("fault", "run", resume="auto", system_metrics=False).finish()
 
 

@@ -229,6 +229,7 @@ FAMILIES = [
         100,
         0.04,
         jumping,
+        minutes=1.5,
     ),
     Family(
         "T2",
@@ -237,5 +238,6 @@ FAMILIES = [
         40,
         0.1,
         mistaken,
+        minutes=1.5,
     ),
 ]

@@ -6,13 +6,15 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults.family import Family, Result, share_of
+from tests.faults.family import Family, Load, Result, share_of
 from tests.faults.kills import settled
 from tests.faults.oracle import Oracle
 from tests.faults.processes import Forks, Place, forks
+from tests.faults.upgrades import old_database
 from tests.faults.works import ENOUGH
+from tracker.storage import schema
 
-WRITERS, AT_ONCE = 32, 8
+WRITERS, AT_ONCE = 32, 32
 LONGEST_WAIT = 600.0
 LEAST_PATIENCE = 1.0
 """Seconds that a call waits for others before it leaves what it was given for later; 1.2 are meant."""
@@ -49,16 +51,20 @@ def writers(folder: Path, share: float, rng: random.Random) -> Result:
 
 
 def first_starts(folder: Path, share: float, rng: random.Random) -> Result:
-    """Eight starts at once, where there is no database yet: one makes it, and all get their run."""
+    """32 starts at once, where there is no database yet, or an old one: one makes or upgrades it, all get their run."""
     result = Result()
     with forks(folder) as starting:
-        for number in range(share_of(25, share)):
+        starting.warm_up("tests.faults.upgrades:upgraded_once")
+        for number in range(share_of(200, share)):
             with Place(folder / str(number)) as place:
+                old = schema.HISTORY[-2] if number % 2 else None
+                if old is not None:
+                    old_database(place.work, old)
                 pids = [starting.launch(place, "recover") for _ in range(AT_ONCE)]
                 with result.trial(f"crowd {number}"):
                     starting.wait(pids, LONGEST_WAIT)
                     check_starts(starting, place)
-                result.tried += AT_ONCE - 1
+                result.count("on an old database" if old else "on none")
     return result
 
 
@@ -67,7 +73,9 @@ def check_starts(starting: Forks, place: Place) -> None:
     assert place.raised() is None, place.raised()
     oracle = Oracle(place.work)
     oracle.check_database()
-    assert oracle.rows("SELECT count(*), count(DISTINCT name) FROM run") == [(AT_ONCE, AT_ONCE)]
+    made = "SELECT count(*), count(DISTINCT name) FROM run WHERE experiment = 'after'"
+    assert oracle.rows(made) == [(AT_ONCE, AT_ONCE)]
+    assert len(list(oracle.path.parent.glob("*.backup-*"))) <= 1
     oracle.check_nothing_runs()
 
 
@@ -101,8 +109,25 @@ def check_patience(calls: Sequence[tuple[float, int]]) -> None:
 
 
 FAMILIES = [
-    Family("E1", "32 processes record on one database at once", "1, 3", 16_000, 0.01, writers),
-    Family("E2", "first starts at once, eight on each new database", "9", 200, 0.04, first_starts),
+    Family(
+        "E1",
+        "32 processes record on one database at once",
+        "1, 3",
+        16_000,
+        0.01,
+        writers,
+        minutes=3.0,
+        load=Load.ALONE,
+    ),
+    Family(
+        "E2",
+        "32 first starts at once, on no database and on an old one",
+        "9",
+        200,
+        0.01,
+        first_starts,
+        minutes=1.0,
+    ),
     Family(
         "E7",
         "another program writes to the database all the time, without our lock file",
@@ -110,5 +135,7 @@ FAMILIES = [
         2000,
         0.05,
         strangers,
+        minutes=1.0,
+        load=Load.ALONE,
     ),
 ]

@@ -193,6 +193,7 @@ FAMILIES = [
         2000,
         0.02,
         damaged_files,
+        minutes=3.0,
     ),
     Family(
         "B10",
@@ -201,5 +202,6 @@ FAMILIES = [
         2000,
         0.01,
         flipped_bytes,
+        minutes=8.0,
     ),
 ]

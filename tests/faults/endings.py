@@ -199,6 +199,7 @@ FAMILIES = [
         200,
         0.02,
         signals,
+        minutes=2.5,
     ),
     Family(
         "A8",
@@ -207,6 +208,7 @@ FAMILIES = [
         200,
         0.02,
         endings,
+        minutes=2.5,
     ),
     Family(
         "X3",

@@ -55,5 +55,6 @@ FAMILIES = [
         10 * KINDS,
         0.014,
         raising,
+        minutes=9.0,
     )
 ]

@@ -284,6 +284,15 @@ FAMILIES = [
         20 * len(CHANGES),
         0.05,
         changed_files,
+        minutes=1.5,
     ),
-    Family("C4", "four processes save, prune, verify and load at once", "4, 5", 40, 0.025, at_once),
+    Family(
+        "C4",
+        "four processes save, prune, verify and load at once",
+        "4, 5",
+        40,
+        0.025,
+        at_once,
+        minutes=3.5,
+    ),
 ]

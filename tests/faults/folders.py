@@ -147,6 +147,7 @@ FAMILIES = [
         100,
         0.04,
         unwritable_folders,
+        minutes=3.0,
     ),
-    Family("S11", "every file is written with each umask", "11", 5, 0.4, umasks),
+    Family("S11", "every file is written with each umask", "11", 5, 0.4, umasks, minutes=0.3),
 ]

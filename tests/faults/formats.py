@@ -116,5 +116,6 @@ FAMILIES = [
         None,
         0.02,
         every_format,
+        minutes=25.0,
     )
 ]

@@ -22,7 +22,8 @@ OPTIONS = (
     "--password HUSH", "--password=HUSH", "--pass HUSH", "--pass=HUSH", "--db-pass HUSH", "--pw HUSH", "PASS=HUSH",
     "SSHPASS=HUSH", "DB_PASSWORD=HUSH", "--hf-token=HUSH", "--token HUSH", "TOKEN=HUSH", "--api-key HUSH",
     "--api_key=HUSH", "--wandb-key HUSH", "--license_key=HUSH", "--ssh-key HUSH", "--encryption-key=HUSH",
-    "--secret HUSH", "--client-secret=HUSH", "--credential HUSH", "AccountKey=HUSH", "--connection-string=AccountKey=HUSH;x",
+    "--secret HUSH", "--client-secret=HUSH", "--credential HUSH", "AccountKey=HUSH",
+    "--connection-string=AccountKey=HUSH;x",
     "-u me:HUSH", "--user me:HUSH", "--user=me:HUSH", "--proxy-user me:HUSH", "--cookie HUSH", "--jwt HUSH",
     "--bearer HUSH", "--session-id HUSH", "--access-token=HUSH", "--auth HUSH",
 )  # fmt: skip
@@ -85,7 +86,9 @@ def planted_secrets(folder: Path, share: float, rng: random.Random) -> Result:
 
 def check_files(place: Place) -> int:
     """No file has it, but for those of git; returns how many there are."""
-    files = [path for path in place.folder.rglob("*") if path.is_file() and ".git" not in path.parts]
+    files = [
+        path for path in place.folder.rglob("*") if path.is_file() and ".git" not in path.parts
+    ]
     found = [path.name for path in files if SECRET.encode() in path.read_bytes()]
     assert found == [], f"it is in {', '.join(found)}"
     assert any(path.name == "tracker.db" for path in files)

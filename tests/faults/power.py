@@ -233,5 +233,6 @@ FAMILIES = [
         2000,
         0.02,
         power_losses,
+        minutes=1.5,
     )
 ]

@@ -156,8 +156,15 @@ FAMILIES = [
         200,
         0.01,
         resumed,
+        minutes=20.0,
     ),
     Family(
-        "D4", "one run is resumed by three processes at once", "6, 7", 100, 0.04, resumed_at_once
+        "D4",
+        "one run is resumed by three processes at once",
+        "6, 7",
+        100,
+        0.04,
+        resumed_at_once,
+        minutes=1.5,
     ),
 ]

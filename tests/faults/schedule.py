@@ -18,7 +18,7 @@ from tests.faults.family import Family, Load, Result
 MOST_SHOWN = 10
 WAITING_PER_JOB = 3
 """So many families that wait are tried beside each other where one that takes a processor is."""
-MEMORY = Path("/dev/shm")  # noqa: S108 - each family makes a folder of its own in it
+MEMORY = Path("/dev/shm")
 """A disk in memory: what only meets kills and errors need not wait for a real one."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -102,6 +103,15 @@ DISK_BYTES = 400 << 20
 
 
 @contextmanager
+def _disk_for_everybody() -> Iterator[Path]:
+    """Mount a small disk where the user of PostgreSQL may reach it."""
+    with tempfile.TemporaryDirectory(prefix="tracker-pg-") as folder:
+        Path(folder).chmod(0o711)
+        with small_disk(Path(folder) / "disk", DISK_BYTES) as disk:
+            yield disk
+
+
+@contextmanager
 def _fill(server: Cluster, url: str) -> Iterator[Hit]:
     def strike() -> None:
         filler = server.folder.parent / "filler"
@@ -126,7 +136,7 @@ def while_recording(fault: Fault, folder: Path, share: float, rng: random.Random
         return result
     longest = Longest()
     at_once = max(2, share_of(AT_ONCE, min(1.0, share * 10)))
-    disk = small_disk(folder / "disk", DISK_BYTES) if fault is _fill else nullcontext()
+    disk = _disk_for_everybody() if fault is _fill else nullcontext()
     with disk as on, cluster(on) as server:
         for number in range(share_of(200, share) // at_once or 1):
             url = server.create(f"t{number}")

@@ -124,5 +124,6 @@ FAMILIES = [
         None,
         1.0,
         strangers,
+        minutes=0.1,
     )
 ]

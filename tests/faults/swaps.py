@@ -172,11 +172,11 @@ def _is_there(folder: Path) -> bool:
 
 
 def swapped(folder: Path, share: float, rng: random.Random) -> Result:
-    """Each swap, at each call of the file system, and at each line of ours."""
+    """Each swap, at each call of the file system, and at every tenth line of ours."""
     result = Result()
     with forks(folder, "tests.faults.swaps") as starting:
         for how, what, lines in product(REMOVALS, SWAPS, (False, True)):
-            for at in moments(share if lines else min(1.0, 20 * share)):
+            for at in moments(share / 10 if lines else min(1.0, 2 * share)):
                 with Place(folder / "place") as place:
                     given = {"how": how, "what": what, "at": at, "lines": lines}
                     answer = starting.start(place, WORK, given=given)
@@ -248,8 +248,9 @@ FAMILIES = [
         "and of deleting a run",
         "5, 11",
         None,
-        0.006,
+        0.06,
         swapped,
+        minutes=10.0,
     ),
     Family(
         "S12",
@@ -258,5 +259,6 @@ FAMILIES = [
         10_000,
         0.01,
         raced,
+        minutes=1.0,
     ),
 ]

@@ -29,8 +29,20 @@ A_RUN = 500
 """Params and metrics of one run."""
 Made = tuple[Any, Any]
 """A value, and what is read back."""
-EDGES = (0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324, -2.2250738585072014e-308, 1.7976931348623157e308)
-WHOLE = tuple(sign * (2**power + more) for sign in (1, -1) for power in (0, 31, 53, 63, 64, 200) for more in (-1, 0, 1))  # fmt: skip
+EDGES = (
+    0.0,
+    -0.0,
+    math.nan,
+    math.inf,
+    -math.inf,
+    5e-324,
+    -2.2250738585072014e-308,
+    1.7976931348623157e308,
+)
+POWERS = 0, 31, 53, 63, 64, 200
+WHOLE = tuple(
+    sign * (2**power + more) for sign in (1, -1) for power in POWERS for more in (-1, 0, 1)
+)
 KINDS = ("float64", "float32", "float16", "int64", "uint64", "int8", "bool_")
 
 
@@ -123,7 +135,9 @@ NUMBERS: tuple[Callable[[random.Random], Made], ...] = (a_float, a_whole, of_num
 def a_metric(rng: random.Random) -> Made:
     """Return a number of any kind, and the double that it is; None where no double is."""
     if rng.random() < 0.15:
-        value: Any = rng.choice((a_decimal(rng)[0], Fraction(rng.randint(-99, 99), rng.randint(1, 99)), True, 10**400))
+        value: Any = rng.choice(
+            (a_decimal(rng)[0], Fraction(rng.randint(-99, 99), rng.randint(1, 99)), True, 10**400)
+        )
     else:
         value = rng.choice(NUMBERS)(rng)[0]
     try:
@@ -132,7 +146,18 @@ def a_metric(rng: random.Random) -> Made:
         return value, None
 
 
-REFUSED: tuple[Any, ...] = (None, "0.5", 1j, [1.0], [], {}, b"1", np.array([1, 2]), np.array(["1"]), object)
+REFUSED: tuple[Any, ...] = (
+    None,
+    "0.5",
+    1j,
+    [1.0],
+    [],
+    {},
+    b"1",
+    np.array([1, 2]),
+    np.array(["1"]),
+    object,
+)
 """What is no metric."""
 
 
@@ -141,7 +166,9 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, float):
-        return struct.pack("<d", one) == struct.pack("<d", other) or (math.isnan(one) and math.isnan(other))
+        return struct.pack("<d", one) == struct.pack("<d", other) or (
+            math.isnan(one) and math.isnan(other)
+        )
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
@@ -167,7 +194,8 @@ def any_values(folder: Path, share: float, rng: random.Random) -> Result:
     with databases(folder, result) as places:
         for number in range(max(1, share_of(52_000, share) // A_RUN)):
             values = [
-                made_by(rng.choice((*PLAIN, nested)), rng) for _ in range(A_RUN if number % 2 else 0)
+                made_by(rng.choice((*PLAIN, nested)), rng)
+                for _ in range(A_RUN if number % 2 else 0)
             ]
             metrics = [a_metric(rng) for _ in range(0 if number % 2 else A_RUN)]
             for kind, database in places.items():
@@ -197,7 +225,9 @@ def check_metrics(
 ) -> None:
     """Each metric is read back as its double; what is none is refused, and nothing of its epoch is recorded."""
     with tracker.start_run("values", database=database, system_metrics=False) as run:
-        taken = {f"m{number}": value for number, (value, back) in enumerate(made) if back is not None}
+        taken = {
+            f"m{number}": value for number, (value, back) in enumerate(made) if back is not None
+        }
         refused = [value for value, back in made if back is None]
         for value in (*refused, rng.choice(REFUSED)) if made else ():
             with result.trial(f"{kind}, {type(value).__name__} as a metric"):

@@ -129,6 +129,8 @@ def children(folder: Path, share: float, rng: random.Random) -> Result:
 
 
 FAMILIES = [
-    Family("E4", "children of each start method, within a run", "1, 7", 30, 0.03, children),
-    Family("E5", "16 threads log into one run at once", "1", 8000, 0.02, threads),
+    Family(
+        "E4", "children of each start method, within a run", "1, 7", 30, 0.03, children, minutes=1.0
+    ),
+    Family("E5", "16 threads log into one run at once", "1", 8000, 0.02, threads, minutes=0.5),
 ]
