@@ -55,8 +55,8 @@ COMMANDS = (
     "checkpoints provenance run", "checkpoints totals", "checkpoints verify",
     "checkpoints restore run --to restored",
     "checkpoints pin run", "checkpoints prune run --keep 1 --yes", "checkpoints gc", "checkpoints adopt FILE",
-    "checkpoints relocate FILE moved", "checkpoints upload run file://FAR", "export run", "db doctor", "db doctor --fix",
-    "db backup", "runs delete run --files --yes",
+    "checkpoints relocate FILE moved", "checkpoints upload run file://FAR", "export run", "db doctor",
+    "db doctor --fix", "db backup", "runs delete run --files --yes",
 )  # fmt: skip
 
 
