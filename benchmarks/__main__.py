@@ -1,6 +1,6 @@
 """Every benchmark, one after the other: ``make bench``. Writes docs/benchmarks.md.
 
-python -m benchmarks                  all; about 40 minutes, most of it the peers of `stream`
+python -m benchmarks                  all; about an hour, most of it the peers of `stream` and `runs`
 python -m benchmarks startup replay   only these
 """
 

@@ -177,12 +177,13 @@ def main() -> None:
         grown = growth(many, Path(folder))
     parts = [
         f"## Epochs, starts and runs\n\n{page.machine()}. An epoch is on the disk when `log_epoch` returns: it is "
-        "compared with the same rows by Python's sqlite3, `synchronous=FULL`, turn and turn about.\n",
+        "compared with the same rows by Python's sqlite3, `synchronous=FULL`, turn and turn about. Starts are made "
+        "in a repository, of which git is asked each time.\n",
         page.table(
             ("A durable epoch", "log_epoch", "bare sqlite3", "ratio, median"),
             [
                 (
-                    f"{count} metrics",
+                    f"{count} metric{'s' * (count > 1)}",
                     f"{ours * 1e3:.2f} ms",
                     f"{bare * 1e3:.2f} ms",
                     f"{ratio:.2f} ×",
