@@ -22,7 +22,7 @@ def sequences(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result(tried=share_of(10_000, share))
     seed = rng.randrange(10**6)
     options = ("--count", str(result.tried), "--steps", str(STEPS), "--seed", str(seed))
-    done = _run(folder, "-m", "tests.registry", *options)
+    done = _run("-m", "tests.registry", *options)
     lines = done.stdout.splitlines()
     for number, line in enumerate(lines):
         if line.startswith("-- sequence"):
@@ -38,7 +38,7 @@ def tests(names: tuple[str, ...], folder: Path, share: float, rng: random.Random
     result = Result()
     report = folder / "report.xml"
     temporary = ("--basetemp", str(folder / "tests"), "-p", "no:cacheprovider")
-    done = _run(folder, "-m", "pytest", *temporary, f"--junitxml={report}", *names)
+    done = _run("-m", "pytest", *temporary, f"--junitxml={report}", *names)
     if not report.exists():
         result.violations.append(done.stdout[-500:] + done.stderr[-500:])
         return result
@@ -53,9 +53,9 @@ def tests(names: tuple[str, ...], folder: Path, share: float, rng: random.Random
     return result
 
 
-def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-    environment = {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": paths}
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )  # fmt: skip

@@ -70,13 +70,22 @@ def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:
     assert len(tracker.metrics(run.id)) == 1
 
 
+TAGS = "ix_tag_name", "ix_tag_name_value"
+"""The first one is a server's, the second one an SQLite file's, see migration 0009."""
+
+
 def test_the_schema_is_that_of_the_models(url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     tracker.start_run().finish()
     with reading(url) as reader:
-        options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
+        options = {
+            "version_table": schema.VERSION_TABLE,
+            "compare_type": True,
+            "include_name": lambda name, *place: name not in TAGS,
+            "include_object": lambda made, name, *place: name not in TAGS,
+        }
         context = MigrationContext.configure(reader.connection, opts=options)
         assert compare_metadata(context, models.Table.metadata) == []
 
