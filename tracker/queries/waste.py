@@ -131,9 +131,12 @@ class _AllRuns:
 
     def have_prices(self) -> bool:
         """Return whether somebody said of one of the runs what an hour of its machine costs."""
-        statement = select(RUN.c.id).join_from(RUN, SUMMARY, self._of_metric)
-        priced = statement.where(RUN.c.price_per_hour.is_not(None))
-        return self._connection.execute(priced.limit(1)).first() is not None
+        priced = select(RUN.c.id).where(RUN.c.price_per_hour.is_not(None)).limit(1)
+        # Mostly there is none at all; joined, SQLite would look that up for each summary.
+        if self._connection.execute(priced).first() is None:
+            return False
+        with_metric = priced.join_from(RUN, SUMMARY, self._of_metric)
+        return self._connection.execute(with_metric).first() is not None
 
     def rows(self, keys: Sequence[SortKey], limit: int | None) -> list[dict[str, Any]]:
         """Return what the runs spent, the newest first: of all, or of so many that come first by these keys."""

@@ -35,6 +35,13 @@ except ImportError:  # Windows: filelock opens the file each time
 
 _POLL_SECONDS = 0.002
 _COURTESY_SECONDS = 0.5
+_LOCK_SHARE = 0.6
+_LONGEST_ANSWER = 60.0
+"""Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
+_MOST_ENGINES = 16
+_WAIT_STEP = 20
+"""Milliseconds to which the wait for others' locks is rounded up, so that most transactions need not set it anew."""
+_WAITS = "tracker_waits"
 
 
 class _Commands(NamedTuple):
@@ -47,13 +54,6 @@ class _Commands(NamedTuple):
 _OFD = _Commands(fcntl.F_OFD_GETLK, fcntl.F_OFD_SETLK) if hasattr(fcntl, "F_OFD_SETLK") else None
 _FLOCK = struct.Struct("hhqqi4x")
 """Linux's struct flock with 64 bits: kind, from where, start, length, pid."""
-_LOCK_SHARE = 0.6
-_LONGEST_ANSWER = 60.0
-"""Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
-_MOST_ENGINES = 16
-_WAIT_STEP = 20
-"""Milliseconds to which the wait for others' locks is rounded up, so that most transactions need not set it anew."""
-_WAITS = "tracker_waits"
 
 
 class _Place:
@@ -90,11 +90,11 @@ class _Place:
             self._is_taken = False
 
     def _set(self, descriptor: int, kind: int) -> None:
-        if _OFD is not None:
-            with suppress(
-                OSError
-            ):  # two that came in the same microsecond: one of them goes without a place
-                fcntl.fcntl(descriptor, _OFD.set, _FLOCK.pack(kind, os.SEEK_SET, self._byte, 1, 0))
+        if _OFD is None:
+            return
+        # Of two that came in the same microsecond, one goes without a place.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, _OFD.set, _FLOCK.pack(kind, os.SEEK_SET, self._byte, 1, 0))
 
     @property
     def _byte(self) -> int:
