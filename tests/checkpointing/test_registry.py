@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +96,7 @@ def test_a_rename_that_fails_leaves_true_rows(run: tracker.Run, sql: Any) -> Non
         save(run, "b", epoch=1)
     assert [one.epoch for one in run.checkpoints()] == [0]
     assert sql(STATES) == [("ckpt/a", "available", 0), ("ckpt/b", "missing", 0)]
-    assert sorted(os.listdir("ckpt")) == ["a", "b"]  # noqa: PTH208
+    assert sorted(path.name for path in Path("ckpt").iterdir()) == ["a", "b"]
 
 
 def test_the_row_is_written_before_the_name(run: tracker.Run, monkeypatch: Any, sql: Any) -> None:
@@ -141,7 +140,7 @@ def test_pruning_deletes_what_was_asked_and_may_go(run: tracker.Run, sql: Any) -
     gone = run.prune_checkpoints(made[:2], why="keep 2")
     assert [(one.id, one.state) for one in gone] == [(one.id, "pruned") for one in made[:2]]
     assert run.checkpoints() == made[2:]
-    assert sorted(os.listdir("ckpt")) == ["2", "3"]  # noqa: PTH208
+    assert sorted(path.name for path in Path("ckpt").iterdir()) == ["2", "3"]
     assert [row[1:] for row in sql(STATES)] == [("pruned", 0)] * 2 + [("available", 0)] * 2
 
 

@@ -6,6 +6,7 @@ import pickle
 import random
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def use(suffix: str) -> None:
         lambda: tracker.load_checkpoint(f"ckpt/0{suffix}"),
         lambda: tracker_torch.load_checkpoint(f"ckpt/0{suffix}", nn.Linear(1, 1)),
     ):
-        _refused(load)
+        with suppress(tracker.TrackerError):
+            load()
     for words in COMMANDS:
         text = words.replace("FILE", f"mine{suffix}").replace("FAR", str(Path("far").absolute()))
         done = runner().invoke(program, text.split())
@@ -85,13 +87,6 @@ def use(suffix: str) -> None:
             f"{words}: {done.exception!r}"
         )
     tracker.start_run("fault", "run", resume="auto", system_metrics=False).finish()
-
-
-def _refused(load: Callable[[], object]) -> None:
-    try:
-        load()
-    except tracker.TrackerError:
-        return
 
 
 def canaries(folder: Path, share: float, rng: random.Random) -> Result:

@@ -51,7 +51,7 @@ def writers(folder: Path, share: float, rng: random.Random) -> Result:
 
 
 def first_starts(folder: Path, share: float, rng: random.Random) -> Result:
-    """32 starts at once, where there is no database yet, or an old one: one makes or upgrades it, all get their run."""
+    """32 starts at once, without a database or with an old one: one start makes or upgrades it, and each gets a run."""
     result = Result()
     with forks(folder) as starting:
         starting.warm_up("tests.faults.upgrades:upgraded_once")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -56,7 +56,8 @@ def use(names: list[str]) -> None:
             lambda: run.add_policy(alias, monitor=metric, config={param: name}),
             lambda: _train(run),
         ):
-            _tried(call)
+            with suppress(tracker.TrackerError):
+                call()
     for words in (
         ("runs", "list"), ("runs", "show", name), ("runs", "show", run.id), ("runs", "tag", run.id, tag),
         ("runs", "note", run.id, alias), ("runs", "rename", run.id, name), ("export", name),
@@ -69,13 +70,6 @@ def use(names: list[str]) -> None:
             f"{words[:2]} raised {done.exception!r}"
         )
         assert "\x1b[2J" not in done.output, f"{words[:2]} clears the terminal"
-
-
-def _tried(call: Any) -> None:
-    try:
-        call()
-    except (tracker.TrackerError, tracker.BadValue):
-        return
 
 
 def _train(run: tracker.Run) -> None:

@@ -132,7 +132,7 @@ class _AllRuns:
     def have_prices(self) -> bool:
         """Return whether somebody said of one of the runs what an hour of its machine costs."""
         priced = select(RUN.c.id).where(RUN.c.price_per_hour.is_not(None)).limit(1)
-        # Mostly there is none at all; joined, SQLite would look that up for each summary.
+        # Usually no run has a price; with the join, SQLite would look up a run for each summary to find that out.
         if self._connection.execute(priced).first() is None:
             return False
         with_metric = priced.join_from(RUN, SUMMARY, self._of_metric)

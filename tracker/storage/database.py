@@ -102,10 +102,10 @@ class Database:
         self._file: tuple[int, int] | None = None
 
     def for_recording(self) -> Database:
-        """Return the handle that a recorder goes on with: bounded, and with the usual patience.
+        """Return the handle that a recorder uses from here on: bounded, with the default patience.
 
-        That of an SQLite file is this one, with its connection; a server's has settings that were made when it
-        was opened, so that this one is closed.
+        For an SQLite file it is this one, with its connection. A server's connection got its settings when it was
+        opened: this handle is closed, and the new one opens its own.
         """
         if self.location.path is None:
             self.close()

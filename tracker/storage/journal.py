@@ -102,8 +102,12 @@ _LATER_ATTEMPTS = select(func.count()).where(
     ATTEMPT.c.number > bindparam("attempt"),
     ATTEMPT.c.first_epoch <= bindparam("epoch"),
 )
-_NEWEST_ATTEMPT = Prepared(
-    select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == bindparam("run"))
+_NEWEST_ATTEMPT = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == bindparam("run"))
+_END_RUN = Prepared(
+    update(RUN).where(
+        RUN.c.id == bindparam("run"), _NEWEST_ATTEMPT.scalar_subquery() == bindparam("attempt")
+    ),
+    ["status", "reason", "error", "ended"],
 )
 _IS_OVERTAKEN = Prepared(_LATER_ATTEMPTS)
 _IS_OVERTAKEN_OR_KNOWN = Prepared(
@@ -348,9 +352,8 @@ def _end(connection: Connection, entry: kinds.EndEntry) -> None:
         "ended": entry["ended"],
     }
     update_row(connection, ATTEMPT, entry["id"], {**ending, "heartbeat": entry["ended"]})
-    newest = _NEWEST_ATTEMPT.first(connection, {"run": entry["run"]})[0]
-    if newest == entry["attempt"]:
-        update_row(connection, RUN, entry["run"], entry.get("kept", ending))
+    key = {"run": entry["run"], "attempt": entry["attempt"]}
+    _END_RUN.run(connection, {**entry.get("kept", ending), **key})
 
 
 def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
