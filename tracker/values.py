@@ -107,6 +107,8 @@ def whole(
         BadValue: for anything else, bool and 3.0 included, and outside of the range.
     """
     lowest = -MOST_WHOLE if least is None else least
+    if value.__class__ is int and lowest <= value <= most:
+        return value
     try:
         integer = None if is_flag(value) else int(value.__index__())
     except Exception:  # whatever the value's own methods raise
@@ -202,6 +204,18 @@ def split(value: float | None) -> tuple[float | None, str | None]:
         return None, None
     kind = kind_of(value)
     return (None if kind == "nan" else value), kind
+
+
+def metric(name: Any, value: Any) -> MetricValue:
+    """Return a metric as it is stored: its name, and `split` of its `number`.
+
+    Raises:
+        BadValue: as `name_text` and `number` do.
+    """
+    text = name_text(name, "A metric's name")
+    if value.__class__ is float and value and math.isfinite(value):
+        return text, value, "finite"
+    return text, *split(number(value, text))
 
 
 def join(value: float | None, kind: str | None) -> float | None:

@@ -30,16 +30,16 @@ def test_a_ctrl_c_in_a_commit_leaves_the_database_to_the_others(
 ) -> None:
     """Also while a traceback, as a notebook keeps it, holds the statement that was cut off."""
     run = tracker.start_run()
-    first = statements._first
+    added = statements._added
 
-    def interrupted(cursor: Any, sql: str, *rest: Any) -> Any:
-        found = first(cursor, sql, *rest)
-        if "INSERT INTO epoch " in sql:
+    def interrupted(cursor: Any, compiled: Any, values: Any) -> Any:
+        found = added(cursor, compiled, values)
+        if "INSERT INTO epoch " in compiled.sql:
             raise KeyboardInterrupt
         return found
 
     with monkeypatch.context() as context:
-        context.setattr(statements, "_first", interrupted)
+        context.setattr(statements, "_added", interrupted)
         with pytest.raises(KeyboardInterrupt) as kept:
             run.log_epoch(0, {"loss": 1.0})
     with locked():

@@ -68,13 +68,6 @@ class _Counts(NamedTuple):
             self.waited - earlier.waited,
         )
 
-    def plus(self, other: _Counts) -> _Counts:
-        return _Counts(
-            self.spooled + other.spooled,
-            self.dropped + other.dropped,
-            self.waited + other.waited,
-        )
-
 
 class _Kept(Enum):
     """Where what is recorded is when a call returns."""
@@ -155,7 +148,7 @@ class Recorder:
         self._kept = _Kept.DATABASE
         self._heard = time.monotonic()
         self._earlier_counts = _Counts()
-        self._counts = _Counts()
+        self._told: tuple[float, ...] = _Counts()
         self._worker.start()  # last: its thread may idle before this one goes on
 
     def _own_origin(self) -> OriginEntry:
@@ -284,8 +277,8 @@ class Recorder:
     def _commit(self, entries: tuple[Entry, ...] = (), patience: float = _LOCK_SECONDS) -> None:
         give_up = time.monotonic() + patience
         blocks = self._blocks() if self._has_streamed() else []
-        counts = self._counted()
-        beat = self._heartbeat(counts)
+        total = self._total()
+        beat = self._heartbeat(total)
         if not (entries or blocks or beat or self._has_pending()):
             return
         new = [*entries, *blocks, *beat]
@@ -303,7 +296,7 @@ class Recorder:
         if pending:
             self.spool.clear(len(pending))
         if beat:
-            self._heard, self._counts = time.monotonic(), counts
+            self._heard, self._told = time.monotonic(), total
         self._tell(_Kept.DATABASE, None)
 
     def _has_pending(self) -> bool:
@@ -344,18 +337,21 @@ class Recorder:
             )  # fmt: skip
         return pending
 
+    def _total(self) -> tuple[int, int, float]:
+        """Return what all attempts of this process have cost so far, as `_Counts`; plain, as each epoch asks."""
+        buffer = self._streamed.buffer
+        return self.spooled, buffer.dropped + buffer.bad, buffer.waited
+
     def _counted(self) -> _Counts:
         """Return what the current attempt has cost so far."""
-        buffer = self._streamed.buffer
-        total = _Counts(self.spooled, buffer.dropped + buffer.bad, buffer.waited)
-        return total.since(self._earlier_counts)
+        return _Counts(*self._total()).since(self._earlier_counts)
 
-    def _heartbeat(self, counts: _Counts) -> list[AttemptEntry]:
-        if counts == self._counts and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
+    def _heartbeat(self, total: tuple[float, ...]) -> list[AttemptEntry]:
+        if total == self._told and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
             return []
-        return [entries.heartbeat(self.attempt_id, heartbeat=now(), **counts._asdict())]
+        return [self._beat()]
 
-    def _last_beat(self) -> AttemptEntry:
+    def _beat(self) -> AttemptEntry:
         return entries.attempt(self.attempt_id, heartbeat=now(), **self._counted()._asdict())
 
     def _idle(self) -> None:
@@ -424,8 +420,8 @@ class Recorder:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self._streamed.begin(number, _BEGIN_SECONDS)
         self.sampled.begin(number, _BEGIN_SECONDS)
-        counts, last_beat = self._counted(), self._last_beat()
-        self._earlier_counts = counts.plus(self._earlier_counts)
+        last_beat = self._beat()
+        self._earlier_counts = _Counts(*self._total())
         earlier, self.attempt_id, self._attempt = self.attempt_id, new_id(), number
         self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
 
@@ -489,7 +485,7 @@ class Recorder:
         while self._queued:
             left.append(self._queued.popleft())
         recorded = [one for handed in left for one in handed.entries]
-        self._keep((self._last_beat(), *recorded), _busy())
+        self._keep((self._beat(), *recorded), _busy())
 
     def discard(self) -> bool:
         """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""

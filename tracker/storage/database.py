@@ -16,10 +16,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from filelock import Timeout
 from sqlalchemy import Connection
@@ -33,6 +33,7 @@ from tracker.storage.engine import (
     begin,
     commit,
     engine,
+    file_id_at,
     never_free,
     roll_back,
     wait_at_most,
@@ -95,6 +96,7 @@ class Database:
         bounded: bool = False,
     ) -> None:
         self.location = location
+        self._path = None if location.path is None else str(location.path)
         self._patience, self._mode, self._bounded = patience, mode, bounded
         self._engine = engine(location, mode, patience, bounded=bounded)
         self._lock = Lock(location)
@@ -114,10 +116,9 @@ class Database:
         self._engine = engine(self.location, self._mode, PATIENCE)
         return self
 
-    @contextmanager
     def transaction(
         self, patience: float | None = None, *, alone: bool = False
-    ) -> Iterator[Connection]:
+    ) -> AbstractContextManager[Connection]:
         """Give a connection inside one transaction: committed and on disk at the end, or rolled back.
 
         Args:
@@ -128,20 +129,32 @@ class Database:
             DatabaseBusy: when others held the write lock for longer than the patience.
             StoreError: when the database cannot be reached or written.
         """
-        give_up = time.monotonic() + (self._patience if patience is None else patience)
+        return _Transaction(self, self._patience if patience is None else patience, alone)
+
+    def _begin(self, patience: float, alone: bool) -> Connection:
         try:
-            connection = self._begun(give_up, alone)
-            yield connection
-            commit(connection)
+            return self._begun(time.monotonic() + patience, alone)
         except BaseException as error:
+            self._fail(error)
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            commit(connection)
+            self._lock.release()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Roll back, and raise the error, or what it means."""
+        try:
             # Where the lock was not had, nothing was begun, and nothing may be closed.
             if self._lock.is_held:
                 self._roll_back(error)
-            if isinstance(error, (Timeout, DBAPIError)):
-                raise in_use_error(error, self.location) from error
-            raise
         finally:
             self._lock.release()
+        if isinstance(error, (Timeout, DBAPIError)):
+            raise in_use_error(error, self.location) from error
+        raise error
 
     def _begun(self, give_up: float, alone: bool) -> Connection:
         try:
@@ -202,17 +215,16 @@ class Database:
 
     def _check_file(self) -> None:
         """Refuse a file that was deleted, and abandon the connection to one that was replaced."""
-        path = self.location.path
-        if path is None:
+        if self._path is None:
             return
         try:
-            status = path.stat()
+            there = file_id_at(self._path)
         except (FileNotFoundError, NotADirectoryError):
             self._abandon()
             raise StoreError(f"The database file {self.location} no longer exists.") from None
-        if (status.st_dev, status.st_ino) != self._file:
+        if there != self._file:
             self._abandon()
-            self._file = (status.st_dev, status.st_ino)
+            self._file = there
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -255,6 +267,23 @@ class Database:
         """Leave the connection alone without closing it: after a fork it belongs to the parent."""
         self._abandon()
         self._lock.close()
+
+
+class _Transaction(AbstractContextManager[Connection]):
+    """What `Database.transaction` gives; no generator, which each epoch would feel."""
+
+    def __init__(self, database: Database, patience: float, alone: bool) -> None:
+        self._database, self._patience, self._alone = database, patience, alone
+
+    def __enter__(self) -> Connection:
+        self._connection = self._database._begin(self._patience, self._alone)
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._database._commit(self._connection)
+        else:
+            self._database._fail(error)
 
 
 @dataclass(frozen=True)

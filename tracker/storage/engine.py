@@ -56,6 +56,15 @@ _FLOCK = struct.Struct("hhqqi4x")
 """Linux's struct flock with 64 bits: kind, from where, start, length, pid."""
 
 
+def _is_free(descriptor: int, until: int) -> bool:
+    """Whether no other open file has locked a byte of this one before a place; 0: any byte."""
+    if _OFD is None:
+        return True
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, until, 0)
+    answer = fcntl.fcntl(descriptor, _OFD.get, asked)
+    return bool(_FLOCK.unpack(answer)[0] == fcntl.F_UNLCK)
+
+
 class _Place:
     """A place in the queue before a lock: a lock on one byte of its file, at the time when the wait began.
 
@@ -70,11 +79,8 @@ class _Place:
 
     def is_first(self, descriptor: int) -> bool:
         """Whether nobody waits who came earlier, or it has been so for too long."""
-        if _OFD is None or time.monotonic_ns() - self._began > _COURTESY_SECONDS * 1e9:
-            return True
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, self._byte, 0)
-        answer = fcntl.fcntl(descriptor, _OFD.get, asked)
-        return bool(_FLOCK.unpack(answer)[0] == fcntl.F_UNLCK)
+        waited = time.monotonic_ns() - self._began
+        return waited > _COURTESY_SECONDS * 1e9 or _is_free(descriptor, self._byte)
 
     def wait(self, descriptor: int) -> None:
         """Stand in the queue, and sleep a little."""
@@ -113,8 +119,9 @@ class Lock:
     """
 
     def __init__(self, location: Location) -> None:
-        self._path = None if location.path is None else Path(f"{location.path}.lock")
+        self._path = None if location.path is None else f"{location.path}.lock"
         self._descriptor = -1
+        self._file = 0, 0
         self._process = 0
         self._opened_anew: FileLock | None = None
         self.is_held = False
@@ -164,21 +171,25 @@ class Lock:
         elif self.is_open:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def _acquire(self, path: Path, give_up: float) -> None:
-        place = _Place()
+    def _acquire(self, path: str, give_up: float) -> None:
+        place: _Place | None = None
         while True:
             if not self.is_open:
                 self._open(path)
-                place = _Place()
-            if place.is_first(self._descriptor) and self._is_had():
-                place.leave(self._descriptor)
+                place = None
+            descriptor = self._descriptor
+            is_first = _is_free(descriptor, 0) if place is None else place.is_first(descriptor)
+            if is_first and self._is_had():
+                if place is not None:
+                    place.leave(descriptor)
                 if self._is_at(path):
                     return
                 self.close()
             elif time.monotonic() >= give_up:
-                raise Timeout(str(path))
+                raise Timeout(path)
             else:
-                place.wait(self._descriptor)
+                place = place or _Place()
+                place.wait(descriptor)
 
     def _is_had(self) -> bool:
         """Take the lock if it is free."""
@@ -188,19 +199,20 @@ class Lock:
             return False
         return True
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: str) -> None:
         self.close()
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, 0o600)
         self._process = os.getpid()
+        opened = os.fstat(self._descriptor)
+        self._file = opened.st_dev, opened.st_ino
 
-    def _is_at(self, path: Path) -> bool:
+    def _is_at(self, path: str) -> bool:
         """Whether the path still names the file that is open."""
         try:
-            there, here = path.stat(), os.fstat(self._descriptor)
+            return file_id_at(path) == self._file
         except FileNotFoundError:
             return False
-        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def close(self) -> None:
         """Close the file, and release the lock where this process holds it; it is opened again when it is needed.
@@ -214,6 +226,12 @@ class Lock:
 
     def __del__(self) -> None:
         self.close()
+
+
+def file_id_at(path: str) -> tuple[int, int]:
+    """Return what tells a file from another one in its place; raises OSError where there is none."""
+    status = os.stat(path)  # noqa: PTH116 - a Path takes three times as long, and each epoch asks
+    return status.st_dev, status.st_ino
 
 
 def never_free(thing: object) -> None:
@@ -297,12 +315,13 @@ def wait_at_most(connection: Connection, patience: float, *, bounded: bool = Fal
     An SQLite one for the locks of programs that do not know our lock file; one to a server, where it is
     ``bounded``, for any answer, all of them together.
     """
+    milliseconds = max(1, math.ceil(patience * 1000 / _WAIT_STEP) * _WAIT_STEP)
+    if connection.info.get(_WAITS) == milliseconds:
+        return
     raw = _driver(connection)
     if isinstance(raw, sqlite3.Connection):
-        milliseconds = max(1, math.ceil(patience * 1000 / _WAIT_STEP) * _WAIT_STEP)
-        if connection.info.get(_WAITS) != milliseconds:
-            raw.execute(f"PRAGMA busy_timeout={milliseconds}")
-            connection.info[_WAITS] = milliseconds
+        raw.execute(f"PRAGMA busy_timeout={milliseconds}")
+        connection.info[_WAITS] = milliseconds
     elif raw is not None:
         raw.deadline = time.monotonic() + patience if bounded else None
         raw.longest = _LONGEST_ANSWER

@@ -39,7 +39,7 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.liveness import heard_now
-from tracker.storage.statements import Prepared, update_row, upsert
+from tracker.storage.statements import Prepared, update_row, upsert, upsert_rows
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -84,10 +84,12 @@ _SAME_EPOCH = and_(
     EPOCH.c.attempt == bindparam("attempt"),
     EPOCH.c.epoch == bindparam("epoch"),
 )
-_ADD_EPOCH = Prepared(
-    insert(EPOCH).returning(EPOCH.c.id),
-    [column.name for column in EPOCH.c if column is not EPOCH.c.id],
-)
+_EPOCH_COLUMNS = (
+    "attempt", "epoch", "started", "seconds", "learning_rate", "step", "learning_rates",
+)  # fmt: skip
+"""Those that an entry has under the same name; one of an earlier release lacks the last two."""
+_ADD_EPOCH = Prepared(insert(EPOCH), [*_EPOCH_COLUMNS, "run_id", "superseded", "checksum"])
+_METRIC_COLUMNS = "epoch_id", "name", "position", "value", "value_kind"
 _GROW_RUN = Prepared(
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
@@ -131,18 +133,12 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     superseded, known = bool(later_attempts), None
     if known_id is not None:
         known = connection.execute(select(EPOCH).where(EPOCH.c.id == known_id)).one()
-    values: dict[str, Any] = {
-        "started": entry["started"],
-        "seconds": entry["seconds"],
-        "learning_rate": entry["learning_rate"],
-        "step": entry.get("step"),
-        "learning_rates": entry.get("learning_rates"),
-    }
-    row: dict[str, Any] = {"run_id": run, "attempt": attempt, "epoch": number, **values}
+    row: dict[str, Any] = {name: entry.get(name) for name in _EPOCH_COLUMNS} | {"run_id": run}
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
-        row |= {"superseded": superseded, "checksum": epoch_checksum(row, entry["metrics"])}
-        epoch_id = _ADD_EPOCH.first(connection, row)[0]
+        row["superseded"] = superseded
+        row["checksum"] = epoch_checksum(row, entry["metrics"])
+        epoch_id = _ADD_EPOCH.add(connection, row)
     else:
         epoch_id = known.id
         earlier = _recorded_metrics(connection, epoch_id)
@@ -150,17 +146,19 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     more = entry["seconds"] - (0.0 if known is None else known.seconds)
     grown = int(known is None and not superseded)
     rows = [
-        {"epoch_id": epoch_id, "name": name, "position": place, "value": value, "value_kind": kind}
+        (epoch_id, name, place, value, kind)
         for place, (name, value, kind) in enumerate(entry["metrics"], start=len(earlier))
     ]
-    upsert(connection, METRIC, rows, ("epoch_id", "name"), ("value", "value_kind"))
+    upsert_rows(
+        connection, METRIC, _METRIC_COLUMNS, rows, ("epoch_id", "name"), ("value", "value_kind")
+    )
     changed = earlier and any(
         earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
     if superseding or changed:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
-        summaries.extend(connection, run, number, rows)
+        summaries.extend(connection, run, number, entry["metrics"])
     _GROW_RUN.run(connection, {"run": run, "more_epochs": grown, "more_seconds": more})
 
 

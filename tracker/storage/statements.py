@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Dialect, TableClause, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 
 Values = Mapping[str, Any]
-Bind = Callable[[Values], Any]
+Row = tuple[Any, ...]
 Change = Sequence[str] | Callable[[Values], dict[str, Any]]
 Condition = ColumnElement[bool]
+
+_CURSOR = "tracker_cursor"
 
 
 class Prepared:
@@ -36,7 +38,7 @@ class Prepared:
     def __init__(self, statement: ClauseElement, columns: Iterable[str] | None = None) -> None:
         self._statement = statement
         self._columns = None if columns is None else list(columns)
-        self._compiled: dict[str, tuple[str, Bind]] = {}
+        self._compiled: dict[str, _Compiled] = {}
 
     def run(self, connection: Connection, values: Values) -> None:
         """Run it once.
@@ -46,13 +48,17 @@ class Prepared:
         """
         self._run(connection, values, _execute)
 
-    def run_each(self, connection: Connection, rows: Iterable[Values]) -> None:
-        """Run it once for each row; raises as `run` does."""
+    def run_each(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Run it once for each row, whose values are those of its columns, in their order; raises as `run` does."""
         self._run(connection, rows, _execute_each)
 
     def first(self, connection: Connection, values: Values) -> Any:
         """Run it once, and return the first row as a tuple, or None; raises as `run` does."""
         return self._run(connection, values, _first)
+
+    def add(self, connection: Connection, values: Values) -> Any:
+        """Run an INSERT, and return the key that the database has given the row; raises as `run` does."""
+        return self._run(connection, values, _added)
 
     def _run(self, connection: Connection, values: Any, how: Callable[..., Any]) -> Any:
         dialect = connection.dialect
@@ -61,46 +67,86 @@ class Prepared:
             compiled = self._compiled[dialect.name] = _compiled(
                 self._statement, dialect, self._columns
             )
-        cursor = connection.connection.cursor()
         try:
-            return how(cursor, *compiled, values)
+            return how(_cursor(connection), compiled, values)
         except dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(
-                compiled[0], None, error, dialect.loaded_dbapi.Error, dialect=dialect
+                compiled.sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect
             ) from error
-        finally:
-            cursor.close()
 
 
-def _execute(cursor: Any, sql: str, bind: Bind, values: Values) -> None:
-    cursor.execute(sql, bind(values))
+def _cursor(connection: Connection) -> Any:
+    """Return the one cursor that these statements have on a connection: some cost less than making one."""
+    cursor = connection.info.get(_CURSOR)
+    if cursor is None:
+        cursor = connection.info[_CURSOR] = connection.connection.cursor()
+    return cursor
 
 
-def _execute_each(cursor: Any, sql: str, bind: Bind, rows: Iterable[Values]) -> None:
-    cursor.executemany(sql, [bind(row) for row in rows])
+def _execute(cursor: Any, compiled: _Compiled, values: Values) -> None:
+    cursor.execute(compiled.sql, compiled.bind(values))
 
 
-def _first(cursor: Any, sql: str, bind: Bind, values: Values) -> Any:
-    cursor.execute(sql, bind(values))
-    return cursor.fetchone()
+def _execute_each(cursor: Any, compiled: _Compiled, rows: Iterable[Row]) -> None:
+    bind = compiled.bind_row
+    cursor.executemany(compiled.sql, rows if bind is None else map(bind, rows))
 
 
-def _compiled(
-    statement: ClauseElement, dialect: Dialect, columns: list[str] | None
-) -> tuple[str, Bind]:
-    """Return a statement's SQL, and what makes the driver's arguments of values by name."""
+def _first(cursor: Any, compiled: _Compiled, values: Values) -> Any:
+    cursor.execute(compiled.sql, compiled.bind(values))
+    # All of them: a statement that is not read to its end would keep SQLite's read lock.
+    rows = cursor.fetchall()
+    return rows[0] if rows else None
+
+
+def _added(cursor: Any, compiled: _Compiled, values: Values) -> Any:
+    cursor.execute(compiled.sql, compiled.bind(values))
+    # PostgreSQL's statement was compiled with RETURNING, which SQLite's does without.
+    return cursor.lastrowid if cursor.description is None else cursor.fetchone()[0]
+
+
+class _Compiled(NamedTuple):
+    """A statement for one kind of database: its SQL, and what makes the driver's arguments.
+
+    ``bind`` makes them of values by name; ``bind_row`` of a tuple, None where that is what the driver takes.
+    """
+
+    sql: str
+    bind: Callable[[Values], Any]
+    bind_row: Callable[[Row], Any] | None
+
+
+def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | None) -> _Compiled:
     compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
     constants = {
         name: value for name, value in compiled.params.items() if not compiled.binds[name].required
     }
     constants |= {column.key: column.default.arg for column in compiled.insert_prefetch}
+
+    given = [*(columns or ()), *constants]
+    fixed = tuple(constants.values())
     if not compiled.positional:
-        return compiled.string, lambda values: {**constants, **values}
-    names: Sequence[str] = compiled.positiontup
-    if len(names) < 2:
-        return compiled.string, lambda values: [values[name] for name in names]
-    named = itemgetter(*names)
-    return compiled.string, (lambda values: named({**constants, **values})) if constants else named
+        return _Compiled(
+            compiled.string,
+            lambda values: {**constants, **values},
+            lambda row: dict(zip(given, row + fixed, strict=True)),
+        )
+    names: list[str] = list(compiled.positiontup)
+    bind = _getter(names)
+    bind_row = None
+    if (fixed or names != given) and set(names) <= set(given):
+        arrange = _getter([given.index(name) for name in names])
+        bind_row = (lambda row: arrange(row + fixed)) if fixed else arrange
+    if constants:
+        return _Compiled(compiled.string, lambda values: bind({**constants, **values}), bind_row)
+    return _Compiled(compiled.string, bind, bind_row)
+
+
+def _getter(keys: Sequence[Any]) -> Callable[[Any], Any]:
+    """Return what gives the values under these keys as a tuple or list."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda values: [values[key] for key in keys]
 
 
 def insert_row(connection: Connection, table: TableClause, row: Values) -> None:
@@ -138,10 +184,26 @@ def upsert(
     """
     if not rows:
         return
+    columns = tuple(rows[0])
+    some = [tuple(row[name] for name in columns) for row in rows]
+    upsert_rows(connection, table, columns, some, key, change, only=only)
+
+
+def upsert_rows(
+    connection: Connection,
+    table: TableClause,
+    columns: tuple[str, ...],
+    rows: Iterable[Row],
+    key: tuple[str, ...],
+    change: Change,
+    *,
+    only: Condition | None = None,
+) -> None:
+    """Do as `upsert` does, with rows that are tuples of these columns' values."""
     if not callable(change):
         change = tuple(change)
-    statement = _upserting(connection.dialect.name, table, tuple(rows[0]), key, change, only)
-    statement.run_each(connection, rows)
+    dialect = connection.dialect.name
+    _upserting(dialect, table, columns, key, change, only).run_each(connection, rows)
 
 
 @lru_cache(maxsize=128)

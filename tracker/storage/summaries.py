@@ -6,7 +6,7 @@ the place of one of steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +25,8 @@ from sqlalchemy import (
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
-from tracker.storage.statements import upsert
+from tracker.storage.statements import upsert_rows
+from tracker.values import MetricValue
 
 _OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
 """Links a run to the summary that it has a copy of."""
@@ -41,23 +42,20 @@ _COPY = update(RUN).where(_THIS).values(**JUDGED)
 _JUDGE_BY = update(RUN).where(_THIS).values(judged_by=bindparam("metric"))
 
 
-def extend(connection: Connection, run: str, epoch: int, rows: list[dict[str, Any]]) -> None:
-    """Add a new epoch's metrics (rows of `METRIC`) to the summaries."""
-    summaries = [
-        {
-            "run_id": run,
-            "name": row["name"],
-            "last": row["value"],
-            "last_kind": row["value_kind"],
-            "last_epoch": epoch,
-            "min": row["value"],
-            "max": row["value"],
-            "min_epoch": None if row["value"] is None else epoch,
-            "max_epoch": None if row["value"] is None else epoch,
-        }
-        for row in rows
+_COLUMNS = (
+    "run_id", "name", "last", "last_kind", "last_epoch", "min", "min_epoch", "max", "max_epoch",
+)  # fmt: skip
+
+
+def extend(connection: Connection, run: str, epoch: int, metrics: Sequence[MetricValue]) -> None:
+    """Add a new epoch's metrics to the summaries."""
+    rows = [
+        (run, name, value, kind, epoch, value, epoch, value, epoch)
+        if value is not None
+        else (run, name, value, kind, epoch, None, None, None, None)
+        for name, value, kind in metrics
     ]
-    upsert(connection, SUMMARY, summaries, ("run_id", "name"), _better)
+    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better)
 
 
 def _better(new: Mapping[str, Any]) -> dict[str, Any]:
