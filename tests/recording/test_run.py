@@ -51,6 +51,14 @@ def test_any_name_and_any_number_come_back(metrics: dict[str, float]) -> None:
         assert run.recorded_epoch(0) == metrics
 
 
+def test_of_two_metrics_whose_names_are_the_same_text_the_last_counts(cli: Any) -> None:
+    with tracker.start_run() as run:
+        run.log_epoch(0, {1: 0.5, "loss": 2.0, "1": 0.25})  # type: ignore[dict-item]
+        assert run.recorded_epoch(0) == {"1": 0.25, "loss": 2.0}
+    doctor = cli("db", "doctor")
+    assert doctor.exit_code == 0, doctor.stdout
+
+
 def test_names_that_a_database_cannot_hold_are_kept_readable() -> None:
     with tracker.start_run() as run:
         run.log_epoch(0, {"a\0b": 1.0, "c\ud800": 2.0, "\u202eright-to-left": 3.0})

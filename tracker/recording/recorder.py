@@ -45,6 +45,8 @@ EXIT_SECONDS = 5.0
 """The end of a run takes no longer, either."""
 _LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 1.2, 1.4, 0.1
 """What the worker waits for others' locks, a call for the worker, and then for the spool."""
+_RETRY_SECONDS, _BRIEF_SECONDS = 1.0, 0.1
+"""So long after a wait in vain others are brief: one call may record and ask several times."""
 _LAST_SECONDS = 3.8
 _BEGIN_SECONDS = 0.1
 _CLOSE_SECONDS = 0.4
@@ -147,6 +149,7 @@ class Recorder:
         self._given_up = False
         self._kept = _Kept.DATABASE
         self._heard = time.monotonic()
+        self._in_vain = -math.inf
         self._earlier_counts = _Counts()
         self._told: tuple[float, ...] = _Counts()
         self._worker.start()  # last: its thread may idle before this one goes on
@@ -167,11 +170,32 @@ class Recorder:
         self._queued.append(handed)
         try:
             job = self._worker.submit(self._write_queued)
-            self._worker.result(job, _COMMIT_SECONDS)
+            self._waited(job)
         except Unfinished:
             self._overtake(handed)
         if handed.error is not None:
             raise handed.error
+
+    def _waited(self, job: Job[None]) -> None:
+        """Wait for a job of the worker; `Unfinished` when it takes too long."""
+        began = time.monotonic()
+        try:
+            self._worker.result(job, _BRIEF_SECONDS if self._has_just_waited else _COMMIT_SECONDS)
+        except Unfinished:
+            self._in_vain = time.monotonic()
+            raise
+        if self._failing:
+            self._note_wait(began)
+
+    def _note_wait(self, began: float) -> None:
+        """Remember that the database has not answered, if that took a while."""
+        if time.monotonic() - began > _BRIEF_SECONDS:
+            self._in_vain = time.monotonic()
+
+    @property
+    def _has_just_waited(self) -> bool:
+        """Whether the database has not answered a moment ago, perhaps within the same call."""
+        return time.monotonic() - self._in_vain < _RETRY_SECONDS
 
     def _overtake(self, handed: _Handed) -> None:
         """Go on while the worker hangs in a commit: what it may never finish is spooled as well."""
@@ -386,9 +410,14 @@ class Recorder:
 
     def _asked(self, ask: Callable[[Connection], T]) -> T:
         """Ask; whatever is raised on the way, by drivers too, is the database not answering."""
+        # SQLite answers while others write.
+        if self.location.path is None and self._has_just_waited:
+            raise _busy()
+        began = time.monotonic()
         try:
             return self._questions.ask(ask)
         except StoreError:
+            self._note_wait(began)
             raise
         except Exception as error:
             raise StoreError(
@@ -404,7 +433,7 @@ class Recorder:
 
         try:
             try:
-                self._worker.result(self._worker.submit(work), _COMMIT_SECONDS)
+                self._waited(self._worker.submit(work))
             except Unfinished:
                 raise _busy() from None
         except Exception as error:

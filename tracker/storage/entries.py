@@ -365,9 +365,13 @@ def epoch(
 ) -> EpochEntry:
     """Return the entry of an epoch; a learning rate that is not finite is left out.
 
-    ``learning_rates`` is JSON, by parameter group; ``step`` is how many batches were done at its end.
+    Of metrics with the same name, as 1 and "1" have, the last counts. ``learning_rates`` is JSON, by parameter
+    group; ``step`` is how many batches were done at its end.
     """
     known = learning_rate is not None and math.isfinite(learning_rate)
+    by_name = {metric[0]: metric for metric in metrics}
+    if len(by_name) < len(metrics):
+        metrics = list(by_name.values())
     return {
         "kind": "epoch",
         "run": run_id,
