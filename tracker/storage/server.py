@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from typing import Any, TypeVar
 
@@ -52,6 +53,9 @@ class BoundedConnection(psycopg.Connection[Any]):
         except (KeyboardInterrupt, NoAnswer):
             # What the server does with the statement is unknown from here on.
             self.pgconn.finish()
+            # Where psycopg stood it would go on to send; Python would write on stderr that it cannot.
+            with suppress(Exception):
+                gen.close()
             raise
 
     def _ready(self, wanted: int) -> int:
