@@ -285,4 +285,5 @@ def _folder_of_target(place: tuple[str, str, str]) -> Path:
     folder, key, target = place
     if key == "backup_dir":
         return Path(folder, target)
-    return Path(folder, target.partition("{")[0]).parent
+    # The first placeholder may stand for the whole name of the file.
+    return Path(folder, f"{target.partition('{')[0]}x").parent
