@@ -13,6 +13,7 @@ from tests.helpers.plans import Planned, plans
 from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
 from tracker.models import CHECKPOINT
 from tracker.queries import api as queries
+from tracker.queries.best_run import best_run
 from tracker.queries.names_in_use import metrics_in_use, params_in_use
 from tracker.storage.database import Reader, locate, reading
 
@@ -125,3 +126,10 @@ def test_a_filter_that_few_runs_pass_is_answered_by_its_index(reader: Reader) ->
     )
     assert any("SEARCH run" in line for line in listing.plan), listing.plan
     assert not any("CORRELATED" in line for line in listing.plan), listing.plan
+
+
+def test_the_best_run_of_an_experiment_is_found_by_its_own_runs(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: best_run(reader, "sweep-3"))
+    of_summaries = [line for one in planned for line in one.plan if re.search(r"\bsummary\b", line)]
+    assert of_summaries
+    assert all("USING PRIMARY KEY (run_id=?" in line for line in of_summaries)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Select, func, select
 
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.models import RUN, SUMMARY
@@ -64,11 +64,13 @@ def best_run(
         UnknownMetric: for a metric that none of the runs has, or that has no better or worse.
     """
     ids = _runs_of(reader, experiment, where)
-    name = metric if metric is not None else _usual_metric(reader, experiment, ids)
+    among = _Among(reader.connection, experiment, ids, is_all=where is None)
+    name = metric if metric is not None else _usual_metric(reader, among)
     directions = Directions(reader.connection, ids)
     mode = directions.of(name).mode
-    statement = select(SUMMARY).where(SUMMARY.c.name == name)
-    summaries = list(in_chunks(reader.connection, statement, SUMMARY.c.run_id, ids))
+    columns = SUMMARY.c
+    extremes = select(columns.run_id, columns.min, columns.max).where(columns.name == name)
+    summaries = list(among.rows(extremes))
     if not summaries:
         raise UnknownMetric(_no_metric(reader, ids, experiment, name))
     if mode is None:
@@ -76,19 +78,20 @@ def best_run(
             f"{brief(name)} has no best: declare which way is better with "
             f'run.define_metric({brief(name)}, mode="min"), or name another metric.'
         )
-    found = {
-        summary.run_id: best
-        for summary in summaries
-        if (best := best_and_last(summary, directions)).best is not None
-    }
+    differ = directions.differ(name)
+    found: dict[str, float] = {}
+    for run, low, high in summaries:
+        own = directions.of(name, run).mode if differ else mode
+        value = {"min": low, "max": high}.get(own or "")
+        if value is not None:
+            found[run] = value
     if not found:
         raise BadValue(f"No run of {experiment} has a value of {brief(name)} yet, other than NaN.")
     sign = -1 if mode == "max" else 1
     # Of equals it is the newest, as in a sorted listing.
-    winner = min(
-        (run for run in ids if run in found), key=lambda run: sign * (found[run].best or 0)
-    )
-    best = found[winner]
+    winner = min((run for run in ids if run in found), key=lambda run: sign * found[run])
+    of_winner = select(SUMMARY).where(columns.run_id == winner, columns.name == name)
+    best = best_and_last(reader.connection.execute(of_winner).one(), directions)
     (row,) = overview(reader, ids=[winner]).dicts()
     return BestRun(row, name, best, len(found), _file_of(reader, winner, best))
 
@@ -114,30 +117,48 @@ def _runs_of(reader: Reader, experiment: str, where: str | None) -> Sequence[str
     return passing
 
 
-def _usual_metric(reader: Reader, experiment: str, ids: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class _Among:
+    """The runs to choose from, and whether they are all of the experiment."""
+
+    connection: Connection
+    experiment: str
+    ids: Sequence[str]
+    is_all: bool
+
+    def rows(self, summaries: Select[Any]) -> Iterator[Any]:
+        """Yield what a statement selects of the runs' `SUMMARY`."""
+        if not self.is_all:
+            yield from in_chunks(self.connection, summaries, SUMMARY.c.run_id, self.ids)
+            return
+        of_experiment = summaries.join_from(RUN, SUMMARY, SUMMARY.c.run_id == RUN.c.id)
+        yield from self.connection.execute(of_experiment.where(RUN.c.experiment == self.experiment))
+
+
+def _usual_metric(reader: Reader, among: _Among) -> str:
     """Return the metric that most runs are judged by."""
-    if (name := _metric_of_most(reader, ids)) is not None:
+    if (name := _metric_of_most(among)) is not None:
         return name
-    rows = overview(reader, ids=ids).dicts()
+    experiment = among.experiment
+    rows = overview(reader, ids=among.ids).dicts()
     counts = Counter(row["monitor"] for row in rows if row["best"] is not None)
     if not counts:
         raise UnknownMetric(f"No run of {experiment} has a metric with a best value yet.")
     return str(counts.most_common(1)[0][0])
 
 
-def _metric_of_most(reader: Reader, ids: Sequence[str]) -> str | None:
+def _metric_of_most(among: _Among) -> str | None:
     """Return the one metric that runs are judged by where they have it, if most of these do; no run is looked at."""
-    shared = shared_monitor(reader.connection)
+    shared = shared_monitor(among.connection)
     if shared is None:
         return None
     name, mode = shared
     value = SUMMARY.c.max if mode == "max" else SUMMARY.c.min
     # By an expression, so that the rows are found by their runs and not by the name, which all runs have.
-    having = select(func.count()).where(
+    having = select(func.count(SUMMARY.c.run_id)).where(
         func.coalesce(SUMMARY.c.name, "") == name, SUMMARY.c.last_epoch.is_not(None), value.is_not(None)
     )  # fmt: skip
-    counts = in_chunks(reader.connection, having, SUMMARY.c.run_id, ids)
-    return name if 2 * sum(count for (count,) in counts) > len(ids) else None
+    return name if 2 * sum(count for (count,) in among.rows(having)) > len(among.ids) else None
 
 
 def _no_metric(reader: Reader, ids: Sequence[str], experiment: str, name: str) -> str:

@@ -134,7 +134,7 @@ _EXACT = 2**53  # integers up to here are doubles, too
 def common_kind(values: Iterable[Any]) -> Kind:
     """Return the kind of column that holds all the values exactly; whether some are None makes no difference."""
     values = list(values)
-    types = {type(value) for value in values if value is not None}
+    types = set(map(type, values)) - {type(None)}
     if types == {bool}:
         return "boolean"
     if types == {str}:

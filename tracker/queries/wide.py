@@ -6,9 +6,18 @@ So the database joins what a run has to one row: its names with a character betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from array import array
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableSequence,
+    Sequence,
+)
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, case, func, literal, select
 
@@ -29,11 +38,59 @@ _MOST_METRICS = 60
 """More than these are read row by row: the database looks at each of them for every row."""
 
 
-class _Layout(NamedTuple):
-    """Where the values of a run go whose names and kinds are these; most runs of a sweep have one layout."""
+_READ_AT_ONCE = 2000
+"""Runs whose joined values are taken apart by one call."""
 
-    columns: list[list[Any]]
-    decoders: list[Callable[[str], Any]]
+
+class _Layout:
+    """Runs whose names and kinds are the same, and what they have; most runs of a sweep have one layout.
+
+    Floats are kept as eight bytes each and become objects when a column is made, one behind the other in memory:
+    a hundred thousand that are looked for all over it cost several times as much.
+
+    Args:
+        names: the columns.
+        decoders: read the text of each of them.
+    """
+
+    def __init__(self, names: Sequence[str], decoders: Sequence[Callable[[str], Any]]) -> None:
+        self.names = names
+        self._decoders = decoders
+        self._cells: list[MutableSequence[Any]] = [
+            array("d") if decode is float else [] for decode in decoders
+        ]
+        self._places: list[int] = []
+        self._unread: list[str] = []
+
+    def add(self, place: int, joined: str) -> bool:
+        """Take the values of a run; False where a value has the separator."""
+        if joined.count(_BETWEEN) != len(self.names) - 1:
+            return False
+        self._places.append(place)
+        self._unread.append(joined)
+        if len(self._unread) == _READ_AT_ONCE:
+            self._read()
+        return True
+
+    def _read(self) -> None:
+        texts = _BETWEEN.join(self._unread).split(_BETWEEN) if self._unread else []
+        for column, (cells, decode) in enumerate(zip(self._cells, self._decoders, strict=True)):
+            cells.extend(map(decode, texts[column :: len(self.names)]))
+        self._unread.clear()
+
+    def fill(self, columns: Cells, runs: int) -> None:
+        """Put the values into the columns, which have a cell for each of the runs."""
+        self._read()
+        order = sorted(range(len(self._places)), key=self._places.__getitem__)
+        places = [self._places[row] for row in order]
+        for name, cells in zip(self.names, self._cells, strict=True):
+            values = map(cells.__getitem__, order)
+            if len(order) == runs:
+                columns[name] = list(values)
+                continue
+            column = columns.setdefault(name, [None] * runs)
+            for place, value in zip(places, values, strict=True):
+                column[place] = value
 
 
 class Wide:
@@ -58,21 +115,20 @@ class Wide:
         packed = (
             select(owner, func.count(), *map(self._joined, parts)).where(*tests).group_by(owner)
         )
-        columns: Cells = {}
         layouts: dict[tuple[Any, ...], _Layout | None] = {}
         unclear = []
         for run, *head, joined in in_chunks(self._connection, packed, owner, self._keys):
             key = tuple(head)
             if key not in layouts:
-                layouts[key] = self._layout(columns, *key)
-            layout, texts = layouts[key], joined.split(_BETWEEN)
-            if layout is None or len(layout.columns) != len(texts):
+                layouts[key] = _layout(*key)
+            layout, place = layouts[key], self._place.get(run)
+            # A damaged database may have rows that belong to no run.
+            if place is not None and (layout is None or not layout.add(place, joined)):
                 unclear.append(run)
-                continue
-            place = self._place.get(run)
-            if place is not None:
-                for column, decode, text in zip(*layout, texts, strict=True):
-                    column[place] = decode(text)
+        columns: Cells = {}
+        for layout in layouts.values():
+            if layout is not None:
+                layout.fill(columns, len(self._ids))
         single = select(owner, *parts).where(*tests)
         for run, name, *value in in_chunks(self._connection, single, owner, unclear):
             self._set(columns, run, name, value[0] if table is TAG else param_decode(*value))
@@ -82,23 +138,12 @@ class Wide:
         is_sqlite = self._connection.dialect.name == "sqlite"
         return (func.group_concat if is_sqlite else func.string_agg)(column, literal(_BETWEEN))
 
-    def _layout(
-        self, columns: Cells, count: int, names: str, kinds: str | None = None
-    ) -> _Layout | None:
-        """Return where values go; None where a name has the separator."""
-        split = names.split(_BETWEEN)
-        if len(split) != count:
-            return None
-        decoders = [str] * count if kinds is None else map(_decoder, kinds.split(_BETWEEN))
-        return _Layout([self._column(columns, name) for name in split], list(decoders))
-
     def _column(self, columns: Cells, name: str) -> list[Any]:
         if name not in columns:
             columns[name] = [None] * len(self._ids)
         return columns[name]
 
     def _set(self, columns: Cells, run: str, name: str, value: Any) -> None:
-        # A damaged database may have rows that belong to no run.
         if run in self._place:
             self._column(columns, name)[self._place[run]] = value
 
@@ -124,13 +169,20 @@ class Wide:
             for name, mode in modes.items()
         )
         statement = select(columns.run_id, *best).group_by(columns.run_id)
-        found = self._connection.execute(statement).all()
-        runs, *cells = zip(*found, strict=True) if found else ((), *(() for _ in modes))
+        runs: list[str] = []
+        cells = [array("d") for _ in modes]
+        for rows in self._connection.execute(statement).partitions(_READ_AT_ONCE):
+            some, *values = zip(*rows, strict=True)
+            runs += some
+            for cell, column in zip(cells, values, strict=True):
+                cell.extend(_NOTHING if value is None else value for value in column)
+        for cell in cells:
+            cell.append(_NOTHING)
         row_of = {run: row for row, run in enumerate(runs)}
-        rows = [row_of.get(run, -1) for run in self._ids]
+        order = [row_of.get(run, -1) for run in self._ids]
         return {
-            name: list(map((*values, None).__getitem__, rows))
-            for name, values in zip(modes, cells, strict=True)
+            name: [None if value != value else value for value in map(column.__getitem__, order)]
+            for name, column in zip(modes, cells, strict=True)
         }
 
     def _one_by_one(
@@ -151,6 +203,19 @@ class Wide:
                 yield run, name, last if kind == "finite" else join(last, kind)
             else:
                 yield run, name, low if mode == "min" else high if mode == "max" else None
+
+
+_NOTHING = math.nan
+"""Stands for no best among floats: a best is never NaN."""
+
+
+def _layout(count: int, names: str, kinds: str | None = None) -> _Layout | None:
+    """Return the layout of these names and kinds, joined; None where a name has the separator."""
+    split = names.split(_BETWEEN)
+    if len(split) != count:
+        return None
+    decoders = [str] * count if kinds is None else map(_decoder, kinds.split(_BETWEEN))
+    return _Layout(split, list(decoders))
 
 
 def _decoder(kind: str) -> Callable[[str], Any]:
