@@ -26,6 +26,7 @@ from tests.faults.disks import can_mount, small_disk
 from tests.faults.kills import kill_hard
 from tests.faults.recorders.script import loss_of
 from tests.faults.report import PAGE, with_peers
+from tests.faults.schedule import MEMORY
 from tests.helpers import ROOT
 
 RECORDERS = {
@@ -33,11 +34,11 @@ RECORDERS = {
     "tracker_keras_fit": "tracker",
     "keras_csv": "tracker",
     "tensorboardx": "tensorboardx",
-    "tensorboardx_flushed": "tensorboardx",
     "trackio": "trackio",
     "mlflow": "mlflow",
 }
 """Recorders, and the environments of `benchmarks.stream` that have them."""
+VARIABLES = {"KERAS_BACKEND": "torch", "MLFLOW_DISABLE_TELEMETRY": "true"}
 LONGEST = 120.0
 MORE = 4
 """Epochs that are trained after a kill."""
@@ -50,15 +51,21 @@ class Seen:
     """What was seen of a recorder.
 
     Attributes:
-        title, version: which one.
-        kills, acknowledged, lost, twice, unreadable: trials; epochs that were acknowledged, that are not there, that are
-            there more than once; stores that cannot be read.
+        title: which one.
+        version: its release.
+        kills: trials.
+        acknowledged: epochs whose call had returned.
+        lost: those of them that are not there.
+        twice: epochs that are there more than once after the next start.
+        unreadable: stores that cannot be read after a kill.
         oldest: how many seconds before the kill the oldest lost epoch was acknowledged, at most.
         statuses: what killed runs are called.
-        resumed, trained_again: next starts that went on by themselves; epochs that they have trained although they were
-            acknowledged. -1 where a recorder does not resume trainings.
-        disks, went_on, kept, damaged: trials; trainings that came to their end; recorded epochs before, while, and after the
-            disk was full; stores that cannot be read.
+        resumed: next starts that went on by themselves; None where a recorder does not resume trainings.
+        trained_again: epochs that they have trained although they were acknowledged.
+        disks: trials.
+        went_on: trainings that came to their end.
+        kept: recorded epochs before, while, and after the disk was full.
+        damaged: stores that cannot be read after that.
         stopped_by: the exceptions that ended the others.
         note: why something is missing.
     """
@@ -72,7 +79,7 @@ class Seen:
     unreadable: int = 0
     oldest: float = 0.0
     statuses: Counter[str] = field(default_factory=Counter)
-    resumed: int = 0
+    resumed: int | None = None
     trained_again: int = 0
     disks: int = 0
     went_on: int = 0
@@ -134,8 +141,7 @@ def recorder(name: str, store: Path) -> Iterator[Recorder]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # trackio is told by a variable where its store is.
-        env={**os.environ, "PYTHONPATH": paths, "TRACKIO_DIR": str(store)},
+        env={**os.environ, **VARIABLES, "PYTHONPATH": paths, "TRACKIO_DIR": str(store)},
     )
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -190,7 +196,7 @@ def go_on(recorder: Recorder, folder: Path, before: int, seen: Seen) -> None:
     pid = recorder.begin("train", folder / "work", epochs=last + 1 + MORE)
     done = recorder.collect(pid) == 0
     after = [epoch for epoch, _ in acknowledged(folder)[before:]]
-    seen.resumed += done and after[-1:] == [last + MORE]
+    seen.resumed = (seen.resumed or 0) + (done and after[-1:] == [last + MORE])
     seen.trained_again += sum(epoch <= last for epoch in after)
     if (found := recorder.read(folder / "work")) is not None:
         seen.twice += sum(len(losses) > 1 for losses in found[0].values())
@@ -226,8 +232,13 @@ def look(name: str, kills: int, disks: int, seed: int) -> Seen:
     """Try a recorder; one that cannot be installed or started has a note."""
     seen, rng = Seen(title=name), random.Random(seed)
     try:
+        memory = MEMORY if MEMORY.is_dir() else None
         with ExitStack() as stack:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"faults-{name}-")))
+            place = Path(
+                stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix=f"faults-{name}-", dir=memory)
+                )
+            )
             one = stack.enter_context(recorder(name, place / "try/work"))
             seen.title, seen.version = one.about["title"], one.about["version"]
             for trial in [kill] * kills + [fill] * (disks if can_mount(place) else 0):
@@ -241,8 +252,8 @@ def look(name: str, kills: int, disks: int, seed: int) -> Seen:
 
 
 HEAD = """\
-| | Version | Acknowledged epochs lost | A killed run is called | Started again | Recorded twice | Disk full: trainings that went on | \
-Epochs kept before / while / after it was full | Stores that cannot be read |
+| | Version | Acknowledged epochs lost | A killed run is called | Started again | Recorded twice \
+| Disk full: trainings that went on | Epochs kept before / while / after it was full | Stores that cannot be read |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
@@ -270,14 +281,13 @@ def _row(seen: Seen) -> str:
     kept = " / ".join(
         f"{kept} of {seen.disks * length}" for kept, length in zip(seen.kept, lengths, strict=True)
     )
-    resumes = seen.resumed + seen.trained_again > 0
     cells = (
         seen.title,
         seen.version,
         lost,
         statuses,
-        again if resumes else "by the script's own notes",
-        str(seen.twice) if resumes else "–",
+        again if seen.resumed is not None else "by the script's own notes",
+        str(seen.twice) if seen.resumed is not None else "–",
         went_on,
         kept,
         str(seen.unreadable + seen.damaged),

@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "torch"
-
 import keras
 import numpy as np
 import torch

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-
 import mlflow
 import mlflow.store.tracking.sqlalchemy_store
 

@@ -10,14 +10,12 @@ from tests.faults.recorders.script import Found, Script
 TITLE, PACKAGE, RESUMES = "tensorboardX", "tensorboardX", False
 
 
-def train(script: Script, *, flush: bool = False) -> None:
-    """Add each metric of each epoch; ``flush`` after it, if wanted."""
+def train(script: Script) -> None:
+    """Add each metric of each epoch."""
     with tensorboardX.SummaryWriter(str(script.folder / "events")) as writer:
         for epoch in range(script.epochs):
             for name, value in script.metrics(epoch).items():
                 writer.add_scalar(name, value, epoch)
-            if flush:
-                writer.flush()
             script.acknowledge(epoch)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pandas  # noqa: F401 - what is loaded here need not be in every fork
+
 import tracker
 import tracker.recording.start
 from tests.faults.recorders.script import NAME, Found, Script
