@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -39,7 +40,7 @@ RECORDERS = {
 }
 """Recorders, and the environments of `benchmarks.stream` that have them."""
 VARIABLES = {"KERAS_BACKEND": "torch", "MLFLOW_DISABLE_TELEMETRY": "true"}
-LONGEST = 120.0
+LONGEST, HANGS = 120.0, 30.0
 MORE = 4
 """Epochs that are trained after a kill."""
 EPOCHS, FULL = 60, (10, 40)
@@ -100,9 +101,9 @@ class Recorder:
         """Begin to ``train`` or ``read`` in a folder; returns the process id."""
         return int(self._ask({"do": do, "folder": str(folder), **script})["pid"])
 
-    def collect(self, pid: int) -> int:
-        """Wait for a process; returns its exit code. One that hangs is killed."""
-        give_up = time.monotonic() + LONGEST
+    def collect(self, pid: int, seconds: float = LONGEST) -> int:
+        """Wait for a process; returns its exit code. One that takes longer is killed."""
+        give_up = time.monotonic() + seconds
         while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             if time.monotonic() > give_up:
                 kill_hard(pid)
@@ -208,8 +209,10 @@ def fill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> No
         left = rng.randint(0, MOST_PAGES) * PAGE_BYTES
         pid = recorder.begin("train", disk, epochs=EPOCHS, pause=0.05, full=FULL, left=left)
         seen.disks += 1
-        if recorder.collect(pid) == 0:
+        if (code := recorder.collect(pid, HANGS)) == 0:
             seen.went_on += 1
+        elif code == -signal.SIGKILL:
+            seen.stopped_by[f"a call that had not returned after {HANGS:.0f} s"] += 1
         else:
             seen.stopped_by[raised(folder)] += 1
         (disk / "filler").unlink(missing_ok=True)
@@ -276,7 +279,7 @@ def _row(seen: Seen) -> str:
     again = f"goes on, {seen.resumed} of {seen.kills}; epochs trained again: {seen.trained_again}"
     went_on = f"{seen.went_on} of {seen.disks}"
     if seen.stopped_by:
-        went_on += f" (ended by {', '.join(seen.stopped_by)})"
+        went_on += f" (the others ended by {', '.join(seen.stopped_by)})"
     lengths = (FULL[0], FULL[1] - FULL[0], EPOCHS - FULL[1])
     kept = " / ".join(
         f"{kept} of {seen.disks * length}" for kept, length in zip(seen.kept, lengths, strict=True)

@@ -86,9 +86,8 @@ PLANTS = (
     Plant("a run is resumed that is being recorded", "tracker/recording/recovery.py",
           "        if is_live(connection, attempt):\n            raise RunBusy(",
           "        if False:\n            raise RunBusy(", family("D4", 0.04)),
-    Plant("a resume forgets the best and the wait", "tracker/recording/policy.py",
-          "        if ids:\n            self.saved_state", "        if False:\n            self.saved_state",
-          family("D1", 0.02)),
+    Plant("a resume forgets the best and the wait", "adapters/tracker_torch/callback.py",
+          "return dict(newer or recorded or backed_up or {}), carried", "return {}, carried", family("D1", 0.02)),
     Plant("what is left of a save that failed is not removed", "tracker/files.py",
           "    finally:\n        discard(temporary)\n", "    finally:\n        pass\n", family("B2", 0.5)),
 )  # fmt: skip
