@@ -274,7 +274,7 @@ def table(all_seen: Sequence[Seen]) -> str:
 def _row(seen: Seen) -> str:
     lost = f"{seen.lost} of {seen.acknowledged}"
     if seen.lost:
-        lost += f", the oldest {seen.oldest:.1f} s old"
+        lost += f", the oldest {seen.oldest:.2f} s old"
     statuses = ", ".join(f"{status}: {count}" for status, count in seen.statuses.most_common())
     again = f"goes on, {seen.resumed} of {seen.kills}; epochs trained again: {seen.trained_again}"
     went_on = f"{seen.went_on} of {seen.disks}"

@@ -73,8 +73,8 @@ documentation recommends, called by nothing that would catch what it raises, and
 
 A lost epoch is one whose call had returned. Where a recorder writes from a thread of its own, what the last fraction of
 a second brought is lost: few epochs of minutes, many of milliseconds. CSV and event files are for reading curves, and
-keep no status. Equal to this project under kills are the CSV file, tensorboardX and MLflow wherever nothing is lost
-above, and trackio on a full disk, which it survives without what it could not write. A backup of Keras that a kill has
+keep no status. Who loses nothing above is equal to this project there; trackio lets a training go on when the disk is
+full, too, without what it could not write. A backup of Keras that a kill has
 cut short is refused by the next `fit` until it is removed by hand. A backup that finds no room ends `fit`, Keras' and
 ours; what ours had recorded stays. The power was not cut.
 
