@@ -29,7 +29,7 @@ SUITES := cmaes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours test-neighbours-lowest check format lint types bench docs clean faults
+.PHONY: help .venv demo test test-core test-lowest test-pythons test-neighbours test-neighbours-lowest check format lint types bench docs clean faults faults-peers
 
 help:  ## what there is
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -98,6 +98,9 @@ types: $(READY)  ## mypy, strict; the page's scripts too, where npm is
 
 faults: $(READY)  ## faults of every family, under an hour; SHARE=0.05 tries a twentieth; writes docs/reliability.md
 	$(BIN)/python -m tests.faults --share $(SHARE) --planted --write
+
+faults-peers: $(READY)  ## the same kills and full disks for other recorders, half an hour; writes docs/reliability.md
+	$(BIN)/python -m tests.faults.peers --write
 
 bench: $(READY)  ## speed and memory; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -8,11 +8,8 @@ import sys
 
 from tests.faults import planted
 from tests.faults.families import FAMILIES
-from tests.faults.report import page
+from tests.faults.report import PAGE, page
 from tests.faults.schedule import try_all
-from tests.helpers import ROOT
-
-PAGE = ROOT / "docs/reliability.md"
 
 
 def main() -> None:

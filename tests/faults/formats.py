@@ -116,6 +116,6 @@ FAMILIES = [
         None,
         0.02,
         every_format,
-        minutes=25.0,
+        minutes=40.0,
     )
 ]

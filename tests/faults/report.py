@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+import re
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tests.faults.family import Family, Result
+from tests.helpers import ROOT
 
 PROMISES = {
     1: "Recorded means durable: when `log_epoch`, `save_checkpoint` or a decision returns, a kill or a power loss does "
@@ -22,6 +24,10 @@ PROMISES = {
     9: "A database is made or upgraded whole, or stays as it was; another program's file is left alone.",
     11: "Nobody else can read what is recorded, and nothing outside the data folder is touched.",
 }
+
+PAGE = ROOT / "docs/reliability.md"
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
+_PEERS = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
 
 HEAD = """\
 # Reliability
@@ -56,6 +62,22 @@ find it.
 
 {planted}
 
+## The same done to others
+
+A training of short epochs, 51 metrics each, is killed (`kill −9`) within a second after its first epoch; another one
+meets a disk that is full for 30 of its 60 epochs, and has room again for the last 20. Each recorder is used as its
+documentation recommends, called by nothing that would catch what it raises, and read by its own reader.
+`make faults-peers` makes environments with the newest releases and writes this table.
+
+{peers}
+
+A lost epoch is one whose call had returned. Where a recorder writes from a thread of its own, what the last fraction of
+a second brought is lost: few epochs of minutes, many of milliseconds. CSV and event files are for reading curves, and
+keep no status. Who loses nothing above is equal to this project there; trackio lets a training go on when the disk is
+full, too, without what it could not write. A backup of Keras that a kill has
+cut short is refused by the next `fit` until it is removed by hand. A backup that finds no room ends `fit`, Keras' and
+ours; what ours had recorded stays. The power was not cut.
+
 ## What is not promised
 
 - Step metrics (`run.log`) are written once a second: a kill costs at most the last second of them.
@@ -66,10 +88,22 @@ find it.
 
 
 def page(results: Mapping[Family, Result], *, seed: int, share: float, planted: str) -> str:
-    """Write the page."""
+    """Write the page; the table of others stays as it is, for it is made by itself."""
     promises = "\n".join(f"- **{number}.** {text}" for number, text in PROMISES.items())
     rows = "\n".join(_row(family, result) for family, result in results.items())
-    return HEAD.format(promises=promises, where=_where(seed, share), rows=rows, planted=planted)
+    peers = _PEERS.search(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else None
+    return HEAD.format(
+        promises=promises,
+        where=_where(seed, share),
+        rows=rows,
+        planted=planted,
+        peers=peers[0] if peers else f"{BEGIN}\nNot run yet.\n{END}",
+    )
+
+
+def with_peers(text: str, table: str) -> str:
+    """Return a page with another table of peers."""
+    return _PEERS.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text)
 
 
 def _where(seed: int, share: float) -> str:

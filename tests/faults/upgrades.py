@@ -113,7 +113,7 @@ FAMILIES = [
         None,
         0.02,
         while_upgrading,
-        minutes=20.0,
+        minutes=25.0,
     ),
     Family(
         "M4",
@@ -122,6 +122,6 @@ FAMILIES = [
         None,
         0.02,
         that_fail,
-        minutes=8.0,
+        minutes=10.0,
     ),
 ]
