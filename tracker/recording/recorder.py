@@ -373,9 +373,10 @@ class Recorder:
     def _heartbeat(self, total: tuple[float, ...]) -> list[AttemptEntry]:
         if total == self._told and time.monotonic() - self._heard < HEARTBEAT_SECONDS:
             return []
-        return [self._beat()]
+        counts = self._counted()._asdict()
+        return [entries.heartbeat(self.attempt_id, heartbeat=now(), **counts)]
 
-    def _beat(self) -> AttemptEntry:
+    def _last_beat(self) -> AttemptEntry:
         return entries.attempt(self.attempt_id, heartbeat=now(), **self._counted()._asdict())
 
     def _idle(self) -> None:
@@ -449,7 +450,7 @@ class Recorder:
         """Begin another attempt in this process; what was streamed so far belongs to the one before."""
         self._streamed.begin(number, _BEGIN_SECONDS)
         self.sampled.begin(number, _BEGIN_SECONDS)
-        last_beat = self._beat()
+        last_beat = self._last_beat()
         self._earlier_counts = _Counts(*self._total())
         earlier, self.attempt_id, self._attempt = self.attempt_id, new_id(), number
         self.record(last_beat, entries.follow(self.run_id, earlier, self.attempt_id, number))
@@ -514,7 +515,7 @@ class Recorder:
         while self._queued:
             left.append(self._queued.popleft())
         recorded = [one for handed in left for one in handed.entries]
-        self._keep((self._beat(), *recorded), _busy())
+        self._keep((self._last_beat(), *recorded), _busy())
 
     def discard(self) -> bool:
         """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
