@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tracker.errors import BadValue
 from tracker.series.deferred import Deferred, fetch
-from tracker.values import name_text
+from tracker.values import are_texts, name_text
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
@@ -184,20 +184,22 @@ def _scattered(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse |
     """Pack calls of ever other names: each point by itself, then by name those that have many."""
     lengths = np.fromiter(map(len, values), np.int32, len(values))
     total = int(lengths.sum())
-    place_of = {
-        name: place for place, name in enumerate(dict.fromkeys(chain.from_iterable(values)))
-    }
+    names = dict.fromkeys(chain.from_iterable(values))
+    place_of = dict(zip(names, range(len(names)), strict=True))
     places = map(place_of.__getitem__, chain.from_iterable(values))
-    # Names that differ may have one text.
-    texts: dict[str, int] = {}
-    codes = np.array([texts.setdefault(name_text(n), len(texts)) for n in place_of], np.int32)
+    codes = np.fromiter(places, np.int32, total)
+    if not are_texts(names):
+        # Names that differ may have one text.
+        texts: dict[str, int] = {}
+        merged = [texts.setdefault(name_text(name), len(texts)) for name in names]
+        names, codes = dict.fromkeys(texts), np.array(merged, np.int32)[codes]
     points = Sparse(
-        list(texts),
-        codes[np.fromiter(places, np.int32, total)],
+        list(names),
+        codes,
         np.repeat(np.arange(len(values), dtype=np.int32), lengths),
         np.fromiter(chain.from_iterable(map(dict.values, values)), np.float64, total),
     )
-    dense = np.bincount(points.codes, minlength=len(texts)) * SPARSE >= len(values)
+    dense = np.bincount(points.codes, minlength=len(names)) * SPARSE >= len(values)
     if not dense.any():
         return [], points
     of_dense = dense[points.codes]

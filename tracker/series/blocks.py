@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -184,7 +185,10 @@ class _OpenSparse:
     def plus(self, sparse: Sparse, start: int) -> _OpenSparse:
         """Return the points with some more, of calls that are counted from ``start`` in the block."""
         code_of = self.codes
-        codes = np.array([code_of.setdefault(n, len(code_of)) for n in sparse.names], np.int32)
+        fresh = [name for name in sparse.names if name not in code_of]
+        code_of.update(zip(fresh, range(len(code_of), len(code_of) + len(fresh)), strict=True))
+        places = map(code_of.__getitem__, sparse.names)
+        codes = np.fromiter(places, np.int32, len(sparse.names))
         more = Sparse([], codes[sparse.codes], sparse.rows + np.int32(start), sparse.values)
         return _OpenSparse(code_of, [*self.pieces, more], True)
 
@@ -195,11 +199,11 @@ class _OpenSparse:
         )
         self.pieces = [Sparse([], codes, rows, values)]
         order = np.argsort(codes.astype(np.min_scalar_type(len(self.codes))), kind="stable")
-        counts = np.bincount(codes, minlength=len(self.codes)).tolist()
+        counts = np.bincount(codes, minlength=len(self.codes))
         own = steps[rows]
         return SparseBlock(
-            [name for name, count in zip(self.codes, counts, strict=False) if count],
-            [count for count in counts if count],
+            list(compress(self.codes, counts.tolist())),
+            counts[counts > 0].tolist(),
             int(own.min()),
             int(own.max()),
             encode_values(values[order], rows[order]),
@@ -270,8 +274,8 @@ class _OpenBlock:
         low, high = np.searchsorted(sparse.rows, [start, stop])
         if high - low < len(sparse.rows):
             sparse = _with_points(sparse.at(slice(low, high)))
-        own = [name in self.series or not self.shared for name in sparse.names]
-        if any(own):
+        if not (self.shared and self.series.keys().isdisjoint(sparse.names)):
+            own = [name in self.series or not self.shared for name in sparse.names]
             of_own = np.array(own)[sparse.codes]
             for column in sparse.at(of_own).columns():
                 self._add(column, steps, start, stop)
@@ -312,7 +316,7 @@ def _cut(column: Column, start: int, stop: int) -> tuple[Ints | None, Floats]:
 def _with_points(sparse: Sparse) -> Sparse:
     """Leave out the names that have no point."""
     used = np.bincount(sparse.codes, minlength=len(sparse.names)) > 0
-    names = [name for name, is_used in zip(sparse.names, used.tolist(), strict=True) if is_used]
+    names = list(compress(sparse.names, used.tolist()))
     return sparse._replace(names=names, codes=(np.cumsum(used, dtype=np.int32) - 1)[sparse.codes])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection, case, select
 
 from tracker.models import BLOCK, CLOCK, SERIES, SPARSE_BLOCK, SPARSE_SPAN
@@ -57,7 +58,7 @@ class _Blocks:
         self._run = run
         self._attempt = attempt
         self._entries = entries
-        self._names = list(dict.fromkeys(name for entry in entries for name in _names(entry)))
+        self._names = list(dict.fromkeys(chain.from_iterable(map(_names, entries))))
         self._ids = _series_ids(connection, run, self._names)
 
     def store_and_summarize(self) -> None:
@@ -99,7 +100,7 @@ class _Blocks:
         upsert(self._connection, SPARSE_BLOCK, shared, of_run, _SPARSE_CHANGES)
 
     def _sparse_row(self, clock: ClockRow, sparse: SparseValues) -> dict[str, Any]:
-        series = np.array([self._ids[name] for name in sparse["names"]], np.int64)
+        series = _keys(self._ids, sparse["names"])
         return {
             "run_id": self._run,
             "attempt": self._attempt,
@@ -173,14 +174,19 @@ def _series_ids(connection: Connection, run: str, names: Iterable[str]) -> dict[
 
 def _known_ids(connection: Connection, run: str) -> dict[str, int]:
     known = select(SERIES.c.name, SERIES.c.id).where(SERIES.c.run_id == run)
-    return {row.name: row.id for row in connection.execute(known)}
+    rows: Sequence[Any] = connection.execute(known).all()
+    return dict(rows)
+
+
+def _keys(ids: Mapping[str, int], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    return np.fromiter(map(ids.__getitem__, names), np.int64, len(names))
 
 
 def _sparse_points(entry: SeriesEntry, ids: Mapping[str, int]) -> SeriesPoints | None:
     if "sparse" not in entry:
         return None
     sparse = entry["sparse"]
-    series = np.array([ids[name] for name in sparse["names"]], np.int64)
+    series = _keys(ids, sparse["names"])
     counts = np.array(sparse["counts"], np.int64)
     steps = decode_steps(entry["clock"]["payload"])
     return points_of(shared_values(series, counts, sparse["payload"]), steps)
