@@ -62,6 +62,13 @@ class Members:
     names: Mapping[int, int]
     cuts: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
+    def sorted(self) -> tuple[Ints, Ints]:
+        """Return the ids, rising, and the names of each."""
+        series = np.fromiter(self.names, np.int64, len(self.names))
+        names = np.fromiter(self.names.values(), np.int64, len(self.names))
+        order = np.argsort(series)
+        return series[order], names[order]
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -111,7 +118,8 @@ def assemble(
     """
     parts: list[StoredBlock | _Shared] = list(blocks)
     if sparse and members is not None:
-        parts += [_decoded(block, members) for block in sparse]
+        known = members.sorted()
+        parts += [_decoded(block, known, members.cuts) for block in sparse]
         parts.sort(key=lambda part: (part.run, part.attempt, part.number))
     total = sum(part.points for part in parts)
     table = Columns(
@@ -159,13 +167,17 @@ class _Shared:
     cuts: Mapping[int, Mapping[int, int]]
 
 
-def _decoded(block: StoredSparse, members: Members) -> _Shared:
+def _decoded(
+    block: StoredSparse, known: tuple[Ints, Ints], cuts: Mapping[int, Mapping[int, int]]
+) -> _Shared:
     found = decode_shared(block.members, block.payload)
-    names = np.array([members.names.get(key, -1) for key in found.series.tolist()], np.int64)
-    values, names = found.only(names >= 0), names[names >= 0]
+    series, all_names = known
+    places = np.searchsorted(series, found.series)
+    wanted = np.append(series, -1)[places] == found.series
+    values, names = found.only(wanted), all_names[places[wanted]]
     return _Shared(
         block.run, block.attempt, block.number, len(values.values), int(names.max(initial=0)),
-        names, values, members.cuts,
+        names, values, cuts,
     )  # fmt: skip
 
 
