@@ -67,7 +67,7 @@ class _Blocks:
         stale = self._stale(together)
         self.store()
         self._widen(together)
-        found = self._summaries(sparse)
+        found = self._summaries(sparse, together)
         newest = {
             name: found[key]
             for name in self._names
@@ -139,23 +139,21 @@ class _Blocks:
         ]
         upsert(self._connection, SPARSE_SPAN, rows, ("series_id", "attempt"), _wider)
 
-    def _summaries(self, sparse: Sequence[SeriesPoints | None]) -> dict[int, SeriesSummary]:
-        """Return what the blocks say of their series, one after the other; ``sparse`` are the points of each."""
+    def _summaries(
+        self, sparse: Sequence[SeriesPoints | None], together: GroupedPoints
+    ) -> dict[int, SeriesSummary]:
+        """Return what the blocks say of their series; ``sparse`` are the points of each, ``together`` those of all."""
         found: dict[int, SeriesSummary] = {}
-        of_both = {self._ids[block["name"]] for entry in self._entries for block in entry["blocks"]}
-        alone = []
+        own = {self._ids[block["name"]] for entry in self._entries for block in entry["blocks"]}
+        of_both = own.intersection(together.series.tolist())
         for entry, points in zip(self._entries, sparse, strict=True):
             for block in entry["blocks"]:
                 add_piece(found, self._ids[block["name"]], _summary_of(entry["clock"], block))
-            if points is None:
-                continue
-            both = np.isin(points.series, list(of_both))
-            if both.any():
-                for key, piece in grouped(points.at(both)).summaries().items():
+            if points is not None and of_both:
+                of_entry = grouped(points.at(np.isin(points.series, list(of_both))))
+                for key, piece in of_entry.summaries().items():
                     add_piece(found, key, piece)
-                points = points.at(~both)
-            alone.append(points)
-        return found | grouped(joined(alone)).summaries()
+        return together.summaries() | found
 
 
 def _names(entry: SeriesEntry) -> list[str]:
