@@ -76,11 +76,18 @@ def many_names(*, quick: bool) -> str:
     """Record thousands of names of which each call has a few, and read them back."""
     calls = 300_000 if quick else 3_000_000
     rows = [_of_many_names(width, calls // width) for width in (1, 100)]
-    head = ["names a call", "points", "points/s until durable", "bytes/point", "points/s back"]
+    head = [
+        "names a call",
+        "points",
+        "dropped",
+        "points/s until durable",
+        "bytes/point",
+        "points/s back",
+    ]
     return (
         f"\n### {NAMES:,} names, a few a call\n\n"
-        "Round robin, values in single precision with 1 % noise; as above.\n\n"
-        + page.table(head, rows)
+        "Round robin in a tight loop, values in single precision with 1 % noise; as above. What the writer could "
+        "not take in time was dropped, and is counted.\n\n" + page.table(head, rows)
     )
 
 
@@ -99,11 +106,10 @@ def _of_many_names(width: int, calls: int) -> list[str]:
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         back = min(_seconds(lambda: tracker.metrics(database=database)) for _ in "123")
         recorded = len(tracker.metrics(database=database))
-    if recorded != calls * width:
-        raise SystemExit(f"{recorded} rows came back, {calls * width} were recorded")
     return [
         f"{width}",
         f"{recorded:,}",
+        f"{calls * width - recorded:,}",
         f"{recorded / took / 1e6:.2f} million",
         f"{size / recorded:.2f}",
         f"{recorded / back / 1e6:.1f} million",
