@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby, islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -30,18 +30,21 @@ _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "paylo
 _BLOCK_CHANGES: tuple[Literal["points", "first_step", "last_step", "payload"], ...] = (
     "points", "first_step", "last_step", "payload",
 )  # fmt: skip
+_TOGETHER = 64
+"""Blocks that are decoded at once: a spool may hold days of them."""
 _SPARSE_CHANGES = ("points", "first_step", "last_step", "members", "payload")
 
 
 def store(connection: Connection, entries: Iterable[SeriesEntry]) -> None:
     """Upsert blocks of calls: their clocks, and the values of each series."""
     for (run, attempt, of_machine), some in groupby(entries, key=_owner):
-        blocks = _Blocks(connection, run, attempt, list(some))
-        if of_machine:
-            # No run is judged by samples of the machine, so they have no summary.
-            blocks.store()
-        else:
-            blocks.store_and_summarize()
+        while together := list(islice(some, _TOGETHER)):
+            blocks = _Blocks(connection, run, attempt, together)
+            if of_machine:
+                # No run is judged by samples of the machine, so they have no summary.
+                blocks.store()
+            else:
+                blocks.store_and_summarize()
 
 
 def _owner(entry: SeriesEntry) -> tuple[str, int, bool]:
