@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 LAST_STEP = (1 << 63) - 1
 SPARSE = 8
 """A name that fewer than one in so many calls have is sparse: it shares its columns with others."""
-_FEW = 8  # so many sets of names are packed one by one, however few calls there are
+_FEW = 16  # so many sets of names are packed one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,9 @@ def _same_columns(
 def _mixed(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
     """Pack calls of different names."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    most = max(_FEW, len(values) // SPARSE)
     for row, names in enumerate(map(tuple, values)):
         groups.setdefault(names, []).append(row)
-        if len(groups) > most:
+        if len(groups) > _FEW:
             return _scattered(values)
     return _grouped(values, groups), None
 

@@ -243,29 +243,43 @@ class _OpenBlock:
             dict(self.series),
             self.sparse,
         )
-        for column in batch.columns:
-            more._add(column, batch.steps, start, stop)
+        few = [
+            column for column in batch.columns if not more._add(column, batch.steps, start, stop)
+        ]
+        if few:
+            more._share(few, start, stop)
         if batch.sparse is not None:
             more._add_sparse(batch.sparse, batch.steps, start, stop)
         return more
 
-    def _add(self, column: Column, steps: Ints, start: int, stop: int) -> None:
+    def _add(self, column: Column, steps: Ints, start: int, stop: int) -> bool:
+        """Add a column's values of these calls to its series; returns False where the name is a sparse one."""
         cut, values = _cut(column, start, stop)
         if not len(values):
-            return
+            return True
         before = self.series.get(column.name)
-        first = self.calls - (stop - start)
         if before is None and self._is_sparse(column.name, len(values)):
-            rows = np.arange(start, stop) if cut is None else cut
-            points = Sparse(
-                [column.name], np.zeros(len(rows), np.int32), rows.astype(np.int32), values
-            )
-            self.sparse = self.sparse.plus(points, first - start)
-        else:
-            own = range(first, self.calls) if cut is None else cut + (first - start)
-            own_steps = steps[start:stop] if cut is None else steps[cut]
-            self.series[column.name] = (before or _OpenSeries()).plus(own, values, own_steps)
+            return False
+        first = self.calls - (stop - start)
+        rows = range(first, self.calls) if cut is None else cut + (first - start)
+        own_steps = steps[start:stop] if cut is None else steps[cut]
+        self.series[column.name] = (before or _OpenSeries()).plus(rows, values, own_steps)
         self.points += len(values)
+        return True
+
+    def _share(self, columns: list[Column], start: int, stop: int) -> None:
+        """Add the values that columns of sparse names have of these calls."""
+        cuts, values = zip(*(_cut(column, start, stop) for column in columns), strict=True)
+        every = np.arange(start, stop)
+        rows = [every if cut is None else cut for cut in cuts]
+        sparse = Sparse(
+            [column.name for column in columns],
+            np.repeat(np.arange(len(columns), dtype=np.int32), list(map(len, rows))),
+            np.concatenate(rows).astype(np.int32),
+            np.concatenate(values),
+        )
+        self.sparse = self.sparse.plus(sparse, self.calls - stop)
+        self.points += len(sparse.values)
 
     def _is_sparse(self, name: str, points: int) -> bool:
         return self.shared and (name in self.sparse.codes or points * SPARSE < self.calls)
