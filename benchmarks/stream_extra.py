@@ -21,8 +21,10 @@ KERAS_ROUNDS, KERAS_STEPS = 200, 400
 
 
 def sections(*, quick: bool) -> str:
-    """Return the Markdown of all three."""
-    return "\n".join([real_curves(), many_runs(), training_loops(quick=quick)])
+    """Return the Markdown of all four."""
+    return "\n".join(
+        [real_curves(), many_runs(), many_names(quick=quick), training_loops(quick=quick)]
+    )
 
 
 def real_curves() -> str:
@@ -64,6 +66,65 @@ def many_runs() -> str:
         f'{RUNS} runs of {POINTS:,} steps and four metrics; `tracker.metrics(names="loss")`: '
         f"{min(took):.3f} s at best, {statistics.median(took):.3f} s as a rule.\n"
     )
+
+
+NAMES = 10_000
+"""Of the calls that have ever other names."""
+
+
+def many_names(*, quick: bool) -> str:
+    """Record thousands of names of which each call has a few, and read them back."""
+    calls = 300_000 if quick else 3_000_000
+    rows = [_of_many_names(width, calls // width) for width in (1, 100)]
+    head = [
+        "names a call",
+        "points",
+        "dropped",
+        "points/s until durable",
+        "bytes/point",
+        "points/s back",
+    ]
+    return (
+        f"\n### {NAMES:,} names, a few a call\n\n"
+        "Round robin in a tight loop, values in single precision with 1 % noise; as above. What the writer could "
+        "not take in time was dropped, and is counted.\n\n" + page.table(head, rows)
+    )
+
+
+def _of_many_names(width: int, calls: int) -> list[str]:
+    import tracker
+
+    logged = _scattered(width)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "tracker.db"
+        run = tracker.start_run("names", database=database)
+        started = time.perf_counter()
+        for step in range(calls):
+            run.log(logged[step % len(logged)], step)
+        run.finish()
+        took = time.perf_counter() - started
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        back = min(_seconds(lambda: tracker.metrics(database=database)) for _ in "123")
+        recorded = len(tracker.metrics(database=database))
+    return [
+        f"{width}",
+        f"{recorded:,}",
+        f"{calls * width - recorded:,}",
+        f"{recorded / took / 1e6:.2f} million",
+        f"{size / recorded:.2f}",
+        f"{recorded / back / 1e6:.1f} million",
+    ]
+
+
+def _scattered(width: int) -> list[dict[str, float]]:
+    """Return the calls of four rounds over all names."""
+    dice = np.random.default_rng(0)
+    names = [f"layer/{place}/norm" for place in range(NAMES)]
+    levels = np.exp(dice.normal(size=NAMES))
+    noisy = levels * (1 + 0.01 * dice.normal(size=(4, NAMES)))
+    values = noisy.astype(np.float32).reshape(-1, width).tolist()
+    shared = [names[at : at + width] for at in range(0, NAMES, width)] * 4
+    return [dict(zip(some, row, strict=True)) for some, row in zip(shared, values, strict=True)]
 
 
 def training_loops(*, quick: bool) -> str:

@@ -222,6 +222,36 @@ class Block(Table, table=True):
     payload: bytes
 
 
+class SparseBlock(Table, table=True):
+    """The values of all series that few calls of a block had; (attempt, number) name the clock of the same run.
+
+    ``members`` says which series those are, and how many points each has in ``payload``, in this order.
+    """
+
+    __tablename__ = "sparse_block"
+
+    run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    points: int
+    first_step: int = Field(sa_type=BigInteger)
+    last_step: int = Field(sa_type=BigInteger)
+    members: bytes
+    payload: bytes
+
+
+class SparseSpan(Table, table=True):
+    """The lowest and the highest step that a series has in the sparse blocks of an attempt."""
+
+    __tablename__ = "sparse_span"
+    __table_args__ = _BY_KEY
+
+    series_id: int = Field(foreign_key="series.id", primary_key=True, ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    first_step: int = Field(sa_type=BigInteger)
+    last_step: int = Field(sa_type=BigInteger)
+
+
 class Policy(Table, table=True):
     """One callback's configuration in one attempt."""
 
@@ -391,6 +421,8 @@ SUMMARY = _table(Summary)
 SERIES = _table(Series)
 CLOCK = _table(Clock)
 BLOCK = _table(Block)
+SPARSE_BLOCK = _table(SparseBlock)
+SPARSE_SPAN = _table(SparseSpan)
 POLICY = _table(Policy)
 CHECKPOINT = _table(Checkpoint)
 REMOTE_COPY = _table(RemoteCopy)

@@ -30,9 +30,12 @@ SINCE = {
     "tracker.policies.metric_names",
     "tracker.queries.pages",
     "tracker.cli.measure",
+    "tracker.series.sparse",
+    "tracker.storage.step_metrics",
 }
 """What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names
-as people mean them, any page of a long list at once, and letters that take two cells of a terminal, or none."""
+as people mean them, any page of a long list at once, letters that take two cells of a terminal, or none, names that
+share their blocks, and what a transaction brings of step metrics as one."""
 
 
 @pytest.fixture(scope="module")

@@ -8,24 +8,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.series.assemble import StoredBlock, StoredClock, assemble
+from tracker.series.assemble import Members, StoredBlock, StoredClock, StoredSparse, assemble
 from tracker.series.batch import Batch, Column
 from tracker.series.blocks import SeriesWriter
 from tracker.series.buffer import Buffer
+from tracker.series.codec import encode_members
 
 
 @dataclass
 class Store:
-    """Rows by their primary keys, as the two tables hold them."""
+    """Rows by their primary keys, as the three tables hold them."""
 
     clocks: dict = field(default_factory=dict)
     blocks: dict = field(default_factory=dict)
+    sparse: dict = field(default_factory=dict)
+    ids: dict = field(default_factory=dict)
 
     def upsert(self, attempt, pending):
         for block in pending:
             self.clocks[attempt, block.number] = block
             for series in block.series:
                 self.blocks[series.name, attempt, block.number] = series
+            if block.sparse is not None:
+                self.sparse[attempt, block.number] = self._row(attempt, block.number, block.sparse)
+
+    def _row(self, attempt, number, block):
+        series = [self.ids.setdefault(name, 7 + len(self.ids)) for name in block.names]
+        members = encode_members(np.array(series, np.int64), np.array(block.counts, np.int64))
+        return StoredSparse(0, attempt, number, members, block.payload)
 
     def read(self, *names, **span):
         rows = [
@@ -34,7 +44,9 @@ class Store:
             if key[0] in names
         ]
         clocks = [StoredClock(0, *key, block.payload) for key, block in self.clocks.items()]
-        return assemble(rows, clocks, **span)
+        wanted = {self.ids[name]: at for at, name in enumerate(names) if name in self.ids}
+        shared = sorted(self.sparse.values())
+        return assemble(rows, clocks, sparse=shared, members=Members(wanted), **span)
 
 
 def batch(steps, **columns):

@@ -18,7 +18,7 @@ def drained(buffer):
     """Everything drained, as name → list of (step, value), in the order of the calls."""
     found = {}
     for batch in buffer.drain():
-        for column in batch.columns:
+        for column in [*batch.columns, *(batch.sparse.columns() if batch.sparse else ())]:
             rows = range(batch.calls) if column.rows is None else column.rows
             steps = [int(batch.steps[row]) for row in rows]
             found.setdefault(column.name, []).extend(zip(steps, column.values, strict=True))
@@ -260,6 +260,7 @@ def test_the_numbers_that_count_toward_the_limit_are_those_that_are_held(names):
     parts = [batch.steps, batch.times]
     for column in batch.columns:
         parts += [column.values] if column.rows is None else [column.values, column.rows]
+    parts += batch.sparse[1:] if batch.sparse else ()
     assert batch.numbers == sum(part.nbytes for part in parts) / 8
 
 

@@ -10,8 +10,10 @@ from tracker.series.codec import (
     BLOCK_CALLS,
     VERSION,
     decode_clock,
+    decode_members,
     decode_values,
     encode_clock,
+    encode_members,
     encode_values,
 )
 
@@ -104,6 +106,17 @@ def test_clock_and_values_are_not_mistaken_for_each_other():
         decode_clock(encode_values(np.arange(2.0)))
     with pytest.raises(ValueError, match="not the values of a series"):
         decode_values(encode_clock(np.arange(2), np.arange(2)))
+
+
+def test_members_come_back_and_are_mistaken_for_nothing_else():
+    """Ids of series and how many points each has; refused where points are expected, and the other way round."""
+    series, counts = np.array([9, 3, 2**40]), np.array([1, 200, 7])
+    payload = encode_members(series, counts)
+    assert [part.tolist() for part in decode_members(payload)] == [series.tolist(), counts.tolist()]
+    with pytest.raises(ValueError, match="names that share a block"):
+        decode_values(payload)
+    with pytest.raises(ValueError, match="not the names that share a block"):
+        decode_members(encode_values(np.arange(2.0)))
 
 
 def test_a_stranger_s_bytes_are_refused():

@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 
-from tracker.series.batch import Batch, Column
+from tracker.series.batch import Batch, Column, Sparse
 from tracker.series.blocks import SeriesWriter
 from tracker.series.buffer import Buffer
 
@@ -165,3 +165,29 @@ def test_ctrl_c_while_blocks_are_cut_moves_no_value_to_another_step():
     writer.add([])
     whole.add(parts)
     assert writer.pending() == whole.pending()
+
+
+def test_ctrl_c_while_names_that_few_calls_have_are_cut_gives_no_point_twice():
+    """What an interrupted block has noted of a name counts for nothing until its points are there."""
+    writer, whole = SeriesWriter(most_calls=16), SeriesWriter(most_calls=16)
+
+    def batch(first, calls, make=lambda values: values):
+        steps = np.arange(first, first + calls)
+        names = [f"n{step}" for step in range(calls)]
+        places = np.arange(calls, dtype=np.int32)
+        sparse = Sparse(names, places, places, make(steps.astype(float)))
+        return Batch(steps, steps, [Column("a", None, steps.astype(float))], sparse)
+
+    def interrupted(values):
+        found = values.view(InterruptedArray)
+        found.interrupt = Once()
+        return found
+
+    parts = [batch(0, 10), batch(10, 30)]
+    writer.add(parts[:1])
+    with pytest.raises(KeyboardInterrupt):
+        writer.add([batch(10, 30, interrupted)])
+    writer.add([])
+    whole.add(parts)
+    assert writer.pending() == whole.pending()
+    assert sum(sum(block.sparse.counts) for block in writer.pending()) == 40

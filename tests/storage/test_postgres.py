@@ -16,6 +16,7 @@ from tests.helpers import odd_labels
 from tests.helpers.frame_types import check_types
 from tests.helpers.plans import plans
 from tests.helpers.postgres import Cluster, binary, cluster
+from tests.helpers.sparse_program import run_program
 from tracker import models
 from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
 from tracker.checkpointing.store import folder_of
@@ -54,6 +55,11 @@ def url(server: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 def test_what_is_joined_on_its_way_comes_out_as_it_went_in(url: str) -> None:
     odd_labels.record()
     odd_labels.check()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_names_that_few_calls_have_come_back(url: str, seed: int) -> None:
+    run_program(seed)
 
 
 def test_metrics_params_and_text_come_back_as_they_went_in(url: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, column, func, select, table
 
 from tracker.errors import StoreError
-from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, PARAM, RUN, SERIES, TAG
+from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, PARAM, RUN, SERIES, SPARSE_BLOCK, TAG
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Location, Questions
 
@@ -111,6 +111,7 @@ def _fingerprints(connection: Connection) -> dict[str, Any]:
             _highest(EPOCH, EPOCH.c.id, run), _highest(DECISION, DECISION.c.id, run),
             select(func.count()).select_from(CHECKPOINT).where(CHECKPOINT.c.run_id == run).scalar_subquery(),
             points.scalar_subquery(),
+            select(func.sum(SPARSE_BLOCK.c.points)).where(SPARSE_BLOCK.c.run_id == run).scalar_subquery(),
         ).where(of_run)  # fmt: skip
         found[run] = tuple(connection.execute(statement).one())
     return found

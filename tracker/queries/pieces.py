@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.models import BLOCK, CLOCK
-from tracker.queries.points import Points, between, damage_told, series_of, titles_of
+from tracker.models import BLOCK, CLOCK, SPARSE_BLOCK
+from tracker.queries.points import Points, between, damage_told, series_of, sparse_of, titles_of
 from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.storage.effective_blocks import Cuts, applying, cuts_of, live_blocks
+from tracker.storage.effective_blocks import (
+    Cuts,
+    applying,
+    cuts_of,
+    live_blocks,
+    with_sparse_points,
+)
+
+if TYPE_CHECKING:
+    from tracker.series.assemble import StoredSparse
 
 SIZE = 262_144
 """Points of a piece, about: 32 blocks of one series."""
+_MOST_PIECES = 32
+"""Of the sparse points of a run: each piece reads all of its sparse blocks again."""
 
 _HEADS = (
     BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number, BLOCK.c.points, BLOCK.c.last_step,
@@ -49,7 +62,8 @@ def pieces(
 ) -> Iterator[Points]:
     """Yield what `tracker.queries.points.points` returns, in its order, in pieces of one run each.
 
-    Their ``runs`` and ``names`` are those of all pieces. Only the blocks of one piece are read at a time.
+    Their ``runs`` and ``names`` are those of all pieces. Only the blocks of one piece are read at a time; of a run
+    with many sparse points (`tracker.series.sparse`) a piece is at least a thirty-second of them.
 
     Args:
         reader: an open database, until the last piece has been taken.
@@ -81,10 +95,41 @@ def pieces(
         heads = live_blocks(
             connection, codes, cuts, between(select(*_HEADS), BLOCK, start, stop), superseded
         )
-        for group in _groups(_sorted(heads, codes, cuts), size):
-            columns = _assembled(reader, run, place, group, start, stop, superseded)
+        shared = _shared_points(connection, run, codes)
+        most = max(size, sum(shared.values()) // _MOST_PIECES)
+        for group in _groups(_sorted(heads, codes, cuts), shared, codes, most):
+            columns = _assembled(reader, run, place, group, codes, cuts, start, stop, superseded)
             if len(columns.step):
                 yield Points(labels, titles, columns)
+
+
+class _Group(NamedTuple):
+    """What a piece is read from: blocks, and the series whose sparse points come with them.
+
+    Of a series in parts, those in blocks of calls from ``since`` to before ``until``, by attempt and number.
+    """
+
+    heads: list[_Head]
+    shared: list[int]
+    since: tuple[int, int] | None = None
+    until: tuple[int, int] | None = None
+
+
+def _shared_points(connection: Connection, run: str, series: Iterable[int]) -> Counter[int]:
+    """Return how many points each of the series has in the sparse blocks of the run."""
+    wanted = with_sparse_points(connection, series)
+    counts: Counter[int] = Counter()
+    if not wanted:
+        return counts
+    from tracker.series.codec import decode_members
+
+    members = select(SPARSE_BLOCK.c.members).where(SPARSE_BLOCK.c.run_id == run)
+    for row in connection.execute(members):
+        # A damaged block is told when it is read whole; until then its series have a point each.
+        with suppress(ValueError):
+            keys, points = decode_members(row.members)
+            counts.update(dict(zip(keys.tolist(), points.tolist(), strict=True)))
+    return Counter({key: max(1, counts[key]) for key in wanted})
 
 
 def _sorted(heads: Iterable[Any], codes: dict[int, int], cuts: Cuts) -> list[_Head]:
@@ -94,51 +139,61 @@ def _sorted(heads: Iterable[Any], codes: dict[int, int], cuts: Cuts) -> list[_He
     )  # fmt: skip
 
 
-def _groups(heads: Sequence[_Head], size: int) -> Iterator[list[_Head]]:
+def _groups(
+    heads: Sequence[_Head], shared: Mapping[int, int], codes: Mapping[int, int], size: int
+) -> Iterator[_Group]:
     """Yield blocks of about ``size`` points: whole series, or a part of one."""
-    group: list[_Head] = []
-    points = 0
-    for _, blocks in groupby(heads, attrgetter("series")):
-        own = list(blocks)
-        total = sum(head.points for head in own)
-        if group and points + total > size:
+    own = {series: list(blocks) for series, blocks in groupby(heads, attrgetter("series"))}
+    group, points = _Group([], []), 0
+    for series in sorted(own.keys() | shared.keys(), key=codes.__getitem__):
+        blocks = own.get(series, [])
+        total = sum(head.points for head in blocks) + shared.get(series, 0)
+        if points and points + total > size:
             yield group
-            group, points = [], 0
-        if total <= size:
-            group += own
-            points += total
+            group, points = _Group([], []), 0
+        if total > size and blocks:
+            yield from _parts(blocks, series in shared, size)
             continue
-        part: list[_Head] = []
-        for head in own:
-            if part and sum(one.points for one in part) + head.points > size:
-                yield part
-                part = []
-            part.append(head)
-        yield part
-    if group:
+        group.heads.extend(blocks)
+        if series in shared:
+            group.shared.append(series)
+        points += total
+    if points:
         yield group
+
+
+def _parts(blocks: Sequence[_Head], has_shared: bool, size: int) -> Iterator[_Group]:
+    """Yield one series in parts of about ``size`` points of its own blocks, with what it has in sparse ones between."""
+    shared = [blocks[0].series] if has_shared else []
+    part: list[_Head] = []
+    since: tuple[int, int] | None = None
+    for head in blocks:
+        if part and sum(one.points for one in part) + head.points > size:
+            until = head.attempt, head.number
+            yield _Group(part, shared, since, until)
+            part, since = [], until
+        part.append(head)
+    yield _Group(part, shared, since)
 
 
 def _assembled(
     reader: Reader,
     run: str,
     place: int,
-    group: Sequence[_Head],
+    group: _Group,
+    codes: Mapping[int, int],
+    cuts: Cuts,
     start: int | None,
     stop: int | None,
     superseded: bool,
 ) -> Any:
     """Read the blocks of a piece, and put them together."""
-    from tracker.series.assemble import StoredBlock, StoredClock, assemble
+    from tracker.series.assemble import Members, StoredBlock, StoredClock, assemble
 
-    payloads = _payloads(reader.connection, group)
-    keys = {(head.attempt, head.number) for head in group}
-    attempts, numbers = zip(*keys, strict=True)
-    clocks = select(CLOCK).where(
-        CLOCK.c.run_id == run,
-        CLOCK.c.attempt.between(min(attempts), max(attempts)),
-        CLOCK.c.number.between(min(numbers), max(numbers)),
-    )
+    payloads = _payloads(reader.connection, group.heads)
+    sparse = _sparse(reader.connection, {run: place}, group, start, stop)
+    keys = {(block.attempt, block.number) for block in group.heads}
+    keys |= {(block.attempt, block.number) for block in sparse}
     with damage_told(reader):
         return assemble(
             [
@@ -146,19 +201,52 @@ def _assembled(
                     place, head.name, head.attempt, head.number, head.points,
                     payloads[head.series, head.attempt, head.number], head.cut,
                 )
-                for head in group
+                for head in group.heads
             ],
             [
                 StoredClock(place, clock.attempt, clock.number, clock.payload)
-                for clock in reader.connection.execute(clocks)
-                if (clock.attempt, clock.number) in keys
+                for clock in _clocks(reader.connection, run, keys)
             ],
+            sparse=sparse, members=Members({key: codes[key] for key in group.shared}, cuts),
             start=start, stop=stop, superseded=superseded,
         )  # fmt: skip
 
 
+def _sparse(
+    connection: Connection,
+    run_of: Mapping[str, int],
+    group: _Group,
+    start: int | None,
+    stop: int | None,
+) -> list[StoredSparse]:
+    """Read the sparse blocks that a piece has points of."""
+    if not group.shared:
+        return []
+    since, until = group.since, group.until
+    return [
+        block
+        for block in sparse_of(connection, run_of, None, start, stop)
+        if (since is None or (block.attempt, block.number) >= since)
+        and (until is None or (block.attempt, block.number) < until)
+    ]
+
+
+def _clocks(connection: Connection, run: str, keys: set[tuple[int, int]]) -> list[Any]:
+    if not keys:
+        return []
+    attempts, numbers = zip(*keys, strict=True)
+    statement = select(CLOCK).where(
+        CLOCK.c.run_id == run,
+        CLOCK.c.attempt.between(min(attempts), max(attempts)),
+        CLOCK.c.number.between(min(numbers), max(numbers)),
+    )
+    return [row for row in connection.execute(statement) if (row.attempt, row.number) in keys]
+
+
 def _payloads(connection: Connection, group: Sequence[_Head]) -> dict[tuple[int, int, int], bytes]:
     """Return the values of the blocks: of a part of one series, those between its first and its last."""
+    if not group:
+        return {}
     numbers = [head.number for head in group]
     attempts = [head.attempt for head in group]
     statement = select(BLOCK.c.series_id, BLOCK.c.attempt, BLOCK.c.number, BLOCK.c.payload).where(

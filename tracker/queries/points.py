@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, select
 
 from tracker import values
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
-from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SUMMARY
+from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SPARSE_BLOCK, SUMMARY
 from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
+from tracker.storage.effective_blocks import applying, cuts_of, live_blocks, with_sparse_points
 from tracker.system_names import is_system
 
 if TYPE_CHECKING:
-    from tracker.series.assemble import Columns
+    from tracker.series.assemble import Columns, StoredSparse
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def points(
         BadValue: for names that are not names, and a start or stop that is not a whole number.
         StoreError: for a block that is damaged.
     """
-    from tracker.series.assemble import StoredBlock, StoredClock, assemble
+    from tracker.series.assemble import Members, StoredBlock, StoredClock, assemble
 
     start = None if start is None else values.whole(start, "start")
     stop = None if stop is None else values.whole(stop, "stop")
@@ -97,12 +97,43 @@ def points(
                 StoredClock(run_of[clock.run_id], clock.attempt, clock.number, clock.payload)
                 for clock in clocks
             ],
+            sparse=sparse_of(connection, run_of, None if names is None else codes, start, stop),
+            members=Members({key: name for key, (_, name) in codes.items()}, cuts),
             start=start,
             stop=stop,
             superseded=superseded,
         )
     called = labels_of(connection, runs, ids)
     return Points([called[run] for run in runs], titles, columns)
+
+
+def sparse_of(
+    connection: Connection,
+    run_of: Mapping[str, int],
+    series: Iterable[int] | None,
+    start: int | None,
+    stop: int | None,
+) -> list[StoredSparse]:
+    """Return the sparse blocks of runs, in their order; those of runs without sparse points of the series are not read.
+
+    Args:
+        connection: an open database.
+        run_of: the caller's numbers for the runs, by id.
+        series: ids; None for all.
+        start, stop: as for `points`.
+    """
+    from tracker.series.assemble import StoredSparse
+
+    runs: Iterable[str] = run_of
+    if series is not None:
+        own = select(SERIES.c.run_id).distinct()
+        shared = with_sparse_points(connection, series)
+        runs = [row.run_id for row in in_chunks(connection, own, SERIES.c.id, shared)]
+    statement = between(select(SPARSE_BLOCK), SPARSE_BLOCK, start, stop)
+    return sorted(
+        StoredSparse(run_of[row.run_id], row.attempt, row.number, row.members, row.payload)
+        for row in in_chunks(connection, statement, SPARSE_BLOCK.c.run_id, dict.fromkeys(runs))
+    )
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select
 
-from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN
+from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, RUN, SPARSE_BLOCK
 from tracker.queries.status import dead_runs
 from tracker.storage.database import Reader
 
@@ -25,15 +25,16 @@ def totals(reader: Reader) -> dict[str, int]:
         statement = select(func.count()).select_from(table)  # type: ignore[arg-type]
         return int(connection.execute(statement).scalar_one())
 
+    def points(table: Table) -> int:
+        total = func.coalesce(func.sum(table.c.points), 0)
+        return int(connection.execute(select(total).where(table.c.number >= 0)).scalar_one())
+
     runs, running = run_counts(reader)
-    points = connection.execute(
-        select(func.coalesce(func.sum(BLOCK.c.points), 0)).where(BLOCK.c.number >= 0)
-    ).scalar_one()
     return {
         "runs": runs,
         "running": running,
         "epochs": count(EPOCH),
-        "step_metrics": int(points),
+        "step_metrics": points(BLOCK) + points(SPARSE_BLOCK),
         "checkpoints": count(CHECKPOINT),
         "decisions": count(DECISION),
     }

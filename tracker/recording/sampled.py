@@ -31,7 +31,9 @@ class SampledMetrics(StreamedMetrics):
     def __init__(
         self, run_id: str, attempt: int, *, began: int, sampler: SystemSampler | None
     ) -> None:
-        super().__init__(run_id, attempt, next_step=0, wake=lambda: None, first_block=FIRST_BLOCK)
+        super().__init__(
+            run_id, attempt, next_step=0, wake=lambda: None, first_block=FIRST_BLOCK, shared=False
+        )
         self._began = began
         self._sampler = sampler
         self._opened = time.monotonic()

@@ -20,15 +20,16 @@ log = logging.getLogger("tracker")
 class _AttemptBlocks:
     """The blocks of one attempt, and the batches that are not in them yet."""
 
-    def __init__(self, attempt: int, first_block: int) -> None:
+    def __init__(self, attempt: int, first_block: int, shared: bool) -> None:
         self.attempt = attempt
         self.queued: deque[Batch] = deque()
         self._first_block = first_block
+        self._shared = shared
 
     @cached_property
     def writer(self) -> SeriesWriter:
         """What cuts the blocks; many runs log no step metric and never need it."""
-        return SeriesWriter(first_number=self._first_block)
+        return SeriesWriter(first_number=self._first_block, shared=self._shared)
 
     def pack(self) -> None:
         """Put the queued batches into blocks."""
@@ -46,6 +47,7 @@ class StreamedMetrics:
         next_step: the step of the first call that names none.
         wake: called when there is much to drain; it must only signal.
         first_block: the number of the first block of an attempt.
+        shared: whether names that few calls have share a block.
 
     Attributes:
         buffer: what has been logged and not been drained.
@@ -60,13 +62,15 @@ class StreamedMetrics:
         next_step: int,
         wake: Callable[[], None],
         first_block: int = 0,
+        shared: bool = True,
     ) -> None:
         self._run_id = run_id
         self.buffer = Buffer(next_step=next_step, wake=wake)
         self.log = self.buffer.log
         self.unsaved = False
         self._first_block = first_block
-        self._attempts = [_AttemptBlocks(attempt, first_block)]
+        self._shared = shared
+        self._attempts = [_AttemptBlocks(attempt, first_block, shared)]
         # Reentrant: a signal handler may have interrupted its own thread while it drains.
         self._draining = threading.RLock()
         self._warned = False
@@ -78,7 +82,7 @@ class StreamedMetrics:
         not answer), what was logged in the meantime counts for the new attempt as well.
         """
         self._drain(patience)
-        self._attempts.append(_AttemptBlocks(attempt, self._first_block))
+        self._attempts.append(_AttemptBlocks(attempt, self._first_block, self._shared))
 
     def take(self) -> None:
         """Take what has been logged; before that it is in the buffer, which is bounded."""

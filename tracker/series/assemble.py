@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tracker.series.codec import decode_clock, decode_values
+from tracker.series.sparse import SharedValues, decode_shared, superseded_in
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,6 +42,34 @@ class StoredBlock(NamedTuple):
     cut: int | None = None
 
 
+class StoredSparse(NamedTuple):
+    """A row of ``sparse_block``; ``run`` is the caller's number for the run, from 0."""
+
+    run: int
+    attempt: int
+    number: int
+    members: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Which series of sparse blocks are wanted, by id: ``names`` are the caller's numbers for them, from 0.
+
+    From the step in ``cuts``, by series and attempt, a later attempt has points of its own.
+    """
+
+    names: Mapping[int, int]
+    cuts: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+
+    def sorted(self) -> tuple[Ints, Ints]:
+        """Return the ids, rising, and the names of each."""
+        series = np.fromiter(self.names, np.int64, len(self.names))
+        names = np.fromiter(self.names.values(), np.int64, len(self.names))
+        order = np.argsort(series)
+        return series[order], names[order]
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Points as columns of one length.
@@ -60,13 +89,15 @@ class Columns:
 
     def at(self, places: npt.NDArray[Any]) -> Columns:
         """Return the points at these places, or where these flags are set."""
-        return Columns(*(getattr(self, field.name)[places] for field in fields(self)))
+        return Columns(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
 def assemble(
     blocks: Sequence[StoredBlock],
     clocks: Iterable[StoredClock],
     *,
+    sparse: Sequence[StoredSparse] = (),
+    members: Members | None = None,
     start: int | None = None,
     stop: int | None = None,
     superseded: bool = False,
@@ -76,6 +107,8 @@ def assemble(
     Args:
         blocks: values of any series of any runs.
         clocks: at least those of the same run, attempt and number.
+        sparse: blocks that series share, of any runs; with them, ``blocks`` must be sorted, and so is the result.
+        members: which series of those.
         start: leave out the points of lower steps.
         stop: leave out the points of this step and higher ones.
         superseded: also those that a later attempt repeated, from a block's ``cut`` on.
@@ -83,31 +116,85 @@ def assemble(
     Raises:
         ValueError: for a payload that is damaged or of a newer version, or a clock that is missing.
     """
-    total = sum(block.points for block in blocks)
+    parts: list[StoredBlock | _Shared] = list(blocks)
+    if sparse and members is not None:
+        known = members.sorted()
+        parts += [_decoded(block, known, members.cuts) for block in sparse]
+        parts.sort(key=lambda part: (part.run, part.attempt, part.number))
+    total = sum(part.points for part in parts)
     table = Columns(
-        _codes(max((block.run for block in blocks), default=0), total),
-        _codes(max((block.name for block in blocks), default=0), total),
+        _codes(max((part.run for part in parts), default=0), total),
+        _codes(max((part.name for part in parts), default=0), total),
         np.empty(total, np.int64),
         np.empty(total, np.int64),
         np.empty(total, np.float64),
-        _codes(max((block.attempt for block in blocks), default=0), total),
+        _codes(max((part.attempt for part in parts), default=0), total),
         np.zeros(total, np.bool_),
     )
     encoded = {clock[:3]: clock.payload for clock in clocks}
     decoded: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
     at = 0
-    for block in blocks:
-        key = block.run, block.attempt, block.number
+    for part in parts:
+        key = part.run, part.attempt, part.number
         clock = decoded.get(key)
         if clock is None:
             clock = decoded[key] = _clock(encoded, key)
-        here = slice(at, at + block.points)
-        _fill(table, here, block, clock)
-        at += block.points
+        here = slice(at, at + part.points)
+        if isinstance(part, StoredBlock):
+            _fill(table, here, part, clock)
+        else:
+            _fill_shared(table, here, part, clock)
+        at += part.points
+    if sparse:
+        table = table.at(np.lexsort((table.name, table.run)))
     keep = _between(table, start, stop)
-    if not superseded and any(block.cut is not None for block in blocks):
+    if not superseded and table.superseded.any():
         keep = ~table.superseded if keep is None else keep & ~table.superseded
     return table if keep is None or keep.all() else table.at(keep)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A sparse block, decoded; ``names`` are those of its series, ``name`` the highest of them."""
+
+    run: int
+    attempt: int
+    number: int
+    points: int
+    name: int
+    names: Ints
+    values: SharedValues
+    cuts: Mapping[int, Mapping[int, int]]
+
+
+def _decoded(
+    block: StoredSparse, known: tuple[Ints, Ints], cuts: Mapping[int, Mapping[int, int]]
+) -> _Shared:
+    found = decode_shared(block.members, block.payload)
+    series, all_names = known
+    places = np.searchsorted(series, found.series)
+    wanted = np.append(series, -1)[places] == found.series
+    values, names = found.only(wanted), all_names[places[wanted]]
+    return _Shared(
+        block.run, block.attempt, block.number, len(values.values), int(names.max(initial=0)),
+        names, values, cuts,
+    )  # fmt: skip
+
+
+def _fill_shared(table: Columns, here: slice, block: _Shared, clock: tuple[Ints, Ints]) -> None:
+    found = block.values
+    if int(found.rows.max(initial=0)) >= len(clock[0]):
+        raise ValueError(
+            f"Block {block.number} of attempt {block.attempt} holds values of more "
+            f"than the {len(clock[0])} calls that it has."
+        )
+    table.run[here], table.name[here] = block.run, np.repeat(block.names, found.counts)
+    table.step[here], table.time[here] = clock[0][found.rows], clock[1][found.rows]
+    table.value[here], table.attempt[here] = found.values, block.attempt
+    series = np.repeat(found.series, found.counts) if block.cuts else found.series
+    superseded = superseded_in(series, table.step[here], block.attempt, block.cuts)
+    if superseded is not None:
+        table.superseded[here] = superseded
 
 
 def _codes(highest: int, total: int) -> Codes:

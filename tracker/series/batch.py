@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -13,12 +13,16 @@ import numpy.typing as npt
 
 from tracker.errors import BadValue
 from tracker.series.deferred import Deferred, fetch
-from tracker.values import name_text
+from tracker.values import are_texts, name_text
 
 Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 LAST_STEP = (1 << 63) - 1
+SPARSE = 8
+"""A name that fewer than one in so many calls have is sparse: it shares its columns with others."""
+_FEW = 16  # so many sets of names are packed one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,45 @@ class Column:
     values: Floats
 
 
+class Sparse(NamedTuple):
+    """Points of many names that have few each, in the order of the calls.
+
+    ``codes`` are places in ``names``; ``rows`` are the calls that the points belong to.
+    """
+
+    names: list[str]
+    codes: Codes
+    rows: Codes
+    values: Floats
+
+    def columns(self) -> Iterator[Column]:
+        """Yield a column for each name that has points."""
+        order = np.argsort(self.codes, kind="stable")
+        codes, rows, values = (
+            self.codes[order],
+            self.rows[order].astype(np.int64),
+            self.values[order],
+        )
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        for start, stop in pairwise([*starts.tolist(), len(codes)]):
+            yield Column(self.names[codes[start]], rows[start:stop], values[start:stop])
+
+    def at(self, places: Any) -> Sparse:
+        """Return the points at these places, or where these flags are set."""
+        return Sparse(self.names, self.codes[places], self.rows[places], self.values[places])
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive calls of ``log``: steps and times (µs since 1970), and a column for each name."""
+    """Consecutive calls of ``log``: steps and times (µs since 1970), and a column for each name.
+
+    Names that few of the calls had are together in ``sparse``, where there are many.
+    """
 
     steps: Ints
     times: Ints
     columns: list[Column]
+    sparse: Sparse | None = None
 
     @property
     def calls(self) -> int:
@@ -46,12 +82,15 @@ class Batch:
     @property
     def points(self) -> int:
         """The number of values."""
-        return sum(len(column.values) for column in self.columns)
+        sparse = 0 if self.sparse is None else len(self.sparse.values)
+        return sparse + sum(len(column.values) for column in self.columns)
 
     @property
     def numbers(self) -> int:
         """How many numbers of 8 bytes it holds: values, steps and times, and rows where names differ."""
         rows = sum(len(column.rows) for column in self.columns if column.rows is not None)
+        # Codes and rows are half a number each.
+        rows += 0 if self.sparse is None else len(self.sparse.values)
         return self.points + rows + 2 * self.calls
 
 
@@ -84,25 +123,25 @@ def pack(calls: Calls) -> tuple[Batch, Lost]:
     steps = np.array(calls.steps, dtype=np.int64)
     seconds = np.fromiter(calls.seconds, np.float64, len(calls.seconds))
     try:
-        columns = _columns(calls.values)
+        packed = _packed(calls.values)
     # A Deferred is not a number; a name may not have a text.
     except Exception:
         nameless, unread = _without_text(calls.values), _read(calls.values)
         lost = Lost(nameless.points + unread.points, nameless.why or unread.why)
-        columns = _columns(calls.values)
-    return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), columns), lost
+        packed = _packed(calls.values)
+    return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), *packed), lost
 
 
-def _columns(values: Sequence[dict[str, Any]]) -> list[Column]:
+def _packed(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
     names = list(values[0]) if values else []
     if set(map(len, values)) == {len(names)}:
         try:
             columns = _same_columns(names, values, None)
         except KeyError:
-            return _mixed_columns(values)
+            return _mixed(values)
         if len({column.name for column in columns}) == len(names):
-            return columns
-    return _mixed_columns(values)
+            return columns, None
+    return _mixed(values)
 
 
 def _same_columns(
@@ -118,17 +157,53 @@ def _same_columns(
     return [Column(name_text(n), rows, c) for n, c in zip(names, columns, strict=True)]
 
 
-def _mixed_columns(values: Sequence[dict[str, Any]]) -> list[Column]:
-    """Pack calls of different names: those of the same names together, then merged by name."""
+def _mixed(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
+    """Pack calls of different names."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for row, names in enumerate(map(tuple, values)):
         groups.setdefault(names, []).append(row)
+        if len(groups) > _FEW:
+            return _scattered(values)
+    return _grouped(values, groups), None
+
+
+def _grouped(
+    values: Sequence[dict[str, Any]], groups: dict[tuple[str, ...], list[int]]
+) -> list[Column]:
+    """Pack the calls of the same names together, then merge by name."""
     parts: dict[str, list[Column]] = {}
     for names, rows in groups.items():
         group = [values[row] for row in rows]
         for column in _same_columns(names, group, np.array(rows, dtype=np.int64)):
             parts.setdefault(column.name, []).append(column)
     return [_merged(part) for part in parts.values()]
+
+
+def _scattered(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
+    """Pack calls of ever other names: each point by itself, then by name those that have many."""
+    lengths = np.fromiter(map(len, values), np.int32, len(values))
+    total = int(lengths.sum())
+    names = dict.fromkeys(chain.from_iterable(values))
+    place_of = dict(zip(names, range(len(names)), strict=True))
+    places = map(place_of.__getitem__, chain.from_iterable(values))
+    codes = np.fromiter(places, np.int32, total)
+    if not are_texts(names):
+        # Names that differ may have one text.
+        texts: dict[str, int] = {}
+        merged = [texts.setdefault(name_text(name), len(texts)) for name in names]
+        names, codes = dict.fromkeys(texts), np.array(merged, np.int32)[codes]
+    points = Sparse(
+        list(names),
+        codes,
+        np.repeat(np.arange(len(values), dtype=np.int32), lengths),
+        np.fromiter(chain.from_iterable(map(dict.values, values)), np.float64, total),
+    )
+    dense = np.bincount(points.codes, minlength=len(names)) * SPARSE >= len(values)
+    if not dense.any():
+        return [], points
+    of_dense = dense[points.codes]
+    sparse = points.at(~of_dense)
+    return list(points.at(of_dense).columns()), sparse if len(sparse.values) else None
 
 
 def _merged(parts: list[Column]) -> Column:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tracker.series.batch import Batch, Column
+from tracker.series.batch import SPARSE, Batch, Column, Sparse
 from tracker.series.codec import BLOCK_CALLS, decode_values, encode_clock, encode_values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesSummary:
+class SeriesSummary(NamedTuple):
     """What a series amounts to; of equal values the first counts, and a NaN is only ever the last.
 
     ``last`` is the value that was logged last, whatever its step; ``min`` and ``max`` are None where every
@@ -104,6 +105,21 @@ class SeriesBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class SparseBlock:
+    """The values of all names that few calls of a block had, one name after the other.
+
+    ``counts`` says how many points each of the ``names`` has; ``first_step`` and ``last_step`` are the lowest and
+    highest of all.
+    """
+
+    names: list[str]
+    counts: list[int]
+    first_step: int
+    last_step: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CallBlock:
     """One block of calls: its clock, and the series that have changed since they were last saved.
 
@@ -119,6 +135,7 @@ class CallBlock:
     final: bool
     payload: bytes
     series: list[SeriesBlock]
+    sparse: SparseBlock | None = None
 
 
 @dataclass(slots=True)
@@ -155,32 +172,131 @@ class _OpenSeries:
 
 
 @dataclass(slots=True)
+class _OpenSparse:
+    """The points of the names in the open block that have few, in pieces.
+
+    ``codes`` has the place of each name among them. It only grows: what an interrupted call added to it has no point.
+    """
+
+    codes: dict[str, int] = field(default_factory=dict)
+    pieces: list[Sparse] = field(default_factory=list)
+    changed: bool = False
+
+    def plus(self, sparse: Sparse, start: int) -> _OpenSparse:
+        """Return the points with some more, of calls that are counted from ``start`` in the block."""
+        code_of = self.codes
+        fresh = [name for name in sparse.names if name not in code_of]
+        code_of.update(zip(fresh, range(len(code_of), len(code_of) + len(fresh)), strict=True))
+        places = map(code_of.__getitem__, sparse.names)
+        codes = np.fromiter(places, np.int32, len(sparse.names))
+        more = Sparse([], codes[sparse.codes], sparse.rows + np.int32(start), sparse.values)
+        return _OpenSparse(code_of, [*self.pieces, more], True)
+
+    def encode(self, steps: Ints) -> SparseBlock:
+        """Encode the points by name; keep one piece."""
+        codes, rows, values = (
+            np.concatenate([piece[column] for piece in self.pieces]) for column in (1, 2, 3)
+        )
+        self.pieces = [Sparse([], codes, rows, values)]
+        order = np.argsort(codes.astype(np.min_scalar_type(len(self.codes))), kind="stable")
+        counts = np.bincount(codes, minlength=len(self.codes))
+        own = steps[rows]
+        return SparseBlock(
+            list(compress(self.codes, counts.tolist())),
+            counts[counts > 0].tolist(),
+            int(own.min()),
+            int(own.max()),
+            encode_values(values[order], rows[order]),
+        )
+
+
+@dataclass(slots=True)
 class _OpenBlock:
-    """The block that calls are added to."""
+    """The block that calls are added to.
+
+    Within a block, a name is either among the sparse ones or has a series of its own, as its first calls were.
+    """
 
     number: int
+    shared: bool = True
     calls: int = 0
     points: int = 0
     changed: bool = False
     steps: list[Ints] = field(default_factory=list)
     times: list[Ints] = field(default_factory=list)
     series: dict[str, _OpenSeries] = field(default_factory=dict)
+    sparse: _OpenSparse = field(default_factory=_OpenSparse)
 
     def plus(self, batch: Batch, start: int, stop: int) -> _OpenBlock:
         """Return the block with the batch's calls from ``start`` to before ``stop``; this one stays as it is."""
-        calls, points, series = self.calls + stop - start, self.points, dict(self.series)
-        every = range(self.calls, calls)
-        for column in batch.columns:
-            cut, values = _cut(column, start, stop)
-            if len(values):
-                rows = every if cut is None else cut + (self.calls - start)
-                own_steps = batch.steps[start:stop] if cut is None else batch.steps[cut]
-                before = series.get(column.name, _OpenSeries())
-                series[column.name] = before.plus(rows, values, own_steps)
-                points += len(values)
+        calls, points = self.calls + stop - start, self.points
         steps = [*self.steps, batch.steps[start:stop]]
         times = [*self.times, batch.times[start:stop]]
-        return _OpenBlock(self.number, calls, points, True, steps, times, series)
+        more = _OpenBlock(
+            self.number,
+            self.shared,
+            calls,
+            points,
+            True,
+            steps,
+            times,
+            dict(self.series),
+            self.sparse,
+        )
+        few = [
+            column for column in batch.columns if not more._add(column, batch.steps, start, stop)
+        ]
+        if few:
+            more._share(few, start, stop)
+        if batch.sparse is not None:
+            more._add_sparse(batch.sparse, batch.steps, start, stop)
+        return more
+
+    def _add(self, column: Column, steps: Ints, start: int, stop: int) -> bool:
+        """Add a column's values of these calls to its series; returns False where the name is a sparse one."""
+        cut, values = _cut(column, start, stop)
+        if not len(values):
+            return True
+        before = self.series.get(column.name)
+        if before is None and self._is_sparse(column.name, len(values)):
+            return False
+        first = self.calls - (stop - start)
+        rows = range(first, self.calls) if cut is None else cut + (first - start)
+        own_steps = steps[start:stop] if cut is None else steps[cut]
+        self.series[column.name] = (before or _OpenSeries()).plus(rows, values, own_steps)
+        self.points += len(values)
+        return True
+
+    def _share(self, columns: list[Column], start: int, stop: int) -> None:
+        """Add the values that columns of sparse names have of these calls."""
+        cuts, values = zip(*(_cut(column, start, stop) for column in columns), strict=True)
+        every = np.arange(start, stop)
+        rows = [every if cut is None else cut for cut in cuts]
+        sparse = Sparse(
+            [column.name for column in columns],
+            np.repeat(np.arange(len(columns), dtype=np.int32), list(map(len, rows))),
+            np.concatenate(rows).astype(np.int32),
+            np.concatenate(values),
+        )
+        self.sparse = self.sparse.plus(sparse, self.calls - stop)
+        self.points += len(sparse.values)
+
+    def _is_sparse(self, name: str, points: int) -> bool:
+        return self.shared and (name in self.sparse.codes or points * SPARSE < self.calls)
+
+    def _add_sparse(self, sparse: Sparse, steps: Ints, start: int, stop: int) -> None:
+        low, high = np.searchsorted(sparse.rows, [start, stop])
+        if high - low < len(sparse.rows):
+            sparse = _with_points(sparse.at(slice(low, high)))
+        if not (self.shared and self.series.keys().isdisjoint(sparse.names)):
+            own = [name in self.series or not self.shared for name in sparse.names]
+            of_own = np.array(own)[sparse.codes]
+            for column in sparse.at(of_own).columns():
+                self._add(column, steps, start, stop)
+            sparse = _with_points(sparse.at(~of_own))
+        if len(sparse.values):
+            self.sparse = self.sparse.plus(sparse, self.calls - stop)
+            self.points += len(sparse.values)
 
     def encode(self, final: bool) -> CallBlock:
         """Encode the clock, and the series that have changed."""
@@ -192,11 +308,14 @@ class _OpenBlock:
             for name, series in self.series.items()
             if series.changed
         ]
+        sparse = self.sparse.encode(steps) if self.sparse.changed else None
         started, payload = int(times.min()), encode_clock(steps, times)
-        return CallBlock(self.number, self.calls, low, high, started, final, payload, changed)
+        return CallBlock(
+            self.number, self.calls, low, high, started, final, payload, changed, sparse
+        )
 
     def saved(self) -> None:
-        self.changed = False
+        self.changed = self.sparse.changed = False
         for series in self.series.values():
             series.changed = False
 
@@ -206,6 +325,13 @@ def _cut(column: Column, start: int, stop: int) -> tuple[Ints | None, Floats]:
         return None, column.values[start:stop]
     low, high = np.searchsorted(column.rows, [start, stop])
     return column.rows[low:high], column.values[low:high]
+
+
+def _with_points(sparse: Sparse) -> Sparse:
+    """Leave out the names that have no point."""
+    used = np.bincount(sparse.codes, minlength=len(sparse.names)) > 0
+    names = list(compress(sparse.names, used.tolist()))
+    return sparse._replace(names=names, codes=(np.cumsum(used, dtype=np.int32) - 1)[sparse.codes])
 
 
 def _encoded(name: str, series: _OpenSeries, steps: Ints, span: tuple[int, int]) -> SeriesBlock:
@@ -222,8 +348,9 @@ class SeriesWriter:
 
     A block is full at ``most_calls`` calls (at most 65536), or earlier at ``points`` values once it
     has ``fewest_calls``, so that wide calls make no huge blocks. Blocks are numbered from
-    ``first_number``. `pending` keeps giving a block
-    until `saved` is called after its commit, so that a failed transaction loses nothing.
+    ``first_number``. Names that few calls have share a payload, unless ``shared`` is False.
+    `pending` keeps giving a block until `saved` is called after its commit, so that a failed
+    transaction loses nothing.
     """
 
     def __init__(
@@ -233,11 +360,12 @@ class SeriesWriter:
         fewest_calls: int = FEWEST_CALLS,
         points: int = BLOCK_POINTS,
         first_number: int = 0,
+        shared: bool = True,
     ) -> None:
         self._most_calls = most_calls
         self._fewest_calls = fewest_calls
         self._points = points
-        self._open = _OpenBlock(first_number)
+        self._open = _OpenBlock(first_number, shared)
         self._full: list[CallBlock] = []
         self._given: list[Batch] = []
         self._added = 0  # calls of the first batch given
@@ -253,7 +381,8 @@ class SeriesWriter:
             batch, start = self._given[0], self._added
             room = self._room(batch)
             if room == 0:
-                full, fresh = self._open.encode(final=True), _OpenBlock(self._open.number + 1)
+                full = self._open.encode(final=True)
+                fresh = _OpenBlock(self._open.number + 1, self._open.shared)
                 self._full += (full,)
                 self._open = fresh
             elif start < batch.calls:

@@ -2,8 +2,11 @@
 
 A block is some thousand consecutive calls of ``log``. Its steps and times (µs since 1970) are one
 payload, its *clock*; the values of each name are another, with the calls that had it where not every
-call up to its last did. Values are doubles, stored in single precision where that loses no bit. Compression is
-pcodec's (https://github.com/pcodec/pcodec), lossless, NaN payloads and the sign of -0.0 included.
+call up to its last did. Names that few of the calls had share a payload, the points of one name after
+those of the other; which names those are, and how many points each has, are its *members*.
+
+Values are doubles, stored in single precision where that loses no bit. Compression is pcodec's
+(https://github.com/pcodec/pcodec), lossless, NaN payloads and the sign of -0.0 included.
 
 A payload is a header, then one or two sections. The header: magic, version, flags, number of
 points, length of the first section, CRC-32 of everything else.
@@ -24,7 +27,7 @@ VERSION = 1
 MAGIC = b"TS"
 BLOCK_CALLS = 8192  # so that a row in a block fits into 16 bits
 
-CLOCK, SINGLE, SPARSE, FIRST_RAW, SECOND_RAW = 1, 2, 4, 8, 16
+CLOCK, SINGLE, SPARSE, FIRST_RAW, SECOND_RAW, MEMBERS = 1, 2, 4, 8, 16, 32
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -77,6 +80,27 @@ def _clock_unframed(payload: bytes) -> tuple[int, int, bytes, bytes]:
     return flags, count, first, second
 
 
+def encode_members(series: Ints, counts: Ints) -> bytes:
+    """Encode the ids of the series that share a payload, and how many points each has there."""
+    first, second = _packed(series, _TIMES, FIRST_RAW), _packed(counts, _TIMES, SECOND_RAW)
+    return _framed(MEMBERS, len(series), first, second)
+
+
+def decode_members(payload: bytes) -> tuple[Ints, Ints]:
+    """Return ``(series, counts)``.
+
+    Raises:
+        ValueError: for bytes that are damaged, cut short, or of a newer version.
+    """
+    flags, count, first, second = _unframed(payload)
+    if not flags & MEMBERS:
+        raise ValueError("These are points, not the names that share a block.")
+    series, counts = np.empty(count, np.int64), np.empty(count, np.int64)
+    _unpack(first, flags & FIRST_RAW, series)
+    _unpack(second, flags & SECOND_RAW, counts)
+    return series, counts
+
+
 def encode_values(values: Floats, rows: npt.NDArray[Any] | None = None) -> bytes:
     """Encode one series' values in a block, and the ``rows`` of its clock that they belong to.
 
@@ -101,8 +125,9 @@ def decode_values(payload: bytes) -> tuple[Rows | None, Floats]:
         ValueError: for bytes that are damaged, cut short, or of a newer version.
     """
     flags, count, first, second = _unframed(payload)
-    if flags & CLOCK:
-        raise ValueError("These are the steps and times of a block, not the values of a series.")
+    if flags & (CLOCK | MEMBERS):
+        what = "steps and times of a block" if flags & CLOCK else "names that share a block"
+        raise ValueError(f"These are the {what}, not the values of a series.")
     rows = None
     if flags & SPARSE:
         rows = np.empty(count, np.uint16)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from tracker.models import ATTEMPT, BLOCK
+from tracker.models import ATTEMPT, BLOCK, SPARSE_SPAN
 from tracker.storage.chunks import in_chunks
 
 Cuts = dict[int, dict[int, int]]
@@ -20,19 +21,41 @@ def cuts_of(connection: Connection, series: Sequence[Any]) -> Cuts:
     again = select(ATTEMPT.c.run_id).where(ATTEMPT.c.number > 1)
     resumed = {row.run_id for row in in_chunks(connection, again, ATTEMPT.c.run_id, runs)}
     keys = [metric.id for metric in series if metric.run_id in resumed]
-    lowest = (
+    lowest = _lowest_steps(connection, keys)
+    cuts: Cuts = {}
+    least: dict[int, int] = {}
+    for (key, attempt), step in sorted(lowest.items(), reverse=True):
+        if key in least:
+            cuts.setdefault(key, {})[attempt] = least[key]
+        least[key] = min(step, least.get(key, step))
+    return cuts
+
+
+def _lowest_steps(connection: Connection, keys: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Return the lowest step by series and attempt, of blocks of their own and of shared ones."""
+    of_blocks = (
         select(BLOCK.c.series_id, BLOCK.c.attempt, func.min(BLOCK.c.first_step).label("step"))
         .where(BLOCK.c.number >= 0)
         .group_by(BLOCK.c.series_id, BLOCK.c.attempt)
-        .order_by(BLOCK.c.attempt.desc())
     )
-    cuts: Cuts = {}
-    least: dict[int, int] = {}
-    for row in in_chunks(connection, lowest, BLOCK.c.series_id, keys):
-        if row.series_id in least:
-            cuts.setdefault(row.series_id, {})[row.attempt] = least[row.series_id]
-        least[row.series_id] = min(row.step, least.get(row.series_id, row.step))
-    return cuts
+    spans = SPARSE_SPAN.c
+    of_spans = select(spans.series_id, spans.attempt, spans.first_step.label("step"))
+    lowest: dict[tuple[int, int], int] = {}
+    for row in chain(
+        in_chunks(connection, of_blocks, BLOCK.c.series_id, keys),
+        in_chunks(connection, of_spans, spans.series_id, keys),
+    ):
+        key = row.series_id, row.attempt
+        lowest[key] = min(row.step, lowest.get(key, row.step))
+    return lowest
+
+
+def with_sparse_points(connection: Connection, series: Iterable[int]) -> set[int]:
+    """Return those of the series, by id, that have points in sparse blocks."""
+    statement = select(SPARSE_SPAN.c.series_id).distinct()
+    return {
+        row.series_id for row in in_chunks(connection, statement, SPARSE_SPAN.c.series_id, series)
+    }
 
 
 def applying(cuts: Cuts, block: Any) -> int | None:

@@ -271,14 +271,25 @@ class BlockValues(TypedDict):
     summary: NotRequired[StepSummary]
 
 
+class SparseValues(TypedDict):
+    """The values of all series that few calls of a block had: how many points each of the names has."""
+
+    names: list[str]
+    counts: list[int]
+    first_step: int
+    last_step: int
+    payload: bytes
+
+
 class SeriesEntry(TypedDict):
-    """One block of calls: its clock, and the values of each series."""
+    """One block of calls: its clock, the values of each series, and those that share a payload."""
 
     kind: Literal["series"]
     run: str
     attempt: int
     clock: ClockRow
     blocks: list[BlockValues]
+    sparse: NotRequired[SparseValues]
 
 
 class OriginRun(TypedDict):
@@ -556,7 +567,7 @@ def _kept_text(text: str) -> str:
 
 def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
     """Return the entry that stores one block of calls."""
-    return {
+    entry: SeriesEntry = {
         "kind": "series",
         "run": run_id,
         "attempt": attempt,
@@ -590,6 +601,15 @@ def series(run_id: str, attempt: int, block: CallBlock) -> SeriesEntry:
             for column in block.series
         ],
     }
+    if block.sparse is not None:
+        entry["sparse"] = {
+            "names": block.sparse.names,
+            "counts": block.sparse.counts,
+            "first_step": block.sparse.first_step,
+            "last_step": block.sparse.last_step,
+            "payload": block.sparse.payload,
+        }
+    return entry
 
 
 def origin(

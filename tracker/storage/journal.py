@@ -6,17 +6,17 @@ doubles whatever was committed before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tracker.models import (
     ATTEMPT,
-    BLOCK,
     CHECKPOINT,
-    CLOCK,
     DECISION,
     EPOCH,
     FORMER_PARAM,
@@ -25,15 +25,12 @@ from tracker.models import (
     PARAM,
     POLICY,
     RUN,
-    SERIES,
     TAG,
 )
 from tracker.policies.modes import mode_in
-from tracker.series.blocks import SeriesSummary, summary_of_block
-from tracker.series.codec import decode_clock
 from tracker.states import CheckpointState, DirectionSource, RunStatus
 from tracker.storage import entries as kinds
-from tracker.storage import facts, step_summaries, summaries
+from tracker.storage import facts, step_metrics, summaries
 from tracker.storage.checksums import epoch_checksum, is_intact
 from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
@@ -43,9 +40,14 @@ from tracker.storage.statements import Prepared, update_row, upsert, upsert_rows
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:
-    """Write the entries, in order."""
-    for entry in entries:
-        _WRITERS[entry["kind"]](connection, entry)
+    """Write the entries, in order; step metrics that follow each other together."""
+    for kind, group in groupby(entries, key=itemgetter("kind")):
+        some: Iterator[Any] = group
+        if kind == "series":
+            step_metrics.store(connection, some)
+            continue
+        for entry in some:
+            _WRITERS[kind](connection, entry)
 
 
 def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
@@ -356,67 +358,7 @@ def _end(connection: Connection, entry: kinds.EndEntry) -> None:
 
 def _series(connection: Connection, entry: kinds.SeriesEntry) -> None:
     """Upsert one block of calls: its clock and the values of each series."""
-    run, attempt = entry["run"], entry["attempt"]
-    upsert(connection, CLOCK, [entry["clock"]], ("run_id", "attempt", "number"), _CLOCK_CHANGES)
-    number = entry["clock"]["number"]
-    names = [block["name"] for block in entry["blocks"]]
-    ids = _series_ids(connection, run, names)
-    rows = [
-        {
-            **{name: block[name] for name in _BLOCK_CHANGES},
-            "series_id": ids[block["name"]],
-            "attempt": attempt,
-            "number": number,
-        }
-        for block in entry["blocks"]
-    ]
-    if number < 0:
-        # Samples of the machine: no run is judged by them, so they have no summary.
-        upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
-        return
-    if step_summaries.is_out_of_order(connection, run, attempt, number):
-        stale = set(names)
-    else:
-        first_steps = {ids[block["name"]]: block["first_step"] for block in entry["blocks"]}
-        cut = step_summaries.superseding(connection, attempt, first_steps)
-        stale = {name for name in names if ids[name] in cut}
-    upsert(connection, BLOCK, rows, ("series_id", "attempt", "number"), _BLOCK_CHANGES)
-    newest = [block for block in entry["blocks"] if block["name"] not in stale]
-    step_summaries.extend(connection, run, _summaries_of(entry["clock"], newest))
-    if stale:
-        step_summaries.rebuild(connection, run, stale)
-
-
-_BLOCK_CHANGES: tuple[Literal["points", "first_step", "last_step", "payload"], ...] = (
-    "points", "first_step", "last_step", "payload",
-)  # fmt: skip
-_CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
-
-
-def _summaries_of(
-    clock: kinds.ClockRow, blocks: Iterable[kinds.BlockValues]
-) -> dict[str, SeriesSummary]:
-    """Return what the blocks say of their series; of an entry of release 0.1.0, it is computed."""
-    found: dict[str, SeriesSummary] = {}
-    for block in blocks:
-        if "summary" in block:
-            found[block["name"]] = SeriesSummary(**block["summary"])
-            continue
-        steps, _ = decode_clock(clock["payload"])
-        summary = summary_of_block(block["payload"], steps)
-        if summary is not None:
-            found[block["name"]] = summary
-    return found
-
-
-def _series_ids(connection: Connection, run: str, names: list[str]) -> dict[str, int]:
-    known = select(SERIES.c.name, SERIES.c.id).where(SERIES.c.run_id == run)
-    ids = {row.name: row.id for row in connection.execute(known)}
-    missing = [{"run_id": run, "name": name} for name in names if name not in ids]
-    if not missing:
-        return ids
-    upsert(connection, SERIES, missing, ("run_id", "name"), ())
-    return {row.name: row.id for row in connection.execute(known)}
+    step_metrics.store(connection, [entry])
 
 
 def _follow(connection: Connection, entry: kinds.FollowEntry) -> None:

@@ -18,7 +18,9 @@ from sqlalchemy import Connection, inspect
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
 from tracker.storage.location import Location, unreadable
 
-HISTORY = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+HISTORY = (
+    "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012",
+)  # fmt: skip
 """Every schema this release can upgrade from, oldest first; the last one is its own."""
 
 HEAD = HISTORY[-1]

@@ -6,16 +6,27 @@ points come in addition has none of its own. Those of the machine (``system/``) 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, tuple_
 
-from tracker.models import BLOCK, CLOCK, OF_STEPS, SERIES, SUMMARY
+from tracker.models import BLOCK, CLOCK, OF_STEPS, SERIES, SPARSE_SPAN, SUMMARY
 from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock
+from tracker.series.sparse import SeriesPoints, grouped, joined
 from tracker.storage.chunks import in_chunks, in_parts
-from tracker.storage.effective_blocks import applying, cuts_of, live_blocks
+from tracker.storage.effective_blocks import (
+    Cuts,
+    applying,
+    cuts_of,
+    live_blocks,
+    with_sparse_points,
+)
+from tracker.storage.sparse_blocks import live_points
 from tracker.storage.statements import upsert
 from tracker.system_names import PREFIX, is_system
 from tracker.values import split
@@ -67,34 +78,68 @@ def is_out_of_order(connection: Connection, run: str, attempt: int, number: int)
     return connection.execute(statement).first() is not None
 
 
-def superseding(connection: Connection, attempt: int, first_steps: Mapping[int, int]) -> set[int]:
+def superseding(
+    connection: Connection, run: str, attempt: int, first_steps: Mapping[int, int]
+) -> set[int]:
     """Return the series of which an attempt is about to supersede points of earlier ones.
 
-    Call it before the attempt's block is stored.
+    Call it before the attempt's blocks are stored.
 
     Args:
         connection: a transaction.
+        run: the id of the run.
         attempt: the attempt's number.
-        first_steps: the lowest step of each series in the block, by the series' id.
+        first_steps: the lowest step of each series in the blocks, by the series' id.
     """
-    if attempt == 1:
-        return set()
-    by_step: dict[int, list[int]] = {}
-    for series, step in first_steps.items():
-        by_step.setdefault(step, []).append(series)
-    of_series = BLOCK.c.series_id == SERIES.c.id
-    return {
-        series
-        for step, ids in by_step.items()
-        for some in in_parts(ids)
-        for series in connection.scalars(
-            select(SERIES.c.id).where(
-                SERIES.c.id.in_(some),
-                ~exists().where(of_series, BLOCK.c.attempt >= attempt, BLOCK.c.first_step <= step),
-                exists().where(of_series, BLOCK.c.attempt < attempt, BLOCK.c.last_step >= step),
-            )
+    reached = connection.scalar(
+        select(func.max(CLOCK.c.last_step)).where(
+            CLOCK.c.run_id == run, CLOCK.c.attempt < attempt, CLOCK.c.number >= 0
         )
+    )
+    lower = {
+        key: step for key, step in first_steps.items() if reached is not None and step <= reached
     }
+    earlier, present = _spans_around(connection, attempt, lower)
+    lower = {key: step for key, step in lower.items() if present.get(key, step + 1) > step}
+    found = {key for key, step in lower.items() if earlier.get(key, step - 1) >= step}
+    for key, is_known, is_passed in _among_blocks(connection, attempt, lower):
+        if is_known:
+            found.discard(key)
+        elif is_passed:
+            found.add(key)
+    return found
+
+
+def _spans_around(
+    connection: Connection, attempt: int, series: Iterable[int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return, of sparse points, the highest step before an attempt and the lowest from it on, by series."""
+    earlier: dict[int, int] = {}
+    present: dict[int, int] = {}
+    for row in in_chunks(connection, select(SPARSE_SPAN), SPARSE_SPAN.c.series_id, series):
+        key = row.series_id
+        if row.attempt < attempt:
+            earlier[key] = max(row.last_step, earlier.get(key, row.last_step))
+        else:
+            present[key] = min(row.first_step, present.get(key, row.first_step))
+    return earlier, present
+
+
+def _among_blocks(
+    connection: Connection, attempt: int, first_steps: Mapping[int, int]
+) -> Iterator[tuple[int, bool, bool]]:
+    """Yield the series that have blocks of their own: has the attempt been as low, was an earlier one as high?"""
+    has_own = select(SERIES.c.id).where(exists().where(BLOCK.c.series_id == SERIES.c.id))
+    by_step: dict[int, list[int]] = {}
+    for row in in_chunks(connection, has_own, SERIES.c.id, first_steps):
+        by_step.setdefault(first_steps[row.id], []).append(row.id)
+    of_series = BLOCK.c.series_id == SERIES.c.id
+    for step, ids in by_step.items():
+        as_low = exists().where(of_series, BLOCK.c.attempt >= attempt, BLOCK.c.first_step <= step)
+        as_high = exists().where(of_series, BLOCK.c.attempt < attempt, BLOCK.c.last_step >= step)
+        statement = select(SERIES.c.id, as_low, as_high)
+        for row in in_chunks(connection, statement, SERIES.c.id, ids):
+            yield row[0], bool(row[1]), bool(row[2])
 
 
 def rebuild(connection: Connection, run: str, names: Collection[str] | None = None) -> None:
@@ -129,23 +174,73 @@ def of_blocks(connection: Connection, series: Sequence[Any]) -> dict[str, Series
         return {}
     run, names = series[0].run_id, {row.id: row.name for row in series}
     cuts = cuts_of(connection, series)
+    shared = with_sparse_points(connection, names)
+    found: dict[int, SeriesSummary] = {}
+    of_both: dict[int, list[tuple[tuple[int, int], SeriesSummary]]] = {}
+    for key, at, piece in _own_pieces(connection, run, names, cuts):
+        if key in shared:
+            of_both.setdefault(key, []).append((at, piece))
+        else:
+            add_piece(found, key, piece)
+    for key, at, piece in _shared_pieces(connection, run, shared, cuts, of_both):
+        if key in of_both:
+            of_both[key].append((at, piece))
+        else:
+            add_piece(found, key, piece)
+    for key, pieces in of_both.items():
+        for _, piece in sorted(pieces, key=itemgetter(0)):
+            add_piece(found, key, piece)
+    return {names[key]: summary for key, summary in found.items()}
+
+
+def add_piece(found: dict[int, SeriesSummary], key: int, piece: SeriesSummary | None) -> None:
+    """Add what the next part of a series amounts to; None for nothing."""
+    if piece is not None:
+        before = found.get(key)
+        found[key] = piece if before is None else before.followed_by(piece)
+
+
+_Piece = tuple[int, tuple[int, int], SeriesSummary]
+"""A series, the attempt and number of a block, and what this has of it."""
+_AT_ONCE = 1 << 20
+
+
+def _own_pieces(
+    connection: Connection, run: str, series: Iterable[int], cuts: Cuts
+) -> Iterator[_Piece]:
+    """Yield what the blocks of single series amount to, in their order."""
     in_order = select(BLOCK).order_by(BLOCK.c.attempt, BLOCK.c.number)
     clocks = _Clocks(connection, run)
-    found: dict[str, SeriesSummary] = {}
-    for block in live_blocks(connection, names, cuts, in_order, superseded=False):
+    for block in live_blocks(connection, series, cuts, in_order, superseded=False):
         steps = clocks.steps(block.attempt, block.number)
-        try:
-            piece = (
-                None
-                if steps is None
-                else summary_of_block(block.payload, steps, applying(cuts, block))
-            )
-        except ValueError:
+        if steps is None:
             continue
-        if piece is not None:
-            name = names[block.series_id]
-            found[name] = found[name].followed_by(piece) if name in found else piece
-    return found
+        with suppress(ValueError):
+            piece = summary_of_block(block.payload, steps, applying(cuts, block))
+            if piece is not None:
+                yield block.series_id, (block.attempt, block.number), piece
+
+
+def _shared_pieces(
+    connection: Connection, run: str, series: Collection[int], cuts: Cuts, single: Collection[int]
+) -> Iterator[_Piece]:
+    """Yield what sparse blocks amount to: block by block of ``single`` series, of others a million points at once."""
+    if not series:
+        return
+    alone = list(single)
+    waiting: list[SeriesPoints] = []
+    at = 0, 0
+    for at, points in live_points(connection, run, series, cuts):
+        is_single = np.isin(points.series, alone)
+        for key, piece in grouped(points.at(is_single)).summaries().items():
+            yield key, at, piece
+        waiting.append(points.at(~is_single))
+        if sum(len(some.series) for some in waiting) >= _AT_ONCE:
+            for key, piece in grouped(joined(waiting)).summaries().items():
+                yield key, at, piece
+            waiting = []
+    for key, piece in grouped(joined(waiting)).summaries().items():
+        yield key, at, piece
 
 
 class _Clocks:
