@@ -75,8 +75,8 @@ A lost epoch is one whose call had returned. Where a recorder writes from a thre
 a second brought is lost: few epochs of minutes, many of milliseconds. CSV and event files are for reading curves, and
 keep no status. Who loses nothing above is equal to this project there; trackio lets a training go on when the disk is
 full, too, without what it could not write. A backup of Keras that a kill has
-cut short is refused by the next `fit` until it is removed by hand. A backup that finds no room ends `fit`, Keras' and
-ours; what ours had recorded stays. The power was not cut.
+cut short is refused by the next `fit` until it is removed by hand. A backup that finds no room ends `fit` with Keras;
+with ours, the one before stays. The power was not cut.
 
 ## What is not promised
 

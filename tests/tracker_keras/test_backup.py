@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,38 @@ def test_a_backup_of_keras_own_is_taken_over(fit, build, same_weights):
     interrupted(fit, before, keras.callbacks.BackupAndRestore("b"))
     fit(after, [BackupAndRestore("b")], epochs=2)
     assert same_weights(before, after)
+
+
+def test_a_backup_that_cannot_be_saved_leaves_the_one_before_and_the_training(fit, build, caplog):
+    """What stands in the way of the new file is a folder, as nothing else holds up the administrator of a machine."""
+    obstacle = Path("b/next.weights.h5")
+
+    def obstruct(epoch, logs):
+        if epoch == 1:
+            (obstacle / "full").mkdir(parents=True)
+        elif epoch == 3:
+            assert json.loads(Path("b/training_metadata.json").read_text())["epoch"] == 1
+            shutil.rmtree(obstacle)
+
+    def fails_at_the_end(epoch, logs):
+        if epoch == 4:
+            raise KeyboardInterrupt
+
+    callbacks = [BackupAndRestore("b"), keras.callbacks.LambdaCallback(on_epoch_begin=obstruct)]
+    stop = keras.callbacks.LambdaCallback(on_epoch_begin=fails_at_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build(), [*callbacks, stop], epochs=5)
+    told = [record.getMessage() for record in caplog.records if "backup" in record.getMessage()]
+    assert len(told) == 2, told
+    assert "could not be saved" in told[0] and "goes on from epoch 1" in told[0]
+    assert "saved again" in told[1]
+    assert fit(build(), [BackupAndRestore("b")], epochs=5).epoch == [4]
+
+
+def test_a_first_backup_that_cannot_be_saved_ends_the_training(fit, model):
+    Path("b/next.weights.h5/full").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"next\.weights\.h5"):
+        fit(model, [BackupAndRestore("b")])
 
 
 def test_the_backup_goes_when_the_run_has_its_status(fit, model, record):

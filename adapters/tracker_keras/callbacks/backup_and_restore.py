@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,11 @@ from tracker_keras.session.session import Session
 
 COMPLETE = ("finished", "stopped_early")
 
+log = logging.getLogger("tracker")
+
+_MARGIN = 65536
+"""Bytes that a file may grow by from one epoch to the next, and that others write meanwhile."""
+
 
 class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     """Back up the training each epoch, and resume from the backup after a kill.
@@ -30,10 +40,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     set (counts, learning rate) is in the run, so that their order does not matter. The best weights that
     ``EarlyStopping(restore_best_weights=True)`` holds in memory are backed up as well. With
     ``delete_checkpoint`` the folder goes when the run has its final status: inside
-    ``with tracker.start_run()`` at the end of that block.
+    ``with tracker.start_run()`` at the end of that block. A backup that cannot be saved, as on a full disk,
+    ends ``fit`` only where there is none yet: else the one before stays, and a warning says so.
     """
 
     _tracker_at_epoch_end = False
+    _tracker_is_behind = False
 
     @property
     def _tracker_local(self) -> bool:
@@ -127,6 +139,11 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         if not self._tracker_local:
             super()._save_model()
             return
+        with self._tracker_keeping_the_last():
+            self._tracker_save()
+
+    def _tracker_save(self) -> None:
+        _check_room(Path(self._weights_path))
         saved = tracker.save_file(
             self._tracker_next_weights_path,
             lambda path: self.model.save_weights(filepath=str(path), overwrite=True),
@@ -142,7 +159,28 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             return
         done = self._current_epoch - 1
         # A kill before the last of our callbacks has judged the epoch repeats it.
-        session.epochs.when_complete(lambda: self._tracker_publish(metadata, done))
+        session.epochs.when_complete(lambda: self._tracker_complete(metadata, done))
+
+    def _tracker_complete(self, metadata: dict[str, Any], done: int) -> None:
+        with self._tracker_keeping_the_last():
+            self._tracker_publish(metadata, done)
+
+    @contextmanager
+    def _tracker_keeping_the_last(self) -> Iterator[None]:
+        """Train on where a backup cannot be saved and there is an earlier one, which stays; say each change once."""
+        try:
+            yield
+        except Exception as error:  # h5py has no class for a full disk
+            kept = _read(Path(self._training_metadata_path)).get("epoch")
+            if kept is None:
+                raise
+            if not self._tracker_is_behind:
+                log.warning(
+                    "local-tracker: the backup in %s could not be saved (%s: %s). Training continues; "
+                    "one that is killed goes on from epoch %s until there is another backup.",
+                    self.backup_dir, type(error).__name__, error, kept,
+                )  # fmt: skip
+            self._tracker_is_behind = True
 
     def _tracker_publish(self, metadata: dict[str, Any], done: int | None) -> None:
         """Make the weights that were written last the backup; ``done``: the epoch that they end."""
@@ -161,6 +199,9 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
         _move(self._tracker_next_weights_path, self._weights_path)
         _move(self._tracker_next_metadata_path, self._training_metadata_path)
         best_weights.sweep(folder, needed)
+        if self._tracker_is_behind:
+            self._tracker_is_behind = False
+            log.warning("local-tracker: the backup in %s is saved again.", self.backup_dir)
 
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         # Another callback may exchange the weights until the next epoch begins: they are taken here.
@@ -201,6 +242,14 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _check_room(like: Path) -> None:
+    """Raise OSError where there is no room for another file of a size: HDF5 may crash a process whose disk fills up."""
+    if like.exists():
+        needed, free = like.stat().st_size, shutil.disk_usage(like.parent).free
+        if free < needed + _MARGIN:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(like.parent))
 
 
 def _copy(source: str, target: str) -> None:
