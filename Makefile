@@ -96,7 +96,7 @@ types: $(READY)  ## mypy, strict; the page's scripts too, where npm is
 	$(BIN)/mypy
 	@.ci/types-of-scripts
 
-faults: $(READY)  ## faults of every family, under an hour; SHARE=0.05 tries a twentieth; writes docs/reliability.md
+faults: $(READY)  ## faults of every family, about two hours; SHARE=0.05 tries a twentieth; writes docs/reliability.md
 	$(BIN)/python -m tests.faults --share $(SHARE) --planted --write
 
 faults-peers: $(READY)  ## the same kills and full disks for other recorders, half an hour; writes docs/reliability.md

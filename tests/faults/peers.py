@@ -166,7 +166,7 @@ def is_kept(losses: dict[int, list[float]], epoch: int) -> bool:
 
 
 def kill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> None:
-    """Kill a training at a random moment, look at what is left, and let the next one go on."""
+    """Kill a training at a random moment, check what is left, and resume it."""
     (folder / "work").mkdir()
     pid = recorder.begin("train", folder / "work", epochs=10_000, pause=0.02)
     give_up = time.monotonic() + LONGEST
@@ -204,7 +204,7 @@ def go_on(recorder: Recorder, folder: Path, before: int, seen: Seen) -> None:
 
 
 def fill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> None:
-    """Fill the disk during a training, and make room again before its end."""
+    """Fill the disk during a training, and free it again before the end."""
     with small_disk(folder / "work", DISK_BYTES) as disk:
         left = rng.randint(0, MOST_PAGES) * PAGE_BYTES
         pid = recorder.begin("train", disk, epochs=EPOCHS, pause=0.05, full=FULL, left=left)
@@ -224,7 +224,7 @@ def fill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> No
 
 
 def raised(folder: Path) -> str:
-    """Return the class of what ended a training."""
+    """Return the class of the exception that ended a training."""
     found = re.findall(
         r"^(?:[\w.]+\.)?(\w+(?:Error|Exception))\b", (folder / "said").read_text(), re.M
     )

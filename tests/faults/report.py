@@ -73,10 +73,10 @@ documentation recommends, called by nothing that would catch what it raises, and
 
 A lost epoch is one whose call had returned. Where a recorder writes from a thread of its own, what the last fraction of
 a second brought is lost: few epochs of minutes, many of milliseconds. CSV and event files are for reading curves, and
-keep no status. Who loses nothing above is equal to this project there; trackio lets a training go on when the disk is
-full, too, without what it could not write. A backup of Keras that a kill has
-cut short is refused by the next `fit` until it is removed by hand. A backup that finds no room ends `fit` with Keras;
-with ours, the one before stays. The power was not cut.
+keep no status. A recorder that loses nothing in the table is as good as this project there. With trackio, too, a
+training goes on when the disk is full, but what could not be written is missing. The next `fit` refuses a Keras backup
+that a kill has cut short until somebody removes it. With Keras, a backup that finds no room ends `fit`; with ours, the
+previous one stays. The power was not cut.
 
 ## What is not promised
 

@@ -35,7 +35,7 @@ def bits(value: float) -> int:
 
 @dataclass
 class Program:
-    """Logs like a training whose calls have ever other names, and remembers it in a plain dictionary."""
+    """Logs like a training whose names change from call to call, and keeps a plain dictionary of what it logged."""
 
     dice: random.Random
     logged: dict[str, list[Point]] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
@@ -16,6 +15,7 @@ from tracker.storage.effective_blocks import (
     applying,
     cuts_of,
     live_blocks,
+    shared_counts,
     with_sparse_points,
 )
 from tracker.system_names import PREFIX
@@ -49,24 +49,13 @@ def _shared_counts(
     connection: Connection, run: str, series: Sequence[Any], cuts: Cuts
 ) -> Counter[int]:
     """Count the effective points in sparse blocks, by series; those of a run that was never resumed are not decoded."""
-    statement = select(SPARSE_BLOCK.c.members).where(SPARSE_BLOCK.c.run_id == run)
-    blocks = list(connection.scalars(statement))
-    counts: Counter[int] = Counter()
-    if not blocks:
+    counts = shared_counts(connection, run)
+    if not (counts and cuts):
         return counts
-    from tracker.series.codec import decode_members
     from tracker.storage.sparse_blocks import live_points
 
-    ids = [metric.id for metric in series]
-    if cuts:
-        for _, points in live_points(connection, run, ids, cuts):
-            counts.update(points.series.tolist())
-        return counts
-    for members in blocks:
-        with suppress(ValueError):
-            keys, sizes = decode_members(members)
-            counts.update(dict(zip(keys.tolist(), sizes.tolist(), strict=True)))
-    return counts
+    live = live_points(connection, run, [metric.id for metric in series], cuts)
+    return Counter(key for _, points in live for key in points.series.tolist())
 
 
 def _points_below(connection: Connection, run: str, block: Any, cut: int) -> int:

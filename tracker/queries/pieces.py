@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from tracker import values
-from tracker.models import BLOCK, CLOCK, SPARSE_BLOCK
+from tracker.models import BLOCK, CLOCK
 from tracker.queries.points import Points, between, damage_told, series_of, sparse_of, titles_of
 from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
@@ -22,6 +21,7 @@ from tracker.storage.effective_blocks import (
     applying,
     cuts_of,
     live_blocks,
+    shared_counts,
     with_sparse_points,
 )
 
@@ -118,17 +118,8 @@ class _Group(NamedTuple):
 def _shared_points(connection: Connection, run: str, series: Iterable[int]) -> Counter[int]:
     """Return how many points each of the series has in the sparse blocks of the run."""
     wanted = with_sparse_points(connection, series)
-    counts: Counter[int] = Counter()
-    if not wanted:
-        return counts
-    from tracker.series.codec import decode_members
-
-    members = select(SPARSE_BLOCK.c.members).where(SPARSE_BLOCK.c.run_id == run)
-    for row in connection.execute(members):
-        # A damaged block is told when it is read whole; until then its series have a point each.
-        with suppress(ValueError):
-            keys, points = decode_members(row.members)
-            counts.update(dict(zip(keys.tolist(), points.tolist(), strict=True)))
+    counts = shared_counts(connection, run) if wanted else Counter()
+    # A damaged block is told when it is read whole; until then its series have a point each.
     return Counter({key: max(1, counts[key]) for key in wanted})
 
 

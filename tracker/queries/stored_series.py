@@ -84,7 +84,7 @@ def parts_of(reader: Reader, run: str, name: str) -> list[StoredPart]:
 
 
 class _SharedHead(NamedTuple):
-    """What a sparse block has of one series; the steps are no further apart than those of the attempt."""
+    """What a sparse block has of one series; its steps lie within those that the series has in the attempt."""
 
     series_id: int
     attempt: int

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from tracker.models import ATTEMPT, BLOCK, SPARSE_SPAN
+from tracker.models import ATTEMPT, BLOCK, SPARSE_BLOCK, SPARSE_SPAN
 from tracker.storage.chunks import in_chunks
 
 Cuts = dict[int, dict[int, int]]
@@ -56,6 +58,22 @@ def with_sparse_points(connection: Connection, series: Iterable[int]) -> set[int
     return {
         row.series_id for row in in_chunks(connection, statement, SPARSE_SPAN.c.series_id, series)
     }
+
+
+def shared_counts(connection: Connection, run: str) -> Counter[int]:
+    """Count the points of each series in the sparse blocks of a run, superseded ones, too; damaged blocks have none."""
+    members = select(SPARSE_BLOCK.c.members).where(SPARSE_BLOCK.c.run_id == run)
+    blocks = list(connection.scalars(members))
+    counts: Counter[int] = Counter()
+    if not blocks:
+        return counts
+    from tracker.series.codec import decode_members
+
+    for block in blocks:
+        with suppress(ValueError):
+            series, points = decode_members(block)
+            counts.update(dict(zip(series.tolist(), points.tolist(), strict=True)))
+    return counts
 
 
 def applying(cuts: Cuts, block: Any) -> int | None:

@@ -229,7 +229,7 @@ class Lock:
 
 
 def file_id_at(path: str) -> tuple[int, int]:
-    """Return what tells a file from another one in its place; raises OSError where there is none."""
+    """Return the device and inode of the file at a path; raises OSError if there is none."""
     status = os.stat(path)  # noqa: PTH116 - a Path takes three times as long, and each epoch asks
     return status.st_dev, status.st_ino
 

@@ -143,10 +143,10 @@ def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | N
 
 
 def _getter(keys: Sequence[Any]) -> Callable[[Any], Any]:
-    """Return what gives the values under these keys as a tuple or list."""
+    """Return what gives the values under these keys as a tuple."""
     if len(keys) > 1:
         return itemgetter(*keys)
-    return lambda values: [values[key] for key in keys]
+    return lambda values: tuple(values[key] for key in keys)
 
 
 def insert_row(connection: Connection, table: TableClause, row: Values) -> None:
@@ -182,24 +182,24 @@ def upsert(
 
     A row for which ``only`` does not hold is left alone, too.
     """
-    if not rows:
-        return
-    columns = tuple(rows[0])
-    some = [tuple(row[name] for name in columns) for row in rows]
-    upsert_rows(connection, table, columns, some, key, change, only=only)
+    columns = tuple(rows[0]) if rows else ()
+    plain = list(map(_getter(columns), rows))
+    upsert_rows(connection, table, columns, plain, key, change, only=only)
 
 
 def upsert_rows(
     connection: Connection,
     table: TableClause,
     columns: tuple[str, ...],
-    rows: Iterable[Row],
+    rows: Sequence[Row],
     key: tuple[str, ...],
     change: Change,
     *,
     only: Condition | None = None,
 ) -> None:
     """Do as `upsert` does, with rows that are tuples of these columns' values."""
+    if not rows:
+        return
     if not callable(change):
         change = tuple(change)
     dialect = connection.dialect.name

@@ -23,7 +23,7 @@ from tracker.series.sparse import (
 )
 from tracker.storage import step_summaries
 from tracker.storage.entries import BlockValues, ClockRow, SeriesEntry, SparseValues
-from tracker.storage.statements import upsert
+from tracker.storage.statements import upsert, upsert_rows
 from tracker.storage.step_summaries import add_piece
 
 _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
@@ -136,11 +136,10 @@ class _Blocks:
 
     def _widen(self, sparse: GroupedPoints) -> None:
         """Note from where to where the sparse series of the attempt reach."""
-        rows = [
-            {"series_id": key, "attempt": self._attempt, "first_step": low, "last_step": high}
-            for key, low, high in zip(*sparse.spans(), strict=True)
-        ]
-        upsert(self._connection, SPARSE_SPAN, rows, ("series_id", "attempt"), _wider)
+        columns = "series_id", "attempt", "first_step", "last_step"
+        spans = zip(*sparse.spans(), strict=True)
+        rows = [(key, self._attempt, low, high) for key, low, high in spans]
+        upsert_rows(self._connection, SPARSE_SPAN, columns, rows, ("series_id", "attempt"), _wider)
 
     def _summaries(
         self, sparse: Sequence[SeriesPoints | None], together: GroupedPoints

@@ -40,8 +40,9 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
     set (counts, learning rate) is in the run, so that their order does not matter. The best weights that
     ``EarlyStopping(restore_best_weights=True)`` holds in memory are backed up as well. With
     ``delete_checkpoint`` the folder goes when the run has its final status: inside
-    ``with tracker.start_run()`` at the end of that block. A backup that cannot be saved, as on a full disk,
-    ends ``fit`` only where there is none yet: else the one before stays, and a warning says so.
+    ``with tracker.start_run()`` at the end of that block. If a backup cannot be saved, for instance
+    because the disk is full, ``fit`` ends only if it is the first one; otherwise the previous backup stays, and a
+    warning says so.
     """
 
     _tracker_at_epoch_end = False
@@ -245,7 +246,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_room(like: Path) -> None:
-    """Raise OSError where there is no room for another file of a size: HDF5 may crash a process whose disk fills up."""
+    """Raise OSError if there is no room for another file of this size: HDF5 may crash the process on a full disk."""
     if like.exists():
         needed, free = like.stat().st_size, shutil.disk_usage(like.parent).free
         if free < needed + _MARGIN:

@@ -13,7 +13,7 @@ TITLE, PACKAGE, RESUMES = "Keras CSVLogger + BackupAndRestore", "keras", True
 
 
 def train(script: Script) -> None:
-    """Append each epoch and back it up; the next ``fit`` goes on with what was killed."""
+    """Append each epoch and back it up; the next ``fit`` resumes a killed training."""
     fit(script, [CSVLogger("log.csv", append=True), BackupAndRestore("backup")])
 
 

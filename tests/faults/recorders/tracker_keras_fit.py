@@ -13,6 +13,6 @@ TITLE = "this project, Keras callbacks"
 
 
 def train(script: Script) -> None:
-    """Record and back up each epoch; the next ``fit`` goes on with what was killed."""
+    """Record and back up each epoch; the next ``fit`` resumes a killed training."""
     recorded = TrackerCallback("fault", NAME, resume="auto", system_metrics=False)
     fit(script, [recorded, BackupAndRestore("backup")])
