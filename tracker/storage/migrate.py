@@ -12,11 +12,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, create_mock_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from tracker import process
 from tracker.errors import NotWritable, StoreError
@@ -121,9 +123,25 @@ def lay_down(connection: Connection) -> None:
 
     What the migrations would make, without Alembic, which takes longer to load than the tables to be made.
     """
-    Table.metadata.create_all(connection, checkfirst=False)
-    connection.exec_driver_sql(_VERSION_TABLE)
-    connection.exec_driver_sql(f"INSERT INTO {schema.VERSION_TABLE} VALUES (?)", (schema.HEAD,))
+    driver = connection.connection.cursor()
+    for statement in _script():
+        driver.execute(statement)
+    driver.execute(_VERSION_TABLE)
+    driver.execute(f"INSERT INTO {schema.VERSION_TABLE} VALUES (?)", (schema.HEAD,))
+    driver.close()
+
+
+@cache
+def _script() -> tuple[str, ...]:
+    """Return the statements that create the models' tables in SQLite: compiled once, however many databases follow."""
+    statements: list[str] = []
+
+    def compiled(ddl: ExecutableDDLElement, *_: object, **__: object) -> None:
+        statements.append(str(ddl.compile(dialect=engine.dialect)))
+
+    engine = create_mock_engine("sqlite://", compiled)
+    Table.metadata.create_all(engine, checkfirst=False)
+    return tuple(statements)
 
 
 def backup(location: Location, target: Path | None = None) -> Path | None:
