@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 
-from tests.faults import planted
 from tests.faults.families import FAMILIES
 from tests.faults.report import PAGE, page
 from tests.faults.schedule import try_all
@@ -26,9 +25,6 @@ def main() -> None:
         "processors",
     )
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
-    parser.add_argument(
-        "--planted", action="store_true", help="plant faults in a copy of the code as well"
-    )
     arguments = parser.parse_args()
     only = set(filter(None, arguments.only.split(",")))
     if unknown := only - {family.id for family in FAMILIES}:
@@ -36,9 +32,8 @@ def main() -> None:
         parser.error(f"no family {', '.join(sorted(unknown))}; there are {known}")
     chosen = [family for family in FAMILIES if not only or family.id in only]
     results = try_all(chosen, share=arguments.share, seed=arguments.seed, jobs=arguments.jobs)
-    found = planted.table(planted.find()) if arguments.planted else "Not run this time."
     if arguments.write:
-        text = page(results, seed=arguments.seed, share=arguments.share, planted=found)
+        text = page(results, seed=arguments.seed, share=arguments.share)
         PAGE.write_text(text, encoding="utf-8")
     sys.exit(any(result.violations for result in results.values()))
 

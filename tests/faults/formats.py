@@ -29,18 +29,21 @@ FORMATS = (".keras", ".weights.h5", ".pt", ".safetensors", "/")
 def every_format(folder: Path, share: float, rng: random.Random) -> Result:
     """A file of each format is replaced, others are pruned, the store is cleared, and copies are made."""
     result = Result()
-    with forks(folder, "tests.faults.writers", KERAS_BACKEND="torch") as starting:
+    with (
+        forks(folder, "tests.faults.writers", KERAS_BACKEND="torch") as writing,
+        forks(folder) as starting,
+    ):
         for suffix in FORMATS:
-            starting.warm_up("tests.faults.writers:everything", suffix=suffix)
+            writing.warm_up("tests.faults.writers:everything", suffix=suffix)
             begun = Place(folder / f"begun{suffix.strip('/')}")
             given = {"suffix": suffix}
-            done = starting.start(begun, "tests.faults.writers:first", given=given)
+            done = writing.start(begun, "tests.faults.writers:first", given=given)
             assert done["code"] == 0, begun.raised()
             for at in moments(share):
                 with Place(folder / str(at)) as place:
                     shutil.copytree(begun.folder, place.folder, dirs_exist_ok=True)
                     work = "tests.faults.writers:later"
-                    answer = starting.start(place, work, fault=fault(at, KILL), given=given)
+                    answer = writing.start(place, work, fault=fault(at, KILL), given=given)
                     if not killed(answer):
                         assert answer["code"] == 0, place.raised()
                         break

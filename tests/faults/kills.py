@@ -17,7 +17,13 @@ from tests.faults.processes import KILL, Forks, Place, fault, forks, killed
 from tracker.storage.location import locate
 from tracker.storage.spool import spool_files
 
-WRITERS = ("a", "b", "c")
+FRAMEWORKS = "tests.faults.frameworks"
+WRITERS = {
+    "plain loop": "record",
+    "Keras": f"{FRAMEWORKS}:with_keras",
+    "PyTorch": f"{FRAMEWORKS}:with_torch",
+}
+"""What is trained with, and the work that does."""
 ROUNDS_PER_PLACE = 20
 LONGEST_START = 60.0
 
@@ -43,23 +49,27 @@ def settled(starting: Forks, place: Place) -> int:
 
 
 def random_kills(folder: Path, share: float, rng: random.Random) -> Result:
-    """Three writers share a database; each round kills each of them, and the next ones continue.
+    """A plain loop, Keras and PyTorch share a database; each round kills each of them, and the next one continues.
 
     Three rounds of four let them record first; the fourth kills at any moment of their start.
     """
     result = Result()
-    with forks(folder) as starting:
+    with (
+        forks(folder) as starting,
+        forks(folder, FRAMEWORKS, KERAS_BACKEND="torch") as training,
+    ):
+        training.warm_up(f"{FRAMEWORKS}:everything")
         place, before = Place(folder / "0"), 0
         for number in range(share_of(200, share)):
             if number % ROUNDS_PER_PLACE == 0 and number:
                 shutil.rmtree(place.folder)
                 place, before = Place(folder / str(number)), 0
-            pids = [
-                starting.launch(
-                    place, "record", given={"epochs": 10_000, "name": f"{name}{number // 3}"}
-                )
-                for name in WRITERS
-            ]
+            pids = []
+            for kind, work in WRITERS.items():
+                given = {"epochs": 10_000, "name": f"{kind.split()[0]}{number // 3}"}
+                launching = starting if work == "record" else training
+                pids.append(launching.launch(place, work, given=given))
+                result.count(kind)
             if number % 4:
                 wait_for_epochs(place, before + len(WRITERS))
             for pid in rng.sample(pids, len(pids)):
@@ -126,12 +136,12 @@ def while_recovering(folder: Path, share: float, rng: random.Random) -> Result:
 FAMILIES = [
     Family(
         "A1",
-        "kill −9 at a random moment of three recording loops",
+        "kill −9 at a random moment of a plain loop, of Keras and of PyTorch, with a checkpoint an epoch",
         "1, 4, 7",
         600,
         0.02,
         random_kills,
-        minutes=3.0,
+        minutes=5.0,
     ),
     Family(
         "A2",

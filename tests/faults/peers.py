@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from benchmarks.stream import interpreter
 from tests.faults.disks import can_mount, small_disk
 from tests.faults.kills import kill_hard
 from tests.faults.recorders.script import loss_of
-from tests.faults.report import PAGE, with_peers
+from tests.faults.report import PEERS, write_table
 from tests.faults.schedule import MEMORY
 from tests.helpers import ROOT
 
@@ -266,9 +265,7 @@ def table(all_seen: Sequence[Seen]) -> str:
     kills, disks = all_seen[0].kills, all_seen[0].disks
     rows = "\n".join(_row(seen) for seen in all_seen if seen.kills)
     notes = "".join(f"\n- {seen.title}: {seen.note}" for seen in all_seen if seen.note)
-    return (
-        f"Run on {datetime.now(UTC):%Y-%m-%d}; {kills} kills and {disks} disks for each.\n\n{HEAD}{rows}\n{notes}"
-    ).rstrip()
+    return (f"{kills} kills and {disks} disks for each.\n\n{HEAD}{rows}\n{notes}").rstrip()
 
 
 def _row(seen: Seen) -> str:
@@ -310,7 +307,7 @@ def main() -> None:
     text = try_all(arguments.only.split(","), arguments.kills, arguments.disks, arguments.seed)
     print(text)
     if arguments.write:
-        PAGE.write_text(with_peers(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
+        write_table(PEERS, text)
 
 
 def try_all(names: Sequence[str], kills: int, disks: int, seed: int) -> str:

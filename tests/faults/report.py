@@ -26,8 +26,8 @@ PROMISES = {
 }
 
 PAGE = ROOT / "docs/reliability.md"
-BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
-_PEERS = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
+PLANTED, PEERS = "planted", "peers"
+"""Tables that are made by themselves, and stay when the others are made anew."""
 
 HEAD = """\
 # Reliability
@@ -56,9 +56,9 @@ combination; in the one like ext4, names reach the disk in order.
 
 ## What shows that these tests can fail
 
-`python -m tests.faults.planted` plants faults in a copy of the code, one at a time (a commit without fsync, a rename
-before the row, a deferred transaction, `synchronous=NORMAL`, no fsync of the folder, …) and runs the family that must
-find it.
+`make faults-planted` plants faults in a copy of the code, one at a time (a commit without fsync, a rename before the
+row, a deferred transaction, `synchronous=NORMAL`, no fsync of the folder, …), runs the family that must find it, and
+writes this table.
 
 {planted}
 
@@ -87,23 +87,31 @@ previous one stays. The power was not cut.
 """
 
 
-def page(results: Mapping[Family, Result], *, seed: int, share: float, planted: str) -> str:
-    """Write the page; the table of others stays as it is, for it is made by itself."""
+def page(results: Mapping[Family, Result], *, seed: int, share: float) -> str:
+    """Write the page; tables that are made by themselves stay as they are."""
     promises = "\n".join(f"- **{number}.** {text}" for number, text in PROMISES.items())
     rows = "\n".join(_row(family, result) for family, result in results.items())
-    peers = _PEERS.search(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else None
-    return HEAD.format(
-        promises=promises,
-        where=_where(seed, share),
-        rows=rows,
-        planted=planted,
-        peers=peers[0] if peers else f"{BEGIN}\nNot run yet.\n{END}",
-    )
+    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    kept = {}
+    for name in (PLANTED, PEERS):
+        found = _between(name).search(before)
+        kept[name] = found[0] if found else _marked(name, "Not run yet.")
+    return HEAD.format(promises=promises, where=_where(seed, share), rows=rows, **kept)
 
 
-def with_peers(text: str, table: str) -> str:
-    """Return a page with another table of peers."""
-    return _PEERS.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text)
+def write_table(name: str, table: str) -> None:
+    """Put a table that is made by itself, `PLANTED` or `PEERS`, into the page, with the date."""
+    text = _marked(name, f"Run on {datetime.now(UTC):%Y-%m-%d}; {table}")
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(_between(name).sub(lambda _: text, page), encoding="utf-8")
+
+
+def _between(name: str) -> re.Pattern[str]:
+    return re.compile(_marked(re.escape(name), ".*"), re.DOTALL)
+
+
+def _marked(name: str, table: str) -> str:
+    return f"<!-- {name}: begin -->\n{table}\n<!-- {name}: end -->"
 
 
 def _where(seed: int, share: float) -> str:

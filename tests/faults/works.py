@@ -105,7 +105,7 @@ def record(
     _note(_beside(TOOK), timed.took, time.monotonic() - ending)
 
 
-PARTS, PART_EPOCHS, PART_PAUSE = 4, 10, 0.25
+PARTS, PART_EPOCHS, PART_PAUSE = 2, 4, 1.3
 
 
 def record_in_parts(name: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import tracker
 from tests.registry.model import Model, Row
-from tracker.checkpointing.store import folder_of
 from tracker.errors import CheckpointError
 from tracker.maintenance import adoption, edits, store
 from tracker.maintenance.checkpoints import pin, plan_pruning, prune, restore, verify
@@ -72,11 +71,7 @@ class Sequence:
                 return f"{row} has other bytes at {path}"
         if rows:
             return f"rows that should not be: {rows}"
-        files = {
-            path.relative_to(Path.cwd()).as_posix(): path.read_text()
-            for path in Path.cwd().rglob("*")
-            if path.is_file() and ".tracker" not in path.parts
-        }
+        files = files_here()
         expected_files = {
             name: content
             for path, text in self.model.files.items()
@@ -325,9 +320,20 @@ def take_away(path: Path) -> None:
         path.unlink()
 
 
+def files_here(folder: Path = Path()) -> dict[str, str]:
+    """Return all files below a folder, but for those of the tracker: name → content."""
+    found: dict[str, str] = {}
+    for path in folder.iterdir():
+        if not path.is_dir():
+            found[path.as_posix()] = path.read_text()
+        elif path.name != ".tracker":
+            found |= files_here(path)
+    return found
+
+
 def store_files() -> list[Path]:
     """Return the files in the store."""
-    folder = folder_of(locate())
+    folder = Path(".tracker/checkpoints")
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
