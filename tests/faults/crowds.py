@@ -79,7 +79,8 @@ def check_starts(starting: Forks, place: Place) -> int:
     assert oracle.rows(made) == [(AT_ONCE, AT_ONCE)]
     assert len(list(oracle.path.parent.glob("*.backup-*"))) <= 1
     waiting = len(spool_files(locate(oracle.path)))
-    settled(starting, place)
+    assert starting.start(place, "recover")["code"] == 0, place.raised()
+    oracle.check_nothing_runs()
     return waiting
 
 
