@@ -168,8 +168,7 @@ def forks(folder: Path, *modules: str, code: Path = ROOT, **environment: str) ->
     )
     starting = Forks(process)
     try:
-        if "TRACKER_DATABASE_URL" not in environment:
-            starting.warm_up("use everything")
+        starting.warm_up("use everything")
         yield starting
     finally:
         assert process.stdin is not None

@@ -23,8 +23,7 @@ from tests.helpers.proxy import proxy
 from tracker.storage.location import locate
 from tracker.storage.prepare import prepare
 
-AT_ONCE = 10
-"""Processes; five families have as many beside each other, and none of them is to wait for a processor."""
+AT_ONCE = 20
 FROZEN_SECONDS, CUT_SECONDS = 20.0, 2.0
 TIMES_CUT = 3
 LONGEST_WAIT = 300.0
