@@ -18,8 +18,8 @@ from tracker.storage.spool import spool_files
 
 WRITERS, AT_ONCE = 32, 32
 LONGEST_WAIT = 600.0
-LEAST_PATIENCE = 0.8
-"""Seconds that a call waits for others before it leaves what it was given for later; 0.9 are meant."""
+LEAST_PATIENCE = 0.7
+"""Seconds that a call waits for others before it leaves what it was given for later; 0.8 are meant."""
 
 
 def writers(folder: Path, share: float, rng: random.Random) -> Result:

@@ -75,7 +75,7 @@ PLANTS = (
     Plant("what waits on the disk is not applied", "tracker/recording/recovery.py",
           "apply(connection, entries)\n", "pass\n", test("tests/faults/test_disk.py", "tests/faults/test_postgres.py")),
     Plant("a call waits for the disk as long as it takes", "tracker/recording/recorder.py",
-          "_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.9, 1.1, 0.1",
+          "_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.8, 1.0, 0.1",
           "_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 60.0, 60.0, 60.0", family("B8", 0.05)),
     Plant("a database that is gone is written into", "tracker/storage/database.py",
           "one that was replaced.\"\"\"\n", "one that was replaced.\"\"\"\n        return\n", family("B7", 0.06)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.helpers.proxy import proxy
 from tests.storage.test_checksums import damaged, record_awkward_values
 from tracker.errors import BadValue, RunBusy
 from tracker.process import SILENT_SECONDS
+from tracker.recording.recorder import FLUSH_SECONDS
 from tracker.values import LONGEST_NAME
 
 pytestmark = [
@@ -86,6 +88,30 @@ def test_a_frozen_server_holds_up_no_call_and_loses_nothing(server: Cluster, url
     assert list(tracker.epochs("frozen")["loss"]) == [0.0, 1.0, 2.0, 3.0]
     assert len(tracker.metrics("frozen")) == 3
     assert tracker.runs(where="name = 'frozen'")["status"].tolist() == ["finished"]
+
+
+@pytest.mark.impatient
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_of_a_frozen_server_each_thing_is_said_once(
+    server: Cluster, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tracker.start_run("x") as run:
+        for epoch in range(2):
+            run.log({"loss": 1.0})
+            run.save_checkpoint("ckpt/last", lambda to: to.write_text("1"), epoch=epoch)
+            run.log_epoch(epoch, {"loss": 1.0})
+        with server.frozen():
+            for epoch in range(2, 5):
+                run.log({"loss": 1.0})
+                run.save_checkpoint("ckpt/last", lambda to: to.write_text("1"), epoch=epoch)
+                run.prune_checkpoints(run.checkpoints()[:-1])
+                run.log_epoch(epoch, {"loss": 1.0})
+                time.sleep(FLUSH_SECONDS)
+            gc.collect()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(set(said)), said
+    assert [text for text in said if "only checkpoints of this process count" in text]
+    assert {record.name for record in caplog.records} == {"tracker"}
 
 
 @pytest.mark.impatient

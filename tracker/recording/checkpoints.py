@@ -58,6 +58,8 @@ class CheckpointKeeper:
         self._folders: list[str] = []
         self._lock = threading.RLock()
         self._mirror: Mirror | None = None
+        self._answered = True
+        """Whether the database has, when it was last asked; that it has not is said once."""
         self._kept: SavedFile | None = None
         """What has come into the store last, as it was read."""
 
@@ -245,10 +247,16 @@ class CheckpointKeeper:
         writer = self._run.writer
         try:
             stored = writer.query(self._stored, _Stored(self._unrecorded, set()))
+            self._answered = True
         except StoreError as error:
             if writer.strict:
                 raise
-            log.warning("local-tracker: %s", error)
+            if self._answered:
+                log.warning(
+                    "local-tracker: %s Until it does, only checkpoints of this process count.",
+                    error,
+                )
+            self._answered = False
             stored = _Stored([], set())
         pending = [own for own in self._own if own.id not in stored.final]
         replaced = {own.path for own in pending}

@@ -43,7 +43,7 @@ CALL_SECONDS = 2.0
 """No call takes longer, whatever disk or server do."""
 EXIT_SECONDS = 5.0
 """The end of a run takes no longer, either."""
-_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.9, 1.1, 0.1
+_LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.8, 1.0, 0.1
 """What the worker waits for others' locks, a call for the worker, and then for the spool."""
 _RETRY_SECONDS, _BRIEF_SECONDS = 1.0, 0.1
 """So long after a wait in vain others are brief: one call may record and ask several times."""

@@ -43,6 +43,8 @@ from tracker.storage.location import Location, locate
 PATIENCE = 1.5
 """Seconds that a write waits for others; a call of ours never takes more than 2."""
 
+_QUESTION_SECONDS = 1.0
+"""What a question waits for an answer: the call that asks may record something as well, and wait for that."""
 _COMPACT_PATIENCE = 10.0
 _ALONE_LOCK = 7236254118
 """The advisory lock of `Database.transaction` with ``alone``; the same in every release."""
@@ -413,7 +415,7 @@ class Questions:
     """Reads from any thread of the process that created it, over one connection that is kept open."""
 
     def __init__(self, location: Location) -> None:
-        self._database = Database(location, mode="ro", bounded=True)
+        self._database = Database(location, _QUESTION_SECONDS, "ro", bounded=True)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -423,7 +425,7 @@ class Questions:
         Raises:
             StoreError: when the database cannot be reached or read.
         """
-        if not self._lock.acquire(timeout=PATIENCE):
+        if not self._lock.acquire(timeout=_QUESTION_SECONDS):
             raise StoreError(f"The database {self._database.location} did not answer in time.")
         try:
             with self._database.snapshot() as connection:

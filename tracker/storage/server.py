@@ -6,6 +6,7 @@ stopped server's does. So each wait of a connection is ours, and has a deadline.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator
 from contextlib import suppress
@@ -22,6 +23,16 @@ _READ, _WRITE = 1, 2  # psycopg.waiting.Wait and Ready
 _LOOK_SECONDS = 1.0
 """How often a wait without a deadline looks whether it was interrupted."""
 _BROKEN = POLLERR | POLLHUP
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether psycopg's log tells more than that a pipeline of ours ended with its connection: we say that."""
+    return not any(
+        isinstance(getattr(one, "_conn", None), BoundedConnection) for one in record.args or ()
+    )
+
+
+logging.getLogger("psycopg").addFilter(_is_news)
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -53,10 +64,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         except (KeyboardInterrupt, NoAnswer):
             # What the server does with the statement is unknown from here on.
             self.pgconn.finish()
+            raise
+        finally:
             # Where psycopg stood it would go on to send; Python would write on stderr that it cannot.
             with suppress(Exception):
                 gen.close()
-            raise
 
     def _ready(self, wanted: int) -> int:
         """Wait until the socket can be read or written, as wanted; says which."""
