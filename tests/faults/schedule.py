@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from tests.faults.families import FAMILIES
 from tests.faults.family import Family, Load, Result
 
 MOST_SHOWN = 10
+NICE = 10
+"""How much those that take a processor leave the others the way."""
 WAITING_PER_JOB = 3
 """So many families that wait are tried beside each other where one that takes a processor is."""
 MEMORY = Path("/dev/shm")
@@ -55,11 +59,11 @@ class Progress:
 
     def _minutes_left(self) -> float:
         """Return how long the others take, by what is known of them."""
-        total = 0.0
+        took = dict.fromkeys(Load, 0.0)
         for load in Load:
             minutes = [family.minutes * self._share for family in self._left if family.load == load]
-            total += max([sum(minutes) / at_once(load, self._jobs), *minutes])
-        return total
+            took[load] = max([sum(minutes) / at_once(load, self._jobs), *minutes], default=0.0)
+        return max(took[Load.WAITING], took[Load.BUSY]) + took[Load.ALONE]
 
 
 def at_once(load: Load, jobs: int) -> int:
@@ -72,8 +76,9 @@ def try_all(
 ) -> dict[Family, Result]:
     """Try families, those of one load beside each other, the longest ones first.
 
-    What is seen does not depend on ``jobs``: each has a process, a folder and a seed of its own, those that measure
-    how long calls take meet nobody who takes a processor, and those that depend on more meet nobody.
+    What is seen does not depend on ``jobs``: each has a process, a folder and a seed of its own. Those that measure
+    how long calls take come before those that take processors, which get what the others leave; those that depend on
+    more meet nobody.
     """
     progress = Progress(families, share, jobs)
     results: dict[Family, Result] = {}
@@ -82,11 +87,15 @@ def try_all(
         progress.begins(family)
         return family, in_a_process(family, share, seed)
 
-    for load in Load:
-        chosen = [family for family in families if family.load == load]
-        chosen.sort(key=lambda family: -family.minutes)
-        with ThreadPoolExecutor(at_once(load, jobs)) as threads:
-            for done in as_completed([threads.submit(one, family) for family in chosen]):
+    for loads in ((Load.WAITING, Load.BUSY), (Load.ALONE,)):
+        with ExitStack() as pools:
+            trials = []
+            for load in loads:
+                threads = pools.enter_context(ThreadPoolExecutor(at_once(load, jobs)))
+                chosen = [family for family in families if family.load == load]
+                chosen.sort(key=lambda family: -family.minutes)
+                trials += [threads.submit(one, family) for family in chosen]
+            for done in as_completed(trials):
                 family, result = done.result()
                 results[family] = result
                 progress.ends(family, result)
@@ -117,7 +126,10 @@ _processes.set_forkserver_preload([__name__])
 def _try(name: str, share: float, seed: int, answer: Connection) -> None:
     logging.disable(logging.CRITICAL)
     [family] = [one for one in FAMILIES if one.id == name]
-    disk = MEMORY if family.load == Load.BUSY and MEMORY.is_dir() else None
+    busy = family.load == Load.BUSY
+    if busy:
+        os.nice(NICE)
+    disk = MEMORY if busy and MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix=f"faults-{name}-", dir=disk) as folder:
         answer.send(tried(family.run, Path(folder), share, seed))
 

@@ -22,7 +22,7 @@ def sequences(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result(tried=share_of(10_000, share))
     seed = rng.randrange(10**6)
     options = ("--count", str(result.tried), "--steps", str(STEPS), "--seed", str(seed))
-    done = _run("-m", "tests.registry", *options)
+    done = _run("-m", "tests.registry", *options, TMPDIR=str(folder))
     lines = done.stdout.splitlines()
     for number, line in enumerate(lines):
         if line.startswith("-- sequence"):
@@ -53,9 +53,9 @@ def tests(names: tuple[str, ...], folder: Path, share: float, rng: random.Random
     return result
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-    environment = {**os.environ, "PYTHONPATH": paths}
+    environment = {**os.environ, "PYTHONPATH": paths, **variables}
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )  # fmt: skip
