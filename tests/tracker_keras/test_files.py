@@ -6,6 +6,7 @@ import csv
 import errno
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from tracker_keras import (
     ModelCheckpoint,
     TrackerCallback,
 )
+from tracker_keras.session.room import weights_size
 
 
 class Feed(keras.callbacks.Callback):
@@ -67,6 +69,25 @@ def test_a_save_that_fails_leaves_the_file_before(fit, model, record, monkeypatc
     assert Path("m.weights.h5").read_bytes() == before
     assert [path.name for path in Path().iterdir()] != [] and not list(Path().glob(".tracker-*"))
     assert record.runs()[1]["status"] == "failed" and record.runs()[1]["epochs"] == 1
+
+
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.keras"])
+def test_where_a_file_cannot_fit_none_is_begun(fit, model, record, monkeypatch, name):
+    """HDF5 may crash the process on a disk that fills up while it writes: nothing would be left to record that."""
+    size, free = weights_size(model), shutil.disk_usage(".")
+    assert size == sum(weight.nbytes for weight in model.get_weights())
+
+    def fit_with(room):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=room))
+        fit(model, [ModelCheckpoint(name, save_weights_only=name != "m.keras")], epochs=1)
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        fit_with(size)
+    assert raised.value.errno == errno.ENOSPC
+    assert not Path(name).exists() and not list(Path().glob(".tracker-*"))
+    assert (record.runs()[0]["status"], record.runs()[0]["epochs"]) == ("failed", 1)
+    fit_with(size + (1 << 20))
+    assert Path(name).exists()
 
 
 def test_the_best_k_stay(fit, model, record):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -19,14 +17,12 @@ import tracker
 from tracker.files import inspect_file, sync_folder
 from tracker_keras.session import best_weights
 from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.room import require_room, weights_size
 from tracker_keras.session.session import Session
 
 COMPLETE = ("finished", "stopped_early")
 
 log = logging.getLogger("tracker")
-
-_MARGIN = 65536
-"""Bytes that a file may grow by from one epoch to the next, and that others write meanwhile."""
 
 
 class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
@@ -144,7 +140,10 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             self._tracker_save()
 
     def _tracker_save(self) -> None:
-        _check_room(Path(self._weights_path))
+        last = Path(self._weights_path)
+        require_room(
+            last.parent, last.stat().st_size if last.exists() else weights_size(self.model)
+        )
         saved = tracker.save_file(
             self._tracker_next_weights_path,
             lambda path: self.model.save_weights(filepath=str(path), overwrite=True),
@@ -243,14 +242,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _check_room(like: Path) -> None:
-    """Raise OSError if there is no room for another file of this size: HDF5 may crash the process on a full disk."""
-    if like.exists():
-        needed, free = like.stat().st_size, shutil.disk_usage(like.parent).free
-        if free < needed + _MARGIN:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(like.parent))
 
 
 def _copy(source: str, target: str) -> None:

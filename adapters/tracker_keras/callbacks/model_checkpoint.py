@@ -17,6 +17,7 @@ from tracker.policies import Retention, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.memory_file import MemoryFile, size_of
 from tracker_keras.session.monitor import Comparison, Monitoring
+from tracker_keras.session.room import require_room, weights_size
 from tracker_keras.session.session import Session
 from tracker_keras.session.values import number, numbers
 
@@ -429,6 +430,10 @@ class Saver:
         def save(path: str | Path) -> None:
             getattr(self._model, how)(str(path), overwrite=True, **kwargs)
 
+        def save_where_it_fits(path: Path) -> None:
+            require_room(path.parent, weights_size(self._model))
+            save(path)
+
         if "://" in filepath:  # a bucket: it has no folder to rename in
             save(filepath)
             return
@@ -439,5 +444,5 @@ class Saver:
         whole = _is_of_keras(self._model, how)
         if whole and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory", filepath)
-        self.refused = self._write(path, save, whole)
+        self.refused = self._write(path, save_where_it_fits, whole)
         self.path = path if self.refused is None else None
