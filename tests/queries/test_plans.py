@@ -146,6 +146,15 @@ def test_the_last_page_of_all_runs_is_found_by_the_index_of_their_start(reader: 
     assert all("INDEX" in line for line in lines), lines
 
 
+def test_decisions_sorted_by_their_epoch_are_found_by_an_index(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: queries.decisions(reader, order_by="epoch", limit=20))
+    assert scans(planned) == [
+        one
+        for one in planned
+        if any("COVERING INDEX ix_decision_policy" in line for line in one.plan)
+    ]
+
+
 def test_what_is_pending_is_found_by_its_index(reader: Reader) -> None:
     ask: Ask = lambda reader: reader.connection.execute(PENDING_CHECKPOINTS).all()  # noqa: E731
     (planned,) = plans(reader, ask)
