@@ -40,5 +40,5 @@ def plans(reader: Reader, ask: Callable[[Reader], object]) -> list[Planned]:
             ],
         )
         for statement, parameters in sent
-        if statement.startswith("SELECT")
+        if statement.startswith(("SELECT", "WITH"))
     ]

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from benchmarks.many_runs import build
 from tests.helpers.plans import Planned, plans
 from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
+from tracker.filters.names import all_metric_names, experiments
 from tracker.models import CHECKPOINT
 from tracker.queries import api as queries
 from tracker.queries.best_run import best_run
@@ -153,6 +154,13 @@ def test_decisions_sorted_by_their_epoch_are_found_by_an_index(reader: Reader) -
         for one in planned
         if any("COVERING INDEX ix_decision_policy" in line for line in one.plan)
     ]
+
+
+@pytest.mark.parametrize("names", [all_metric_names, experiments])
+def test_names_for_completion_are_found_from_one_to_the_next(reader: Reader, names: Ask) -> None:
+    (planned,) = plans(reader, names)
+    assert not any(re.match(r"SCAN (summary|run)\b", line) for line in planned.plan), planned.plan
+    assert any("SEARCH" in line and "COVERING INDEX" in line for line in planned.plan)
 
 
 def test_what_is_pending_is_found_by_its_index(reader: Reader) -> None:

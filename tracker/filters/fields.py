@@ -53,7 +53,7 @@ _MONITOR_COLUMNS = (
 _LABELS: dict[str, TableClause] = {"params": PARAM, "tags": TAG, "captured": FACT}
 """What a bare name may mean that is neither a column nor a metric."""
 
-_NAME_INDEXED = (SUMMARY, PARAM)
+_NAME_INDEXED = (SUMMARY, PARAM, TAG, FACT)
 """Tables with an index that begins with the name."""
 
 Columns = Mapping[str, Place]
