@@ -158,7 +158,7 @@ def test_decisions_sorted_by_their_epoch_are_found_by_an_index(reader: Reader) -
 
 @pytest.mark.parametrize("names", [all_metric_names, experiments])
 def test_names_for_completion_are_found_from_one_to_the_next(reader: Reader, names: Ask) -> None:
-    (planned,) = plans(reader, names)
+    (planned,) = plans(reader, names, ("WITH",))
     assert not any(re.match(r"SCAN (summary|run)\b", line) for line in planned.plan), planned.plan
     assert any("SEARCH" in line and "COVERING INDEX" in line for line in planned.plan)
 
