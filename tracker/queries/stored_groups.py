@@ -144,7 +144,7 @@ class StoredGroups:
         """
         if self._test is not None:
             values = values.where(self._test)
-        found: dict[Any, int] = {}
+        found: dict[Any, None] = {}
         oldest = None
         with connection.execute(values.order_by(RUN.c.started.desc()).limit(_FEW)) as rows:
             for started, value in rows:
@@ -153,7 +153,7 @@ class StoredGroups:
                 if len(found) >= limit and started != oldest:
                     return list(found)
                 if value not in found:
-                    found[value] = oldest = started
+                    found[value], oldest = None, started
         return []
 
     def _labels(self) -> list[Label[Any]]:
