@@ -47,10 +47,10 @@ _STATEMENTS = (
     SELECT epoch.run_id, metric.name, MAX(CASE WHEN epoch.epoch = :epochs - 1 THEN metric.value END), 'finite',
            :epochs - 1, MIN(metric.value), 0, MAX(metric.value), 1
     FROM epoch JOIN metric ON metric.epoch_id = epoch.id GROUP BY epoch.run_id, metric.name""",
-    """INSERT INTO policy (id, run_id, attempt, number, kind, monitor, rules, config)
+    """INSERT INTO policy (id, run_id, attempt, number, kind, monitor, rules, config, mode)
     SELECT 'p' || runs.i || '-' || k, {id}, 1, k,
            CASE k WHEN 0 THEN 'EarlyStopping' ELSE 'ModelCheckpoint' END, 'val_loss', 'tracker-1',
-           '{{"patience": 3, "mode": "min"}}'
+           '{{"patience": 3, "mode": "min"}}', 'min'
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({tags}) AS numbers) AS each""",
     """INSERT INTO decision (id, run_id, attempt, number, policy_id, epoch, verdict, reason, decided, superseded)
     SELECT runs.i * :decisions + k + 1, {id}, 1, k, 'p' || runs.i || '-' || (k % 2), k,

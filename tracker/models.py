@@ -42,11 +42,11 @@ class Run(Table, table=True):
     listing of many runs from looking each one up in another table.
     """
 
-    __table_args__ = _BY_KEY
+    __table_args__ = (Index("ix_run_experiment_started", "experiment", "started"), _BY_KEY)
 
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
-    experiment: str = Field(index=True)
+    experiment: str
     status: str = Field(index=True)
     reason: str | None = None
     error: str | None = None
@@ -253,7 +253,9 @@ class SparseSpan(Table, table=True):
 
 
 class Policy(Table, table=True):
-    """One callback's configuration in one attempt."""
+    """One callback's configuration in one attempt. ``mode`` is the one in it, where that is "min" or "max": a copy."""
+
+    __table_args__ = (Index("ix_policy_monitor", "monitor", "mode"),)
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="run.id", index=True, ondelete="CASCADE")
@@ -263,6 +265,7 @@ class Policy(Table, table=True):
     monitor: str | None = None
     rules: str | None = None
     config: str = "{}"
+    mode: str | None = None
 
 
 class Checkpoint(Table, table=True):
@@ -356,7 +359,12 @@ class MetricDefinition(Table, table=True):
     """
 
     __tablename__ = "metric_definition"
-    __table_args__ = (Index("ix_metric_definition_said", "name", "source", "mode"), _BY_KEY)
+    __table_args__ = (
+        Index("ix_metric_definition_said", "name", "source", "mode"),
+        # On PostgreSQL by its migration, as `ix_decision_restored`.
+        Index("ix_metric_definition_monitor", "name", "mode", sqlite_where=text("monitor IS 1")),
+        _BY_KEY,
+    )
 
     run_id: str = Field(foreign_key="run.id", primary_key=True, ondelete="CASCADE")
     name: str = Field(primary_key=True)

@@ -17,8 +17,10 @@ class Planned(NamedTuple):
     plan: list[str]
 
 
-def plans(reader: Reader, ask: Callable[[Reader], object]) -> list[Planned]:
-    """Return the plan of each SELECT that ``ask`` sends."""
+def plans(
+    reader: Reader, ask: Callable[[Reader], object], verbs: tuple[str, ...] = ("SELECT",)
+) -> list[Planned]:
+    """Return the plan of each statement that ``ask`` sends and that begins with one of these words."""
     sent: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -40,5 +42,5 @@ def plans(reader: Reader, ask: Callable[[Reader], object]) -> list[Planned]:
             ],
         )
         for statement, parameters in sent
-        if statement.startswith("SELECT")
+        if statement.startswith(verbs)
     ]

@@ -11,9 +11,12 @@ from sqlalchemy import select
 from benchmarks.many_runs import build
 from tests.helpers.plans import Planned, plans
 from tracker.checkpointing.recovery import PENDING_CHECKPOINTS
+from tracker.filters.names import all_metric_names, experiments
 from tracker.models import CHECKPOINT
 from tracker.queries import api as queries
 from tracker.queries.best_run import best_run
+from tracker.queries.groups import groups
+from tracker.queries.monitored import shared_monitor
 from tracker.queries.names_in_use import metrics_in_use, params_in_use
 from tracker.storage.database import Reader, locate, reading
 
@@ -111,6 +114,53 @@ def test_a_scan_and_a_sort_are_seen(reader: Reader) -> None:
     listing = select(CHECKPOINT).order_by(CHECKPOINT.c.bytes).limit(1)
     planned = plans(reader, lambda reader: reader.connection.execute(listing).all())
     assert scans(planned) == planned == sorts(planned) != []
+
+
+def test_what_runs_are_judged_by_is_found_by_an_index(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: shared_monitor(reader.connection))
+    lines = [line for one in planned for line in one.plan if re.search(r"\bpolicy\b", line)]
+    assert lines
+    assert all("INDEX ix_policy_monitor" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("by", ["params.p3", "tags.tag0"])
+@pytest.mark.parametrize("where", [None, "params.lr < 0.5"])
+def test_the_newest_groups_are_those_that_come_first_of_all(
+    reader: Reader, by: str, where: str | None
+) -> None:
+    everything = groups(reader, by, where, judged=False)
+    for limit in (1, 10, 200):
+        found = groups(reader, by, where, limit=limit, judged=False)
+        assert (found.columns, found.rows) == (everything.columns, everything.rows[:limit])
+
+
+def test_the_newest_groups_are_looked_for_among_few_runs(reader: Reader) -> None:
+    ask: Ask = lambda reader: groups(reader, "params.p3", limit=10, judged=False)  # noqa: E731
+    counts = plans(reader, ask)[-2]
+    assert "GROUP BY" in counts.statement
+    assert any("SEARCH param_1 USING INDEX" in line for line in counts.plan), counts.plan
+
+
+def test_the_last_page_of_all_runs_is_found_by_the_index_of_their_start(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: queries.overview(reader, limit=10, offset=1190))
+    lines = [line for one in planned for line in one.plan if re.search(r" run\b", line)]
+    assert all("INDEX" in line for line in lines), lines
+
+
+def test_decisions_sorted_by_their_epoch_are_found_by_an_index(reader: Reader) -> None:
+    planned = plans(reader, lambda reader: queries.decisions(reader, order_by="epoch", limit=20))
+    assert scans(planned) == [
+        one
+        for one in planned
+        if any("COVERING INDEX ix_decision_policy" in line for line in one.plan)
+    ]
+
+
+@pytest.mark.parametrize("names", [all_metric_names, experiments])
+def test_names_for_completion_are_found_from_one_to_the_next(reader: Reader, names: Ask) -> None:
+    (planned,) = plans(reader, names, ("WITH",))
+    assert not any(re.match(r"SCAN (summary|run)\b", line) for line in planned.plan), planned.plan
+    assert any("SEARCH" in line and "COVERING INDEX" in line for line in planned.plan)
 
 
 def test_what_is_pending_is_found_by_its_index(reader: Reader) -> None:

@@ -220,6 +220,21 @@ def test_a_database_of_an_earlier_schema_keeps_every_row(folder: Path, release: 
     tracker.start_run(resume="child", database="old.db").finish()
 
 
+@pytest.mark.parametrize(
+    ("config", "mode"),
+    [('{"mode": "max"}', "max"), ('{"mode": "auto", "wait": NaN}', None), ("{", None)],
+)
+def test_an_upgrade_copies_the_mode_of_each_callback(
+    folder: Path, config: str, mode: str | None
+) -> None:
+    with closing(sqlite3.connect("old.db")) as connection, connection:
+        connection.executescript((SCHEMAS / "0012.sql").read_text())
+        connection.execute("UPDATE policy SET config = ?", (config,))
+    migrate.upgrade(locate("old.db"))
+    with closing(sqlite3.connect("old.db")) as connection:
+        assert connection.execute("SELECT DISTINCT mode FROM policy").fetchall() == [(mode,)]
+
+
 def tables_of(connection: sqlite3.Connection) -> list[str]:
     found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return [name for (name,) in found if name != schema.VERSION_TABLE]

@@ -53,7 +53,7 @@ _MONITOR_COLUMNS = (
 _LABELS: dict[str, TableClause] = {"params": PARAM, "tags": TAG, "captured": FACT}
 """What a bare name may mean that is neither a column nor a metric."""
 
-_NAME_INDEXED = (SUMMARY, PARAM)
+_NAME_INDEXED = (SUMMARY, PARAM, TAG, FACT)
 """Tables with an index that begins with the name."""
 
 Columns = Mapping[str, Place]
@@ -61,10 +61,20 @@ Columns = Mapping[str, Place]
 
 def names_by_index(table: TableClause) -> Select[Any]:
     """Return the names of a table, sorted: from one to the next by its index, however many rows each has."""
-    known = select(func.min(table.c.name).label("name")).cte("known", recursive=True)
-    following = select(func.min(table.c.name)).where(table.c.name > known.c.name).scalar_subquery()
-    known = known.union_all(select(following).select_from(known).where(known.c.name.is_not(None)))
-    return select(known.c.name).where(known.c.name.is_not(None))
+    return values_by_index(table.c.name)
+
+
+def values_by_index(column: Expression, *tests: Expression) -> Select[Any]:
+    """Return the values of a column that an index begins with, as `names_by_index` returns names.
+
+    Args:
+        column: the column.
+        tests: which rows; for an index of some rows, its condition.
+    """
+    known = select(func.min(column).label("value")).where(*tests).cte("known", recursive=True)
+    following = select(func.min(column)).where(column > known.c.value, *tests).scalar_subquery()
+    known = known.union_all(select(following).select_from(known).where(known.c.value.is_not(None)))
+    return select(known.c.value).where(known.c.value.is_not(None))
 
 
 _RUN_COLUMNS: Columns = column_places(

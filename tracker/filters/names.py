@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import select
 
 from tracker.errors import nearest
-from tracker.filters.fields import CheckpointFields, DecisionFields, EpochFields, Fields
+from tracker.filters.fields import (
+    CheckpointFields,
+    DecisionFields,
+    EpochFields,
+    Fields,
+    names_by_index,
+    values_by_index,
+)
 from tracker.filters.parser import parse
 from tracker.filters.tree import All, Comparison, Either, Field, In, Literal, Tree
 from tracker.models import OF_STEPS, POLICY, RUN, SUMMARY
@@ -39,8 +46,7 @@ def all_metric_names(reader: Reader) -> list[str]:
     """Return the names of all metrics, of epochs and of steps, sorted; for completion."""
     if reader.empty:
         return []
-    names = select(SUMMARY.c.name).distinct().order_by(SUMMARY.c.name)
-    return list(reader.connection.scalars(names.limit(_MOST_NAMES)))
+    return list(reader.connection.scalars(names_by_index(SUMMARY).limit(_MOST_NAMES)))
 
 
 def run_names(reader: Reader) -> list[str]:
@@ -58,8 +64,7 @@ def misspelt(reader: Reader, where: str) -> list[str]:
         column = _NAMED.get(field.name) if field.scope in {None, "run"} else None
         if column is None or field.function is not None:
             continue
-        statement = select(column).distinct().order_by(column)
-        names = list(reader.connection.scalars(statement.limit(_MOST_NAMES)))
+        names = list(reader.connection.scalars(values_by_index(column).limit(_MOST_NAMES)))
         if value not in names:
             hint = nearest(value, names)
             sentences.append(
@@ -96,7 +101,7 @@ def experiments(reader: Reader) -> list[str]:
     """Return the names of experiments, sorted; for completion."""
     if reader.empty:
         return []
-    names = select(RUN.c.experiment).distinct().order_by(RUN.c.experiment)
+    names = values_by_index(RUN.c.experiment)
     return list(reader.connection.execute(names.limit(_MOST_NAMES)).scalars())
 
 

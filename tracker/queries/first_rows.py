@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, TableClause, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, TableClause, func, select
 from sqlalchemy.sql import visitors
 
 from tracker.filters.targets import MetricPlace, Place
@@ -51,14 +51,14 @@ def among_the_first(
         return table.c.id.in_(list(connection.scalars(by_run.limit(limit))))
     if column.table is not table:
         return None
-    sorted_rows = select(table.c.id, column).where(column.is_not(None), *own)
     by_value = column.desc() if falls else column.asc()
-    rows = connection.execute(sorted_rows.order_by(by_value).limit(CHUNK + 1)).all()
+    sorted_rows = select(table.c.id, column).where(column.is_not(None)).order_by(by_value)
+    rows, end = _first_values(connection, sorted_rows, table, own, limit)
     # Rows without a value come last, and are equal.
     last = rows[limit - 1][1] if len(rows) >= limit else None
     before = [key for key, _ in takewhile(lambda row: row[1] != last, rows)]
     equal = [key for key, value in rows if value == last]
-    if last is None or (len(rows) > CHUNK and rows[-1][1] == last):
+    if last is None or end == last:
         # There are more equal ones than were read: the first of them are those of the first runs.
         if others:
             return None
@@ -66,6 +66,31 @@ def among_the_first(
         by_run = by_run.where(is_equal).order_by(RUN.c.started, RUN.c.id, *order)
         equal = list(connection.scalars(by_run.limit(limit - len(before))))
     return table.c.id.in_([*before, *equal])
+
+
+def _first_values(
+    connection: Connection,
+    statement: Select[Any],
+    table: TableClause,
+    own: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> tuple[Sequence[Any], Any]:
+    """Return the ids and values of the first rows that pass, and the value that more of them may have, if any.
+
+    Where an index has the values, it alone is read, and what else is asked of a row only of the first.
+    """
+    assert isinstance(table, Table)
+    _, column = statement.selected_columns
+    rows: Sequence[Any]
+    if own and any(column in index.columns.values() for index in table.indexes):
+        rows = connection.execute(statement.limit(CHUNK)).all()
+        test = select(table.c.id).where(table.c.id.in_([key for key, _ in rows]), *own)
+        passing = set(connection.scalars(test))
+        passed = [row for row in rows if row.id in passing]
+        if len(rows) < CHUNK or len(passed) >= limit:
+            return passed, rows[-1][1] if len(rows) == CHUNK else None
+    rows = connection.execute(statement.where(*own).limit(CHUNK + 1)).all()
+    return rows, rows[-1][1] if len(rows) > CHUNK else None
 
 
 def _run_by_run(table: TableClause, own: Sequence[ColumnElement[bool]]) -> Select[Any]:

@@ -72,6 +72,8 @@ def groups(
             )
             if monitor is not None:
                 return of_one_metric(reader, stored, monitor, limit)
+            if limit is not None:
+                stored.narrow(reader.connection, limit)
             return _counted(reader.connection, stored, limit)
     return _of_listed(reader, overview(reader, where, order_by, None, ids), keys, limit, judged)
 

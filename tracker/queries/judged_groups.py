@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tracker.models import OF_STEPS, RUN, SUMMARY
@@ -79,13 +79,10 @@ class _Judged(Group):
     squares: float = 0.0
     lowest: float = math.inf
     highest: float = -math.inf
-    others: int = 0
-    """How many runs are without the metric."""
 
     def add(self, row: Any) -> None:
         """Add a row of the database's sums."""
         super().add(row)
-        self.others += row.others
         if not row.judged:
             return
         self.judged += row.judged
@@ -137,6 +134,7 @@ class _Metric:
         self._name, self._mode = name, mode
         self._value = SUMMARY.c.max if mode == "max" else SUMMARY.c.min
         self._copy = RUN.c.judged_max if mode == "max" else RUN.c.judged_min
+        self._copied = and_(RUN.c.judged_by == name, self._copy.is_not(None))
         self._link = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == name, ~OF_STEPS)
         self._amid = self._middle()
 
@@ -151,12 +149,9 @@ class _Metric:
     def groups(self) -> dict[Same, _Judged]:
         """Return all groups, the newest first."""
         # Most runs have a copy in their row: the summaries of the rest are looked up.
-        copied = and_(RUN.c.judged_by == self._name, self._copy.is_not(None))
         summary = select(self._value).where(self._link).correlate(RUN).scalar_subquery()
-        value = case((copied, self._copy), else_=summary)
-        has_summary = exists().where(self._link).correlate(RUN)
-        other = case((or_(copied, has_summary), 0), else_=1)
-        rows = self._groups.counted_rows(value.label("value"), other.label("other"))
+        value = case((self._copied, self._copy), else_=summary)
+        rows = self._groups.counted_rows(value.label("value"))
         return self._groups.added(self._connection, rows, _Judged, self._sums)
 
     def _sums(self, rows: ReadOnlyColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
@@ -170,7 +165,6 @@ class _Metric:
             func.sum(off * off).label("squares"),
             func.min(rows.value).label("lowest"),
             func.max(rows.value).label("highest"),
-            func.sum(rows.other).label("others"),
         )
 
     def judgements(self, groups: Mapping[Same, _Judged]) -> dict[Same, Sequence[Any]]:
@@ -200,9 +194,10 @@ class _Metric:
     ) -> tuple[dict[Same, list[dict[str, Any]]], dict[str, str | None]]:
         """Return the runs of each group that are judged otherwise, as no epoch has the metric; which way is better."""
         of_run: dict[str, Same] = {}
-        if any(group.others for group in groups.values()):
-            rows = self._groups.rows(RUN.c.id).outerjoin(SUMMARY, self._link)
-            for run in self._connection.execute(rows.where(SUMMARY.c.run_id.is_(None))):
+        if any(group.judged < group.runs for group in groups.values()):
+            has_summary = exists().where(self._link).correlate(RUN)
+            rows = self._groups.rows(RUN.c.id).where(~self._copied, ~has_summary)
+            for run in self._connection.execute(rows):
                 same, _ = self._groups.of(run)
                 if same in groups:
                     of_run[run.id] = same

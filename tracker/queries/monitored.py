@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, exists, func, literal, or_, select
 
+from tracker.filters.fields import values_by_index
 from tracker.models import DECISION, METRIC_DEFINITION, OF_STEPS, POLICY, RUN, SUMMARY
 from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
@@ -132,32 +133,46 @@ def shared_monitor(connection: Connection) -> tuple[str, str] | None:
 
     One sweep, and most databases, have one: its best values need not be looked for run by run.
     """
-    callbacks = connection.execute(
-        select(POLICY.c.monitor, POLICY.c.config).where(POLICY.c.monitor.is_not(None)).distinct()
-    ).all()
-    columns = METRIC_DEFINITION.c
-    said = connection.execute(
-        select(columns.name, columns.mode, columns.monitor)
-        .where(columns.monitor | (columns.source != DirectionSource.NAME))
-        .distinct()
-    ).all()
-    names = {row.monitor for row in callbacks} | {row.name for row in said if row.monitor}
-    name = next(iter(names), _USUAL)
-    if len(names) > 1 or (name != _USUAL and _some_monitor_nothing(connection)):
+    names = {
+        *connection.scalars(values_by_index(POLICY.c.monitor).limit(2)),
+        *connection.scalars(values_by_index(METRIC_DEFINITION.c.name, _IS_MONITOR).limit(2)),
+    }
+    name = str(next(iter(names), _USUAL))
+    if len(names) > 1 or (name != _USUAL and _some_monitor_nothing(connection, name)):
         return None
-    modes = {mode_in(row.config) for row in callbacks} & {"min", "max"}
-    modes |= {row.mode for row in said if row.name == name}
-    modes |= {Directions(connection).of(name).mode}
+    modes = _modes_said(connection, name) | {Directions(connection).of(name).mode}
     mode = modes.pop()
-    return None if modes or mode is None else (str(name), mode)
+    return None if modes or mode is None else (name, mode)
 
 
-def _some_monitor_nothing(connection: Connection) -> bool:
+_IS_MONITOR = METRIC_DEFINITION.c.monitor.is_(True)
+
+
+def _modes_said(connection: Connection, name: str) -> set[str | None]:
+    """Return the modes that callbacks and declarations give a metric; for each of them, an index is asked."""
+    columns = METRIC_DEFINITION.c
+    said = {
+        mode: [
+            exists().where(columns.name == name, columns.mode == mode, test)
+            for test in (_IS_MONITOR, *(columns.source == word for word in _SAID_BY))
+        ]
+        for mode in (None, "min", "max")
+    }
+    for mode in ("min", "max"):
+        said[mode].append(exists().where(POLICY.c.monitor == name, POLICY.c.mode == mode))
+    found = connection.execute(select(*(or_(*tests) for tests in said.values()))).one()
+    return {mode for mode, is_said in zip(said, found, strict=True) if is_said}
+
+
+_SAID_BY = [source for source in DirectionSource if source != DirectionSource.NAME]
+
+
+def _some_monitor_nothing(connection: Connection, name: str) -> bool:
+    """Return whether a run has no monitor, where there is no other one than this metric."""
     of_callback = exists().where(POLICY.c.run_id == RUN.c.id, POLICY.c.monitor.is_not(None))
-    declared = exists().where(
-        METRIC_DEFINITION.c.run_id == RUN.c.id, METRIC_DEFINITION.c.monitor.is_(True)
-    )
-    without = select(RUN.c.id).where(~of_callback, ~declared).limit(1)
+    declared = exists().where(METRIC_DEFINITION.c.run_id == RUN.c.id, _IS_MONITOR)
+    # Who monitors it is judged by it: of the others each one is looked at.
+    without = select(RUN.c.id).where(RUN.c.judged_by != name, ~of_callback, ~declared).limit(1)
     return connection.execute(without).first() is not None
 
 

@@ -220,13 +220,13 @@ def _all_params(connection: Connection) -> dict[str, _Param]:
         for others in _NOT_EXACT:
             for row in connection.execute(_BY_VALUE.where(PARAM.c.name == name, others)):
                 param.add(row)
-        numbers = connection.execute(_OF_NUMBERS, {"param": name}).one()
-        if numbers.different:
-            param.runs += int(numbers.runs)
-            param.different += numbers.different
-            param.extend(numbers.low, numbers.high)
-            for row in connection.execute(_FREQUENT_NUMBERS, {"param": name}):
-                param.counts[row.kind, _text_of(row.number, row.kind)] = row.runs
+        numbers = connection.execute(_FREQUENT_NUMBERS, {"param": name}).all()
+        for row in numbers:
+            param.counts[row.kind, _text_of(row.number, row.kind)] = row.runs
+        if numbers:
+            param.runs += int(row.all_runs)
+            param.different += row.different
+            param.extend(row.low, row.high)
     return found
 
 
@@ -246,25 +246,27 @@ _BY_VALUE = select(
 _NUMBERS = (
     select(PARAM.c.number, PARAM.c.kind, func.count().label("runs"))
     .where(PARAM.c.name == bindparam("param"))
-    .where(PARAM.c.number != 0, func.abs(PARAM.c.number) < _EXACT)
+    .where(PARAM.c.number > -_EXACT, PARAM.c.number < _EXACT, PARAM.c.number != 0)
     .group_by(PARAM.c.number, PARAM.c.kind)
     .subquery()
     .c
 )
 _IS_BOOL = case((_NUMBERS.kind == "bool", 1), else_=0)
 _OWN = case((_NUMBERS.kind != "bool", _NUMBERS.number))
-_OF_NUMBERS = select(
-    func.count().label("different"),
-    func.sum(_NUMBERS.runs).label("runs"),
-    func.min(_OWN).label("low"),
-    func.max(_OWN).label("high"),
-)
 _FREQUENT_NUMBERS = (
-    select(_NUMBERS.number, _NUMBERS.kind, _NUMBERS.runs)
+    select(
+        _NUMBERS.number,
+        _NUMBERS.kind,
+        _NUMBERS.runs,
+        func.count().over().label("different"),
+        func.sum(_NUMBERS.runs).over().label("all_runs"),
+        func.min(_OWN).over().label("low"),
+        func.max(_OWN).over().label("high"),
+    )
     .order_by(_NUMBERS.runs.desc(), _IS_BOOL, _NUMBERS.number, _NUMBERS.kind.desc())
     .limit(_MOST_VALUES)
 )
-"""Of equally frequent ones the lowest."""
+"""Of equally frequent ones the lowest; each row also has what all of them come to."""
 
 
 def _text_of(number: float, kind: str) -> str:

@@ -42,6 +42,8 @@ def page_of(
     rows: list[Any] = []
     if not keys and filtered:
         rows = _among_the_newest(connection, statement, limit, offset)
+    elif not keys and offset > _NEAR:
+        return _by_start(connection, statement, limit, offset)
     elif keys and (index := _index_of(keys[0][0])) is not None:
         rows = _by_index(connection, statement, keys, index, limit, offset, filtered=filtered)
     if len(rows) == limit:
@@ -73,6 +75,18 @@ def _among_the_newest(
     if (bound := connection.scalar(beyond)) is not None:
         statement = statement.where(RUN.c.started > bound)
     return list(connection.execute(sorted_by(statement, ()).limit(limit).offset(offset)))
+
+
+def _by_start(connection: Connection, statement: Select[Any], limit: int, offset: int) -> list[Any]:
+    """Return a page of all runs, the newest first: the index alone says with which start the page begins."""
+    started = RUN.c.started
+    first = connection.scalar(select(started).order_by(started.desc()).limit(1).offset(offset))
+    if first is None:
+        return []
+    newer = select(func.count()).select_from(RUN).where(started > first)
+    offset -= connection.execute(newer).scalar_one()
+    page = sorted_by(statement.where(started <= first), ())
+    return list(connection.execute(page.limit(limit).offset(offset)))
 
 
 def _index_of(place: Place) -> tuple[Table, ColumnElement[Any]] | None:

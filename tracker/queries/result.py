@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_type_hints, overload
 
 import sqlalchemy
 
@@ -22,6 +22,34 @@ class Column:
 
     name: str
     kind: Kind
+
+
+class ByColumn(Sequence[Sequence[Any]]):
+    """Rows that are kept as columns: a row is made when it is asked for.
+
+    Args:
+        columns: the cells of each, all of one length.
+    """
+
+    def __init__(self, columns: Sequence[Sequence[Any]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        return zip(*self.columns, strict=True)
+
+    @overload
+    def __getitem__(self, place: int) -> Sequence[Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sequence[Any]]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        cells = [column[place] for column in self.columns]
+        return tuple(cells) if isinstance(place, int) else ByColumn(cells)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and [*self] == [*other]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,15 @@ from tracker.models import FACT, PARAM, RUN, TAG
 from tracker.process import lost_reason
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, monitored
 from tracker.queries.pages import page_of, sorted_by
-from tracker.queries.result import Column, Kind, Listing, columns, common_kind, metric_titles
+from tracker.queries.result import (
+    ByColumn,
+    Column,
+    Kind,
+    Listing,
+    columns,
+    common_kind,
+    metric_titles,
+)
 from tracker.queries.selection import Order, Selection
 from tracker.queries.status import dead_runs, status_now
 from tracker.queries.wide import Cells, Wide
@@ -150,7 +158,7 @@ def _widened(
     ]
     added = [Column(title, kind or common_kind(cells)) for title, cells, kind in heads]
     own = zip(*listing.rows, strict=True)
-    rows = list(zip(*own, *(cells for _, cells, _ in heads), strict=True))
+    rows = ByColumn([*own, *(cells for _, cells, _ in heads)]) if listing.rows else []
     return Listing((*listing.columns, *added), rows, listing.total)
 
 

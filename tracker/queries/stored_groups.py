@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Label, Select, and_, case, func, null, select
+from sqlalchemy import ColumnElement, Connection, Label, Select, and_, func, null, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.selectable import NamedFromClause
 
@@ -15,11 +15,12 @@ from tracker.filters.compile import condition
 from tracker.filters.fields import Fields
 from tracker.filters.targets import LabelPlace, Place
 from tracker.filters.tree import SortKey
-from tracker.models import RUN, TAG
+from tracker.models import PARAM, RUN, TAG
 from tracker.queries.result import Column, Kind
 from tracker.queries.run_fields import known_kind
 from tracker.queries.runs import COLUMNS
 from tracker.states import RunStatus
+from tracker.storage.chunks import CHUNK
 from tracker.values import param_decode
 
 COUNTED = (
@@ -28,6 +29,8 @@ COUNTED = (
 )  # fmt: skip
 
 _ALL = 2**63 - 1
+_FEW = 5000
+"""Runs that are looked up one by one, rather than all of them read."""
 
 Same = tuple[Any, ...]
 """What a group's values are known by: see `sameness`."""
@@ -38,11 +41,13 @@ class GroupKey:
 
     def __init__(self, key: SortKey, place: Place) -> None:
         self.name = key.text
+        self.label: LabelPlace | None = None
         self.row: NamedFromClause[Any] | None = None
         self.link: ColumnElement[bool] | None = None
         self.columns: list[ColumnElement[Any]] = [place.column]
         self.kind: Kind | None = None
         if isinstance(place, LabelPlace):
+            self.label = place
             self.row = row = place.table.alias()
             self.link = and_(row.c.run_id == RUN.c.id, row.c.name == place.name)
             self.columns = [row.c.value] if place.table is TAG else [row.c.kind, row.c.text]
@@ -71,7 +76,6 @@ class Group:
     def add(self, row: Any) -> None:
         """Add a row of the database's sums."""
         self.runs += row.runs
-        self.running += row.running
         self.seconds += row.seconds
         self.started = max(self.started, row.started)
 
@@ -92,6 +96,7 @@ class StoredGroups:
         self._test = condition(where, fields)
         self._status = fields.columns["status"].column
         self._columns = [column for key in keys for column in key.columns]
+        self._of_groups: ColumnElement[bool] | None = None
         self._known: dict[Sequence[Any], tuple[Same, list[Any]]] = {}
 
     def rows(self, *columns: Any) -> Select[Any]:
@@ -101,7 +106,55 @@ class StoredGroups:
         for key in self._keys:
             if key.row is not None:
                 statement = statement.outerjoin(key.row, key.link)
+        if self._of_groups is not None:
+            statement = statement.where(self._of_groups)
         return statement if self._test is None else statement.where(self._test)
+
+    def narrow(self, connection: Connection, limit: int) -> None:
+        """Leave out the runs of all but the newest groups, where those are few runs, and an index has their values.
+
+        Args:
+            connection: a read transaction.
+            limit: how many groups are wanted.
+        """
+        (key, *others) = self._keys
+        row, label = key.row, key.label
+        if others or row is None or label is None:
+            return
+        column = _indexed(connection, label)
+        if column is None:
+            return
+        value = row.c[column]
+        newest = select(RUN.c.started, value).outerjoin_from(RUN, row, key.link)
+        values = self._newest(connection, newest, limit)
+        if not values or len(values) > CHUNK:
+            return
+        of_groups = and_(row.c.name == label.name, value.in_(values))
+        few = select(row.c.run_id).where(of_groups).limit(_FEW).subquery()
+        if connection.execute(select(func.count()).select_from(few)).scalar_one() < _FEW:
+            self._of_groups = of_groups
+
+    def _newest(self, connection: Connection, values: Select[Any], limit: int) -> list[Any]:
+        """Return so many values of the newest runs, with those that are as new; none where few runs do not say it.
+
+        Args:
+            connection: a read transaction.
+            values: the statement for the start of a run and its value.
+            limit: how many.
+        """
+        if self._test is not None:
+            values = values.where(self._test)
+        found: dict[Any, None] = {}
+        oldest = None
+        with connection.execute(values.order_by(RUN.c.started.desc()).limit(_FEW)) as rows:
+            for started, value in rows:
+                if value is None:
+                    return []
+                if len(found) >= limit and started != oldest:
+                    return list(found)
+                if value not in found:
+                    found[value], oldest = None, started
+        return []
 
     def _labels(self) -> list[Label[Any]]:
         # Grouped by a column, the rows would be looked for one by one, in the order of its index; by an expression
@@ -121,9 +174,11 @@ class StoredGroups:
         return self._known[stored]
 
     def counted_rows(self, *columns: Any) -> Select[Any]:
-        """Return the statement for a row per run: the keys, what `COUNTED` adds up, then the columns."""
-        running = case((self._status == RunStatus.RUNNING.value, 1), else_=0)
-        return self.rows(running.label("running"), RUN.c.seconds, RUN.c.started, *columns)
+        """Return the statement for a row per run: the keys, what `COUNTED` adds up, then the columns.
+
+        But for those that are running: a database sorts the rows by their group, and takes longer for wider ones.
+        """
+        return self.rows(RUN.c.seconds, RUN.c.started, *columns)
 
     def added(
         self,
@@ -146,8 +201,8 @@ class StoredGroups:
         newest = func.max(rows.started)
         statement = (
             select(
-                *keys, func.count().label("runs"), func.sum(rows.running).label("running"),
-                func.sum(rows.seconds).label("seconds"), newest.label("started"), *sums(rows),
+                *keys, func.count().label("runs"), func.sum(rows.seconds).label("seconds"),
+                newest.label("started"), *sums(rows),
             )
             .group_by(*keys)
             .order_by(newest.desc())
@@ -159,7 +214,15 @@ class StoredGroups:
             if same not in found:
                 found[same] = make(values)
             found[same].add(row)
+        for row in connection.execute(self._running()):
+            same, _ = self.of(row)
+            found[same].running += 1
         return found
+
+    def _running(self) -> Select[Any]:
+        """Return the statement for the runs that are being recorded, by the index of what they were left as."""
+        word = RunStatus.RUNNING.value
+        return self.rows(RUN.c.id).where(RUN.c.status == word, self._status == word)
 
     def heads(self) -> tuple[Column, ...]:
         """Return the columns of the keys and `COUNTED`, by all values of the keys that were read."""
@@ -169,6 +232,16 @@ class StoredGroups:
             for place, key in enumerate(self._keys)
         )
         return *keys, *COUNTED
+
+
+def _indexed(connection: Connection, label: LabelPlace) -> str | None:
+    """Return the column whose index has the values of a label; None where values may be equal and differ in it."""
+    if label.table is TAG:
+        return TAG.c.value.name
+    if label.table is not PARAM:
+        return None
+    kinds = select(PARAM.c.kind).where(PARAM.c.name == label.name).distinct().limit(2)
+    return PARAM.c.number.name if list(connection.scalars(kinds)) == ["float"] else None
 
 
 def sameness(value: Any) -> Any:

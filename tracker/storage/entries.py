@@ -164,7 +164,7 @@ class TagsEntry(TypedDict):
 
 
 class PolicyRow(TypedDict):
-    """The columns of `tracker.models.Policy`."""
+    """The columns of `tracker.models.Policy` but for the mode, which is in the configuration."""
 
     id: str
     run_id: str

@@ -302,12 +302,14 @@ def _tags(connection: Connection, entry: kinds.TagsEntry) -> None:
 
 def _policy(connection: Connection, entry: kinds.PolicyEntry) -> None:
     row = entry["row"]
-    upsert(connection, POLICY, [row], ("id",), ("config",))
+    mode = mode_in(row["config"])
+    if mode not in ("min", "max"):
+        mode = None
+    upsert(connection, POLICY, [{**row, "mode": mode}], ("id",), ("config", "mode"))
     if row["monitor"] is None:
         return
     summaries.judge_by(connection, row["run_id"], row["monitor"])
-    mode = mode_in(row["config"])
-    if mode in ("min", "max"):
+    if mode is not None:
         define = kinds.definition(row["run_id"], row["monitor"], mode, DirectionSource.CALLBACK)
         _definition(connection, define)
 

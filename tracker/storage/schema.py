@@ -20,6 +20,7 @@ from tracker.storage.location import Location, unreadable
 
 HISTORY = (
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012",
+    "0013",
 )  # fmt: skip
 """Every schema this release can upgrade from, oldest first; the last one is its own."""
 
