@@ -137,6 +137,12 @@ class CallBlock:
     series: list[SeriesBlock]
     sparse: SparseBlock | None = None
 
+    @property
+    def bytes(self) -> int:
+        """The size of its payloads."""
+        sparse = 0 if self.sparse is None else len(self.sparse.payload)
+        return len(self.payload) + sparse + sum(len(series.payload) for series in self.series)
+
 
 @dataclass(slots=True)
 class _OpenSeries:
@@ -399,6 +405,11 @@ class SeriesWriter:
         wide = -(-(self._points - self._open.points) // width)
         few = self._fewest_calls - self._open.calls
         return max(0, min(self._most_calls - self._open.calls, max(few, wide)))
+
+    @property
+    def full_bytes(self) -> int:
+        """The size of the full blocks that are not saved."""
+        return sum(block.bytes for block in self._full)
 
     def pending(self) -> list[CallBlock]:
         """Return the blocks to upsert, each whole or not at all: full ones, then the open one."""
