@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 
@@ -50,10 +51,14 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
 def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any, locked: Any) -> None:
     """A call waits for room once, then the newest points go; both are kept with the attempt."""
     run = tracker.start_run()
-    wide = {f"m{number}": float(number) for number in range(500)}
+    # Values that do not compress: what is packed counts by its bytes.
+    dice = np.random.default_rng(0)
+    wide = [
+        dict(zip(map(str, range(500)), row, strict=True)) for row in dice.random((20, 500)).tolist()
+    ]
     with locked():
-        for _ in range(6000):  # three million numbers; a million may wait
-            run.log(wide)
+        for call in range(6000):  # three million numbers; a million may wait
+            run.log(wide[call % 20])
     run.finish()
     ((dropped, waited),) = sql("SELECT dropped, waited FROM attempt")
     assert 1_000_000 < dropped < 2_500_000

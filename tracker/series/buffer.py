@@ -26,12 +26,13 @@ from time import time as now
 from typing import Any
 
 from tracker.errors import BadValue
-from tracker.series.batch import LAST_STEP, Batch, Calls, pack
+from tracker.series.batch import LAST_STEP, Batch, Calls, Codes, pack
 from tracker.series.deferred import check, snapshot
 from tracker.values import brief, is_flag, name_text, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
+MOST_CODES = 1 << 16  # names that are numbered from 0 on
 
 
 class Buffer:
@@ -68,6 +69,7 @@ class Buffer:
         self.packed: list[Batch] = []
         self.held: list[Batch | Calls] = []  # what a drain has taken and not yet given
         self._inside: set[int] = set()  # threads that pack, wait or drain
+        self._codes = Codes()
         self._size = 0
         self._given_up = False
         self._woken = False
@@ -208,7 +210,9 @@ class Buffer:
         return Calls(steps, calls[1::3], calls[2::3]), steps[-1] if steps else self._last
 
     def _pack(self, calls: Calls) -> Batch:
-        batch, lost = pack(calls)
+        if len(self._codes) > MOST_CODES:
+            self._codes = Codes()
+        batch, lost = pack(calls, self._codes)
         if lost.points:
             self.bad += lost.points
             self.warning = self.warning or f"A value was not recorded: {lost.why}."

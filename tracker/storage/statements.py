@@ -22,7 +22,7 @@ Values = Mapping[str, Any]
 Row = tuple[Any, ...]
 Change = Sequence[str] | Callable[[Values], dict[str, Any]]
 Condition = ColumnElement[bool]
-_AtOnce = Callable[[int], tuple[str, Row]]
+_AtOnce = Callable[[Sequence[Row]], tuple[str, Row]]
 
 _CURSOR = "tracker_cursor"
 _AT_ONCE = 512, 64, 8
@@ -97,8 +97,7 @@ def _execute_each(cursor: Any, compiled: _Compiled, rows: Sequence[Row]) -> None
     at, at_once = 0, compiled.at_once
     for size in _AT_ONCE:
         while at_once is not None and len(rows) - at >= size:
-            sql, last = at_once(size)
-            cursor.execute(sql, (*chain.from_iterable(rows[at : at + size]), *last))
+            cursor.execute(*at_once(rows[at : at + size]))
             at += size
     bind, rest = compiled.bind_row, rows[at:]
     cursor.executemany(compiled.sql, rest if bind is None else map(bind, rest))
@@ -121,7 +120,7 @@ class _Compiled(NamedTuple):
     """A statement for one kind of database: its SQL, and what makes the driver's arguments.
 
     ``bind`` makes them of values by name; ``bind_row`` of a tuple, None where that is what the driver takes.
-    ``at_once`` gives the SQL that takes so many tuples, and what is bound after their values; None where none does.
+    ``at_once`` gives the SQL for all of several tuples, and what the driver takes for it; None where none does.
     """
 
     sql: str
@@ -152,10 +151,8 @@ def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | N
         arrange = _getter([given.index(name) for name in names])
         bind_row = (lambda row: arrange(row + fixed)) if fixed else arrange
     at_once = None
-    after = names[len(given) - len(constants) :]
-    if names == [*(columns or ()), *after] and set(after) <= set(constants):
-        last = tuple(map(constants.__getitem__, after))
-        at_once = _repeated(compiled.string, len(names) - len(after), last, dialect)
+    if getattr(dialect.loaded_dbapi, "sqlite_version_info", ()) >= _MANY_VALUES:
+        at_once = _repeated(compiled.string, names, list(columns or ()), constants)
     if constants:
         return _Compiled(
             compiled.string, lambda values: bind({**constants, **values}), bind_row, at_once
@@ -163,21 +160,25 @@ def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | N
     return _Compiled(compiled.string, bind, bind_row, at_once)
 
 
-def _repeated(sql: str, columns: int, last: Row, dialect: Dialect) -> _AtOnce | None:
-    """Return what makes an INSERT of several rows of that of one, which has so many columns; None where it is none.
-
-    ``last`` is bound after the values of the rows.
-    """
-    if getattr(dialect.loaded_dbapi, "sqlite_version_info", ()) < _MANY_VALUES:
-        return None
-    row = f"({', '.join('?' * columns)})"
+def _repeated(sql: str, names: list[str], columns: list[str], constants: Values) -> _AtOnce | None:
+    """Return what makes an INSERT of several rows of one of a single row; None for any other statement."""
+    row = f"({', '.join('?' * len(columns))})"
     head, found, tail = sql.partition(f" VALUES {row}")
+    own, others = names[: len(columns)], names[len(columns) :]
+    if not found or set(own) != set(columns) or not set(others) <= set(constants):
+        return None
+    arrange = None if own == columns else _getter([columns.index(name) for name in own])
+    last = tuple(map(constants.__getitem__, others))
 
     @lru_cache(maxsize=len(_AT_ONCE))
-    def at_once(size: int) -> tuple[str, Row]:
-        return f"{head} VALUES {', '.join([row] * size)}{tail}", last
+    def several(size: int) -> str:
+        return f"{head} VALUES {', '.join([row] * size)}{tail}"
 
-    return at_once if found else None
+    def at_once(rows: Sequence[Row]) -> tuple[str, Row]:
+        in_order = rows if arrange is None else map(arrange, rows)
+        return several(len(rows)), (*chain.from_iterable(in_order), *last)
+
+    return at_once
 
 
 def _getter(keys: Sequence[Any]) -> Callable[[Any], Any]:
