@@ -15,7 +15,13 @@ from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SPARSE_BLOCK, SU
 from tracker.queries.resolve import labels_of
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
-from tracker.storage.effective_blocks import applying, cuts_of, live_blocks, with_sparse_points
+from tracker.storage.effective_blocks import (
+    applying,
+    cuts_of,
+    live_blocks,
+    with_blocks,
+    with_sparse_points,
+)
 from tracker.system_names import is_system
 
 if TYPE_CHECKING:
@@ -85,7 +91,10 @@ def points(
             *codes[block.series_id], block.attempt, block.number, block.points, block.payload,
             applying(cuts, block),
         )
-        for block in live_blocks(connection, codes, cuts, between(select(BLOCK), BLOCK, start, stop), superseded)
+        for block in live_blocks(
+            connection, with_blocks(connection, run_of) & codes.keys(), cuts,
+            between(select(BLOCK), BLOCK, start, stop), superseded,
+        )
     )  # fmt: skip
     clocks = in_chunks(
         connection, between(select(CLOCK), CLOCK, start, stop), CLOCK.c.run_id, run_of

@@ -146,11 +146,20 @@ def assemble(
             _fill_shared(table, here, part, clock)
         at += part.points
     if sparse:
-        table = table.at(np.lexsort((table.name, table.run)))
+        table = table.at(_by_name(table))
     keep = _between(table, start, stop)
     if not superseded and table.superseded.any():
         keep = ~table.superseded if keep is None else keep & ~table.superseded
     return table if keep is None or keep.all() else table.at(keep)
+
+
+def _by_name(table: Columns) -> npt.NDArray[np.intp]:
+    """Return the order by run and name; what has 16 bits is sorted by counting."""
+    names = int(table.name.max(initial=0)) + 1
+    if (int(table.run.max(initial=0)) + 1) * names >= 1 << 16:
+        return np.lexsort((table.name, table.run))
+    keys = table.run.astype(np.uint16) * np.uint16(names) + table.name.astype(np.uint16)
+    return np.argsort(keys, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)
