@@ -43,8 +43,7 @@ class Buffer:
         limit: how many numbers may wait as arrays (a call costs two, and one for each metric; two for
             each where names differ from call to call).
         wake: called by a logging thread, at most once between drains, when a quarter of ``limit``
-            waits, or three quarters where calls have ever other names, as a drain then costs for
-            each name; it must only signal.
+            waits; it must only signal.
         patience: seconds that a call waits for a drain once ``limit`` is reached.
     """
 
@@ -176,13 +175,9 @@ class Buffer:
         return self._signal()
 
     def _signal(self) -> None:
-        if self._wake is not None and not self._woken and self._size >= self._wake_at():
+        if self._wake is not None and not self._woken and self._size >= self._limit // 4:
             self._woken = True
             self._wake()
-
-    def _wake_at(self) -> int:
-        quarters = 3 if self.packed and self.packed[-1].sparse is not None else 1
-        return quarters * self._limit // 4
 
     def _wait(self) -> bool:
         """Wait for a drain; returns whether there is room now."""
