@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Select, select
 
@@ -26,6 +26,14 @@ from tracker.system_names import is_system
 
 if TYPE_CHECKING:
     from tracker.series.assemble import Columns, StoredSparse
+
+
+class StoredSeries(NamedTuple):
+    """A row of ``series``: of thousands, its columns are read more quickly than SQLAlchemy's."""
+
+    id: int
+    run_id: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -178,25 +186,27 @@ def runs_with_points(reader: Reader, ids: Sequence[str] | None) -> list[str]:
 
 def series_of(
     reader: Reader, ids: Sequence[str] | None, names: Sequence[str] | None, system: bool = False
-) -> list[Any]:
+) -> list[StoredSeries]:
     """Return the series of runs, oldest run first; of those names, else of all that the training logged.
 
     Raises:
         UnknownMetric: for a name that none of the runs has.
     """
     statement = (
-        select(SERIES)
+        select(SERIES.c.id, SERIES.c.run_id, SERIES.c.name)
         .join_from(SERIES, RUN, SERIES.c.run_id == RUN.c.id)
         .order_by(RUN.c.started, RUN.c.id, SERIES.c.id)
     )
-    series = list(in_chunks(reader.connection, statement, SERIES.c.run_id, ids))
+    rows = in_chunks(reader.connection, statement, SERIES.c.run_id, ids)
+    series = list(map(StoredSeries._make, rows))
     if names is None:
         return [metric for metric in series if system or not is_system(metric.name)]
-    known = [metric.name for metric in series]
+    known = dict.fromkeys(metric.name for metric in series)
     for name in names:
         if name not in known:
-            raise UnknownMetric(_unknown(reader, ids, name, known))
-    return [metric for metric in series if metric.name in set(names)]
+            raise UnknownMetric(_unknown(reader, ids, name, list(known)))
+    wanted = set(names)
+    return [metric for metric in series if metric.name in wanted]
 
 
 def _unknown(reader: Reader, ids: Sequence[str] | None, name: str, known: list[str]) -> str:

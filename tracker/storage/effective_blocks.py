@@ -96,7 +96,8 @@ def live_blocks(
     superseded: bool,
 ) -> Iterator[Any]:
     """Yield the rows of series' blocks; wholly superseded ones only if ``superseded``."""
-    uncut, cut_short = [], []
+    uncut: list[int] = []
+    cut_short: list[int] = []
     for key in keys:
         (cut_short if key in cuts and not superseded else uncut).append(key)
     yield from in_chunks(connection, statement, BLOCK.c.series_id, uncut)
