@@ -49,8 +49,9 @@ _RETRY_SECONDS, _BRIEF_SECONDS = 1.0, 0.1
 """So long after a wait in vain others are brief: one call may record and ask several times."""
 _LAST_SECONDS = 3.8
 _BEGIN_SECONDS = 0.1
-_LARGE_COMMIT = 4 << 20  # bytes of step metrics that do not wait for the next second
 _CLOSE_SECONDS = 0.4
+_LARGE_COMMIT = 4 << 20
+"""Bytes of packed step metrics that are committed before the second is over."""
 
 log = logging.getLogger("tracker")
 
