@@ -13,7 +13,7 @@ from tracker import values
 from tracker.errors import BadValue, StoreError, UnknownMetric, nearest
 from tracker.models import BLOCK, CLOCK, OF_STEPS, RUN, SERIES, SPARSE_BLOCK, SUMMARY
 from tracker.queries.resolve import labels_of
-from tracker.storage.chunks import in_chunks
+from tracker.storage.chunks import CHUNK, in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.effective_blocks import (
     applying,
@@ -94,13 +94,15 @@ def points(
     name_of = {name: place for place, name in enumerate(titles)}
     codes = {metric.id: (run_of[metric.run_id], name_of[metric.name]) for metric in series}
     cuts = cuts_of(connection, series)
+    # Few are asked for as they are.
+    own = codes.keys() if len(codes) <= CHUNK else with_blocks(connection, run_of) & codes.keys()
     blocks = sorted(
         StoredBlock(
             *codes[block.series_id], block.attempt, block.number, block.points, block.payload,
             applying(cuts, block),
         )
         for block in live_blocks(
-            connection, with_blocks(connection, run_of) & codes.keys(), cuts,
+            connection, own, cuts,
             between(select(BLOCK), BLOCK, start, stop), superseded,
         )
     )  # fmt: skip
