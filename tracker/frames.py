@@ -120,7 +120,7 @@ def metrics(
         raise BadValue("Give every= or points=, not both.")
     every = None if every is None else whole(every, "every")
     points = None if points is None else whole(points, "points")
-    with reading(database) as reader:
+    with reading(database) as reader, _without_garbage_collection():
         series = queries.points(
             reader,
             _ids(reader, runs),

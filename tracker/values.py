@@ -22,7 +22,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, MutableSequence, Set
+from collections.abc import Iterator, Mapping, MutableSequence, Set
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -240,14 +240,6 @@ def name_text(name: Any, what: str = "A name") -> str:
             f"Give a shorter one."
         )
     return text
-
-
-def are_texts(names: Collection[Any]) -> bool:
-    """Say whether `name_text` returns every one of these names as it is; quicker than to ask it of each."""
-    if set(map(type, names)) != {str} or max(map(len, names)) > _SHORT_NAME:
-        return False
-    together = "".join(names)
-    return together.isascii() and "\0" not in together
 
 
 def fits_index(text: str) -> bool:

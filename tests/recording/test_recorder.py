@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 
@@ -50,15 +51,16 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
 def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any, locked: Any) -> None:
     """A call waits for room once, then the newest points go; both are kept with the attempt."""
     run = tracker.start_run()
-    wide = {f"m{number}": float(number) for number in range(500)}
+    # Values that do not compress: what is packed counts by its bytes.
+    dice, names = np.random.default_rng(0), [f"m{number}" for number in range(500)]
     with locked():
-        for _ in range(6000):  # three million numbers; a million may wait
-            run.log(wide)
+        for _ in range(12_000):  # six million numbers; about three may wait
+            run.log(dict(zip(names, dice.random(500).tolist(), strict=True)))
     run.finish()
     ((dropped, waited),) = sql("SELECT dropped, waited FROM attempt")
-    assert 1_000_000 < dropped < 2_500_000
+    assert 2_000_000 < dropped < 5_500_000
     assert 0.5 < waited < 30
-    assert len(tracker.metrics(run.id)) + dropped == 3_000_000
+    assert len(tracker.metrics(run.id)) + dropped == 6_000_000
 
 
 def test_the_spool_is_written_by_itself_once_the_database_answers(sql: Any, locked: Any) -> None:

@@ -103,10 +103,10 @@ def test_a_device_that_hangs_at_the_end_is_left_to_the_writer(
     hangs, continues = threading.Event(), threading.Event()
     pack = buffer.pack
 
-    def slow(calls: Any) -> Any:
+    def slow(calls: Any, codes: Any) -> Any:
         hangs.set()
         assert continues.wait(60)
-        return pack(calls)
+        return pack(calls, codes)
 
     monkeypatch.setattr(buffer, "pack", slow)
     run.log({"m": 0.0})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tracker.errors import BadValue
-from tracker.series.batch import Calls, pack
+from tracker.series.batch import Calls, Codes, pack
 from tracker.series.buffer import Buffer
 from tracker.series.deferred import (
     Deferred,
@@ -110,7 +110,7 @@ def test_packing_reads_what_waits_and_counts_what_it_cannot():
     """Its place stays empty, the rest of the call is kept."""
     gone = Deferred(torch.empty((), device="meta"), read_torch)
     calls = Calls([0, 1], [0.0, 1.0], [{"a": waiting(1.0), "b": 2.0}, {"a": gone, "b": 3.0}])
-    batch, lost = pack(calls)
+    batch, lost = pack(calls, Codes())
     columns = {c.name: (c.rows, c.values.tolist()) for c in batch.columns}
     assert columns["a"][0].tolist() == [0]
     assert columns["a"][1] == [1.0]

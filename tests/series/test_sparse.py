@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracker.errors import BadValue
+from tracker.series.assemble import Members
+from tracker.series.batch import CodedNames, Codes
 from tracker.series.blocks import summary_of
 from tracker.series.codec import encode_clock, encode_members, encode_values
 from tracker.series.sparse import (
@@ -16,7 +19,8 @@ from tracker.series.sparse import (
 )
 
 odd = st.sampled_from([float("nan"), float("inf"), float("-inf"), -0.0, 0.0, 1.0, 2.0])
-logged = st.lists(st.tuples(st.integers(1, 4), st.integers(-5, 5), odd), max_size=30)
+ids = st.sampled_from([1, 2, 3, 70_000]) | st.sampled_from([1, 2, 3, 4])
+logged = st.lists(st.tuples(ids, st.integers(-5, 5), odd), max_size=30)
 
 
 @given(logged)
@@ -42,6 +46,45 @@ def test_summaries_of_many_series_are_those_of_each(points):
         for key in expected
         if (own := [step for at, step, _ in points if at == key])
     }
+
+
+@given(logged, st.sets(ids))
+def test_what_is_left_out_is_as_if_it_had_never_been_logged(points, gone):
+    """Of points by series, and of what each amounts to."""
+
+    def by_series(some):
+        columns = zip(*some, strict=True) if some else ([], [], [])
+        series, steps, values = map(np.array, columns)
+        return grouped(
+            SeriesPoints(series.astype(np.int64), steps.astype(np.int64), values.astype(float))
+        )
+
+    left = by_series(points).without(gone)
+    expected = by_series([point for point in points if point[0] not in gone])
+    assert left.series.tolist() == expected.series.tolist()
+    assert repr(left.summaries()) == repr(expected.summaries())
+
+
+@pytest.mark.parametrize("apart", [1, 3, 10**9])
+def test_names_are_found_by_ids_however_far_apart_these_are(apart):
+    """-1 is for a series that is not wanted, between, below and beyond those that are."""
+    names = Members({apart * place: place for place in (7, 2, 5)}).lookup()
+    series = np.array([apart * place for place in (5, 7, 1, 8, 6, 2, 2, 100)])
+    assert names.names_of(series).tolist() == [5, 7, -1, -1, -1, 2, 2, -1]
+
+
+def test_without_wanted_series_no_name_is_found():
+    """Whatever the ids."""
+    assert Members({}).lookup().names_of(np.array([0, 1, -5])).tolist() == [-1, -1, -1]
+
+
+def test_names_of_one_text_have_one_number():
+    """The number is that of the text, and stays."""
+    codes = Codes()
+    assert [codes[name] for name in ("a", 1, "1", "b", 1, "a")] == [0, 1, 1, 2, 1, 0]
+    assert list(CodedNames(codes, np.array([2, 0, 1]))[1:]) == ["a", "1"]
+    with pytest.raises(BadValue, match="A name"):
+        codes["x" * 10_000 + "y"]
 
 
 def shared(counts, rows):

@@ -50,6 +50,8 @@ _RETRY_SECONDS, _BRIEF_SECONDS = 1.0, 0.1
 _LAST_SECONDS = 3.8
 _BEGIN_SECONDS = 0.1
 _CLOSE_SECONDS = 0.4
+_LARGE_COMMIT = 4 << 20
+"""Bytes of packed step metrics that are committed before the second is over."""
 
 log = logging.getLogger("tracker")
 
@@ -128,9 +130,7 @@ class Recorder:
         self._file = location.file_id()
         self.strict = strict
         self._worker = Worker("tracker-writer", self._idle, FLUSH_SECONDS)
-        self._streamed = StreamedMetrics(
-            run_id, attempt, next_step=next_step, wake=self._worker.wake
-        )
+        self._streamed = StreamedMetrics(run_id, attempt, next_step=next_step, wake=self._wake)
         self.log: LogCall = self._streamed.log
         self.sampled = sampled
         path = spool_path(location, attempt_id)
@@ -382,6 +382,21 @@ class Recorder:
     def _idle(self) -> None:
         self.sampled.look()
         self._flush()
+
+    def _wake(self) -> None:
+        """Have step metrics taken soon; only signals."""
+        if self._worker.is_working:
+            self._worker.submit(self._relieve)
+
+    def _relieve(self) -> None:
+        """Take step metrics, for the next commit; commit where that would be large."""
+        with self._lock:
+            if self._failing:
+                return
+            self._streamed.take()
+            size = self._streamed.pack()
+        if size >= _LARGE_COMMIT:
+            self._flush()
 
     def flush(self) -> None:
         """Write what is pending; on failure it stays so."""

@@ -104,10 +104,15 @@ class StreamedMetrics:
             finally:
                 self._draining.release()
 
-    def pending(self) -> list[SeriesEntry]:
-        """Return what has been taken and not been saved, as entries."""
+    def pack(self) -> int:
+        """Put what has been taken into blocks; returns how many bytes the full ones hold that are not saved."""
         for blocks in self._attempts:
             blocks.pack()
+        return sum(blocks.writer.full_bytes for blocks in self._attempts)
+
+    def pending(self) -> list[SeriesEntry]:
+        """Return what has been taken and not been saved, as entries."""
+        self.pack()
         return [
             entries.series(self._run_id, blocks.attempt, block)
             for blocks in self._attempts

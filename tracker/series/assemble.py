@@ -62,12 +62,42 @@ class Members:
     names: Mapping[int, int]
     cuts: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
-    def sorted(self) -> tuple[Ints, Ints]:
-        """Return the ids, rising, and the names of each."""
+    def lookup(self) -> _Lookup:
+        """Return what finds the names of many ids at once."""
         series = np.fromiter(self.names, np.int64, len(self.names))
         names = np.fromiter(self.names.values(), np.int64, len(self.names))
         order = np.argsort(series)
-        return series[order], names[order]
+        series, names = series[order], names[order]
+        low, high = (int(series[0]), int(series[-1])) if len(series) else (0, -1)
+        if high - low > _WIDEST * len(series):
+            return _Lookup(low, series, names, None)
+        table = np.full(high - low + 2, -1, np.int64)
+        table[series - low] = names
+        return _Lookup(low, series, names, table)
+
+
+_WIDEST = 64
+"""Ids for each wanted one between the lowest and the highest, up to which a table of all is looked into."""
+
+
+class _Lookup(NamedTuple):
+    """The ids of wanted series, rising, and their names; ``table`` has those of all ids from ``low`` on, or -1."""
+
+    low: int
+    series: Ints
+    names: Ints
+    table: Ints | None
+
+    def names_of(self, series: Ints) -> Ints:
+        """Return the name of each series; -1 where it is not wanted."""
+        if self.table is not None:
+            last = len(self.table) - 1
+            places = series - self.low
+            places[(places < 0) | (places > last)] = last
+            return self.table[places]
+        places = np.searchsorted(self.series, series)
+        places[places == len(self.series)] = 0
+        return np.where(self.series[places] == series, self.names[places], -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +148,7 @@ def assemble(
     """
     parts: list[StoredBlock | _Shared] = list(blocks)
     if sparse and members is not None:
-        known = members.sorted()
+        known = members.lookup()
         parts += [_decoded(block, known, members.cuts) for block in sparse]
         parts.sort(key=lambda part: (part.run, part.attempt, part.number))
     total = sum(part.points for part in parts)
@@ -146,11 +176,20 @@ def assemble(
             _fill_shared(table, here, part, clock)
         at += part.points
     if sparse:
-        table = table.at(np.lexsort((table.name, table.run)))
+        table = table.at(_by_name(table))
     keep = _between(table, start, stop)
     if not superseded and table.superseded.any():
         keep = ~table.superseded if keep is None else keep & ~table.superseded
     return table if keep is None or keep.all() else table.at(keep)
+
+
+def _by_name(table: Columns) -> npt.NDArray[np.intp]:
+    """Return the order by run and name; what has 16 bits is sorted by counting."""
+    names = int(table.name.max(initial=0)) + 1
+    if (int(table.run.max(initial=0)) + 1) * names >= 1 << 16:
+        return np.lexsort((table.name, table.run))
+    keys = table.run.astype(np.uint16) * np.uint16(names) + table.name.astype(np.uint16)
+    return np.argsort(keys, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +206,11 @@ class _Shared:
     cuts: Mapping[int, Mapping[int, int]]
 
 
-def _decoded(
-    block: StoredSparse, known: tuple[Ints, Ints], cuts: Mapping[int, Mapping[int, int]]
-) -> _Shared:
+def _decoded(block: StoredSparse, known: _Lookup, cuts: Mapping[int, Mapping[int, int]]) -> _Shared:
     found = decode_shared(block.members, block.payload)
-    series, all_names = known
-    places = np.searchsorted(series, found.series)
-    wanted = np.append(series, -1)[places] == found.series
-    values, names = found.only(wanted), all_names[places[wanted]]
+    names = known.names_of(found.series)
+    wanted = names >= 0
+    values, names = found.only(wanted), names[wanted]
     return _Shared(
         block.run, block.attempt, block.number, len(values.values), int(names.max(initial=0)),
         names, values, cuts,

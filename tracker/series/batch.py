@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, pairwise
+from dataclasses import dataclass, field
+from itertools import chain, count, pairwise
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from tracker.errors import BadValue
 from tracker.series.deferred import Deferred, fetch
-from tracker.values import are_texts, name_text
+from tracker.values import name_text
 
 Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 LAST_STEP = (1 << 63) - 1
@@ -34,15 +34,67 @@ class Column:
     values: Floats
 
 
+class Codes(dict[Any, int]):
+    """A number for each name that few calls have, given when it is first asked for; names of one text have one.
+
+    Threads may ask at the same time, and signal handlers may raise: a number may remain unused.
+
+    Attributes:
+        names: the texts, by number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[int, str] = {}
+        self._numbers = count()
+
+    def __missing__(self, name: Any) -> int:
+        text = name_text(name)
+        if text is not name:
+            return self.setdefault(name, self[text])
+        code = next(self._numbers)
+        self.names[code] = text
+        return self.setdefault(text, code)
+
+
+class CodedNames(Sequence[str]):
+    """Names, each once, by their numbers in a table."""
+
+    def __init__(self, table: Codes, codes: Ints) -> None:
+        self.table = table
+        self.codes = codes
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        if isinstance(place, slice):
+            return CodedNames(self.table, self.codes[place])
+        return self.table.names[int(self.codes[place])]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.table.names.__getitem__, self.codes.tolist())
+
+    def tolist(self) -> list[str]:
+        """Return them as JSON has them."""
+        return list(self)
+
+
 class Sparse(NamedTuple):
     """Points of many names that have few each, in the order of the calls.
 
-    ``codes`` are places in ``names``; ``rows`` are the calls that the points belong to.
+    ``codes`` are the names' numbers in ``table``; ``rows`` are the calls that the points belong to.
     """
 
-    names: list[str]
-    codes: Codes
-    rows: Codes
+    table: Codes
+    codes: Places
+    rows: Places
     values: Floats
 
     def columns(self) -> Iterator[Column]:
@@ -55,24 +107,26 @@ class Sparse(NamedTuple):
         )
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
         for start, stop in pairwise([*starts.tolist(), len(codes)]):
-            yield Column(self.names[codes[start]], rows[start:stop], values[start:stop])
+            name = self.table.names[int(codes[start])]
+            yield Column(name, rows[start:stop], values[start:stop])
 
     def at(self, places: Any) -> Sparse:
         """Return the points at these places, or where these flags are set."""
-        return Sparse(self.names, self.codes[places], self.rows[places], self.values[places])
+        return Sparse(self.table, self.codes[places], self.rows[places], self.values[places])
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive calls of ``log``: steps and times (µs since 1970), and a column for each name.
 
-    Names that few of the calls had are together in ``sparse``, where there are many.
+    Names that few of the calls had are together in ``sparse``, where there are many; ``codes`` number them.
     """
 
     steps: Ints
     times: Ints
     columns: list[Column]
     sparse: Sparse | None = None
+    codes: Codes = field(default_factory=Codes, repr=False)
 
     @property
     def calls(self) -> int:
@@ -114,8 +168,8 @@ class Lost(NamedTuple):
     why: str | None
 
 
-def pack(calls: Calls) -> tuple[Batch, Lost]:
-    """Turn calls into arrays, and read what is still on a device.
+def pack(calls: Calls, codes: Codes) -> tuple[Batch, Lost]:
+    """Turn calls into arrays, and read what is still on a device; ``codes`` number the names that few calls have.
 
     The dicts are the packer's own: values on a device are replaced by numbers in them.
     """
@@ -123,25 +177,25 @@ def pack(calls: Calls) -> tuple[Batch, Lost]:
     steps = np.array(calls.steps, dtype=np.int64)
     seconds = np.fromiter(calls.seconds, np.float64, len(calls.seconds))
     try:
-        packed = _packed(calls.values)
+        packed = _packed(calls.values, codes)
     # A Deferred is not a number; a name may not have a text.
     except Exception:
         nameless, unread = _without_text(calls.values), _read(calls.values)
         lost = Lost(nameless.points + unread.points, nameless.why or unread.why)
-        packed = _packed(calls.values)
-    return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), *packed), lost
+        packed = _packed(calls.values, codes)
+    return Batch(steps, np.rint(seconds * 1e6).astype(np.int64), *packed, codes), lost
 
 
-def _packed(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
+def _packed(values: Sequence[dict[str, Any]], codes: Codes) -> tuple[list[Column], Sparse | None]:
     names = list(values[0]) if values else []
     if set(map(len, values)) == {len(names)}:
         try:
             columns = _same_columns(names, values, None)
         except KeyError:
-            return _mixed(values)
+            return _mixed(values, codes)
         if len({column.name for column in columns}) == len(names):
             return columns, None
-    return _mixed(values)
+    return _mixed(values, codes)
 
 
 def _same_columns(
@@ -157,13 +211,13 @@ def _same_columns(
     return [Column(name_text(n), rows, c) for n, c in zip(names, columns, strict=True)]
 
 
-def _mixed(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
+def _mixed(values: Sequence[dict[str, Any]], codes: Codes) -> tuple[list[Column], Sparse | None]:
     """Pack calls of different names."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for row, names in enumerate(map(tuple, values)):
         groups.setdefault(names, []).append(row)
         if len(groups) > _FEW:
-            return _scattered(values)
+            return _scattered(values, codes)
     return _grouped(values, groups), None
 
 
@@ -179,26 +233,20 @@ def _grouped(
     return [_merged(part) for part in parts.values()]
 
 
-def _scattered(values: Sequence[dict[str, Any]]) -> tuple[list[Column], Sparse | None]:
+def _scattered(
+    values: Sequence[dict[str, Any]], codes: Codes
+) -> tuple[list[Column], Sparse | None]:
     """Pack calls of ever other names: each point by itself, then by name those that have many."""
     lengths = np.fromiter(map(len, values), np.int32, len(values))
     total = int(lengths.sum())
-    names = dict.fromkeys(chain.from_iterable(values))
-    place_of = dict(zip(names, range(len(names)), strict=True))
-    places = map(place_of.__getitem__, chain.from_iterable(values))
-    codes = np.fromiter(places, np.int32, total)
-    if not are_texts(names):
-        # Names that differ may have one text.
-        texts: dict[str, int] = {}
-        merged = [texts.setdefault(name_text(name), len(texts)) for name in names]
-        names, codes = dict.fromkeys(texts), np.array(merged, np.int32)[codes]
+    code_of_each = map(codes.__getitem__, chain.from_iterable(values))
     points = Sparse(
-        list(names),
         codes,
+        np.fromiter(code_of_each, np.int32, total),
         np.repeat(np.arange(len(values), dtype=np.int32), lengths),
         np.fromiter(chain.from_iterable(map(dict.values, values)), np.float64, total),
     )
-    dense = np.bincount(points.codes, minlength=len(names)) * SPARSE >= len(values)
+    dense = np.bincount(points.codes) * SPARSE >= len(values)
     if not dense.any():
         return [], points
     of_dense = dense[points.codes]

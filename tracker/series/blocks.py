@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tracker.series.batch import SPARSE, Batch, Column, Sparse
+from tracker.series.batch import SPARSE, Batch, CodedNames, Codes, Column, Sparse
 from tracker.series.codec import BLOCK_CALLS, decode_values, encode_clock, encode_values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 class SeriesSummary(NamedTuple):
@@ -112,8 +112,8 @@ class SparseBlock:
     highest of all.
     """
 
-    names: list[str]
-    counts: list[int]
+    names: Sequence[str]
+    counts: Ints
     first_step: int
     last_step: int
     payload: bytes
@@ -136,6 +136,12 @@ class CallBlock:
     payload: bytes
     series: list[SeriesBlock]
     sparse: SparseBlock | None = None
+
+    @property
+    def bytes(self) -> int:
+        """The size of its payloads."""
+        sparse = 0 if self.sparse is None else len(self.sparse.payload)
+        return len(self.payload) + sparse + sum(len(series.payload) for series in self.series)
 
 
 @dataclass(slots=True)
@@ -173,37 +179,46 @@ class _OpenSeries:
 
 @dataclass(slots=True)
 class _OpenSparse:
-    """The points of the names in the open block that have few, in pieces.
+    """The points of the names in the open block that have few, in pieces; their codes are those of ``table``.
 
-    ``codes`` has the place of each name among them. It only grows: what an interrupted call added to it has no point.
+    ``has`` says of each code whether it has points.
     """
 
-    codes: dict[str, int] = field(default_factory=dict)
+    table: Codes = field(default_factory=Codes)
+    has: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
     pieces: list[Sparse] = field(default_factory=list)
     changed: bool = False
 
+    def __contains__(self, name: str) -> bool:
+        code = self.table.get(name, len(self.has))
+        return code < len(self.has) and bool(self.has[code])
+
     def plus(self, sparse: Sparse, start: int) -> _OpenSparse:
         """Return the points with some more, of calls that are counted from ``start`` in the block."""
-        code_of = self.codes
-        fresh = [name for name in sparse.names if name not in code_of]
-        code_of.update(zip(fresh, range(len(code_of), len(code_of) + len(fresh)), strict=True))
-        places = map(code_of.__getitem__, sparse.names)
-        codes = np.fromiter(places, np.int32, len(sparse.names))
-        more = Sparse([], codes[sparse.codes], sparse.rows + np.int32(start), sparse.values)
-        return _OpenSparse(code_of, [*self.pieces, more], True)
+        table = self.table if self.pieces else sparse.table
+        codes = sparse.codes
+        if sparse.table is not table:
+            known, places = np.unique(codes, return_inverse=True)
+            names = map(sparse.table.names.__getitem__, known.tolist())
+            codes = np.fromiter(map(table.__getitem__, names), np.int32, len(known))[places]
+        has = np.zeros(max(len(self.has), int(codes.max()) + 1), np.bool_)
+        has[: len(self.has)] = self.has
+        has[codes] = True
+        more = Sparse(table, codes, sparse.rows + np.int32(start), sparse.values)
+        return _OpenSparse(table, has, [*self.pieces, more], True)
 
     def encode(self, steps: Ints) -> SparseBlock:
         """Encode the points by name; keep one piece."""
         codes, rows, values = (
             np.concatenate([piece[column] for piece in self.pieces]) for column in (1, 2, 3)
         )
-        self.pieces = [Sparse([], codes, rows, values)]
-        order = np.argsort(codes.astype(np.min_scalar_type(len(self.codes))), kind="stable")
-        counts = np.bincount(codes, minlength=len(self.codes))
+        self.pieces = [Sparse(self.table, codes, rows, values)]
+        order = np.argsort(codes.astype(np.min_scalar_type(len(self.has))), kind="stable")
+        counts = np.bincount(codes)
         own = steps[rows]
         return SparseBlock(
-            list(compress(self.codes, counts.tolist())),
-            counts[counts > 0].tolist(),
+            CodedNames(self.table, np.flatnonzero(counts)),
+            counts[counts > 0],
             int(own.min()),
             int(own.max()),
             encode_values(values[order], rows[order]),
@@ -247,7 +262,7 @@ class _OpenBlock:
             column for column in batch.columns if not more._add(column, batch.steps, start, stop)
         ]
         if few:
-            more._share(few, start, stop)
+            more._share(few, batch.codes, start, stop)
         if batch.sparse is not None:
             more._add_sparse(batch.sparse, batch.steps, start, stop)
         return more
@@ -267,14 +282,15 @@ class _OpenBlock:
         self.points += len(values)
         return True
 
-    def _share(self, columns: list[Column], start: int, stop: int) -> None:
+    def _share(self, columns: list[Column], table: Codes, start: int, stop: int) -> None:
         """Add the values that columns of sparse names have of these calls."""
         cuts, values = zip(*(_cut(column, start, stop) for column in columns), strict=True)
         every = np.arange(start, stop)
         rows = [every if cut is None else cut for cut in cuts]
+        codes = [table[column.name] for column in columns]
         sparse = Sparse(
-            [column.name for column in columns],
-            np.repeat(np.arange(len(columns), dtype=np.int32), list(map(len, rows))),
+            table,
+            np.repeat(np.array(codes, np.int32), list(map(len, rows))),
             np.concatenate(rows).astype(np.int32),
             np.concatenate(values),
         )
@@ -282,21 +298,28 @@ class _OpenBlock:
         self.points += len(sparse.values)
 
     def _is_sparse(self, name: str, points: int) -> bool:
-        return self.shared and (name in self.sparse.codes or points * SPARSE < self.calls)
+        return self.shared and (points * SPARSE < self.calls or name in self.sparse)
 
     def _add_sparse(self, sparse: Sparse, steps: Ints, start: int, stop: int) -> None:
         low, high = np.searchsorted(sparse.rows, [start, stop])
         if high - low < len(sparse.rows):
-            sparse = _with_points(sparse.at(slice(low, high)))
-        if not (self.shared and self.series.keys().isdisjoint(sparse.names)):
-            own = [name in self.series or not self.shared for name in sparse.names]
-            of_own = np.array(own)[sparse.codes]
+            sparse = sparse.at(slice(low, high))
+        of_own = self._of_own_series(sparse)
+        if of_own is not None:
             for column in sparse.at(of_own).columns():
                 self._add(column, steps, start, stop)
-            sparse = _with_points(sparse.at(~of_own))
+            sparse = sparse.at(~of_own)
         if len(sparse.values):
             self.sparse = self.sparse.plus(sparse, self.calls - stop)
             self.points += len(sparse.values)
+
+    def _of_own_series(self, sparse: Sparse) -> Flags | None:
+        """Return which of the points are of names with series of their own; None for none."""
+        if not self.shared:
+            return np.ones(len(sparse.codes), np.bool_)
+        own = [code for name in self.series if (code := sparse.table.get(name)) is not None]
+        of_own = np.isin(sparse.codes, own) if own else None
+        return of_own if of_own is not None and of_own.any() else None
 
     def encode(self, final: bool) -> CallBlock:
         """Encode the clock, and the series that have changed."""
@@ -325,13 +348,6 @@ def _cut(column: Column, start: int, stop: int) -> tuple[Ints | None, Floats]:
         return None, column.values[start:stop]
     low, high = np.searchsorted(column.rows, [start, stop])
     return column.rows[low:high], column.values[low:high]
-
-
-def _with_points(sparse: Sparse) -> Sparse:
-    """Leave out the names that have no point."""
-    used = np.bincount(sparse.codes, minlength=len(sparse.names)) > 0
-    names = list(compress(sparse.names, used.tolist()))
-    return sparse._replace(names=names, codes=(np.cumsum(used, dtype=np.int32) - 1)[sparse.codes])
 
 
 def _encoded(name: str, series: _OpenSeries, steps: Ints, span: tuple[int, int]) -> SeriesBlock:
@@ -399,6 +415,11 @@ class SeriesWriter:
         wide = -(-(self._points - self._open.points) // width)
         few = self._fewest_calls - self._open.calls
         return max(0, min(self._most_calls - self._open.calls, max(few, wide)))
+
+    @property
+    def full_bytes(self) -> int:
+        """The size of the full blocks that are not saved."""
+        return sum(block.bytes for block in self._full)
 
     def pending(self) -> list[CallBlock]:
         """Return the blocks to upsert, each whole or not at all: full ones, then the open one."""

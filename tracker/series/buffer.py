@@ -26,12 +26,13 @@ from time import time as now
 from typing import Any
 
 from tracker.errors import BadValue
-from tracker.series.batch import LAST_STEP, Batch, Calls, pack
+from tracker.series.batch import LAST_STEP, Batch, Calls, Codes, pack
 from tracker.series.deferred import check, snapshot
 from tracker.values import brief, is_flag, name_text, no_mapping
 
 PACK_POINTS = 1 << 15  # about 3 MiB of Python floats, packed in a few milliseconds
 FEWEST_CALLS, MOST_CALLS = 128, 2048  # packing must be rarer than one call in a hundred
+MOST_CODES = 1 << 16  # names that are numbered from 0 on
 
 
 class Buffer:
@@ -42,8 +43,7 @@ class Buffer:
         limit: how many numbers may wait as arrays (a call costs two, and one for each metric; two for
             each where names differ from call to call).
         wake: called by a logging thread, at most once between drains, when a quarter of ``limit``
-            waits, or three quarters where calls have ever other names, as a drain then costs for
-            each name; it must only signal.
+            waits; it must only signal.
         patience: seconds that a call waits for a drain once ``limit`` is reached.
     """
 
@@ -68,6 +68,7 @@ class Buffer:
         self.packed: list[Batch] = []
         self.held: list[Batch | Calls] = []  # what a drain has taken and not yet given
         self._inside: set[int] = set()  # threads that pack, wait or drain
+        self._codes = Codes()
         self._size = 0
         self._given_up = False
         self._woken = False
@@ -174,13 +175,9 @@ class Buffer:
         return self._signal()
 
     def _signal(self) -> None:
-        if self._wake is not None and not self._woken and self._size >= self._wake_at():
+        if self._wake is not None and not self._woken and self._size >= self._limit // 4:
             self._woken = True
             self._wake()
-
-    def _wake_at(self) -> int:
-        quarters = 3 if self.packed and self.packed[-1].sparse is not None else 1
-        return quarters * self._limit // 4
 
     def _wait(self) -> bool:
         """Wait for a drain; returns whether there is room now."""
@@ -208,7 +205,9 @@ class Buffer:
         return Calls(steps, calls[1::3], calls[2::3]), steps[-1] if steps else self._last
 
     def _pack(self, calls: Calls) -> Batch:
-        batch, lost = pack(calls)
+        if len(self._codes) > MOST_CODES:
+            self._codes = Codes()
+        batch, lost = pack(calls, self._codes)
         if lost.points:
             self.bad += lost.points
             self.warning = self.warning or f"A value was not recorded: {lost.why}."

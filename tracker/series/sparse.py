@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,20 @@ def joined(parts: Iterable[SeriesPoints]) -> SeriesPoints:
     )
 
 
+class Extremes(NamedTuple):
+    """What several series amount to: the fields of a `SeriesSummary`, as columns."""
+
+    last: list[float]
+    last_step: list[int]
+    min: list[float | None]
+    min_step: list[int | None]
+    max: list[float | None]
+    max_step: list[int | None]
+
+
+_HIGHEST = np.iinfo(np.int64).max
+
+
 @dataclass(frozen=True, slots=True)
 class GroupedPoints:
     """Points one series after the other; those of the n-th series begin at the n-th of ``starts``."""
@@ -134,17 +148,29 @@ class GroupedPoints:
 
     def summaries(self) -> dict[int, SeriesSummary]:
         """Return the summary of each series, as `tracker.series.blocks.summary_of` does of one."""
+        return dict(zip(self.series.tolist(), map(SeriesSummary, *self.extremes()), strict=True))
+
+    def extremes(self) -> Extremes:
+        """Return the same as columns."""
         if not len(self.series):
-            return {}
+            return Extremes([], [], [], [], [], [])
         last = np.append(self.starts[1:], len(self.values)) - 1
         low = self._first_of(np.minimum, np.inf)
         high = self._first_of(np.maximum, -np.inf)
-        columns = (
+        return Extremes(
             self.values[last].tolist(),
             self.steps[last].tolist(),
-            *(column for places in (low, high) for column in self._told(places)),
+            *self._told(low),
+            *self._told(high),
         )
-        return dict(zip(self.series.tolist(), map(SeriesSummary, *columns), strict=True))
+
+    def without(self, series: Collection[int]) -> GroupedPoints:
+        """Leave out the points of these series."""
+        left = ~np.isin(self.series, list(series))
+        lengths = np.diff(self.starts, append=len(self.values))
+        points = np.repeat(left, lengths)
+        starts = np.cumsum(lengths[left]) - lengths[left]
+        return GroupedPoints(self.series[left], starts, self.steps[points], self.values[points])
 
     def _first_of(self, extreme: np.ufunc, beyond: float) -> npt.NDArray[np.intp]:
         """Return where each series first has its extreme; -1 where every value is NaN."""
@@ -165,7 +191,14 @@ class GroupedPoints:
 
 def grouped(points: SeriesPoints) -> GroupedPoints:
     """Return the points by series; those of one stay in their order."""
-    series, codes = np.unique(points.series, return_inverse=True)
-    order = np.argsort(codes.astype(np.min_scalar_type(len(series))), kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    return GroupedPoints(series, starts, points.steps[order], points.values[order])
+    lowest = points.series.min(initial=_HIGHEST)
+    # What has 16 bits is sorted by counting.
+    if points.series.max(initial=lowest) - lowest < 1 << 16:
+        codes = (points.series - lowest).astype(np.uint16)
+    else:
+        places = np.unique(points.series, return_inverse=True)[1]
+        codes = places.astype(np.min_scalar_type(len(places)))
+    order = np.argsort(codes, kind="stable")
+    series = points.series[order]
+    starts = np.flatnonzero(np.diff(series, prepend=lowest - 1))
+    return GroupedPoints(series[starts], starts, points.steps[order], points.values[order])

@@ -8,9 +8,9 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
-from tracker.models import ATTEMPT, BLOCK, SPARSE_BLOCK, SPARSE_SPAN
+from tracker.models import ATTEMPT, BLOCK, SERIES, SPARSE_BLOCK, SPARSE_SPAN
 from tracker.storage.chunks import in_chunks
 
 Cuts = dict[int, dict[int, int]]
@@ -52,6 +52,12 @@ def _lowest_steps(connection: Connection, keys: Sequence[int]) -> dict[tuple[int
     return lowest
 
 
+def with_blocks(connection: Connection, runs: Iterable[str]) -> set[int]:
+    """Return the series of runs, by id, that have blocks of their own: of thousands of names most may have none."""
+    statement = select(SERIES.c.id).where(exists().where(BLOCK.c.series_id == SERIES.c.id))
+    return {row.id for row in in_chunks(connection, statement, SERIES.c.run_id, runs)}
+
+
 def with_sparse_points(connection: Connection, series: Iterable[int]) -> set[int]:
     """Return those of the series, by id, that have points in sparse blocks."""
     statement = select(SPARSE_SPAN.c.series_id).distinct()
@@ -90,9 +96,12 @@ def live_blocks(
     superseded: bool,
 ) -> Iterator[Any]:
     """Yield the rows of series' blocks; wholly superseded ones only if ``superseded``."""
-    uncut = [key for key in keys if superseded or key not in cuts]
+    uncut: list[int] = []
+    cut_short: list[int] = []
+    for key in keys:
+        (cut_short if key in cuts and not superseded else uncut).append(key)
     yield from in_chunks(connection, statement, BLOCK.c.series_id, uncut)
-    for key in () if superseded else cuts:
+    for key in cut_short:
         live: list[ColumnElement[bool]] = [BLOCK.c.attempt.not_in(list(cuts[key]))]
         live += [
             and_(BLOCK.c.attempt == attempt, BLOCK.c.first_step < cut)

@@ -19,7 +19,7 @@ from tracker.states import CheckpointState, DirectionSource, RunStatus
 
 if TYPE_CHECKING:
     # Loads NumPy, which a listing does without.
-    from tracker.series.blocks import CallBlock
+    from tracker.series.blocks import CallBlock, Ints
 
 LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
@@ -272,10 +272,13 @@ class BlockValues(TypedDict):
 
 
 class SparseValues(TypedDict):
-    """The values of all series that few calls of a block had: how many points each of the names has."""
+    """The values of all series that few calls of a block had: how many points each of the names has.
 
-    names: list[str]
-    counts: list[int]
+    Until it is spooled, the names may be numbered (`tracker.series.batch.CodedNames`), and the counts are an array.
+    """
+
+    names: Sequence[str]
+    counts: Sequence[int] | Ints
     first_step: int
     last_step: int
     payload: bytes

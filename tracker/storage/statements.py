@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,8 +22,13 @@ Values = Mapping[str, Any]
 Row = tuple[Any, ...]
 Change = Sequence[str] | Callable[[Values], dict[str, Any]]
 Condition = ColumnElement[bool]
+_AtOnce = Callable[[Sequence[Row]], tuple[str, Row]]
 
 _CURSOR = "tracker_cursor"
+_AT_ONCE = 512, 64, 8
+"""Rows that one INSERT into SQLite takes: between two statements, another thread that computes has Python for 5 ms."""
+_MANY_VALUES = 3, 32
+"""The release of SQLite that binds more than 999 values in a statement."""
 
 
 class Prepared:
@@ -48,7 +54,7 @@ class Prepared:
         """
         self._run(connection, values, _execute)
 
-    def run_each(self, connection: Connection, rows: Iterable[Row]) -> None:
+    def run_each(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Run it once for each row, whose values are those of its columns, in their order; raises as `run` does."""
         self._run(connection, rows, _execute_each)
 
@@ -87,9 +93,14 @@ def _execute(cursor: Any, compiled: _Compiled, values: Values) -> None:
     cursor.execute(compiled.sql, compiled.bind(values))
 
 
-def _execute_each(cursor: Any, compiled: _Compiled, rows: Iterable[Row]) -> None:
-    bind = compiled.bind_row
-    cursor.executemany(compiled.sql, rows if bind is None else map(bind, rows))
+def _execute_each(cursor: Any, compiled: _Compiled, rows: Sequence[Row]) -> None:
+    at, at_once = 0, compiled.at_once
+    for size in _AT_ONCE:
+        while at_once is not None and len(rows) - at >= size:
+            cursor.execute(*at_once(rows[at : at + size]))
+            at += size
+    bind, rest = compiled.bind_row, rows[at:]
+    cursor.executemany(compiled.sql, rest if bind is None else map(bind, rest))
 
 
 def _first(cursor: Any, compiled: _Compiled, values: Values) -> Any:
@@ -109,11 +120,13 @@ class _Compiled(NamedTuple):
     """A statement for one kind of database: its SQL, and what makes the driver's arguments.
 
     ``bind`` makes them of values by name; ``bind_row`` of a tuple, None where that is what the driver takes.
+    ``at_once`` gives the SQL for all of several tuples, and what the driver takes for it; None where none does.
     """
 
     sql: str
     bind: Callable[[Values], Any]
     bind_row: Callable[[Row], Any] | None
+    at_once: _AtOnce | None = None
 
 
 def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | None) -> _Compiled:
@@ -137,9 +150,35 @@ def _compiled(statement: ClauseElement, dialect: Dialect, columns: list[str] | N
     if (fixed or names != given) and set(names) <= set(given):
         arrange = _getter([given.index(name) for name in names])
         bind_row = (lambda row: arrange(row + fixed)) if fixed else arrange
+    at_once = None
+    if getattr(dialect.loaded_dbapi, "sqlite_version_info", ()) >= _MANY_VALUES:
+        at_once = _repeated(compiled.string, names, list(columns or ()), constants)
     if constants:
-        return _Compiled(compiled.string, lambda values: bind({**constants, **values}), bind_row)
-    return _Compiled(compiled.string, bind, bind_row)
+        return _Compiled(
+            compiled.string, lambda values: bind({**constants, **values}), bind_row, at_once
+        )
+    return _Compiled(compiled.string, bind, bind_row, at_once)
+
+
+def _repeated(sql: str, names: list[str], columns: list[str], constants: Values) -> _AtOnce | None:
+    """Return what makes an INSERT of several rows of one of a single row; None for any other statement."""
+    row = f"({', '.join('?' * len(columns))})"
+    head, found, tail = sql.partition(f" VALUES {row}")
+    own, others = names[: len(columns)], names[len(columns) :]
+    if not found or set(own) != set(columns) or not set(others) <= set(constants):
+        return None
+    arrange = None if own == columns else _getter([columns.index(name) for name in own])
+    last = tuple(map(constants.__getitem__, others))
+
+    @lru_cache(maxsize=len(_AT_ONCE))
+    def several(size: int) -> str:
+        return f"{head} VALUES {', '.join([row] * size)}{tail}"
+
+    def at_once(rows: Sequence[Row]) -> tuple[str, Row]:
+        in_order = rows if arrange is None else map(arrange, rows)
+        return several(len(rows)), (*chain.from_iterable(in_order), *last)
+
+    return at_once
 
 
 def _getter(keys: Sequence[Any]) -> Callable[[Any], Any]:

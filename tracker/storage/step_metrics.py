@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby, islice, pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby, islice, pairwise, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, case, select
 
 from tracker.models import BLOCK, CLOCK, SERIES, SPARSE_BLOCK, SPARSE_SPAN
+from tracker.series.batch import CodedNames, Codes
 from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock, decode_steps, encode_members
 from tracker.series.sparse import (
@@ -25,6 +26,8 @@ from tracker.storage import step_summaries
 from tracker.storage.entries import BlockValues, ClockRow, SeriesEntry, SparseValues
 from tracker.storage.statements import upsert, upsert_rows
 from tracker.storage.step_summaries import add_piece
+
+Ints = npt.NDArray[np.int64]
 
 _CLOCK_CHANGES = ("calls", "first_step", "last_step", "started", "final", "payload")
 _BLOCK_CHANGES: tuple[Literal["points", "first_step", "last_step", "payload"], ...] = (
@@ -61,22 +64,28 @@ class _Blocks:
         self._run = run
         self._attempt = attempt
         self._entries = entries
-        self._names = list(dict.fromkeys(chain.from_iterable(map(_names, entries))))
+        self._names = _names(entries)
         self._ids = _series_ids(connection, run, self._names)
+        self._keys = _Keys(self._ids)
 
     def store_and_summarize(self) -> None:
-        sparse = [_sparse_points(entry, self._ids) for entry in self._entries]
+        sparse = [_sparse_points(entry, self._keys) for entry in self._entries]
         together = grouped(joined(points for points in sparse if points is not None))
         stale = self._stale(together)
         self.store()
         self._widen(together)
-        found = self._summaries(sparse, together)
+        found = self._own_summaries(sparse, together)
         newest = {
             name: found[key]
             for name in self._names
             if name not in stale and (key := self._ids[name]) in found
         }
         step_summaries.extend(self._connection, self._run, newest)
+        done = {self._ids[name] for name in stale} | found.keys()
+        shared = together.without(done) if done else together
+        name_of = {key: name for name, key in self._ids.items()}
+        names = list(map(name_of.__getitem__, shared.series.tolist()))
+        step_summaries.extend_each(self._connection, self._run, names, shared.extremes())
         if stale:
             step_summaries.rebuild(self._connection, self._run, stale)
 
@@ -103,15 +112,16 @@ class _Blocks:
         upsert(self._connection, SPARSE_BLOCK, shared, of_run, _SPARSE_CHANGES)
 
     def _sparse_row(self, clock: ClockRow, sparse: SparseValues) -> dict[str, Any]:
-        series = _keys(self._ids, sparse["names"])
+        series = self._keys.of(sparse["names"])
+        counts = np.asarray(sparse["counts"], np.int64)
         return {
             "run_id": self._run,
             "attempt": self._attempt,
             "number": clock["number"],
-            "points": sum(sparse["counts"]),
+            "points": int(counts.sum()),
             "first_step": sparse["first_step"],
             "last_step": sparse["last_step"],
-            "members": encode_members(series, np.array(sparse["counts"], np.int64)),
+            "members": encode_members(series, counts),
             "payload": sparse["payload"],
         }
 
@@ -141,10 +151,13 @@ class _Blocks:
         rows = [(key, self._attempt, low, high) for key, low, high in spans]
         upsert_rows(self._connection, SPARSE_SPAN, columns, rows, ("series_id", "attempt"), _wider)
 
-    def _summaries(
+    def _own_summaries(
         self, sparse: Sequence[SeriesPoints | None], together: GroupedPoints
     ) -> dict[int, SeriesSummary]:
-        """Return what the blocks say of their series; ``sparse`` are the points of each, ``together`` those of all."""
+        """Return what the blocks say of the series that have any of their own.
+
+        ``sparse`` are the sparse points of each entry, ``together`` those of all.
+        """
         found: dict[int, SeriesSummary] = {}
         own = {self._ids[block["name"]] for entry in self._entries for block in entry["blocks"]}
         of_both = own.intersection(together.series.tolist())
@@ -155,12 +168,52 @@ class _Blocks:
                 of_entry = grouped(points.at(np.isin(points.series, list(of_both))))
                 for key, piece in of_entry.summaries().items():
                     add_piece(found, key, piece)
-        return together.summaries() | found
+        return found
 
 
-def _names(entry: SeriesEntry) -> list[str]:
-    shared = entry["sparse"]["names"] if "sparse" in entry else []
-    return [*(block["name"] for block in entry["blocks"]), *shared]
+def _names(entries: Sequence[SeriesEntry]) -> list[str]:
+    """Return the names of all entries, each once."""
+    own = (block["name"] for entry in entries for block in entry["blocks"])
+    shared = _together(entry["sparse"]["names"] for entry in entries if "sparse" in entry)
+    return list(dict.fromkeys(chain(own, *shared)))
+
+
+def _together(some: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Yield the names of one table together: many blocks may have them."""
+    coded: dict[int, list[CodedNames]] = {}
+    for names in some:
+        if isinstance(names, CodedNames):
+            coded.setdefault(id(names.table), []).append(names)
+        else:
+            yield names
+    for same in coded.values():
+        counts = np.bincount(np.concatenate([names.codes for names in same]))
+        yield CodedNames(same[0].table, np.flatnonzero(counts))
+
+
+class _Keys:
+    """The ids of names, which are looked up once for a table of them."""
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self._ids = ids
+        self._of_tables: dict[int, Ints] = {}
+
+    def of(self, names: Sequence[str]) -> Ints:
+        """Return the id of each name."""
+        if isinstance(names, CodedNames):
+            return self._of_table(names.table)[names.codes]
+        return np.fromiter(map(self._ids.__getitem__, names), np.int64, len(names))
+
+    def _of_table(self, table: Codes) -> Ints:
+        keys = self._of_tables.get(id(table))
+        if keys is None:
+            # A copy: the training may be logging other names.
+            names = table.names.copy()
+            places = np.fromiter(names, np.int64, len(names))
+            keys = np.zeros(int(places.max()) + 1, np.int64)
+            keys[places] = list(map(self._ids.get, names.values(), repeat(0)))
+            self._of_tables[id(table)] = keys
+        return keys
 
 
 def _series_ids(connection: Connection, run: str, names: Iterable[str]) -> dict[str, int]:
@@ -178,16 +231,12 @@ def _known_ids(connection: Connection, run: str) -> dict[str, int]:
     return dict(rows)
 
 
-def _keys(ids: Mapping[str, int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    return np.fromiter(map(ids.__getitem__, names), np.int64, len(names))
-
-
-def _sparse_points(entry: SeriesEntry, ids: Mapping[str, int]) -> SeriesPoints | None:
+def _sparse_points(entry: SeriesEntry, keys: _Keys) -> SeriesPoints | None:
     if "sparse" not in entry:
         return None
     sparse = entry["sparse"]
-    series = _keys(ids, sparse["names"])
-    counts = np.array(sparse["counts"], np.int64)
+    series = keys.of(sparse["names"])
+    counts = np.asarray(sparse["counts"], np.int64)
     steps = decode_steps(entry["clock"]["payload"])
     return points_of(shared_values(series, counts, sparse["payload"]), steps)
 

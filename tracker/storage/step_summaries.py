@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, tuple_
+from sqlalchemy import Connection, and_, case, delete, exists, func, select, tuple_
 
 from tracker.models import BLOCK, CLOCK, OF_STEPS, SERIES, SPARSE_SPAN, SUMMARY
 from tracker.series.blocks import SeriesSummary, summary_of_block
 from tracker.series.codec import decode_clock
-from tracker.series.sparse import SeriesPoints, grouped, joined
+from tracker.series.sparse import Extremes, SeriesPoints, grouped, joined
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.effective_blocks import (
     Cuts,
@@ -27,7 +28,7 @@ from tracker.storage.effective_blocks import (
     with_sparse_points,
 )
 from tracker.storage.sparse_blocks import live_points
-from tracker.storage.statements import upsert
+from tracker.storage.statements import Row, upsert_rows
 from tracker.system_names import PREFIX, is_system
 from tracker.values import split
 
@@ -37,22 +38,25 @@ _OF_TRAINING = SERIES.c.name.not_like(f"{PREFIX}%")
 def extend(connection: Connection, run: str, blocks: Mapping[str, SeriesSummary]) -> None:
     """Add to the summaries, by name, what the newest block of each of these series says."""
     rows = [_row(run, name, summary) for name, summary in blocks.items() if not is_system(name)]
-    upsert(connection, SUMMARY, rows, ("run_id", "name"), _better, only=OF_STEPS)
+    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better, only=OF_STEPS)
 
 
-def _row(run: str, name: str, summary: SeriesSummary) -> dict[str, Any]:
+def extend_each(connection: Connection, run: str, names: Sequence[str], extremes: Extremes) -> None:
+    """Do as `extend` does, with what the newest block says of each of these names."""
+    lasts, kinds = zip(*map(split, extremes.last), strict=True) if names else ((), ())
+    columns = zip(repeat(run), names, lasts, kinds, *extremes[1:], strict=False)
+    rows = [row for row in columns if not is_system(row[1])]
+    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better, only=OF_STEPS)
+
+
+_COLUMNS = (
+    "run_id", "name", "last", "last_kind", "last_step", "min", "min_step", "max", "max_step",
+)  # fmt: skip
+
+
+def _row(run: str, name: str, summary: SeriesSummary) -> Row:
     last, kind = split(summary.last)
-    return {
-        "run_id": run,
-        "name": name,
-        "last": last,
-        "last_kind": kind,
-        "last_step": summary.last_step,
-        "min": summary.min,
-        "min_step": summary.min_step,
-        "max": summary.max,
-        "max_step": summary.max_step,
-    }
+    return (run, name, last, kind, *summary[1:])
 
 
 def _better(new: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,8 +157,7 @@ def rebuild(connection: Connection, run: str, names: Collection[str] | None = No
     for some in [None] if names is None else in_parts(list(names)):
         connection.execute(stale if some is None else stale.where(SUMMARY.c.name.in_(some)))
     rows = [_row(run, name, summary) for name, summary in of_blocks(connection, series).items()]
-    if rows:
-        connection.execute(insert(SUMMARY), rows)
+    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), ())
 
 
 def rebuild_all(connection: Connection) -> None:
@@ -295,12 +298,9 @@ def runs_with_wrong_step_summaries(connection: Connection) -> set[str]:
     }
 
 
-_COLUMNS = tuple(_row("", "", SeriesSummary(0.0, 0, None, None, None, None)))
-
-
-def _as_rows(run: str, summaries: Mapping[str, SeriesSummary]) -> dict[str, dict[str, Any]]:
+def _as_rows(run: str, summaries: Mapping[str, SeriesSummary]) -> dict[str, Row]:
     return {name: _row(run, name, summary) for name, summary in summaries.items()}
 
 
-def _by_name(rows: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    return {row.name: {name: getattr(row, name) for name in _COLUMNS} for row in rows}
+def _by_name(rows: Iterable[Any]) -> dict[str, Row]:
+    return {row.name: tuple(getattr(row, name) for name in _COLUMNS) for row in rows}
