@@ -68,7 +68,7 @@ class Buffer:
         self.packed: list[Batch] = []
         self.held: list[Batch | Calls] = []  # what a drain has taken and not yet given
         self._inside: set[int] = set()  # threads that pack, wait or drain
-        self._codes = Codes()
+        self._codes: Codes | None = None
         self._size = 0
         self._given_up = False
         self._woken = False
@@ -205,7 +205,7 @@ class Buffer:
         return Calls(steps, calls[1::3], calls[2::3]), steps[-1] if steps else self._last
 
     def _pack(self, calls: Calls) -> Batch:
-        if len(self._codes) > MOST_CODES:
+        if self._codes is None or len(self._codes) > MOST_CODES:
             self._codes = Codes()
         batch, lost = pack(calls, self._codes)
         if lost.points:
