@@ -46,11 +46,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a slow disk of the testing machine, so that what was recorded can be asked for at once.
 
-    Training waits 1.4 s for a commit, 0.1 s for the spool, and then goes on while they are under way; a test of that
+    Training waits a second for a commit, 0.1 s for the spool, and then goes on while they are under way; a test of that
     says `impatient`.
     """
     if request.node.get_closest_marker("impatient") is None:
-        for name in ("_COMMIT_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
+        for name in ("_COMMIT_SECONDS", "_BRIEF_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
             monkeypatch.setattr(f"tracker.recording.recorder.{name}", 120.0)
 
 

@@ -156,6 +156,24 @@ def test_what_the_database_refuses_is_set_aside_and_holds_up_nothing(
     assert "refused 1" in caplog.text
 
 
+def test_a_checkpoint_that_the_database_refuses_is_in_its_place_and_can_be_pruned(sql: Any) -> None:
+    """Those after it are newer: none but the last would stay because it is the last."""
+    run = tracker.start_run()
+    with closing(sqlite3.connect(DATABASE)) as other:
+        other.executescript(
+            "CREATE TRIGGER refusing BEFORE UPDATE ON checkpoint WHEN NEW.path = '1.pt' "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    made = [run.save_checkpoint(f"{n}.pt", lambda path: path.write_text("1")) for n in range(4)]
+    assert sql("SELECT path FROM checkpoint WHERE state = 'available'") == [
+        ("0.pt",), ("2.pt",), ("3.pt",),
+    ]  # fmt: skip
+    assert run.checkpoints() == made
+    assert [one.path.name for one in run.prune_checkpoints(made[:3])] == ["0.pt", "1.pt", "2.pt"]
+    assert [path.name for path in Path().glob("*.pt")] == ["3.pt"]
+    run.finish()
+
+
 def test_a_run_that_was_deleted_meanwhile_disturbs_no_training(sql: Any) -> None:
     run = tracker.start_run()
     with closing(sqlite3.connect(DATABASE)) as other:

@@ -42,7 +42,7 @@ def main() -> None:
             if after:
                 sys.exit(1)
         sys.exit()
-    for name in ("_COMMIT_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
+    for name in ("_COMMIT_SECONDS", "_BRIEF_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
         setattr(recorder, name, PATIENCE)
     wrong = 0
     stop = arguments.seed + arguments.count

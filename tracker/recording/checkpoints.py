@@ -265,7 +265,20 @@ class CheckpointKeeper:
             for checkpoint in stored.available
             if checkpoint.id not in self._pruned and checkpoint.path not in replaced
         ]
-        return [*recorded, *pending]
+        return self._in_order(recorded, pending)
+
+    def _in_order(
+        self, recorded: list[Checkpoint], pending: Iterable[Checkpoint]
+    ) -> list[Checkpoint]:
+        """Put what is pending before what this process has saved after it: the last one is never deleted."""
+        place_of = {own.id: place for place, own in enumerate(self._own)}
+        found = list(recorded)
+        for own in pending:
+            later = (
+                n for n, one in enumerate(found) if place_of.get(one.id, -1) > place_of[own.id]
+            )
+            found.insert(next(later, len(found)), own)
+        return found
 
     def _stored(self, reader: Reader) -> _Stored:
         connection, run = reader.connection, self._run.id

@@ -274,6 +274,7 @@ class Recorder:
             return
         why = error or _busy()
         if kept is _Kept.DATABASE:
+            self._in_vain = -math.inf
             if before is not _Kept.WAITING:
                 log.warning(
                     "local-tracker: the database takes records again; what waited is in it."
