@@ -14,7 +14,8 @@ from tests.faults.processes import Forks, Place, forks
 TORCH = "tests.helpers.torch_errors"
 KINDS = 29
 """How many kinds of errors are raised, see there."""
-STATEMENTS = 200
+STATEMENTS = 500
+"""About how many a training has."""
 
 
 def raising(folder: Path, share: float, rng: random.Random) -> Result:
@@ -50,7 +51,7 @@ def trained(
 FAMILIES = [
     Family(
         "X1",
-        "the database driver raises each of 29 exceptions, once, for a while or for the rest of the run",
+        "a statement of the database driver raises each of 29 exceptions, once, for a while or for the rest of the run",
         "2",
         10 * KINDS,
         0.014,
