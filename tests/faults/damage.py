@@ -202,6 +202,6 @@ FAMILIES = [
         2000,
         0.01,
         flipped_bytes,
-        minutes=8.0,
+        minutes=3.0,
     ),
 ]

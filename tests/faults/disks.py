@@ -279,7 +279,7 @@ FAMILIES = [
         None,
         0.015,
         failing_calls,
-        minutes=8.0,
+        minutes=4.0,
     ),
     Family(
         "B8",
@@ -288,7 +288,7 @@ FAMILIES = [
         20,
         0.05,
         slow_disks,
-        minutes=8.0,
+        minutes=4.5,
         load=Load.WAITING,
     ),
     Family(
@@ -298,7 +298,7 @@ FAMILIES = [
         8,
         0.1,
         locked,
-        minutes=10.0,
+        minutes=12.5,
         load=Load.WAITING,
     ),
 ]

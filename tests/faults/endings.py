@@ -217,7 +217,7 @@ FAMILIES = [
         40,
         0.025,
         exits,
-        minutes=3.0,
+        minutes=2.0,
         load=Load.WAITING,
     ),
 ]

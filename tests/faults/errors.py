@@ -56,6 +56,6 @@ FAMILIES = [
         10 * KINDS,
         0.014,
         raising,
-        minutes=9.0,
+        minutes=6.0,
     )
 ]

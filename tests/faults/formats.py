@@ -119,6 +119,6 @@ FAMILIES = [
         None,
         0.02,
         every_format,
-        minutes=40.0,
+        minutes=12.0,
     )
 ]

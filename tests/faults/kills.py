@@ -141,7 +141,7 @@ FAMILIES = [
         600,
         0.02,
         random_kills,
-        minutes=5.0,
+        minutes=6.0,
     ),
     Family(
         "A2",

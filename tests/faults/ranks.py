@@ -128,6 +128,6 @@ FAMILIES = [
         20 * len(LAUNCHERS),
         0.03,
         several,
-        minutes=7.0,
+        minutes=4.0,
     )
 ]

@@ -190,7 +190,7 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _freeze),
-        minutes=9.0,
+        minutes=11.5,
         load=Load.WAITING,
     ),
     Family(
@@ -200,7 +200,7 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _crash),
-        minutes=6.0,
+        minutes=9.0,
         load=Load.WAITING,
     ),
     Family(
@@ -210,7 +210,7 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _cut_off),
-        minutes=6.0,
+        minutes=11.5,
         load=Load.WAITING,
     ),
     Family(
@@ -220,7 +220,7 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _revoke),
-        minutes=6.0,
+        minutes=8.5,
         load=Load.WAITING,
     ),
     Family(
@@ -230,7 +230,7 @@ FAMILIES = [
         200,
         0.01,
         partial(while_recording, _fill),
-        minutes=6.0,
+        minutes=8.0,
         load=Load.WAITING,
     ),
 ]

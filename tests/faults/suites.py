@@ -84,7 +84,7 @@ FAMILIES = [
         10_000,
         0.0004,
         sequences,
-        minutes=40.0,
+        minutes=25.0,
     ),
     Family(
         "M1",

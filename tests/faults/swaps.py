@@ -250,7 +250,7 @@ FAMILIES = [
         None,
         0.06,
         swapped,
-        minutes=10.0,
+        minutes=6.0,
     ),
     Family(
         "S12",
