@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +39,7 @@ class Progress:
 
     def begins(self, family: Family) -> None:
         """Say that a family is tried from now on."""
-        print(f"      {family.id} begins: {family.title}", flush=True)
+        _say(f"      {family.id} begins: {family.title}")
 
     def ends(self, family: Family, result: Result) -> None:
         """Say what was seen."""
@@ -47,15 +48,14 @@ class Progress:
         done = self._expected - self._minutes_left()
         left = self._minutes_left() * (passed / done if done > 0 else 1.0)
         facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
-        print(
-            f"{self._all - len(self._left):2} of {self._all}, {passed:.0f} min, about {left:.0f} left  {family.id}: "
-            f"{result.tried} tried, {len(result.violations)} violations, {result.seconds:.0f} s  {facts}"
-        )
-        for violation in result.violations[:MOST_SHOWN]:
-            print(f"      {violation}")
+        shown = result.violations[:MOST_SHOWN]
         if (more := len(result.violations) - MOST_SHOWN) > 0:
-            print(f"      and {more} more", flush=True)
-        print(end="", flush=True)
+            shown.append(f"and {more} more")
+        _say(
+            f"{self._all - len(self._left):2} of {self._all}, {passed:.0f} min, about {left:.0f} left  {family.id}: "
+            f"{result.tried} tried, {len(result.violations)} violations, {result.seconds:.0f} s  {facts}",
+            *(f"      {violation}" for violation in shown),
+        )
 
     def _minutes_left(self) -> float:
         """Return how long the others take, by what is known of them."""
@@ -64,6 +64,12 @@ class Progress:
             minutes = [family.minutes * self._share for family in self._left if family.load == load]
             took[load] = max([sum(minutes) / at_once(load, self._jobs), *minutes], default=0.0)
         return max(took[Load.WAITING], took[Load.BUSY]) + took[Load.ALONE]
+
+
+def _say(*lines: str) -> None:
+    """Print lines at once: other threads print as well."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def at_once(load: Load, jobs: int) -> int:
