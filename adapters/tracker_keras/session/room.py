@@ -21,8 +21,9 @@ def require_room(folder: Path, size: int) -> None:
 
 
 def weights_size(model: Any) -> int:
-    """Return how many bytes the weights of a model take, which a file of it takes at least."""
-    return sum(math.prod(one.shape) * _item_size(one.dtype) for one in model.variables)
+    """Return how many bytes the weights of a model take, which a file of it takes at least; 0 for who has none."""
+    variables = getattr(model, "variables", ())
+    return sum(math.prod(one.shape) * _item_size(one.dtype) for one in variables)
 
 
 def _item_size(dtype: Any) -> int:
