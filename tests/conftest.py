@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.patience import LIMITS, LONG
 
 Script = Callable[..., "subprocess.Popen[str]"]
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -50,8 +51,8 @@ def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     says `impatient`.
     """
     if request.node.get_closest_marker("impatient") is None:
-        for name in ("_COMMIT_SECONDS", "_BRIEF_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
-            monkeypatch.setattr(f"tracker.recording.recorder.{name}", 120.0)
+        for name in LIMITS:
+            monkeypatch.setattr(f"tracker.recording.recorder.{name}", LONG)
 
 
 def prepare(unprivileged: bool) -> None:

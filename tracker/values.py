@@ -29,7 +29,7 @@ from types import SimpleNamespace
 from typing import Any
 from zlib import compress
 
-from tracker.errors import BadValue, cut
+from tracker.errors import BadValue, StoreError, cut
 
 LONGEST_NAME = 2000
 """Bytes of UTF-8, compressed where it is longer: PostgreSQL cannot index a row of more than 2704, see
@@ -384,8 +384,20 @@ def to_json(value: Any) -> str:
 
 
 def from_json(text: str | None) -> Any:
-    """Read what `to_json` wrote; None for None."""
-    return None if text is None else json.loads(text)
+    """Read what `to_json` wrote; None for None.
+
+    Raises:
+        StoreError: it is no JSON any more.
+    """
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"What the database has as JSON is none any more ({error}): the disk has changed it. tracker db backup "
+            f"copies the database as it is."
+        ) from error
 
 
 def param_encode(value: Any) -> tuple[str, str, float | None]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from contextlib import suppress
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,16 +35,34 @@ def damaged_files(folder: Path, share: float, rng: random.Random) -> Result:
     for number in range(count):
         place = folder / "damaged"
         shutil.copytree(whole, place)
-        kind = ("database", "database", "spool", "checkpoint")[number % 4]
-        target = (
-            place / {"database": "tracker.db", "spool": "a.jsonl", "checkpoint": "best.pt"}[kind]
-        )
-        how = damage(target, rng)
+        kind = list(FILES)[number % len(FILES)]
+        target = place / FILES[kind]
+        how = damage(target, rng, within=pages_of_epochs(target) if kind == EPOCHS_OF else None)
         with result.trial(f"{kind}, {how}"):
             seen = CHECKS[kind](place)
             result.count(f"{kind}: {seen}")
         shutil.rmtree(place)
     return result
+
+
+EPOCHS_OF = "pages of epochs"
+FILES = {
+    "database": "tracker.db",
+    EPOCHS_OF: "tracker.db",
+    "spool": "a.jsonl",
+    "checkpoint": "best.pt",
+}
+"""What is damaged, and the file that it is in."""
+
+
+def pages_of_epochs(path: Path) -> list[range]:
+    """Return where the pages are that the epochs, their metrics and the indexes of both begin with."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        roots = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('epoch', 'metric')"
+        )
+        return [range((root - 1) * size, root * size) for (root,) in roots]
 
 
 def record(folder: Path) -> None:
@@ -62,16 +82,17 @@ def record(folder: Path) -> None:
     Spool(folder / "a.jsonl").append(entries)
 
 
-def damage(path: Path, rng: random.Random) -> str:
-    """Change a file; returns how."""
+def damage(path: Path, rng: random.Random, within: Sequence[range] | None = None) -> str:
+    """Change a file, in one of these places; returns how."""
     data = bytearray(path.read_bytes())
-    at = rng.randrange(len(data))
-    if rng.randrange(CUTS) == 0:
+    at = rng.choice(rng.choice(within or [range(len(data))]))
+    if within is None and rng.randrange(CUTS) == 0:
         path.write_bytes(data[:at])
         return f"cut at {at}"
-    data[at] ^= 1 << rng.randrange(8)
+    bit = rng.randrange(8)
+    data[at] ^= 1 << bit
     path.write_bytes(data)
-    return f"bit at {at}"
+    return f"bit {bit} at {at}"
 
 
 def check_database(folder: Path) -> str:
@@ -125,7 +146,12 @@ def check_checkpoint(folder: Path) -> str:
     return f"called {found.state}"
 
 
-CHECKS = {"database": check_database, "spool": check_spool, "checkpoint": check_checkpoint}
+CHECKS = {
+    "database": check_database,
+    EPOCHS_OF: check_database,
+    "spool": check_spool,
+    "checkpoint": check_checkpoint,
+}
 
 
 def flipped_bytes(folder: Path, share: float, rng: random.Random) -> Result:

@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 import tracker
 from tests.faults.family import Family, Result, share_of
+from tests.helpers.patience import patient
 from tests.helpers.postgres import binary, cluster
 from tracker.errors import BadValue
 from tracker.models import EPOCH, METRIC, PARAM
@@ -188,7 +189,7 @@ def databases(folder: Path, result: Result) -> Iterator[dict[str, str]]:
 def any_values(folder: Path, share: float, rng: random.Random) -> Result:
     """Params and metrics of all kinds, 500 of each a run, in both databases."""
     result = Result()
-    with databases(folder, result) as places:
+    with databases(folder, result) as places, patient():
         for number in range(max(1, share_of(52_000, share) // A_RUN)):
             values = [rng.choice((*PLAIN, nested))(rng) for _ in range(A_RUN if number % 2 else 0)]
             metrics = [a_metric(rng) for _ in range(0 if number % 2 else A_RUN)]

@@ -15,7 +15,7 @@ from typing import Any
 import pandas
 
 import tracker
-from tracker.recording import recorder
+from tests.helpers.patience import patient
 
 TIES = [0.1, 0.5, 0.5 + 1e-9, 0.5 + 2**-24, 0.6, 0.4, 0.3, 0.0, 1.0]
 BROKEN = [math.nan, math.inf, -math.inf]
@@ -75,11 +75,8 @@ def main(usage: str | None, differs: Callable[[int], str | None]) -> None:
     parser.add_argument("--count", type=int, default=100)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    for name in ("_COMMIT_SECONDS", "_BRIEF_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
-        # What a slow disk holds up would be missing where it is read at once.
-        setattr(recorder, name, 120.0)
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with patient(), tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for seed in range(asked.seed, asked.seed + asked.count):
             if (told := differs(seed)) is not None:

@@ -8,13 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.helpers.patience import patient
 from tests.registry import kills, upload_kills
 from tests.registry.compare import differences
-from tracker.recording import recorder
 
 AT_ONCE = 20
-PATIENCE = 120.0
-"""Seconds that a commit may take on a machine that is busy; training waits for less, and lets the row follow."""
 
 
 def main() -> None:
@@ -42,11 +40,9 @@ def main() -> None:
             if after:
                 sys.exit(1)
         sys.exit()
-    for name in ("_COMMIT_SECONDS", "_BRIEF_SECONDS", "_SPOOL_SECONDS", "_LAST_SECONDS"):
-        setattr(recorder, name, PATIENCE)
     wrong = 0
     stop = arguments.seed + arguments.count
-    with tempfile.TemporaryDirectory() as folder:
+    with patient(), tempfile.TemporaryDirectory() as folder:
         for start in range(arguments.seed, stop, AT_ONCE):
             seeds = range(start, min(start + AT_ONCE, stop))
             found = differences(seeds, Path(folder), arguments.steps)

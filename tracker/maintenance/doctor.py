@@ -132,8 +132,9 @@ def structure(location: Location) -> str | None:
             checked = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_PROBLEMS})")
             problems = [problem for (problem,) in checked]
             orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    except DBAPIError as error:
-        return str(error.orig)
+    # The driver quotes bytes that are no text in its error, which then is no text either.
+    except (DBAPIError, UnicodeDecodeError) as error:
+        return str(error.orig if isinstance(error, DBAPIError) else error)
     if problems != ["ok"]:
         return "; ".join(problems[:3])
     return f"{len(orphans)} rows have lost what they belong to" if orphans else None

@@ -29,6 +29,8 @@ COLUMNS = columns(
 _SUPERSEDED = columns(EPOCH.c.superseded)
 _RATE = EPOCH.c.learning_rate.name
 _MOST_REPORTED = 5
+_KEY = (str, int, int)
+"""What the run, the attempt and the number of an epoch are."""
 
 log = logging.getLogger("tracker")
 
@@ -87,7 +89,7 @@ def epochs(
 
 
 def _row(epoch: Any, called: Mapping[str, str], metrics: Mapping[str, float]) -> dict[str, Any]:
-    row = {**epoch._mapping, "run": called[epoch.run_id]}
+    row = {**epoch._mapping, "run": called.get(epoch.run_id, epoch.run_id)}
     if row[_RATE] is None:
         row[_RATE] = metrics.get(_RATE)
     return row
@@ -168,7 +170,16 @@ def _rows(reader: Reader, selection: Selection, superseded: bool) -> list[Any]:
     if not superseded:
         statement = statement.where(EPOCH.c.superseded.is_(False))
     order = EPOCH.c.epoch, EPOCH.c.attempt
-    return selected_rows(reader, statement, EPOCH, EpochFields, selection, *order)
+    rows = selected_rows(reader, statement, EPOCH, EpochFields, selection, *order)
+    # SQLite says with each value of which type it is: a disk may have changed that, in an index as well.
+    known = [row for row in rows if (type(row.run_id), type(row.attempt), type(row.epoch)) == _KEY]
+    if len(known) < len(rows):
+        log.warning(
+            "local-tracker: %d epochs are left out: the disk has changed what they are known by. tracker db doctor "
+            "says where.",
+            len(rows) - len(known),
+        )
+    return known
 
 
 def _metrics(
@@ -176,7 +187,8 @@ def _metrics(
 ) -> tuple[list[str], dict[int, dict[str, float]], dict[int, Any]]:
     """Return the metrics' names in the order they were first logged, epoch id → name → value, and the damaged epochs.
 
-    Those are by id. A damaged epoch has no metrics: nobody can say which of its values is the wrong one.
+    Those are by id. A damaged epoch has no metrics: nobody can say which of its values is the wrong one. Nor which of
+    two is meant that have one id, as where an index was damaged.
     """
     statement: Select[Any] = select(
         METRIC.c.epoch_id, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind
@@ -207,6 +219,11 @@ def _metrics(
             for name, value, kind in recorded
         }
     damaged |= {key: epoch for key, epoch in unread.items() if not is_intact(epoch, [])}
+    seen: set[int] = set()
+    for epoch in epochs:
+        if epoch.id in seen:
+            damaged[epoch.id], metrics[epoch.id] = epoch, {}
+        seen.add(epoch.id)
     return list(names), metrics, damaged
 
 

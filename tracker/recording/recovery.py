@@ -17,7 +17,7 @@ from tracker import values
 from tracker.checkpointing.recovery import reconcile
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
-from tracker.errors import RunBusy, counted
+from tracker.errors import RunBusy, StoreError, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
@@ -253,7 +253,7 @@ def temporary_folders(
     saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
     stored = {posixpath.dirname(row.path) for row in saved}
     targets: dict[str, set[tuple[str, str]]] = {}
-    read = lru_cache(_CONFIGS)(values.from_json)
+    read = lru_cache(_CONFIGS)(_read)
     policies = select(POLICY.c.run_id, POLICY.c.config).where(_HAS_TARGET)
     for row in rows(policies, POLICY.c.run_id):
         config = read(row.config)
@@ -262,11 +262,20 @@ def temporary_folders(
     places: set[tuple[str, str, str]] = set()
     attempts = select(ATTEMPT.c.run_id, ATTEMPT.c.captured).where(_HAS_FOLDERS)
     for row in rows(attempts, ATTEMPT.c.run_id):
-        captured = values.from_json(row.captured)
+        captured = _read(row.captured)
         stored.update(captured.get(FOLDERS, ()))
         folder = captured.get("folder") or "/"
         places |= {(folder, *target) for target in targets.get(row.run_id, ())}
     return {folder_of(location), *map(location.absolute, stored), *map(_folder_of_target, places)}
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Read a JSON object; of what a disk has changed no folder is known."""
+    try:
+        found = values.from_json(text)
+    except StoreError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 _TARGETS = "filepath", "backup_dir"

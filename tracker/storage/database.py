@@ -62,7 +62,8 @@ def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (Timeout, DBAPIError) as error:
+    # The driver quotes bytes that are no text in its error, which then is no text either.
+    except (Timeout, DBAPIError, UnicodeDecodeError) as error:
         raise in_use_error(error, location, to_read=to_read) from error
 
 

@@ -94,12 +94,14 @@ def is_not_writable(error: BaseException) -> bool:
 
 
 def in_use_error(
-    error: Timeout | DBAPIError, location: Location, *, to_read: bool = False
+    error: Timeout | DBAPIError | UnicodeDecodeError, location: Location, *, to_read: bool = False
 ) -> StoreError:
     """Return what a lock file or a driver has raised as an error that names the database.
 
     ``to_read``: nothing would have been written.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return _damaged(location, str(error))
     return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 
 
@@ -140,10 +142,14 @@ def _meaning(error: DBAPIError, location: Location, to_read: bool) -> StoreError
     if code in _NOT_WRITABLE:
         return NotWritable(f"The database {location} cannot be opened for that: {text}.")
     if code in _DAMAGED:
-        return NotATrackerDatabase(
-            f"The database {location} is damaged or not a database ({text}). "
-            f"Look at it with: tracker db doctor --database {location}"
-        )
+        return _damaged(location, text)
     if isinstance(code, str) and code[:2] == "08":  # connection exception
         return DatabaseBusy(f"The database {location} did not answer in time ({text}).")
     return StoreError(f"The database {location} refused: {text}")
+
+
+def _damaged(location: Location, why: str) -> NotATrackerDatabase:
+    return NotATrackerDatabase(
+        f"The database {location} is damaged or not a database ({why}). "
+        f"Look at it with: tracker db doctor --database {location}"
+    )

@@ -95,7 +95,7 @@ def is_current(path: Path) -> bool:
         with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
             (version,) = connection.execute(_ASK_VERSION).fetchone()
             return bool(version == HEAD)
-    except (OSError, sqlite3.Error, TypeError):
+    except (OSError, sqlite3.Error, TypeError, UnicodeDecodeError):
         return False
 
 
@@ -106,7 +106,8 @@ def _peek(path: Path) -> set[str]:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return {name for (name,) in tables}
-    except sqlite3.Error:
+    # The driver quotes bytes that are no text in its error, which then is no text either.
+    except (sqlite3.Error, UnicodeDecodeError):
         return set()
 
 
