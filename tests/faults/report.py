@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from tests.faults.families import FAMILIES
 from tests.faults.family import Family, Result
 from tests.helpers import ROOT
 
@@ -28,6 +29,8 @@ PROMISES = {
 PAGE = ROOT / "docs/reliability.md"
 PLANTED, PEERS = "planted", "peers"
 """Tables that are made by themselves, and stay when the others are made anew."""
+_ROW = re.compile(r"^\| ([A-Z]\d+) \|.*\|$", re.MULTILINE)
+"""A family's in the table."""
 
 HEAD = """\
 # Reliability
@@ -44,8 +47,8 @@ running; the next start works, without anybody's help; and each epoch is as its 
 
 {where}
 
-| | What was done | Proves | Tried | Violations | Seen |
-| --- | --- | --- | --- | --- | --- |
+| | What was done | Proves | Tried | Violations | Seen | On |
+| --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
 The letters are those of `tests/faults`, where each family is a module of about a hundred lines. Calls are counted,
@@ -88,20 +91,23 @@ previous one stays. The power was not cut.
 
 
 def page(results: Mapping[Family, Result], *, seed: int, share: float) -> str:
-    """Write the page; tables that are made by themselves stay as they are."""
+    """Write the page; rows of families that were not tried stay as they are, and tables that are made by themselves."""
     promises = "\n".join(f"- **{number}.** {text}" for number, text in PROMISES.items())
-    rows = "\n".join(_row(family, result) for family, result in results.items())
     before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    earlier = {found[1]: found[0] for found in _ROW.finditer(before)}
+    now = {family.id: _row(family, result) for family, result in results.items()}
+    found = earlier | now
+    rows = "\n".join(found[family.id] for family in FAMILIES if family.id in found)
     kept = {}
     for name in (PLANTED, PEERS):
-        found = _between(name).search(before)
-        kept[name] = found[0] if found else _marked(name, "Not run yet.")
+        table = _between(name).search(before)
+        kept[name] = table[0] if table else _marked(name, "Not run yet.")
     return HEAD.format(promises=promises, where=_where(seed, share), rows=rows, **kept)
 
 
 def write_table(name: str, table: str) -> None:
     """Put a table that is made by itself, `PLANTED` or `PEERS`, into the page, with the date."""
-    text = _marked(name, f"Run on {datetime.now(UTC):%Y-%m-%d}; {table}")
+    text = _marked(name, f"Run on {_today()}; {table}")
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(_between(name).sub(lambda _: text, page), encoding="utf-8")
 
@@ -114,10 +120,14 @@ def _marked(name: str, table: str) -> str:
     return f"<!-- {name}: begin -->\n{table}\n<!-- {name}: end -->"
 
 
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
 def _where(seed: int, share: float) -> str:
-    whole = "all of it" if share == 1 else "a part of it, as counted below"
+    whole = "all of a family" if share == 1 else "a part, as counted below"
     return (
-        f"Run on {datetime.now(UTC):%Y-%m-%d}, seed {seed}, {whole}; Python {platform.python_version()}, "
+        f"Run last on {_today()}, seed {seed}, {whole}; Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release().split('-')[0]}."
     )
 
@@ -125,5 +135,7 @@ def _where(seed: int, share: float) -> str:
 def _row(family: Family, result: Result) -> str:
     facts = "; ".join(f"{name}: {value}" for name, value in result.facts.items())
     violations = str(len(result.violations)) if result.tried else "–"
-    cells = (family.id, family.title, family.promise, str(result.tried), violations, facts)
+    cells = (
+        family.id, family.title, family.promise, str(result.tried), violations, facts, _today()
+    )  # fmt: skip
     return f"| {' | '.join(cells)} |"
