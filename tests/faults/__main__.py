@@ -33,8 +33,7 @@ def main() -> None:
     chosen = [family for family in FAMILIES if not only or family.id in only]
     results = try_all(chosen, share=arguments.share, seed=arguments.seed, jobs=arguments.jobs)
     if arguments.write:
-        text = page(results, seed=arguments.seed, share=arguments.share)
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(page(results, seed=arguments.seed), encoding="utf-8")
     sys.exit(any(result.violations for result in results.values()))
 
 

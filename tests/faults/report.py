@@ -90,7 +90,7 @@ previous one stays. The power was not cut.
 """
 
 
-def page(results: Mapping[Family, Result], *, seed: int, share: float) -> str:
+def page(results: Mapping[Family, Result], *, seed: int) -> str:
     """Write the page; rows of families that were not tried stay as they are, and tables that are made by themselves."""
     promises = "\n".join(f"- **{number}.** {text}" for number, text in PROMISES.items())
     before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
@@ -102,7 +102,7 @@ def page(results: Mapping[Family, Result], *, seed: int, share: float) -> str:
     for name in (PLANTED, PEERS):
         table = _between(name).search(before)
         kept[name] = table[0] if table else _marked(name, "Not run yet.")
-    return HEAD.format(promises=promises, where=_where(seed, share), rows=rows, **kept)
+    return HEAD.format(promises=promises, where=_where(seed), rows=rows, **kept)
 
 
 def write_table(name: str, table: str) -> None:
@@ -124,10 +124,9 @@ def _today() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def _where(seed: int, share: float) -> str:
-    whole = "all of a family" if share == 1 else "a part, as counted below"
+def _where(seed: int) -> str:
     return (
-        f"Run last on {_today()}, seed {seed}, {whole}; Python {platform.python_version()}, "
+        f"Run last on {_today()}, seed {seed}, as often as counted below; Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.release().split('-')[0]}."
     )
 
