@@ -23,7 +23,7 @@ from tracker.errors import BadValue
 from tracker.queries import api as queries
 from tracker.queries.curves import curves
 from tracker.queries.pieces import pieces
-from tracker.queries.result import ByColumn, Column, Listing
+from tracker.queries.result import Column, Listing
 from tracker.storage.database import Reader, reading
 from tracker.values import whole
 
@@ -250,13 +250,9 @@ def frame(listing: Listing) -> pd.DataFrame:
     """Return a listing as a DataFrame, its columns typed by what they hold."""
     import pandas as pd
 
-    rows = listing.rows
-    cells: Sequence[Sequence[Any]] = (
-        rows.columns if isinstance(rows, ByColumn) else [*zip(*rows, strict=True)]
-    ) or [()] * len(listing.columns)
     series = {
         column.name: _series(column, list(values))
-        for column, values in zip(listing.columns, cells, strict=True)
+        for column, values in zip(listing.columns, listing.by_column(), strict=True)
     }
     return pd.DataFrame(series, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
 

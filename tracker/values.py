@@ -387,7 +387,7 @@ def from_json(text: str | None) -> Any:
     """Read what `to_json` wrote; None for None.
 
     Raises:
-        StoreError: it is no JSON any more.
+        StoreError: it is no longer JSON.
     """
     if text is None:
         return None
@@ -395,8 +395,8 @@ def from_json(text: str | None) -> Any:
         return json.loads(text)
     except (TypeError, ValueError) as error:
         raise StoreError(
-            f"What the database has as JSON is none any more ({error}): the disk has changed it. tracker db backup "
-            f"copies the database as it is."
+            f"A value in the database should be JSON and is not ({error}): the disk has changed it. To copy the "
+            f"database as it is: tracker db backup"
         ) from error
 
 

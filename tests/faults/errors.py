@@ -15,7 +15,7 @@ TORCH = "tests.helpers.torch_errors"
 KINDS = 29
 """How many kinds of errors are raised, see there."""
 STATEMENTS = 500
-"""About how many a training has."""
+"""Roughly how many statements a training runs."""
 
 
 def raising(folder: Path, share: float, rng: random.Random) -> Result:

@@ -27,6 +27,7 @@ from tracker.recording.recovery import import_refused, recover, temporary_folder
 from tracker.removal import sweep
 from tracker.states import CheckpointState
 from tracker.storage.database import Location, Reader, open_to_read, reading
+from tracker.storage.driver_errors import NOT_TEXT
 from tracker.storage.prepare import prepare, writing
 from tracker.storage.step_summaries import runs_with_wrong_step_summaries
 from tracker.storage.summaries import JUDGED, summarize
@@ -132,8 +133,7 @@ def structure(location: Location) -> str | None:
             checked = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_PROBLEMS})")
             problems = [problem for (problem,) in checked]
             orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    # The driver quotes bytes that are no text in its error, which then is no text either.
-    except (DBAPIError, UnicodeDecodeError) as error:
+    except (DBAPIError, NOT_TEXT) as error:
         return str(error.orig if isinstance(error, DBAPIError) else error)
     if problems != ["ok"]:
         return "; ".join(problems[:3])

@@ -13,12 +13,13 @@ from sqlalchemy import Table, update
 from tracker.errors import NotWritable, StoreError
 from tracker.models import ALL, RUN
 from tracker.storage import migrate
+from tracker.storage.driver_errors import NOT_TEXT
 from tracker.storage.location import Location, locate
 from tracker.storage.prepare import writing
 from tracker.storage.summaries import JUDGED
 
 _AT_ONCE = 1024  # rows; where they cannot be read, halves are tried, down to single rows
-_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)
+_BROKEN = (sqlite3.DatabaseError, NOT_TEXT, OverflowError)
 
 
 def salvage(location: Location, target: Path) -> dict[str, tuple[int, int]]:

@@ -168,7 +168,7 @@ _SAID_BY = [source for source in DirectionSource if source != DirectionSource.NA
 
 
 def _some_monitor_nothing(connection: Connection, name: str) -> bool:
-    """Return whether a run has no monitor, where there is no other one than this metric."""
+    """Say whether some run has no monitor, in a database whose only monitor is this metric."""
     of_callback = exists().where(POLICY.c.run_id == RUN.c.id, POLICY.c.monitor.is_not(None))
     declared = exists().where(METRIC_DEFINITION.c.run_id == RUN.c.id, _IS_MONITOR)
     # Who monitors it is judged by it: of the others each one is looked at.

@@ -109,6 +109,12 @@ class Listing:
         place = self.names.index(name)
         return [row[place] for row in self.rows]
 
+    def by_column(self) -> Sequence[Sequence[Any]]:
+        """Return the cells of each column."""
+        if isinstance(self.rows, ByColumn):
+            return self.rows.columns
+        return list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+
     def dicts(self) -> Iterator[dict[str, Any]]:
         """Yield each row as a dict."""
         names = self.names

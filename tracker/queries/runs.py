@@ -157,8 +157,7 @@ def _widened(
         *((f"captured.{name}", facts[name], None) for name in sorted(facts)),
     ]
     added = [Column(title, kind or common_kind(cells)) for title, cells, kind in heads]
-    own = zip(*listing.rows, strict=True)
-    rows = ByColumn([*own, *(cells for _, cells, _ in heads)]) if listing.rows else []
+    rows = ByColumn([*listing.by_column(), *(cells for _, cells, _ in heads)])
     return Listing((*listing.columns, *added), rows, listing.total)
 
 

@@ -27,7 +27,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracker.errors import StoreError
 from tracker.storage import schema
-from tracker.storage.driver_errors import in_use_error, is_busy, is_not_writable, opening_error
+from tracker.storage.driver_errors import (
+    NOT_TEXT,
+    in_use_error,
+    is_busy,
+    is_not_writable,
+    opening_error,
+)
 from tracker.storage.engine import (
     Lock,
     begin,
@@ -62,8 +68,7 @@ def in_use(location: Location, *, to_read: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    # The driver quotes bytes that are no text in its error, which then is no text either.
-    except (Timeout, DBAPIError, UnicodeDecodeError) as error:
+    except (Timeout, DBAPIError, NOT_TEXT) as error:
         raise in_use_error(error, location, to_read=to_read) from error
 
 

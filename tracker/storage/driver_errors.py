@@ -58,6 +58,10 @@ _ENTRY_CLASSES = frozenset(
 )
 
 
+NOT_TEXT = UnicodeDecodeError
+"""What sqlite3 raises for bytes that are not UTF-8: it quotes them in the message of its own error."""
+
+
 def code_of(error: BaseException | None) -> int | str | None:
     """Return SQLite's primary result code or PostgreSQL's SQLSTATE; None for an error without one."""
     if isinstance(error, DBAPIError):
@@ -94,13 +98,13 @@ def is_not_writable(error: BaseException) -> bool:
 
 
 def in_use_error(
-    error: Timeout | DBAPIError | UnicodeDecodeError, location: Location, *, to_read: bool = False
+    error: Timeout | DBAPIError | NOT_TEXT, location: Location, *, to_read: bool = False
 ) -> StoreError:
     """Return what a lock file or a driver has raised as an error that names the database.
 
     ``to_read``: nothing would have been written.
     """
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, NOT_TEXT):
         return _damaged(location, str(error))
     return _busy(location) if isinstance(error, Timeout) else _meaning(error, location, to_read)
 

@@ -16,6 +16,7 @@ from typing import Literal
 from sqlalchemy import Connection, inspect
 
 from tracker.errors import DatabaseTooNew, DatabaseTooOld, NotATrackerDatabase
+from tracker.storage.driver_errors import NOT_TEXT
 from tracker.storage.location import Location, unreadable
 
 HISTORY = (
@@ -95,7 +96,7 @@ def is_current(path: Path) -> bool:
         with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
             (version,) = connection.execute(_ASK_VERSION).fetchone()
             return bool(version == HEAD)
-    except (OSError, sqlite3.Error, TypeError, UnicodeDecodeError):
+    except (OSError, sqlite3.Error, TypeError, NOT_TEXT):
         return False
 
 
@@ -106,8 +107,7 @@ def _peek(path: Path) -> set[str]:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return {name for (name,) in tables}
-    # The driver quotes bytes that are no text in its error, which then is no text either.
-    except (sqlite3.Error, UnicodeDecodeError):
+    except (sqlite3.Error, NOT_TEXT):
         return set()
 
 

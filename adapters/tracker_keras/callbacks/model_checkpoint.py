@@ -15,9 +15,9 @@ import tracker
 from tracker.files import path_part
 from tracker.policies import Retention, reasons
 from tracker_keras.session.base import Logs
-from tracker_keras.session.memory_file import MemoryFile, size_of
+from tracker_keras.session.memory_file import MemoryFile
 from tracker_keras.session.monitor import Comparison, Monitoring
-from tracker_keras.session.room import require_room, weights_size
+from tracker_keras.session.room import largest_size, require_room, weights_size
 from tracker_keras.session.session import Session
 from tracker_keras.session.values import number, numbers
 
@@ -237,7 +237,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             "policy": self._tracker_policy,
         }
         if self._tracker_thread is not None:
-            held = MemoryFile(path.name, size_of(session.model), save)
+            held = MemoryFile(path.name, largest_size(session.model), save)
             self._tracker_unsaved = Unsaved(session.run, path.absolute(), held, facts)
             return None
         made: tracker.Checkpoint | None

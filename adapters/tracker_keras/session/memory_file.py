@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tracker.files import discard, sweep, temporary_path
 
@@ -48,21 +47,6 @@ class MemoryFile:
     def close(self) -> None:
         """Give the memory back."""
         self._file.close()
-
-
-def size_of(model: Any) -> int:
-    """Return about how many bytes a file of a model takes, with its optimizer."""
-    optimizer = getattr(model, "optimizer", None)
-    variables = [*model.variables, *getattr(optimizer, "variables", ())]
-    return sum(_bytes_of(variable) for variable in variables)
-
-
-def _bytes_of(variable: Any) -> int:
-    elements = 1
-    for length in variable.shape:
-        elements *= int(length)
-    # At most: the widest type that Keras trains with.
-    return 8 * elements
 
 
 def _folder_for(size: int) -> Path:

@@ -21,9 +21,20 @@ def require_room(folder: Path, size: int) -> None:
 
 
 def weights_size(model: Any) -> int:
-    """Return how many bytes the weights of a model take, which a file of it takes at least; 0 for who has none."""
+    """Return how many bytes the weights of a model take: a file takes at least as many. A stand-in has none."""
     variables = getattr(model, "variables", ())
     return sum(math.prod(one.shape) * _item_size(one.dtype) for one in variables)
+
+
+def largest_size(model: Any) -> int:
+    """Return how many bytes a file of a model takes at most, with its optimizer."""
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.variables, *getattr(optimizer, "variables", ())]
+    return sum(math.prod(one.shape) * _WIDEST for one in variables)
+
+
+_WIDEST = 8
+"""Bytes of an element of the widest type that Keras trains with."""
 
 
 def _item_size(dtype: Any) -> int:
