@@ -29,6 +29,8 @@ from tracker.values import (
     from_json,
     join,
     kind_of,
+    metric,
+    metrics,
     number,
     param_decode,
     param_encode,
@@ -172,6 +174,28 @@ def test_kinds_tell_apart_what_a_database_would_merge() -> None:
     assert found == ["finite", "-0", "nan", "+inf", "-inf"]
     assert split(None) == (None, None)
     assert join(None, None) is None
+
+
+class Name(str):
+    """A text that is written otherwise than it compares."""
+
+    def __str__(self) -> str:
+        return f"of {super().__str__()}"
+
+
+@pytest.mark.parametrize(
+    "odd", [0.0, -0.0, math.nan, math.inf, True, 3, np.float32(0.1)], ids=lambda odd: repr(odd)
+)
+def test_metrics_of_an_epoch_are_those_of_each_of_them(odd: Any) -> None:
+    plain = {"loss": 0.5, "acc": 0.9}
+    for values in (plain, {**plain, "odd": odd}, {"odd": odd, **plain}, {"odd": odd}, {}):
+        expected = [metric(name, value) for name, value in values.items()]
+        assert repr(metrics(values)) == repr(expected)
+    assert [name for name, _, _ in metrics({"loss": 0.5, Name("acc"): 0.9})] == ["loss", "of acc"]
+    assert [name for name, _, _ in metrics({Name("loss"): 0.5, "acc": 0.9})] == ["of loss", "acc"]
+    assert metrics({1: 0.5, "ä": 0.9})[0][0] == "1"
+    with pytest.raises(BadValue, match="a dict of names and numbers"):
+        metrics([0.5])  # type: ignore[arg-type]
 
 
 @given(

@@ -24,6 +24,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, MutableSequence, Set
 from enum import Enum
+from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -218,6 +220,42 @@ def metric(name: Any, value: Any) -> MetricValue:
     return text, *split(number(value, text))
 
 
+def metrics(given: Mapping[Any, Any]) -> list[MetricValue]:
+    """Return the metrics of an epoch as they are stored, in their order.
+
+    Raises:
+        BadValue: as `metric` does, and for what is no mapping.
+    """
+    try:
+        items = list(given.items())
+        names, numbers = zip(*items, strict=True) if items else ((), ())
+    except Exception as error:  # whatever its own methods raise
+        raise no_mapping(given) from error
+    # Each epoch of most trainings is so; asking all of them at once takes a third of asking each.
+    if (
+        _PLAIN_NUMBER.issuperset(map(type, numbers))
+        and all(numbers)
+        and all(map(math.isfinite, numbers))
+        and _PLAIN_NAME.issuperset(map(type, names))
+        and _are_short(names)
+    ):
+        return list(zip(names, numbers, repeat("finite")))
+    return [metric(name, value) for name, value in items]
+
+
+_PLAIN_NUMBER, _PLAIN_NAME = frozenset([float]), frozenset([str])
+
+
+@lru_cache(maxsize=64)
+def _are_short(names: tuple[str, ...]) -> bool:
+    return all(map(_is_short, names))
+
+
+def _is_short(name: str) -> bool:
+    """Whether a text is a name as it stands."""
+    return name.isascii() and len(name) <= _SHORT_NAME and "\0" not in name
+
+
 def join(value: float | None, kind: str | None) -> float | None:
     """Return what `split` took apart."""
     if kind is None or kind == "finite":
@@ -231,7 +269,7 @@ def name_text(name: Any, what: str = "A name") -> str:
     Raises:
         BadValue: for a name without a text, or one that `fits_index` does not take.
     """
-    if type(name) is str and name.isascii() and len(name) <= _SHORT_NAME and "\0" not in name:
+    if type(name) is str and _is_short(name):
         return name
     text = text_of(name, what)
     if not fits_index(text):

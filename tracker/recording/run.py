@@ -221,11 +221,7 @@ class Run:
         """
         self.check_open()
         number = epoch_number(epoch)
-        try:
-            given = list(metrics.items())
-        except Exception as error:  # whatever its own methods raise
-            raise values.no_mapping(metrics) from error
-        plain = [values.metric(name, value) for name, value in given]
+        plain = values.metrics(metrics)
         rate = None if learning_rate is None else values.number(learning_rate, "learning_rate")
         steps_done = None if step is None else values.whole(step, "step", least=0)
         rates = None if learning_rates is None else _rates(learning_rates)

@@ -11,7 +11,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Update, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from tracker.models import (
@@ -36,7 +47,13 @@ from tracker.storage.chunks import in_parts
 from tracker.storage.driver_errors import is_entrys_fault
 from tracker.storage.entries import Entry
 from tracker.storage.liveness import heard_now
-from tracker.storage.statements import Prepared, update_row, upsert, upsert_rows
+from tracker.storage.statements import (
+    Prepared,
+    update_row,
+    upsert,
+    upserting,
+)
+from tracker.values import MetricValue
 
 
 def apply(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -91,7 +108,12 @@ _EPOCH_COLUMNS = (
 )  # fmt: skip
 """Those that an entry has under the same name; one of an earlier release lacks the last two."""
 _ADD_EPOCH = Prepared(insert(EPOCH), [*_EPOCH_COLUMNS, "run_id", "superseded", "checksum"])
-_METRIC_COLUMNS = "epoch_id", "name", "position", "value", "value_kind"
+_ADD_METRICS = upserting(
+    METRIC,
+    ("epoch_id", "name", "position", "value", "value_kind"),
+    ("epoch_id", "name"),
+    ("value", "value_kind"),
+)
 _GROW_RUN = Prepared(
     update(RUN)
     .where(RUN.c.id == bindparam("run"))
@@ -114,11 +136,20 @@ _END_RUN = Prepared(
     ["status", "reason", "error", "ended"],
 )
 _IS_OVERTAKEN = Prepared(_LATER_ATTEMPTS)
-_IS_OVERTAKEN_OR_KNOWN = Prepared(
+_UNCLAIMED = select(func.count()).where(
+    ATTEMPT.c.run_id == bindparam("run"),
+    ATTEMPT.c.number == bindparam("attempt"),
+    ATTEMPT.c.number > 1,
+    ATTEMPT.c.first_epoch.is_(None),
+)
+_IS_OUT_OF_TURN = Prepared(
     select(
-        _LATER_ATTEMPTS.scalar_subquery(), select(EPOCH.c.id).where(_SAME_EPOCH).scalar_subquery()
+        _LATER_ATTEMPTS.scalar_subquery(),
+        _UNCLAIMED.scalar_subquery(),
+        select(func.count()).where(_SAME_EPOCH).scalar_subquery(),
     )
 )
+"""Whether a later attempt has repeated an epoch, a resumed one begins with it, or it is recorded already."""
 
 
 def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
@@ -129,31 +160,51 @@ def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) ->
 
 def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
-    superseding = supersede(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
-    later_attempts, known_id = _IS_OVERTAKEN_OR_KNOWN.first(connection, key)
-    superseded, known = bool(later_attempts), None
-    if known_id is not None:
-        known = connection.execute(select(EPOCH).where(EPOCH.c.id == known_id)).one()
-    row: dict[str, Any] = {name: entry.get(name) for name in _EPOCH_COLUMNS} | {"run_id": run}
+    if any(_IS_OUT_OF_TURN.first(connection, key)):
+        _epoch_out_of_turn(connection, entry)
+        return
+    _add_metrics(connection, _add_epoch(connection, entry), entry["metrics"])
+    summaries.extend(connection, run, number, entry["metrics"])
+    _grow(connection, run, 1, entry["seconds"])
+
+
+def _add_epoch(connection: Connection, entry: kinds.EpochEntry, *, superseded: bool = False) -> Any:
+    row: dict[str, Any] = {name: entry.get(name) for name in _EPOCH_COLUMNS}
+    row["run_id"] = entry["run"]
+    row["superseded"] = superseded
+    row["checksum"] = epoch_checksum(row, entry["metrics"])
+    return _ADD_EPOCH.add(connection, row)
+
+
+def _add_metrics(
+    connection: Connection, epoch_id: int, metrics: Iterable[MetricValue], first: int = 0
+) -> None:
+    rows = [
+        (epoch_id, name, place, value, kind)
+        for place, (name, value, kind) in enumerate(metrics, start=first)
+    ]
+    _ADD_METRICS.run_each(connection, rows)
+
+
+def _grow(connection: Connection, run: str, epochs: int, seconds: float) -> None:
+    _GROW_RUN.run(connection, {"run": run, "more_epochs": epochs, "more_seconds": seconds})
+
+
+def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
+    run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
+    superseding = supersede(connection, run, attempt, number)
+    superseded = _is_overtaken(connection, run, attempt, number)
+    key = {"run": run, "attempt": attempt, "epoch": number}
+    known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).first()
     earlier: dict[str, tuple[Any, Any]] = {}
     if known is None:
-        row["superseded"] = superseded
-        row["checksum"] = epoch_checksum(row, entry["metrics"])
-        epoch_id = _ADD_EPOCH.add(connection, row)
+        epoch_id = _add_epoch(connection, entry, superseded=superseded)
     else:
         epoch_id = known.id
         earlier = _recorded_metrics(connection, epoch_id)
-        connection.execute(_change_epoch(epoch_id, _extended(known, row, earlier, entry)))
-    more = entry["seconds"] - (0.0 if known is None else known.seconds)
-    grown = int(known is None and not superseded)
-    rows = [
-        (epoch_id, name, place, value, kind)
-        for place, (name, value, kind) in enumerate(entry["metrics"], start=len(earlier))
-    ]
-    upsert_rows(
-        connection, METRIC, _METRIC_COLUMNS, rows, ("epoch_id", "name"), ("value", "value_kind")
-    )
+        connection.execute(_change_epoch(epoch_id, _extended(known, earlier, entry)))
+    _add_metrics(connection, epoch_id, entry["metrics"], first=len(earlier))
     changed = earlier and any(
         earlier.get(name, (value, kind)) != (value, kind) for name, value, kind in entry["metrics"]
     )
@@ -161,17 +212,18 @@ def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, entry["metrics"])
-    _GROW_RUN.run(connection, {"run": run, "more_epochs": grown, "more_seconds": more})
+    more = entry["seconds"] - (0.0 if known is None else known.seconds)
+    _grow(connection, run, int(known is None and not superseded), more)
 
 
 def _extended(
-    known: Any, row: dict[str, Any], earlier: Mapping[str, tuple[Any, Any]], entry: kinds.EpochEntry
+    known: Any, earlier: Mapping[str, tuple[Any, Any]], entry: kinds.EpochEntry
 ) -> dict[str, Any]:
     """Return what changes of a recorded epoch: what the entry says, and the checksum over all.
 
     One that has none, or no longer the right one, gets none: it would hide what has happened to it.
     """
-    said = {name: value for name, value in row.items() if value is not None}
+    said = {name: entry[name] for name in _EPOCH_COLUMNS if entry.get(name) is not None}  # type: ignore[literal-required]
     of_earlier = [(name, *value) for name, value in earlier.items()]
     if known.checksum is None or not is_intact(known, of_earlier):
         return said

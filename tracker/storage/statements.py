@@ -25,8 +25,10 @@ Condition = ColumnElement[bool]
 _AtOnce = Callable[[Sequence[Row]], tuple[str, Row]]
 
 _CURSOR = "tracker_cursor"
-_AT_ONCE = 512, 64, 8
+_AT_ONCE = 512, 64
 """Rows that one INSERT into SQLite takes: between two statements, another thread that computes has Python for 5 ms."""
+_MOST_SIZES = 64
+"""How many INSERTs, each of so many rows, are kept as text: an epoch has as many metrics as the one before."""
 _MANY_VALUES = 3, 32
 """The release of SQLite that binds more than 999 values in a statement."""
 
@@ -37,11 +39,15 @@ class Prepared:
     What is bound must be plain (text, numbers, booleans, bytes, None): no type of SQLAlchemy converts it.
 
     Args:
-        statement: for any database; no list may be bound in it.
+        statement: for any database, or what makes it for a kind of them; no list may be bound in it.
         columns: those of an INSERT or UPDATE that does not name them itself.
     """
 
-    def __init__(self, statement: ClauseElement, columns: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        statement: ClauseElement | Callable[[str], ClauseElement],
+        columns: Iterable[str] | None = None,
+    ) -> None:
         self._statement = statement
         self._columns = None if columns is None else list(columns)
         self._compiled: dict[str, _Compiled] = {}
@@ -56,7 +62,8 @@ class Prepared:
 
     def run_each(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Run it once for each row, whose values are those of its columns, in their order; raises as `run` does."""
-        self._run(connection, rows, _execute_each)
+        if rows:
+            self._run(connection, rows, _execute_each)
 
     def first(self, connection: Connection, values: Values) -> Any:
         """Run it once, and return the first row as a tuple, or None; raises as `run` does."""
@@ -70,9 +77,10 @@ class Prepared:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _compiled(
-                self._statement, dialect, self._columns
-            )
+            statement = self._statement
+            if not isinstance(statement, ClauseElement):
+                statement = statement(dialect.name)
+            compiled = self._compiled[dialect.name] = _compiled(statement, dialect, self._columns)
         try:
             return how(_cursor(connection), compiled, values)
         except dialect.loaded_dbapi.Error as error:
@@ -94,13 +102,16 @@ def _execute(cursor: Any, compiled: _Compiled, values: Values) -> None:
 
 
 def _execute_each(cursor: Any, compiled: _Compiled, rows: Sequence[Row]) -> None:
-    at, at_once = 0, compiled.at_once
+    at_once, bind = compiled.at_once, compiled.bind_row
+    if at_once is None:
+        cursor.executemany(compiled.sql, rows if bind is None else map(bind, rows))
+        return
     for size in _AT_ONCE:
-        while at_once is not None and len(rows) - at >= size:
-            cursor.execute(*at_once(rows[at : at + size]))
-            at += size
-    bind, rest = compiled.bind_row, rows[at:]
-    cursor.executemany(compiled.sql, rest if bind is None else map(bind, rest))
+        while len(rows) >= size:
+            cursor.execute(*at_once(rows[:size]))
+            rows = rows[size:]
+    if rows:
+        cursor.execute(*at_once(rows))
 
 
 def _first(cursor: Any, compiled: _Compiled, values: Values) -> Any:
@@ -170,7 +181,7 @@ def _repeated(sql: str, names: list[str], columns: list[str], constants: Values)
     arrange = None if own == columns else _getter([columns.index(name) for name in own])
     last = tuple(map(constants.__getitem__, others))
 
-    @lru_cache(maxsize=len(_AT_ONCE))
+    @lru_cache(maxsize=_MOST_SIZES)
     def several(size: int) -> str:
         return f"{head} VALUES {', '.join([row] * size)}{tail}"
 
@@ -185,6 +196,8 @@ def _getter(keys: Sequence[Any]) -> Callable[[Any], Any]:
     """Return what gives the values under these keys as a tuple."""
     if len(keys) > 1:
         return itemgetter(*keys)
+    if not keys:
+        return lambda values: ()
     return lambda values: tuple(values[key] for key in keys)
 
 
@@ -221,40 +234,38 @@ def upsert(
 
     A row for which ``only`` does not hold is left alone, too.
     """
-    columns = tuple(rows[0]) if rows else ()
-    plain = list(map(_getter(columns), rows))
-    upsert_rows(connection, table, columns, plain, key, change, only=only)
+    if rows:
+        columns = tuple(rows[0])
+        if not callable(change):
+            change = tuple(change)
+        plain = list(map(_getter(columns), rows))
+        _upsert_of(table, columns, key, change, only).run_each(connection, plain)
 
 
-def upsert_rows(
-    connection: Connection,
+def upserting(
     table: TableClause,
     columns: tuple[str, ...],
-    rows: Sequence[Row],
     key: tuple[str, ...],
     change: Change,
     *,
     only: Condition | None = None,
-) -> None:
-    """Do as `upsert` does, with rows that are tuples of these columns' values."""
-    if not rows:
-        return
-    if not callable(change):
-        change = tuple(change)
-    dialect = connection.dialect.name
-    _upserting(dialect, table, columns, key, change, only).run_each(connection, rows)
+) -> Prepared:
+    """Return what does as `upsert` does with each of the rows that `Prepared.run_each` is given."""
+    return Prepared(
+        lambda dialect: _insert_or_change(dialect, table, key, change, only),
+        columns,
+    )
 
 
 @lru_cache(maxsize=128)
-def _upserting(
-    dialect: str,
+def _upsert_of(
     table: TableClause,
     columns: tuple[str, ...],
     key: tuple[str, ...],
     change: Any,
     only: Condition | None,
 ) -> Prepared:
-    return Prepared(_insert_or_change(dialect, table, key, change, only), columns)
+    return upserting(table, columns, key, change, only=only)
 
 
 def _insert_or_change(

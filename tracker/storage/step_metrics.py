@@ -24,7 +24,7 @@ from tracker.series.sparse import (
 )
 from tracker.storage import step_summaries
 from tracker.storage.entries import BlockValues, ClockRow, SeriesEntry, SparseValues
-from tracker.storage.statements import upsert, upsert_rows
+from tracker.storage.statements import upsert, upserting
 from tracker.storage.step_summaries import add_piece
 
 Ints = npt.NDArray[np.int64]
@@ -146,10 +146,9 @@ class _Blocks:
 
     def _widen(self, sparse: GroupedPoints) -> None:
         """Note from where to where the sparse series of the attempt reach."""
-        columns = "series_id", "attempt", "first_step", "last_step"
         spans = zip(*sparse.spans(), strict=True)
         rows = [(key, self._attempt, low, high) for key, low, high in spans]
-        upsert_rows(self._connection, SPARSE_SPAN, columns, rows, ("series_id", "attempt"), _wider)
+        _WIDEN.run_each(self._connection, rows)
 
     def _own_summaries(
         self, sparse: Sequence[SeriesPoints | None], together: GroupedPoints
@@ -248,6 +247,14 @@ def _wider(new: Mapping[str, Any]) -> dict[str, Any]:
         "first_step": case((first < old.first_step, first), else_=old.first_step),
         "last_step": case((last > old.last_step, last), else_=old.last_step),
     }
+
+
+_WIDEN = upserting(
+    SPARSE_SPAN,
+    ("series_id", "attempt", "first_step", "last_step"),
+    ("series_id", "attempt"),
+    _wider,
+)
 
 
 def _summary_of(clock: ClockRow, block: BlockValues) -> SeriesSummary | None:

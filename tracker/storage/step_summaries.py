@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, func, select, tuple_
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, tuple_
 
 from tracker.models import BLOCK, CLOCK, OF_STEPS, SERIES, SPARSE_SPAN, SUMMARY
 from tracker.series.blocks import SeriesSummary, summary_of_block
@@ -28,7 +28,7 @@ from tracker.storage.effective_blocks import (
     with_sparse_points,
 )
 from tracker.storage.sparse_blocks import live_points
-from tracker.storage.statements import Row, upsert_rows
+from tracker.storage.statements import Prepared, Row, upserting
 from tracker.system_names import PREFIX, is_system
 from tracker.values import split
 
@@ -38,7 +38,7 @@ _OF_TRAINING = SERIES.c.name.not_like(f"{PREFIX}%")
 def extend(connection: Connection, run: str, blocks: Mapping[str, SeriesSummary]) -> None:
     """Add to the summaries, by name, what the newest block of each of these series says."""
     rows = [_row(run, name, summary) for name, summary in blocks.items() if not is_system(name)]
-    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better, only=OF_STEPS)
+    _EXTEND.run_each(connection, rows)
 
 
 def extend_each(connection: Connection, run: str, names: Sequence[str], extremes: Extremes) -> None:
@@ -46,7 +46,7 @@ def extend_each(connection: Connection, run: str, names: Sequence[str], extremes
     lasts, kinds = zip(*map(split, extremes.last), strict=True) if names else ((), ())
     columns = zip(repeat(run), names, lasts, kinds, *extremes[1:], strict=False)
     rows = [row for row in columns if not is_system(row[1])]
-    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better, only=OF_STEPS)
+    _EXTEND.run_each(connection, rows)
 
 
 _COLUMNS = (
@@ -73,6 +73,10 @@ def _better(new: Mapping[str, Any]) -> dict[str, Any]:
         "max": case((higher, new["max"]), else_=old.max),
         "max_step": case((higher, new["max_step"]), else_=old.max_step),
     }
+
+
+_ADD = Prepared(insert(SUMMARY), _COLUMNS)
+_EXTEND = upserting(SUMMARY, _COLUMNS, ("run_id", "name"), _better, only=OF_STEPS)
 
 
 def is_out_of_order(connection: Connection, run: str, attempt: int, number: int) -> bool:
@@ -157,7 +161,7 @@ def rebuild(connection: Connection, run: str, names: Collection[str] | None = No
     for some in [None] if names is None else in_parts(list(names)):
         connection.execute(stale if some is None else stale.where(SUMMARY.c.name.in_(some)))
     rows = [_row(run, name, summary) for name, summary in of_blocks(connection, series).items()]
-    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), ())
+    _ADD.run_each(connection, rows)
 
 
 def rebuild_all(connection: Connection) -> None:

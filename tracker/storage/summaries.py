@@ -25,7 +25,7 @@ from sqlalchemy import (
 from tracker.models import EPOCH, METRIC, OF_STEPS, RUN, SUMMARY
 from tracker.storage import step_summaries
 from tracker.storage.chunks import in_parts
-from tracker.storage.statements import upsert_rows
+from tracker.storage.statements import upserting
 from tracker.values import MetricValue
 
 _OF_JUDGED = and_(SUMMARY.c.run_id == RUN.c.id, SUMMARY.c.name == RUN.c.judged_by, ~OF_STEPS)
@@ -42,11 +42,6 @@ _COPY = update(RUN).where(_THIS).values(**JUDGED)
 _JUDGE_BY = update(RUN).where(_THIS).values(judged_by=bindparam("metric"))
 
 
-_COLUMNS = (
-    "run_id", "name", "last", "last_kind", "last_epoch", "min", "min_epoch", "max", "max_epoch",
-)  # fmt: skip
-
-
 def extend(connection: Connection, run: str, epoch: int, metrics: Sequence[MetricValue]) -> None:
     """Add a new epoch's metrics to the summaries."""
     rows = [
@@ -55,7 +50,7 @@ def extend(connection: Connection, run: str, epoch: int, metrics: Sequence[Metri
         else (run, name, value, kind, epoch, None, None, None, None)
         for name, value, kind in metrics
     ]
-    upsert_rows(connection, SUMMARY, _COLUMNS, rows, ("run_id", "name"), _better)
+    _EXTEND.run_each(connection, rows)
 
 
 def _better(new: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +71,16 @@ def _better(new: Mapping[str, Any]) -> dict[str, Any]:
         "max_step": null(),
         "last_step": null(),
     }
+
+
+_EXTEND = upserting(
+    SUMMARY,
+    (
+        "run_id", "name", "last", "last_kind", "last_epoch", "min", "min_epoch", "max", "max_epoch",
+    ),
+    ("run_id", "name"),
+    _better,
+)  # fmt: skip
 
 
 def summarize(connection: Connection, run: str) -> None:
