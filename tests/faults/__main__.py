@@ -21,8 +21,7 @@ def main() -> None:
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,
-        help="families that take a processor and are tried beside each other; by default as many as there are "
-        "processors",
+        help="processors that may be taken; by default all",
     )
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     arguments = parser.parse_args()

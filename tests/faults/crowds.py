@@ -131,7 +131,7 @@ FAMILIES = [
         200,
         0.01,
         first_starts,
-        minutes=1.0,
+        minutes=7.0,
     ),
     Family(
         "E7",

@@ -159,7 +159,7 @@ def flipped_bytes(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     database = folder / "tracker.db"
     kinds = register(folder, database)
-    for number in range(share_of(2000, share)):
+    for number in range(share_of(1000, share)):
         kind = list(kinds)[number % len(kinds)]
         path = rng.choice(kinds[kind])
         data = path.read_bytes()
@@ -225,9 +225,9 @@ FAMILIES = [
         "B10",
         "a byte of a checkpoint changes: of a file, in a folder, in the store, of a copy",
         "4, 8",
-        2000,
+        1000,
         0.01,
         flipped_bytes,
-        minutes=3.0,
+        minutes=1.5,
     ),
 ]

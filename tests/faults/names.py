@@ -87,7 +87,7 @@ def hostile_names(folder: Path, share: float, rng: random.Random) -> Result:
     result = Result()
     with forks(folder, WORKS) as starting:
         starting.warm_up(f"{WORKS}:use", names=["name"] * 6)
-        for number in range(share_of(200, share)):
+        for number in range(share_of(100, share)):
             with Place(folder / str(number)) as place:
                 outside = place.folder / "victim"
                 outside.write_text("victim")
@@ -115,9 +115,9 @@ FAMILIES = [
         "S1",
         "names that are paths, devices, commands or escapes, for whatever has a name",
         "11",
-        200,
+        100,
         0.02,
         hostile_names,
-        minutes=5.0,
+        minutes=2.5,
     )
 ]

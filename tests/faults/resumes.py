@@ -156,7 +156,7 @@ FAMILIES = [
         200,
         0.01,
         resumed,
-        minutes=12.0,
+        minutes=17.0,
     ),
     Family(
         "D4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -23,6 +24,10 @@ NICE = 10
 """How much those that take a processor leave the others the way."""
 WAITING_PER_JOB = 3
 """So many families that wait are tried beside each other where one that takes a processor is."""
+SPARE = 1
+"""So many more that take a processor are tried than there are: now and then each waits for a lock or a child."""
+GARBAGE = 50_000
+"""New objects between two looks for cycles among them: Python's 700 take a tenth of the time of a trial."""
 MEMORY = Path("/dev/shm")
 """A disk in memory: what only meets kills and errors need not wait for a real one."""
 
@@ -74,7 +79,7 @@ def _say(*lines: str) -> None:
 
 def at_once(load: Load, jobs: int) -> int:
     """Return how many families of a load are tried beside each other."""
-    return {Load.WAITING: WAITING_PER_JOB * jobs, Load.BUSY: jobs, Load.ALONE: 1}[load]
+    return {Load.WAITING: WAITING_PER_JOB * jobs, Load.BUSY: jobs + SPARE, Load.ALONE: 1}[load]
 
 
 def try_all(
@@ -131,6 +136,8 @@ _processes.set_forkserver_preload([__name__])
 
 def _try(name: str, share: float, seed: int, answer: Connection) -> None:
     logging.disable(logging.CRITICAL)
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     [family] = [one for one in FAMILIES if one.id == name]
     busy = family.load == Load.BUSY
     if busy:

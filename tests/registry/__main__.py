@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from tests.registry import kills, upload_kills
 from tests.registry.compare import differences
 
 AT_ONCE = 20
+GARBAGE = 50_000
+"""New objects between two looks for cycles among them: with Python's 700, that takes an eighth of the time."""
 
 
 def main() -> None:
@@ -27,6 +30,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     if arguments.kills:
         with tempfile.TemporaryDirectory() as folder:
             count, after = kills.wrong_after_kills(Path(folder))
