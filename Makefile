@@ -99,7 +99,7 @@ types: $(READY)  ## mypy, strict; the page's scripts too, where npm is
 faults: $(READY)  ## faults of every family, about an hour; SHARE=0.05 tries a twentieth; writes docs/reliability.md
 	$(BIN)/python -m tests.faults --share $(SHARE) --write
 
-faults-planted: $(READY)  ## faults in a copy of our code, each of which a family must find; writes docs/reliability.md
+faults-planted: $(READY)  ## faults in a copy of our code, each of which a family or a test must find; writes docs/reliability.md
 	$(BIN)/python -m tests.faults.planted --write
 
 faults-peers: $(READY)  ## the same kills and full disks for other recorders, half an hour; writes docs/reliability.md

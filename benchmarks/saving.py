@@ -239,7 +239,8 @@ def main() -> None:
     head = ("Medians of pairs", "this", "compared with", "ratio")
     text = (
         f"## Saving\n\n{page.machine()}. The weights of a model and the state of its Adam, "
-        f"{size // 1_000_000} MB in {3 * LAYERS} tensors.\n\n{page.table(head, rows(took))}"
+        f"{size // 1_000_000} MB in {3 * LAYERS} tensors. A ratio is the median of those of the rounds, which need not "
+        f"be the ratio of two medians.\n\n{page.table(head, rows(took))}"
         f"{memory_words(memory)}"
     )
     print(text)

@@ -333,9 +333,6 @@ def _make_folder(folder: Path, mode: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename or a new name in a folder survive power loss."""
-    # Windows cannot open a folder.
-    if os.name == "nt":
-        return
     sync_path(folder)
 
 

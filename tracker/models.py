@@ -124,7 +124,7 @@ class Epoch(Table, table=True):
     ``learning_rate`` is the one that the epoch was trained with, that of the first parameter group;
     ``learning_rates`` is JSON, by group, the first and the last of the epoch. ``step`` is how many
     training batches the run had done at its end. ``checksum`` is over the row and its metrics (see
-    `tracker.storage.checksums`); NULL where release 0.1.0 or earlier has recorded it.
+    `tracker.storage.checksums`); NULL of epochs that were recorded before schema 0007, or were damaged.
     """
 
     __table_args__ = (UniqueConstraint("run_id", "attempt", "epoch"),)

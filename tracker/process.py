@@ -2,8 +2,9 @@
 
 A pid alone is not enough: pids are reused, machines restart, containers number their own. So an
 attempt keeps host, boot id, pid namespace, pid and the process's start time. Where those cannot be
-compared (another host or container), the heartbeat decides. No clock that people set takes part in
-it: on Linux the start time is that of the kernel, in seconds since boot.
+compared (another host or container), the heartbeat decides, by the wall clock, or by the server's where
+there is one. On Linux, comparing needs no clock that people set: the start time is the kernel's, in seconds
+since boot.
 """
 
 from __future__ import annotations
@@ -90,8 +91,8 @@ def _pid_namespace() -> str:
 def is_alive(attempt: Any, database_time: Callable[[], int] = now) -> bool:
     """Say whether the process of an attempt (a row with the columns of `Identity` and ``heartbeat``) lives.
 
-    On this machine and since its boot the process table answers; elsewhere it does if it was heard of less than
-    `SILENT_SECONDS` ago. Two machines may share a name: what was heard of after this one started
+    On this machine and since its boot the process table answers; a process elsewhere counts as alive if its last
+    heartbeat is less than `SILENT_SECONDS` old. Two machines may share a name: what was heard of after this one started
     cannot be a run from before it started.
 
     Args:

@@ -32,7 +32,7 @@ _NAME = (
 _SECRET = f"(?i)(?:{_NAME})"
 _COUNT = r"(?i)(?:n|num|max|min|total)[-_]"
 _SHAPE = r"(?i)signature"
-"""Also what a model takes and gives, where it is no text."""
+"""Also what a model takes and gives, where it is not text."""
 _USERINFO = (
     # A password may hold a slash, and user name and password an @ that nobody has escaped.
     r"(?<=://)[^\s/:@\"']{0,100}(?:@[^\s/:@\"']{1,100}){0,3}"

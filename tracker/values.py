@@ -34,12 +34,12 @@ from zlib import compress
 from tracker.errors import BadValue, StoreError, cut
 
 LONGEST_NAME = 2000
-"""Bytes of UTF-8, compressed where it is longer: PostgreSQL cannot index a row of more than 2704, see
-https://www.postgresql.org/docs/current/btree.html#BTREE-IMPLEMENTATION."""
+"""Bytes of UTF-8; a longer name is taken where it repeats itself, see `fits_index`. PostgreSQL cannot index a row of
+more than 2704, see https://www.postgresql.org/docs/current/btree.html#BTREE-IMPLEMENTATION."""
 
 _SHORT_NAME = LONGEST_NAME // 4
 """Characters, of which each has at most four bytes."""
-_LONGEST_REPETITION = 10_000
+_LONGEST_REPETITION, _MARGIN = 10_000, 10
 
 LONGEST_PATH = 2600
 """Bytes of a path as it is stored; it is indexed by itself."""
@@ -224,7 +224,7 @@ def metrics(given: Mapping[Any, Any]) -> list[MetricValue]:
     """Return the metrics of an epoch as they are stored, in their order.
 
     Raises:
-        BadValue: as `metric` does, and for what is no mapping.
+        BadValue: as `metric` does, and if it is not a mapping.
     """
     try:
         items = list(given.items())
@@ -290,7 +290,7 @@ def fits_index(text: str) -> bool:
     data = text.encode()
     if len(data) <= LONGEST_NAME:
         return True
-    return len(data) <= _LONGEST_REPETITION and len(compress(data, 1)) <= LONGEST_NAME // 10
+    return len(data) <= _LONGEST_REPETITION and len(compress(data, 1)) <= LONGEST_NAME // _MARGIN
 
 
 def text_of(value: Any, what: str = "A value") -> str:
@@ -311,7 +311,7 @@ def path_of(value: Any, what: str = "path") -> Path:
     """Return the path of a file.
 
     Raises:
-        BadValue: for what is no path, or one that no file system takes.
+        BadValue: if it is not a path, or one that no file system takes.
     """
     try:
         text = os.fsdecode(value)

@@ -14,8 +14,8 @@ from tracker_integrations.recording import Recording, Start
 class Rounds:
     """The boosting rounds of one training, and the run that they are recorded in.
 
-    A round is a step, which costs a microsecond. As an epoch it also costs a transaction: it is durable when the
-    next one begins, each check of early stopping is a decision, and `tracker.replay` tries other patiences.
+    A round is a step, which costs a microsecond. As an epoch it also costs a transaction: it is durable at once,
+    each check of early stopping is a decision, and `tracker.replay` tries other patiences.
 
     Args:
         who: the class that users know, for messages.
@@ -72,7 +72,7 @@ class Rounds:
     ) -> None:
         """Record that the model was cut back to its best round."""
         monitor = policy.monitor or ""
-        reason = reasons.restored(monitor, best, at).replace("weights of epoch", "model of round")
+        reason = reasons.restored(monitor, best, at, "model of round")
         self.recording.decide(
             policy,
             "restored",

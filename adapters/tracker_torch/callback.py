@@ -30,7 +30,7 @@ class Callback:
     """
 
     order = 0
-    """When it has its turn at the end of a batch or epoch: those that judge 0, save 1, write 2.
+    """When it has its turn at the end of a batch or epoch: those that judge 0, save 1, write 2, back up 3.
 
     A checkpoint then holds the learning rate that the next epoch starts with. Those below 0 come
     before the epoch is recorded.

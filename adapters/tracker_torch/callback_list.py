@@ -207,7 +207,7 @@ class CallbackList:
         self._notices.warn(text)
 
     def forgive(self, error: Exception, who: object, what: str) -> None:
-        """Go on without a file: warn, once for each ``who`` in a training.
+        """Continue without a file: warn, once for each ``who`` in a training.
 
         Args:
             error: an OSError or a `tracker.NotWritable`.

@@ -225,7 +225,7 @@ class Training:
 
         Args:
             loader: a `DataLoader` or anything that can be iterated, with a length or without.
-            train: False for validation: its batches are no steps, and call the hooks for tests.
+            train: False for validation: its batches are not steps, and call the hooks for tests.
         """
         self._need(
             Stage.IN_EPOCH,

@@ -18,8 +18,8 @@ from tests.faults.oracle import Oracle, noted
 from tests.faults.processes import DELAY, FAIL, SYNC, Forks, Place, fault, forks
 from tests.faults.pulse import pulse
 from tests.faults.works import SAVED, content_of
+from tracker.recording.recorder import CALL_SECONDS, EXIT_SECONDS
 
-CALL_SECONDS, EXIT_SECONDS = 2.0, 5.0
 STEP_BYTES, FIRST_BYTES = 64 << 10, 256 << 10
 FILE_BYTES = 10 << 16
 

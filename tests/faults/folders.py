@@ -149,5 +149,5 @@ FAMILIES = [
         unwritable_folders,
         minutes=3.0,
     ),
-    Family("S11", "every file is written with each umask", "11", 5, 0.4, umasks, minutes=0.3),
+    Family("S11", "every file is written with each umask", "10", 5, 0.4, umasks, minutes=0.3),
 ]

@@ -99,7 +99,7 @@ FAMILIES = [
     Family(
         "S6",
         "sixty secrets in commands, variables, addresses, facts, reasons and errors; all files are searched",
-        "11",
+        "10",
         len(SECRETS),
         0.05,
         planted_secrets,

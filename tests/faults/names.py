@@ -114,7 +114,7 @@ FAMILIES = [
     Family(
         "S1",
         "names that are paths, devices, commands or escapes, for whatever has a name",
-        "11",
+        "10",
         100,
         0.02,
         hostile_names,

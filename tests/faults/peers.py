@@ -89,7 +89,7 @@ class Seen:
     note: str = ""
 
 
-class Recorder:
+class Server:
     """A process that forks trainings and readers."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -133,7 +133,7 @@ class Recorder:
 
 
 @contextmanager
-def recorder(name: str, store: Path) -> Iterator[Recorder]:
+def recorder(name: str, store: Path) -> Iterator[Server]:
     """Give a recorder, in the environment that has it, for stores at a path."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
     process = subprocess.Popen(
@@ -145,7 +145,7 @@ def recorder(name: str, store: Path) -> Iterator[Recorder]:
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        yield Recorder(process)
+        yield Server(process)
     finally:
         process.stdin.close()
         process.wait()
@@ -164,7 +164,7 @@ def is_kept(losses: dict[int, list[float]], epoch: int) -> bool:
     return any(math.isclose(loss, loss_of(epoch), rel_tol=1e-6) for loss in losses.get(epoch, []))
 
 
-def kill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> None:
+def kill(recorder: Server, folder: Path, rng: random.Random, seen: Seen) -> None:
     """Kill a training at a random moment, check what is left, and resume it."""
     (folder / "work").mkdir()
     pid = recorder.begin("train", folder / "work", epochs=10_000, pause=0.02)
@@ -187,11 +187,11 @@ def kill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> No
     seen.oldest = max([seen.oldest, *(killed - when for when in lost)])
     seen.statuses[status or "nothing"] += 1
     if recorder.about["resumes"]:
-        go_on(recorder, folder, len(before), seen)
+        resume(recorder, folder, len(before), seen)
 
 
-def go_on(recorder: Recorder, folder: Path, before: int, seen: Seen) -> None:
-    """Start the training again: it goes on by itself, at the epoch after the last one, or trains some of them again."""
+def resume(recorder: Server, folder: Path, before: int, seen: Seen) -> None:
+    """Start the training again: it resumes by itself, at the epoch after the last one, or trains some of them again."""
     last = acknowledged(folder)[-1][0]
     pid = recorder.begin("train", folder / "work", epochs=last + 1 + MORE)
     done = recorder.collect(pid) == 0
@@ -202,7 +202,7 @@ def go_on(recorder: Recorder, folder: Path, before: int, seen: Seen) -> None:
         seen.twice += sum(len(losses) > 1 for losses in found[0].values())
 
 
-def fill(recorder: Recorder, folder: Path, rng: random.Random, seen: Seen) -> None:
+def fill(recorder: Server, folder: Path, rng: random.Random, seen: Seen) -> None:
     """Fill the disk during a training, and free it again before the end."""
     with small_disk(folder / "work", DISK_BYTES) as disk:
         left = rng.randint(0, MOST_PAGES) * PAGE_BYTES
@@ -230,7 +230,7 @@ def raised(folder: Path) -> str:
     return f"`{found[-1]}`" if found else "no exception"
 
 
-def look(name: str, kills: int, disks: int, seed: int) -> Seen:
+def tried(name: str, kills: int, disks: int, seed: int) -> Seen:
     """Try a recorder; one that cannot be installed or started has a note."""
     seen, rng = Seen(title=name), random.Random(seed)
     try:
@@ -273,7 +273,7 @@ def _row(seen: Seen) -> str:
     if seen.lost:
         lost += f", the oldest {seen.oldest:.2f} s old"
     statuses = ", ".join(f"{status}: {count}" for status, count in seen.statuses.most_common())
-    again = f"goes on, {seen.resumed} of {seen.kills}; epochs trained again: {seen.trained_again}"
+    again = f"resumes, {seen.resumed} of {seen.kills}; epochs trained again: {seen.trained_again}"
     went_on = f"{seen.went_on} of {seen.disks}"
     if seen.stopped_by:
         went_on += f" (the others ended by {', '.join(seen.stopped_by)})"
@@ -313,7 +313,7 @@ def main() -> None:
 def try_all(names: Sequence[str], kills: int, disks: int, seed: int) -> str:
     """Try recorders, as many beside each other as there are processors; returns the table."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return table(list(threads.map(lambda name: look(name, kills, disks, seed), names)))
+        return table(list(threads.map(lambda name: tried(name, kills, disks, seed), names)))
 
 
 if __name__ == "__main__":

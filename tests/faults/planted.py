@@ -1,4 +1,4 @@
-"""``python -m tests.faults.planted``: faults in a copy of our own code; each must turn a family red."""
+"""``python -m tests.faults.planted``: faults in a copy of our own code; each must make a family or a test fail."""
 
 from __future__ import annotations
 
@@ -149,11 +149,18 @@ def passes(command: tuple[str, ...]) -> bool:
 def table(plants: Sequence[Plant], found: Sequence[bool]) -> str:
     """Return what was planted, and whether it was found."""
     rows = "\n".join(
-        f"| {plant.title} | `{plant.file}` | {'yes' if seen else 'NO'} |"
+        f"| {plant.title} | `{plant.file}` | {finder(plant)} | {'yes' if seen else 'NO'} |"
         for plant, seen in zip(plants, found, strict=True)
     )
     counted = f"{sum(found)} of {len(plants)} found."
-    return f"{counted}\n\n| What was planted | Where | Found |\n| --- | --- | --- |\n{rows}"
+    return f"{counted}\n\n| What was planted | Where | Tried | Found |\n| --- | --- | --- | --- |\n{rows}"
+
+
+def finder(plant: Plant) -> str:
+    """Return which family or which test must find a fault."""
+    if "--only" in plant.command:
+        return plant.command[plant.command.index("--only") + 1]
+    return next(f"`{part}`" for part in plant.command if part.startswith("tests/"))
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ from tests.faults.works import ACKNOWLEDGED, LOG, SAID, TOOK
 from tests.helpers import ROOT
 
 SOURCE = Path(__file__).with_name("calls.c")
-COUNT, KILL, FAIL, DELAY = range(4)
-WRITE, SYNC, NAME, MAKE, SIZE = 1, 2, 4, 8, 16
-ANY = 31
+KILL, FAIL, DELAY = 1, 2, 3
+SYNC, ANY = 2, 31
+"""Actions and kinds of calls, numbered as in `calls.c`."""
 
 
 def compiler() -> str | None:

@@ -21,13 +21,13 @@ from tests.faults.family import Family, Load, Result
 
 MOST_SHOWN = 10
 NICE = 10
-"""How much those that take a processor leave the others the way."""
+"""Of families that take a processor, so that those that measure times come first."""
 WAITING_PER_JOB = 3
-"""So many families that wait are tried beside each other where one that takes a processor is."""
+"""Families that wait, tried at once for each processor."""
 SPARE = 1
-"""So many more that take a processor are tried than there are: now and then each waits for a lock or a child."""
+"""Busy families beyond the number of processors: now and then each waits for a lock or a child."""
 GARBAGE = 50_000
-"""New objects between two looks for cycles among them: Python's 700 take a tenth of the time of a trial."""
+"""New objects between two collections: with Python's 700, they take a tenth of the time of a trial."""
 MEMORY = Path("/dev/shm")
 """A disk in memory: what only meets kills and errors need not wait for a real one."""
 
@@ -87,9 +87,9 @@ def try_all(
 ) -> dict[Family, Result]:
     """Try families, those of one load beside each other, the longest ones first.
 
-    What is seen does not depend on ``jobs``: each has a process, a folder and a seed of its own. Those that measure
-    how long calls take come before those that take processors, which get what the others leave; those that depend on
-    more meet nobody.
+    What is tried does not depend on ``jobs``: each has a process, a folder and a seed of its own; the times that are
+    measured do. Families that measure calls have priority over busy ones, which are niced; those that depend on
+    everything else run last, one at a time.
     """
     progress = Progress(families, share, jobs)
     results: dict[Family, Result] = {}
@@ -122,10 +122,10 @@ def in_a_process(family: Family, share: float, seed: int) -> Result:
     theirs.close()
     try:
         result: Result = ours.recv()
+        process.join()
     except EOFError:
         process.join()
         result = Result(violations=[f"its process has ended with {process.exitcode}"])
-    process.join()
     result.seconds = time.monotonic() - begun
     return result
 

@@ -120,7 +120,7 @@ FAMILIES = [
     Family(
         "M2",
         "a file of another program, or of a release to come, in the place of the database",
-        "9, 11",
+        "9, 10",
         None,
         1.0,
         strangers,

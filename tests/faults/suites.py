@@ -79,7 +79,8 @@ TRAININGS = (
 FAMILIES = [
     Family(
         "C2",
-        "random sequences of saving, pruning, pinning, moving, deleting, resuming and restoring, against a model",
+        "random sequences of saving, pruning, pinning, moving, deleting, resuming and restoring, compared with a "
+        "reference model of 30 lines",
         "4, 5",
         10_000,
         0.0004,
@@ -88,8 +89,8 @@ FAMILIES = [
     ),
     Family(
         "M1",
-        "databases of every released schema are upgraded, and compared row by row and with the models, on SQLite and "
-        "PostgreSQL",
+        "databases of every released schema are upgraded, and compared row by row and with the table definitions, "
+        "on SQLite and PostgreSQL",
         "9",
         None,
         1.0,

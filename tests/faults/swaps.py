@@ -246,7 +246,7 @@ FAMILIES = [
         "S10",
         "a folder or a file is swapped for another one or a link, at each moment of a prune, of clearing the store "
         "and of deleting a run",
-        "5, 11",
+        "5, 10",
         None,
         0.06,
         swapped,
@@ -255,7 +255,7 @@ FAMILIES = [
     Family(
         "S12",
         "another process swaps a file or a folder at a random instant of a prune",
-        "5, 11",
+        "5, 10",
         10_000,
         0.01,
         raced,

@@ -15,7 +15,7 @@ from tests.registry.compare import differences
 
 AT_ONCE = 20
 GARBAGE = 50_000
-"""New objects between two looks for cycles among them: with Python's 700, that takes an eighth of the time."""
+"""New objects between two collections: with Python's 700, they take an eighth of the time."""
 
 
 def main() -> None:

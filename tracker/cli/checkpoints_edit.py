@@ -51,7 +51,7 @@ def pin(
 @runs_argument()
 @where_option("Only files of runs that match this filter.")
 @click.option(
-    "--keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    "--last", "--keep", "keep", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
     help="Also keep the N newest files.",
 )  # fmt: skip
 @click.option(
@@ -81,7 +81,7 @@ def prune(
 
     \b
     Example:
-      tracker checkpoints prune digits-3 --keep 2 --dry-run
+      tracker checkpoints prune digits-3 --last 2 --dry-run
     """
     from tracker.maintenance import checkpoints as files
     from tracker.policies import validation

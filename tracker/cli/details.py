@@ -16,7 +16,7 @@ from tracker.cli.output import say
 from tracker.cli.render import print_facts, print_table, say_left_out
 from tracker.cli.table import Table
 from tracker.errors import counted
-from tracker.exports.cells import iso, json_cell
+from tracker.exports.cells import json_cell, with_iso_times
 from tracker.exports.json import takes_unicode
 from tracker.queries.details import Details
 from tracker.queries.result import Column, Listing
@@ -59,7 +59,6 @@ _SYSTEM_COLUMNS = (
 _SPARE = (
     "pid", "host", "rules", "max", "min", "policy", "created", "step", "monitor", "pinned", "bytes",
 )  # fmt: skip
-_TIMES = ("started", "ended", "heartbeat", "created", "decided")
 _WITHOUT_FILE = (OVERWRITTEN, CheckpointState.PRUNED)
 _MOST_CHECKPOINTS = 10
 """Files that are shown beside the best, the last and pinned ones."""
@@ -129,10 +128,10 @@ def _print_captured(facts: Mapping[str, str], everything: bool) -> None:
 def print_json(details: Details) -> None:
     """Print a run as one JSON object; times are as in listings."""
     plain = asdict(details)
-    plain["run"] = _with_iso_times(details.run)
-    plain["attempts"] = [_with_iso_times(attempt) for attempt in details.attempts]
-    plain["checkpoints"] = [_with_iso_times(row) for row in details.checkpoints.dicts()]
-    plain["stop"] = None if details.stop is None else _with_iso_times(details.stop)
+    plain["run"] = with_iso_times(details.run)
+    plain["attempts"] = [with_iso_times(attempt) for attempt in details.attempts]
+    plain["checkpoints"] = [with_iso_times(row) for row in details.checkpoints.dicts()]
+    plain["stop"] = None if details.stop is None else with_iso_times(details.stop)
     plain["waiting"] = [
         {"path": str(file.path), "records": file.records, "alive": file.alive}
         for file in details.waiting
@@ -143,11 +142,6 @@ def print_json(details: Details) -> None:
     ready = json_cell(plain, Column("run", "any"))
     escaped = not takes_unicode(sys.stdout)
     click.echo(json.dumps(ready, ensure_ascii=escaped, indent=2, allow_nan=False))
-
-
-def _with_iso_times(row: Mapping[str, Any]) -> dict[str, Any]:
-    times = {name: iso(row[name]) for name in _TIMES if row.get(name) is not None}
-    return {**row, **times}
 
 
 def _print_sentences(details: Details) -> None:

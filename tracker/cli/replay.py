@@ -123,8 +123,8 @@ def replay(
 
     A replay can only shorten a run: epochs that were never trained have no value. Every setting that is
     not given is the run's own. Of several EarlyStoppings it is the one that watches --monitor; without
-    --monitor the one that stopped the run, else the first. Runs without epochs are left out, and so are
-    runs without the metric that were not named.
+    --monitor the one that stopped the run, else the one that restored weights, else the first. Runs without
+    epochs are left out, and so are runs without the metric that were not named.
 
     Replays of ReduceLROnPlateau and ModelCheckpoint are experimental: what another learning rate would
     have done to the metric nobody recorded, so that only the first reduction of a run is certain.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,15 @@ _CONTROLS = ("\t", "\r")
 def iso(microseconds: int) -> str:
     """Write a time: ``2026-03-01T12:00:00.000000+00:00``."""
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+
+
+_TIMES = ("started", "ended", "heartbeat", "created", "decided")
+
+
+def with_iso_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as a dict, with its times as ISO 8601."""
+    times = {name: iso(row[name]) for name in _TIMES if row.get(name) is not None}
+    return {**row, **times}
 
 
 def quote_formula(text: str) -> str:

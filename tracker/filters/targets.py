@@ -226,7 +226,7 @@ class LabelPlace(Place):
         columns = self.table.c
         passed = test(columns if self.kind == PARAMETER else columns.value)
         # Of params only numbers have an index.
-        is_indexed = self.table is TAG or (self.table is PARAM and not _asks(passed, columns.text))
+        is_indexed = self.table is TAG or (self.table is PARAM and not asks(passed, columns.text))
         is_rare = self.is_rare if is_indexed else _never
         return _has_row(self.table, self.key, self.name, passed, is_rare)
 
@@ -328,7 +328,8 @@ def rate_place(recorded: Place) -> Place:
     return replace(recorded, column=func.coalesce(recorded.column, _scalar(METRIC.c.value, link)))
 
 
-def _asks(test: ColumnElement[bool], column: Column[Any]) -> bool:
+def asks(test: ColumnElement[bool], column: Column[Any]) -> bool:
+    """Say whether a condition looks at a column."""
     return any(part is column for part in visitors.iterate(test))
 
 

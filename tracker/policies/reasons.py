@@ -165,11 +165,13 @@ def saved_array(monitor: str) -> str:
     return f"{monitor} is an array, which Keras does not judge: it then saves"
 
 
-def restored(monitor: str, best: float | None, best_epoch: int | None) -> str:
-    """Word weights that came back."""
+def restored(
+    monitor: str, best: float | None, best_epoch: int | None, what: str = "weights of epoch"
+) -> str:
+    """Word weights that came back, or ``what`` did."""
     if best is None or best_epoch is None:
         return f"there are no best weights by {monitor} to restore"
-    return f"weights of epoch {best_epoch} restored, whose {monitor} {show(best)} is the best"
+    return f"{what} {best_epoch} restored, whose {monitor} {show(best)} is the best"
 
 
 def pruned_by_rank(

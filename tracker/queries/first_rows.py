@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, TableClause, func, select
 from sqlalchemy.sql import visitors
 
-from tracker.filters.targets import MetricPlace, Place
+from tracker.filters.targets import MetricPlace, Place, asks
 from tracker.models import EPOCH, OF_STEPS, RUN, SUMMARY
 from tracker.storage.chunks import CHUNK
 
@@ -40,7 +40,7 @@ def among_the_first(
         return None
     (place, falls), *others = keys
     if isinstance(place, MetricPlace):
-        is_effective = any(_asks(test, EPOCH.c.superseded) for test in own)
+        is_effective = any(asks(test, EPOCH.c.superseded) for test in own)
         return _of_best_runs(connection, place, falls, limit) if is_effective else None
     column = place.column
     if type(place) is not Place or not isinstance(column, Column):
@@ -121,7 +121,3 @@ def _of_best_runs(
 
 def _is_of(test: ColumnElement[bool], table: TableClause) -> bool:
     return all(part.table is table for part in visitors.iterate(test) if isinstance(part, Column))
-
-
-def _asks(test: ColumnElement[bool], column: Column[Any]) -> bool:
-    return any(part is column for part in visitors.iterate(test))

@@ -28,7 +28,7 @@ _JUDGE = "EarlyStopping"
 _QUIET = (VerdictWord.WAITED, VerdictWord.SKIPPED, VerdictWord.SCHEDULED)
 """Verdicts that come at every epoch, and tell no news."""
 _MOST_DECISIONS = 500
-"""The newest, at the first look: an earlier one is no news."""
+"""The newest, at the first look: an earlier one is not new."""
 _AVERAGED = 5
 """The last epochs, whose mean duration the remaining time is estimated from."""
 _SPAN = 10.0

@@ -132,7 +132,7 @@ class Mirror:
 
 
 def _seconds() -> float:
-    """Return how long to wait; what is no number counts as not said."""
+    """Return how long to wait; what is not a number counts as not said."""
     try:
         return max(0.0, float(os.environ[WAIT_VARIABLE]))
     except (KeyError, ValueError):

@@ -40,16 +40,19 @@ from tracker.worker import Job, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0
 CALL_SECONDS = 2.0
-"""No call takes longer, whatever disk or server do."""
+"""No call that records takes longer, whatever disk or server do."""
 EXIT_SECONDS = 5.0
 """The end of a run takes no longer, either."""
 _LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.8, 1.0, 0.1
-"""What the worker waits for others' locks, a call for the worker, and then for the spool."""
+"""The worker waits for others' locks, a call for the worker, and then for the spool."""
 _RETRY_SECONDS, _BRIEF_SECONDS = 1.0, 0.1
-"""So long after a wait in vain others are brief: one call may record and ask several times."""
-_LAST_SECONDS = 3.8
+"""For so long after a wait without an answer, others are brief: one call may record and ask several times."""
+_LAST_SECONDS = EXIT_SECONDS - 1.2
+"""The end waits for the worker; the rest is for the spool, the threads and questions that are still asked."""
 _BEGIN_SECONDS = 0.1
+"""Another attempt waits for the lock of the step metrics."""
 _CLOSE_SECONDS = 0.4
+"""The last commit waits for others before it closes the database."""
 _LARGE_COMMIT = 4 << 20
 """Bytes of packed step metrics that are committed before the second is over."""
 

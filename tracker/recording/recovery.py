@@ -194,7 +194,7 @@ def _is_ours_to_restore(
 
 
 def _set_aside_nameless(location: Location, path: Path, entries: list[Entry]) -> None:
-    """Set a spool of release 0.1.0 aside whose run is not here: nothing says what the run was called.
+    """Set a spool aside whose run is not here, and that names none, as early releases wrote it.
 
     Not while its process may write, nor where another database lies beside this one that may have the run.
     """

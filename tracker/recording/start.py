@@ -114,7 +114,8 @@ def start_run(
         BadValue: for params without names, an empty name, or what else cannot be taken.
         UsageError: for ``remote``, when a package is missing.
         NothingToResume, RunBusy: for ``resume``; the latter names host, pid and since when.
-        StoreError: when the database cannot be used. After the start nothing is raised any more.
+        StoreError: when the database cannot be used. Once the run has started, a database that fails raises nothing,
+            unless ``strict``.
     """
     given = DEFAULT_EXPERIMENT if experiment is None else experiment
     experiment = values.name_text(given, "experiment") or DEFAULT_EXPERIMENT

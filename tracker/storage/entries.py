@@ -261,7 +261,7 @@ class StepSummary(TypedDict):
 
 
 class BlockValues(TypedDict):
-    """The values of one series in a block of calls; release 0.1.0 kept no summary of them."""
+    """The values of one series in a block of calls; early releases kept no summary of them."""
 
     name: str
     points: int

@@ -1,9 +1,9 @@
 """Statements that are run thousands of times: compiled once for each kind of database, then run by its driver.
 
-`upsert` is INSERT … ON CONFLICT, the same for SQLite and PostgreSQL.
+SQLAlchemy compiles these statements, from the same tables as all others. What it spends on each execution of its own
+(contexts, events, results) is three times what SQLite needs for the rows of an epoch.
 
-SQLAlchemy compiles them, from the same tables as all others. What it spends on each execution of its own (contexts,
-events, results) is three times what SQLite needs for the rows of an epoch.
+`upsert` is INSERT … ON CONFLICT, the same for SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Prepared:
 
 
 def _cursor(connection: Connection) -> Any:
-    """Return the one cursor that these statements have on a connection: some cost less than making one."""
+    """Return the one cursor that these statements have on a connection: making one costs more than some of them."""
     cursor = connection.info.get(_CURSOR)
     if cursor is None:
         cursor = connection.info[_CURSOR] = connection.connection.cursor()
@@ -131,7 +131,8 @@ class _Compiled(NamedTuple):
     """A statement for one kind of database: its SQL, and what makes the driver's arguments.
 
     ``bind`` makes them of values by name; ``bind_row`` of a tuple, None where that is what the driver takes.
-    ``at_once`` gives the SQL for all of several tuples, and what the driver takes for it; None where none does.
+    ``at_once`` gives the SQL for all of several tuples, and what the driver takes for it; None where a statement
+    takes one only.
     """
 
     sql: str
@@ -250,7 +251,7 @@ def upserting(
     *,
     only: Condition | None = None,
 ) -> Prepared:
-    """Return what does as `upsert` does with each of the rows that `Prepared.run_each` is given."""
+    """Return a statement that upserts each of the rows that `Prepared.run_each` is given."""
     return Prepared(
         lambda dialect: _insert_or_change(dialect, table, key, change, only),
         columns,

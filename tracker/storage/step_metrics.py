@@ -258,7 +258,7 @@ _WIDEN = upserting(
 
 
 def _summary_of(clock: ClockRow, block: BlockValues) -> SeriesSummary | None:
-    """Return what a block says of its series; of an entry of release 0.1.0, it is computed."""
+    """Return what a block says of its series; of an entry of an early release, it is computed."""
     if "summary" in block:
         return SeriesSummary(**block["summary"])
     return summary_of_block(block["payload"], decode_clock(clock["payload"])[0])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from fastapi import Response
 from pydantic import BaseModel
 
-from tracker.exports.cells import iso, json_cell
+from tracker.exports.cells import json_cell
 from tracker.queries.result import Column, Listing
 
 _ANY = Column("value", "any")
-_TIMES = ("started", "ended", "heartbeat", "created", "decided")
 
 
 class ColumnHead(BaseModel):
@@ -59,12 +57,6 @@ def rows_of(listing: Listing) -> dict[str, Any]:
     heads = [{"name": column.name, "kind": column.kind} for column in listing.columns]
     found = {"columns": heads, "rows": rows, "total": listing.total}
     return found if listing.runs is None else {**found, "runs": list(listing.runs)}
-
-
-def record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as a dict, with its times as ISO 8601."""
-    times = {name: iso(row[name]) for name in _TIMES if row.get(name) is not None}
-    return {**row, **times}
 
 
 def as_recorded(text: str) -> str:

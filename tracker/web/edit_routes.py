@@ -13,12 +13,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from tracker.errors import TrackerError
+from tracker.exports.cells import with_iso_times
 from tracker.maintenance import checkpoints as files
 from tracker.maintenance import edits
 from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.storage.database import compact
-from tracker.web.answers import answer, record
+from tracker.web.answers import answer
 from tracker.web.listing_routes import names_in
 from tracker.web.problems import PROBLEMS, Problem
 from tracker.web.site import Site
@@ -147,7 +148,7 @@ def _verifying(site: Site, ids: list[str] | None, total: int) -> Iterator[str]:
         try:
             results = files.verify(site.location, ids, step=step)
             rows = [
-                {**record(one.checkpoint), "state": one.state, "changed": one.changed}
+                {**with_iso_times(one.checkpoint), "state": one.state, "changed": one.changed}
                 for one in results
             ]
             said.put({"checkpoints": rows})

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from tracker.errors import BadValue
+from tracker.exports.cells import with_iso_times
 from tracker.queries import api as queries
 from tracker.queries.compare import compare
 from tracker.queries.curves import curves
 from tracker.queries.details import Details, details
 from tracker.queries.run_sentences import ending, pending_in, weights_held
 from tracker.storage.database import Reader
-from tracker.web.answers import Rows, answer, as_recorded, local, record, rows_of, table
+from tracker.web.answers import Rows, answer, as_recorded, local, rows_of, table
 from tracker.web.curves import curve
 from tracker.web.listing_routes import names_in
 from tracker.web.problems import PROBLEMS
@@ -56,7 +57,7 @@ def routes(site: Site) -> APIRouter:
     def list_attempts(run: str) -> Response:
         with site.reading() as reader:
             found = details(reader, queries.find_run(reader, run))
-        return answer([record(attempt) for attempt in found.attempts])
+        return answer([with_iso_times(attempt) for attempt in found.attempts])
 
     @router.get("/checkpoints", summary="Saved files of all runs", response_model=Rows)
     def list_all_checkpoints(
@@ -114,7 +115,9 @@ def routes(site: Site) -> APIRouter:
             found = compare(reader, _several(reader, runs))
         return answer(
             {
-                "runs": [{**record(row), "label": label} for label, row in found.runs.items()],
+                "runs": [
+                    {**with_iso_times(row), "label": label} for label, row in found.runs.items()
+                ],
                 "differing": found.params,
                 "same": found.same,
                 "metrics": {
@@ -173,11 +176,11 @@ def _whole(found: Details) -> dict[str, Any]:
             *([] if held is None else [held]),
             *(pending_in(file, as_recorded) for file in found.waiting),
         ],
-        "run": record(found.run),
+        "run": with_iso_times(found.run),
         "params": found.params,
         "tags": found.tags,
         "metrics": found.metrics,
-        "attempts": [record(attempt) for attempt in found.attempts],
+        "attempts": [with_iso_times(attempt) for attempt in found.attempts],
         "policies": found.policies,
         "checkpoints": rows_of(found.checkpoints),
         "superseded": found.superseded,
@@ -189,7 +192,7 @@ def _whole(found: Details) -> dict[str, Any]:
         "cost": found.cost,
         "children": found.children,
         "parent": found.parent,
-        "stop": None if found.stop is None else record(found.stop),
+        "stop": None if found.stop is None else with_iso_times(found.stop),
         "held_epoch": found.held_epoch,
         "pending": [{"path": str(file.path), "records": file.records} for file in found.waiting],
     }

@@ -115,7 +115,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
             self._tracker_write("restored", epoch, reason, None)
 
     def tracker_resume(self, epoch: int) -> None:
-        """Go on with the count and the best value of the attempt before."""
+        """Resume with the wait and the best value of the attempt before."""
         saved = self.tracker_saved_state()
         if saved is None:
             return

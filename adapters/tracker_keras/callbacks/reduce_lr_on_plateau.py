@@ -96,7 +96,7 @@ class ReduceLROnPlateau(Monitoring, keras.callbacks.ReduceLROnPlateau):
         )
 
     def tracker_resume(self, epoch: int) -> None:
-        """Go on with the counts and the best value of the attempt before."""
+        """Resume with the counts and the best value of the attempt before."""
         saved = self.tracker_saved_state()
         if saved is None:
             return

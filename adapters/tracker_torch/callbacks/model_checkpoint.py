@@ -312,7 +312,7 @@ class ModelCheckpoint(MonitoredCallback[policies.BestState]):
         return saved, None
 
     def _forgive(self, error: Exception, turn: Turn, what: str) -> None:
-        """Go on without a file; the training's own thread tells of it."""
+        """Continue without a file; the training's own thread tells of it."""
         if self._saver is None or self.run.strict:
             turn.loop.forgive(error, self, what)
         else:

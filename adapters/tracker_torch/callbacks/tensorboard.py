@@ -125,7 +125,7 @@ class TensorBoard(Callback):
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """Go on without files that cannot be written; the next turn opens others."""
+        """Continue without files that cannot be written; the next turn opens others."""
         try:
             yield
         except Exception as error:

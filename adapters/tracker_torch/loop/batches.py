@@ -103,7 +103,7 @@ class Batches:
             raise
 
     def _within(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """Yield the batches of a loader that is walked over together with another: those are no steps of their own."""
+        """Yield the batches of a loader that is walked over together with another: those are not steps of their own."""
         if not self._told:
             self._told = True
             self._hooks.warn(

@@ -77,4 +77,4 @@ class Loop(Protocol):
         """Warn, on one process only."""
 
     def forgive(self, error: Exception, who: object, what: str) -> None:
-        """Go on without a file that could not be written, with one warning for each ``who``."""
+        """Continue without a file that could not be written, with one warning for each ``who``."""

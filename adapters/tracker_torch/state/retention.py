@@ -32,7 +32,7 @@ class KeptFiles:
         self.going: list[dict[str, Any]] = []
 
     def load(self, saved: Mapping[str, Any]) -> None:
-        """Go on with the lists of a resumed run."""
+        """Resume with the lists of the attempt before."""
         self.files = [(path, value, epoch) for path, value, epoch in saved.get("files", ())]
         self.sizes = dict(saved.get("sizes", {}))
         self.going = list(saved.get("going", ()))
