@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Identity:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the columns of an attempt."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def me() -> Identity:

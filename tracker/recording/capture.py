@@ -1,4 +1,7 @@
-"""What a run is recorded with: command, git, machine, packages. By allow-list; never the environment."""
+"""What a run is recorded with: command, git, machine, packages. By allow-list; never the environment.
+
+What stays the same as long as a process lives is found out once: a sweep starts thousands of runs in one.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,15 @@ def _or_none(ask: Callable[[], Any]) -> Any:
 
 
 def _command() -> list[str]:
-    return redact_arguments([sys.executable.rsplit("/", 1)[-1], *sys.argv])
+    return _redacted(sys.executable.rsplit("/", 1)[-1], *sys.argv)
 
 
+@lru_cache(maxsize=1)
+def _redacted(*arguments: str) -> list[str]:
+    return redact_arguments(arguments)
+
+
+@lru_cache(maxsize=1)
 def _machine() -> dict[str, Any]:
     import psutil
 
@@ -63,7 +72,7 @@ def _packages() -> dict[str, str]:
 def _changed(folder: str) -> tuple[str, int]:
     """Return a folder, and when something was last installed into it."""
     try:
-        return folder, Path(folder).stat().st_mtime_ns
+        return folder, os.stat(folder).st_mtime_ns  # noqa: PTH116 - each start asks ten times
     except (OSError, ValueError):
         return folder, 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, func, or_, select, update
 
 from tracker import values
 from tracker.checkpointing.recovery import reconcile
@@ -41,11 +41,19 @@ from tracker.storage.spool import (
     set_aside,
     spool_files,
 )
+from tracker.storage.statements import Prepared
 
 log = logging.getLogger("tracker")
 
 
 _RUNNING = select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)
+_LEFT_BEHIND = Prepared(
+    select(
+        exists().where(ATTEMPT.c.status == bindparam("running")),
+        exists().where(CHECKPOINT.c.pending.is_(True)),
+    )
+)
+"""Whether an attempt is called running, and a checkpoint pending; a start that finds neither has nothing to mend."""
 
 
 def dead_attempts(connection: Connection) -> list[Any]:
@@ -91,8 +99,10 @@ def recover_with(database: Database) -> list[str]:
     location = database.location
     with database.transaction(alone=True) as connection:
         imported = _import_spools(connection, location)
-        reconcile(connection, location)
-        dead = dead_attempts(connection)
+        running, pending = _LEFT_BEHIND.first(connection, {"running": RunStatus.RUNNING.value})
+        if pending:
+            reconcile(connection, location)
+        dead = dead_attempts(connection) if running else []
         runs = {attempt.run_id for attempt in dead}
         folders = temporary_folders(connection, location, runs) if runs else set()
         _mark_lost(connection, dead)

@@ -231,10 +231,11 @@ def _recorded_run(
 ) -> Run:
     prepare(location)
     captured = capture()
+    as_json = values.to_json(captured)
     database = Database(location, patience=10)
     try:
         recover_with(database)
-        opened = _open(database, request, captured)
+        opened = _open(database, request, captured, as_json)
     except BaseException:
         database.close()
         raise
@@ -250,7 +251,7 @@ def _recorded_run(
         opened.attempt,
         next_step=opened.next_step,
         strict=strict,
-        origin=_origin(location, opened, values.to_json(captured)),
+        origin=_origin(location, opened, as_json),
         sampled=sampled,
     )
     run = Run(
@@ -285,12 +286,12 @@ def _origin(
     return origin
 
 
-def _open(database: Database, request: _Request, captured: dict[str, Any]) -> _Opened:
+def _open(database: Database, request: _Request, captured: dict[str, Any], as_json: str) -> _Opened:
     with database.transaction(alone=True) as connection:
         reader = Reader(database.location, connection)
         row = _run_to_resume(reader, request)
         opened = _create(reader, request) if row is None else _resume(reader, row, request)
-        _add_attempt(connection, opened, captured)
+        _add_attempt(connection, opened, as_json)
         if row is not None:
             changes = earlier.changes(
                 reader, opened.run_id, opened.attempt, request.params, captured
@@ -409,7 +410,7 @@ def _resume(reader: Reader, row: Any, request: _Request) -> _Opened:
     return opened
 
 
-def _add_attempt(connection: Connection, opened: _Opened, captured: dict[str, Any]) -> None:
+def _add_attempt(connection: Connection, opened: _Opened, captured: str) -> None:
     moment = now()
     row = {
         "id": opened.attempt_id,
@@ -418,7 +419,7 @@ def _add_attempt(connection: Connection, opened: _Opened, captured: dict[str, An
         "status": RunStatus.RUNNING,
         "started": moment,
         "heartbeat": moment,
-        "captured": values.to_json(captured),
+        "captured": captured,
         "spooled": 0,
         "dropped": 0,
         "waited": 0.0,
