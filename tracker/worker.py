@@ -66,6 +66,41 @@ class Job(Generic[T]):
         return self._result  # type: ignore[return-value]  # a call that did not raise has returned
 
 
+class OwnLock:
+    """A lock that knows who holds it.
+
+    Finalizers, signal handlers and handlers of log messages run within whatever a thread does, and may need the
+    lock that it holds: they must not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+        return self._holder == threading.get_ident()
+
+    def acquire(self, seconds: float | None = None) -> bool:
+        """Take it; wait at most ``seconds``, or for ever. Says whether it was had."""
+        had = self._lock.acquire(timeout=-1 if seconds is None else seconds)
+        if had:
+            self._holder = threading.get_ident()
+        return had
+
+    def release(self) -> None:
+        """Let it go."""
+        self._holder = None
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
 class Worker:
     """A daemon thread with a queue of jobs, which are done one after the other.
 
@@ -110,6 +145,13 @@ class Worker:
         else:
             job.run()
         return job
+
+    def post(self, work: Callable[[], object]) -> bool:
+        """Hand a call over that nobody waits for, by the worker itself as well; False where no worker will make it."""
+        if not self.is_working:
+            return False
+        self._jobs.put(Job(work))
+        return True
 
     def result(self, job: Job[T], seconds: float) -> T:
         """Return what a job that was handed over returns; wait about ``seconds`` for it.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from sqlalchemy import Engine, event
 
 import tracker
 from tracker.errors import StoreError
+from tracker.storage import journal
 
 DATABASE = Path(".tracker/tracker.db")
 
@@ -46,6 +49,70 @@ def test_a_locked_database_is_waited_for_once_and_then_spooled_to(
     told = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert 1 <= len(told) <= 2
     assert str(DATABASE) in caplog.text
+
+
+class Left:
+    """What is in a cycle, and does something when it is collected."""
+
+    def __init__(self, last: Callable[[], object]) -> None:
+        self.last, self.me = last, self
+
+    def __del__(self) -> None:
+        self.last()
+
+
+@pytest.mark.parametrize("last", ["set_tags", "amend", "flush", "discard", "log", "finish"])
+def test_what_is_collected_within_a_commit_may_record_and_end_the_run(
+    last: str, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = tracker.start_run("e", "a"), tracker.start_run("e", "b")
+    calls: dict[str, Callable[[], object]] = {
+        "set_tags": lambda: run.set_tags({"left": "yes"}),
+        "amend": lambda: run.writer.amend(lambda connection, location: None),
+        "flush": run.writer.flush,
+        "discard": run.writer.discard,
+        "log": lambda: [run.log({f"m{number}": 1.0}) for number in range(100_000)],
+        "finish": run.finish,
+    }
+    apply = journal.apply
+
+    def collect_and_apply(*given: Any) -> None:
+        gc.collect()
+        apply(*given)
+
+    Left(calls[last])
+    # Any allocation may have it collected; here it is one of the writer's, within its transaction.
+    monkeypatch.setattr(journal, "apply", collect_and_apply)
+    run.log_epoch(0, {"loss": 1.0})
+    other.log_epoch(0, {"loss": 1.0})
+    run.finish()
+    other.finish()
+    assert sql("SELECT count(*) FROM epoch") == [(2,)]
+    assert sql("SELECT DISTINCT status FROM run") == [("finished",)]
+    assert sql("SELECT name, value FROM tag") == ([("left", "yes")] if last == "set_tags" else [])
+
+
+def test_a_handler_of_our_warnings_may_record_them(
+    sql: Any, locked: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracker.start_run()
+
+    class Note(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            run.set_tags({record.getMessage().split(":")[-1].strip()[:40]: "said"})
+
+    note = Note(logging.WARNING)
+    logging.getLogger("tracker").addHandler(note)
+    try:
+        with locked():
+            run.log_epoch(0, {"loss": 1.0})
+        run.writer.flush()
+        run.log_epoch(1, {"loss": 0.5})
+    finally:
+        logging.getLogger("tracker").removeHandler(note)
+    run.finish()
+    assert epochs(sql) == [0, 1]
+    assert len(sql("SELECT name FROM tag")) == 2
 
 
 def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any, locked: Any) -> None:

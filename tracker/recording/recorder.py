@@ -36,7 +36,7 @@ from tracker.storage.database import Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
 from tracker.storage.spool import Room, Spool, set_aside, spool_path
-from tracker.worker import Job, Unfinished, Worker
+from tracker.worker import Job, OwnLock, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0
 CALL_SECONDS = 2.0
@@ -144,7 +144,7 @@ class Recorder:
         self._slow_spool: Job[Any] | None = None
         self._database = database
         self._questions = Questions(location)
-        self._lock = threading.Lock()
+        self._lock = OwnLock()
         self._queued: deque[_Handed] = deque()
         self._in_hand: list[_Handed] = []
         self._closing = threading.Event()
@@ -165,7 +165,14 @@ class Recorder:
         return self._kept is not _Kept.DATABASE
 
     def record(self, *entries: Entry) -> None:
-        """Make entries durable: in the database, else in the spool."""
+        """Make entries durable: in the database, else in the spool.
+
+        What runs within a commit (a finalizer, a handler of our log messages) cannot wait for it: its entries are
+        next.
+        """
+        if self._lock.is_mine:
+            self._record_next(_Handed(entries))
+            return
         if self._failing and self._worker.is_working and not self.strict:
             self._keep(entries, None)  # the worker tries the database again once a second
             return
@@ -178,6 +185,11 @@ class Recorder:
             self._overtake(handed)
         if handed.error is not None:
             raise handed.error
+
+    def _record_next(self, handed: _Handed) -> None:
+        self._queued.append(handed)
+        if not self._worker.post(self._write_queued):
+            self._overtake(handed)
 
     def _waited(self, job: Job[None]) -> None:
         """Wait for a job of the worker; `Unfinished` when it takes too long."""
@@ -214,7 +226,7 @@ class Recorder:
         Raises:
             Unfinished: another thread hangs in a commit; only where there is no worker.
         """
-        if not self._lock.acquire(timeout=-1 if self._worker.is_working else CALL_SECONDS):
+        if not self._lock.acquire(None if self._worker.is_working else CALL_SECONDS):
             raise Unfinished
         try:
             while self._queued:
@@ -389,8 +401,7 @@ class Recorder:
 
     def _wake(self) -> None:
         """Have step metrics taken soon; only signals."""
-        if self._worker.is_working:
-            self._worker.submit(self._relieve)
+        self._worker.post(self._relieve)
 
     def _relieve(self) -> None:
         """Take step metrics, for the next commit; commit where that would be large."""
@@ -404,7 +415,8 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what is pending; on failure it stays so."""
-        self._worker.submit(self._flush).wait()
+        if not self._lock.is_mine:
+            self._worker.submit(self._flush).wait()
 
     def _flush(self) -> None:
         with self._lock:
@@ -451,6 +463,14 @@ class Recorder:
             with self._lock, self._database.transaction(_LOCK_SECONDS) as connection:
                 change(connection, self.location)
 
+        def work_later() -> None:
+            try:
+                work()
+            except Exception as error:
+                log.warning("local-tracker: %s", error)
+
+        if self._lock.is_mine and self._worker.post(work_later):
+            return
         try:
             try:
                 self._waited(self._worker.submit(work))
@@ -477,6 +497,8 @@ class Recorder:
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the threads; at most `EXIT_SECONDS`."""
         handed = _Handed(entries)
+        if self._lock.is_mine and self._close_next(handed):
+            return
         try:
             if self._finishing is None:
                 self._closing.set()
@@ -492,13 +514,33 @@ class Recorder:
             self._give_up()
         finally:
             self._worker.stop()
-            if self._spooler is not None:
-                self._spooler.stop()
-            self._questions.close()
-            self._room.close()
-            self._tell_what_is_left()
+            self._release()
         if handed.error is not None:
             raise handed.error
+
+    def _close_next(self, handed: _Handed) -> bool:
+        """End after the commit that this is called within; False where no worker is there for it."""
+        self._closing.set()
+        self._heard = -math.inf
+        self._queued.append(handed)
+
+        def end() -> None:
+            try:
+                self._finish()
+            finally:
+                self._release()
+
+        if not self._worker.post(end):
+            return False
+        self._worker.stop()
+        return True
+
+    def _release(self) -> None:
+        if self._spooler is not None:
+            self._spooler.stop()
+        self._questions.close()
+        self._room.close()
+        self._tell_what_is_left()
 
     def _finish(self) -> None:
         if self._closing.is_set():
@@ -538,6 +580,8 @@ class Recorder:
 
     def discard(self) -> bool:
         """Delete the run, and end, where nothing of a training was recorded; say whether it was so."""
+        if self._lock.is_mine:
+            return False
         try:
             self._worker.submit(self._flush).wait(CALL_SECONDS)
         except Unfinished:
@@ -565,7 +609,7 @@ class Recorder:
         self._questions.forget()
         self._streamed.forget()
         self.sampled.forget()
-        self._lock = threading.Lock()
+        self._lock = OwnLock()
         self._worker.forget()
         self._spooler = None
         self._room.close()
