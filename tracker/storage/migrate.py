@@ -160,7 +160,9 @@ def backup(location: Location, target: Path | None = None) -> Path | None:
             _copy(location.path, partial)
             _name_it(partial, target)
         finally:
-            partial.unlink(missing_ok=True)
+            # SQLite leaves a log beside it where it cannot delete it.
+            for name in (partial.name, f"{partial.name}-journal", f"{partial.name}-wal"):
+                partial.with_name(name).unlink(missing_ok=True)
         sync_folder(target.parent)
     except FileExistsError as error:
         raise NotWritable(f"The backup {target} exists already: name another file.") from error
