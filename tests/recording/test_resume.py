@@ -37,6 +37,36 @@ def test_going_on_earlier_supersedes_and_drops_nothing(sql: Any) -> None:
     assert sql("SELECT last, min, min_epoch, max FROM summary") == [(9.0, 3.0, 1, 9.0)]
 
 
+def test_epochs_out_of_order_supersede_all_the_same(sql: Any) -> None:
+    recorded(a=[4.0, 3.0, 2.0, 1.0])
+    with tracker.start_run(resume="a") as run:
+        run.rewind(1)
+        for epoch in (2, 1, 3):  # two threads take turns
+            run.log_epoch(epoch, {"loss": 9.0 - epoch})
+    assert sql("SELECT epoch, attempt FROM epoch WHERE NOT superseded ORDER BY 1") == [
+        (0, 1), (1, 2), (2, 2), (3, 2),
+    ]  # fmt: skip
+    assert sql("SELECT epochs FROM run") == [(4,)]
+    assert sql("SELECT last, min, max FROM summary") == [(6.0, 4.0, 8.0)]
+
+
+@pytest.mark.parametrize("order", [(3, 2), (2, 3)])
+def test_what_is_added_to_an_epoch_of_an_earlier_attempt_joins_what_it_had(
+    order: tuple[int, int], sql: Any
+) -> None:
+    recorded(a=[4.0, 3.0, 2.0])
+    seconds = sql("SELECT seconds FROM run")
+    with tracker.start_run(resume="a") as run:
+        for epoch in order:
+            run.log_epoch(epoch, {"val_loss": 0.2} if epoch == 2 else {"loss": 1.0}, seconds=0.0)
+    table = tracker.epochs("a")
+    assert table["epoch"].tolist() == [0, 1, 2, 3]
+    assert table["loss"].tolist() == [4.0, 3.0, 2.0, 1.0]
+    assert table["val_loss"].tolist()[2] == 0.2
+    assert sql("SELECT epochs FROM run") == [(4,)]
+    assert sql("SELECT seconds FROM run") == seconds
+
+
 def test_a_resumed_run_that_logs_nothing_changes_nothing(sql: Any) -> None:
     recorded(a=[2.0, 1.0])
     tracker.start_run(resume="a").finish()

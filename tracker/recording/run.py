@@ -229,7 +229,7 @@ class Run:
         self.writer.record(
             entries.epoch(
                 self.id, self.attempt, number, started, took, rate, plain,
-                step=steps_done, learning_rates=rates,
+                step=steps_done, learning_rates=rates, adds=number < self.first_epoch,
             )
         )  # fmt: skip
 

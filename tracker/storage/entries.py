@@ -26,7 +26,10 @@ LONGEST_TEXT = 20_000
 
 
 class EpochEntry(TypedDict):
-    """An epoch and its metrics; a later entry of the same epoch adds to it."""
+    """An epoch and its metrics; a later entry of the same epoch adds to it.
+
+    ``adds``: also to what an earlier attempt has recorded of it, which this one does not repeat.
+    """
 
     kind: Literal["epoch"]
     run: str
@@ -38,6 +41,7 @@ class EpochEntry(TypedDict):
     metrics: Sequence[values.MetricValue]
     step: NotRequired[int | None]
     learning_rates: NotRequired[str | None]
+    adds: NotRequired[bool]
 
 
 class DecisionRow(TypedDict):
@@ -376,6 +380,7 @@ def epoch(
     *,
     step: int | None = None,
     learning_rates: str | None = None,
+    adds: bool = False,
 ) -> EpochEntry:
     """Return the entry of an epoch; a learning rate that is not finite is left out.
 
@@ -397,6 +402,7 @@ def epoch(
         "metrics": metrics,
         "step": step,
         "learning_rates": learning_rates,
+        "adds": adds,
     }
 
 

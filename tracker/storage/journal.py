@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Update,
     and_,
@@ -140,7 +141,7 @@ _UNCLAIMED = select(func.count()).where(
     ATTEMPT.c.run_id == bindparam("run"),
     ATTEMPT.c.number == bindparam("attempt"),
     ATTEMPT.c.number > 1,
-    ATTEMPT.c.first_epoch.is_(None),
+    or_(ATTEMPT.c.first_epoch.is_(None), ATTEMPT.c.first_epoch > bindparam("epoch")),
 )
 _IS_OUT_OF_TURN = Prepared(
     select(
@@ -149,7 +150,7 @@ _IS_OUT_OF_TURN = Prepared(
         select(func.count()).where(_SAME_EPOCH).scalar_subquery(),
     )
 )
-"""Whether a later attempt has repeated an epoch, a resumed one begins with it, or it is recorded already."""
+"""Whether a later attempt has repeated an epoch, it is a resumed one's lowest so far, or it is recorded already."""
 
 
 def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
@@ -193,7 +194,10 @@ def _grow(connection: Connection, run: str, epochs: int, seconds: float) -> None
 
 def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
     run, attempt, number = entry["run"], entry["attempt"], entry["epoch"]
-    superseding = supersede(connection, run, attempt, number)
+    trained = _trained_before(connection, entry) if entry.get("adds") else None
+    if trained is not None:
+        entry = _added_to(connection, trained, entry)
+    superseding = supersede(connection, run, attempt, number, lower=True)
     superseded = _is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
     known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).first()
@@ -212,8 +216,33 @@ def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
         summaries.summarize_epochs(connection, run)
     elif not superseded:
         summaries.extend(connection, run, number, entry["metrics"])
-    more = entry["seconds"] - (0.0 if known is None else known.seconds)
+    counted = known or trained
+    more = entry["seconds"] - (0.0 if counted is None else counted.seconds)
     _grow(connection, run, int(known is None and not superseded), more)
+
+
+def _trained_before(connection: Connection, entry: kinds.EpochEntry) -> Any:
+    """Return the row of an epoch that an earlier attempt has recorded, and that counts; None without one."""
+    rows = select(EPOCH).where(
+        EPOCH.c.run_id == entry["run"],
+        EPOCH.c.attempt < entry["attempt"],
+        EPOCH.c.epoch == entry["epoch"],
+        EPOCH.c.superseded.is_(False),
+    )
+    return connection.execute(rows.order_by(EPOCH.c.attempt.desc())).first()
+
+
+def _added_to(connection: Connection, trained: Any, entry: kinds.EpochEntry) -> kinds.EpochEntry:
+    """Return the entry with what an earlier attempt has recorded of its epoch, and it does not say itself."""
+    earlier = _recorded_metrics(connection, trained.id)
+    given = {name: (value, kind) for name, value, kind in entry["metrics"]}
+    metrics = [(name, *value) for name, value in {**earlier, **given}.items()]
+    kept: Any = {
+        name: trained._mapping[name]
+        for name in _EPOCH_COLUMNS
+        if name in ("started", "seconds") or entry.get(name) is None
+    }
+    return {**entry, **kept, "metrics": metrics}
 
 
 def _extended(
@@ -242,13 +271,19 @@ def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[
     return {row.name: (row.value, row.value_kind) for row in rows}
 
 
-def supersede(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
-    """Note an attempt's first epoch, and mark what earlier attempts recorded from it on; returns whether it was new."""
+def supersede(
+    connection: Connection, run: str, attempt: int, epoch: int, *, lower: bool = False
+) -> bool:
+    """Note an attempt's first epoch, and mark what earlier attempts recorded from it on; returns whether it was new.
+
+    ``lower``: also one below the first one so far, as threads log them that take turns.
+    """
     if attempt == 1:
         return False
-    first = update(ATTEMPT).where(
-        ATTEMPT.c.run_id == run, ATTEMPT.c.number == attempt, ATTEMPT.c.first_epoch.is_(None)
-    )
+    unclaimed: ColumnElement[bool] = ATTEMPT.c.first_epoch.is_(None)
+    if lower:
+        unclaimed = or_(unclaimed, ATTEMPT.c.first_epoch > epoch)
+    first = update(ATTEMPT).where(ATTEMPT.c.run_id == run, ATTEMPT.c.number == attempt, unclaimed)
     if connection.execute(first.values(first_epoch=epoch)).rowcount == 0:
         return False
     for old in (EPOCH, DECISION):
