@@ -158,6 +158,33 @@ def test_records_of_another_database_in_the_folder_are_left_to_it(
     assert not pending.exists()
 
 
+def test_a_copy_leaves_the_pending_records_to_its_original(script: Any, folder: Path) -> None:
+    code = TRAINING.replace('params={"lr": 0.1}', 'database="a.db"')
+    training = Training(script(code, stdin=-1))
+    assert cli("db", "backup", "-o", "copy.db", "--database", "a.db").exit_code == 0
+    (folder / "a.db").rename(folder / "kept")
+    training.tell("1")
+    training.die()
+    (folder / "kept").rename(folder / "a.db")
+    assert "pending" not in cli("runs", "list", "--database", "copy.db").stderr
+    assert cli("db", "doctor", "--fix", "--database", "copy.db").exit_code == 0
+    assert tracker.epochs("held", database="copy.db")["epoch"].tolist() == [0]
+    assert cli("db", "doctor", "--fix", "--database", "a.db").exit_code == 0
+    assert tracker.epochs("held", database="a.db")["epoch"].tolist() == [0, 1]
+
+
+def test_a_renamed_database_takes_its_pending_records_along(script: Any, folder: Path) -> None:
+    code = TRAINING.replace('params={"lr": 0.1}', 'database="a.db"')
+    training = Training(script(code, stdin=-1))
+    (folder / "a.db").rename(folder / "b.db")
+    training.tell("1")
+    training.die()
+    for log in folder.glob("a.db-*"):
+        log.rename(str(log).replace("a.db-", "b.db-"))
+    tracker.start_run(name="next", database="b.db").finish()
+    assert tracker.epochs("held", database="b.db")["epoch"].tolist() == [0, 1]
+
+
 def nameless(folder: Path, age: float) -> Path:
     """Leave a spool as release 0.1.0 wrote it, of a run that is nowhere."""
     from tests.helpers import ROOT

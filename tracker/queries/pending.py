@@ -16,6 +16,7 @@ from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Location, Reader
 from tracker.storage.entries import OriginEntry
 from tracker.storage.liveness import is_live
+from tracker.storage.neighbours import belong_to_another
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecor
             origin = spool.origin_of(entries)
             if run is None and (lost := _of_lost_run(reader.location, path, records, origin)):
                 pending.append(lost)
-        elif run in {None, row.run_id}:
+        elif run in {None, row.run_id} and not belong_to_another(reader.location, attempt, entries):
             alive = is_spooling(reader.connection, row)
             pending.append(PendingRecords(path, records, row.run_id, alive))
     return pending

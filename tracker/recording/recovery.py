@@ -31,6 +31,7 @@ from tracker.storage.entries import Entry
 from tracker.storage.journal import apply, apply_each, is_refusal
 from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
+from tracker.storage.neighbours import belong_to_another
 from tracker.storage.spool import (
     Spool,
     copy_private,
@@ -142,7 +143,7 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
         if attempt is None:
             if not _is_ours_to_restore(connection, location, path, entries):
                 continue
-        elif _is_writing(connection, attempt):
+        elif _is_writing(connection, attempt) or belong_to_another(location, path.stem, entries):
             continue
         try:
             with connection.begin_nested():
