@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,28 @@ def test_a_rename_that_fails_leaves_true_rows(run: tracker.Run, sql: Any) -> Non
     assert [one.epoch for one in run.checkpoints()] == [0]
     assert sql(STATES) == [("ckpt/a", "available", 0), ("ckpt/b", "missing", 0)]
     assert sorted(path.name for path in Path("ckpt").iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("entry", "epoch"), [(1, 0), (2, 1)])
+def test_ctrl_c_while_a_save_is_recorded_leaves_the_file_that_is_there_available(
+    run: tracker.Run, sql: Any, entry: int, epoch: int
+) -> None:
+    """It comes with the row before the rename, and with the one after it."""
+    save(run, "best", epoch=0)
+    recorded = count(1)
+
+    def interrupt(frame: Any, event: str, _: object) -> None:
+        is_recorded = (event, frame.f_code.co_qualname) == ("return", "Recorder.record")
+        if is_recorded and next(recorded) == entry:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sys.setprofile(interrupt)
+        save(run, "best", epoch=1)
+    sys.setprofile(None)
+    assert [(one.epoch, check(one)) for one in run.checkpoints()] == [(epoch, "available")]
+    assert sql("SELECT count(*) FROM checkpoint WHERE pending") == [(0,)]
+    assert [path.name for path in Path("ckpt").iterdir()] == ["best"]
 
 
 def test_the_row_is_written_before_the_name(run: tracker.Run, monkeypatch: Any, sql: Any) -> None:

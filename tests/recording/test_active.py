@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -143,6 +144,35 @@ print(n + 1 + next(numbers) - 10_000)
     )
     said, _ = script(code).communicate(timeout=60)
     assert sql("SELECT count(*) FROM epoch") == [(int(said),)]
+
+
+def test_a_users_signal_handler_may_capture_in_the_middle_of_a_capture(
+    script: Any, sql: Any
+) -> None:
+    """As one that saves a checkpoint does for its folder; what either has captured is recorded."""
+    code = (
+        BEGIN
+        + """
+calls = 0
+def handler(*_):
+    global calls
+    run.capture(**{f"handler {calls}": 1})
+    calls += 1
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+n = 0
+while calls < 50:
+    n += 1
+    run.capture(loop=n)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(n, calls)
+"""
+    )
+    said, _ = script(code).communicate(timeout=60)
+    captured = json.loads(sql("SELECT captured FROM attempt")[0][0])
+    handled = sum(name.startswith("handler ") for name in captured)
+    assert [captured["loop"], handled] == [int(number) for number in said.split()]
 
 
 def test_the_users_own_hooks_are_called_as_before(script: Any) -> None:

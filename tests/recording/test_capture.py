@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker.recording.capture import capture
+from tracker.recording.capture import _machine, capture
 
 
 def git(*arguments: str) -> None:
@@ -63,6 +63,7 @@ def test_what_cannot_be_found_out_is_none(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder / "gone")
     (folder / "gone").rmdir()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: 1 / 0)
+    _machine.cache_clear()  # as at the first start of a process
     monkeypatch.setattr(sys, "executable", None)
     found = capture()
     monkeypatch.chdir(folder)

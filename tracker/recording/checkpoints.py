@@ -88,13 +88,13 @@ class CheckpointKeeper:
         with prepared(target, save) as ready, self._lock:
             made = describe(ready, facts)
             replaced = self._keep_replaced(ready.path)
-            self._write(made, pending=True, stored=replaced)
             try:
+                self._write(made, pending=True, stored=replaced)
                 ready.publish()
+                self._registered(made)
             except BaseException:
                 self._finish_pending(made)
                 raise
-            self._registered(made)
         if replaced is not None:
             self._clear_store()
         return made
@@ -203,7 +203,7 @@ class CheckpointKeeper:
                 self._run.capture(**{FOLDERS: self._folders})
 
     def _finish_pending(self, made: Checkpoint) -> None:
-        """After a rename that failed: what the file is now says which of the rows is true."""
+        """After a save that was cut off: what the file is now says which of the rows is true."""
         stored = self._run.writer.stored_path(made.path)
         self._run.writer.amend(
             lambda connection, location: reconcile_path(connection, location, stored)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -97,7 +96,6 @@ class Run:
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
         self._savers: list[BackgroundSaver] = []
-        self._capturing = threading.Lock()
         self._numbers = _numbers()
         self._reported: set[str] = set()
 
@@ -255,11 +253,7 @@ class Run:
         plain = redact_data(values.plain(sections))
         if self.is_resumed:
             self._report_changes(captured=plain)
-        # A thread that saves beside the training notes its folders.
-        with self._capturing:
-            self._captured = {**self._captured, **plain}
-            captured = values.to_json(self._captured)
-            self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
+        self._record_captured(plain)
 
     def captured(self, section: str) -> Any:
         """Return what `capture` has recorded in this attempt under a name; None where it has not."""
@@ -268,8 +262,19 @@ class Run:
     def note_unread(self, unread: Mapping[str, str]) -> None:
         """Record what cannot be measured of the machine, and why; called by the writer."""
         if not self.finished:
-            self._captured = {**self._captured, "system": {"unread": dict(unread)}}
-            captured = values.to_json(self._captured)
+            self._record_captured({"system": {"unread": dict(unread)}})
+
+    def _record_captured(self, plain: Mapping[str, Any]) -> None:
+        """Record all that is captured, with something new.
+
+        Other threads and signal handlers capture meanwhile, so no lock is held. Whoever finds more than was
+        recorded here records it again: the last entry has everything.
+        """
+        self._captured.update(plain)
+        recorded: dict[str, Any] | None = None
+        while recorded != self._captured:
+            recorded = dict(self._captured)
+            captured = values.to_json(recorded)
             self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
@@ -568,8 +573,6 @@ class Run:
         self.writer.forget()
         for saver in self._savers:
             saver.forget()
-        # Another thread of the parent may hold it.
-        self._capturing = threading.Lock()
         self._be_silent()
         self._after = []
 
