@@ -107,6 +107,24 @@ def test_a_metric_that_is_no_number_is_refused_and_nothing_recorded(value: Any, 
     assert sql("SELECT count(*) FROM epoch") == [(0,)]
 
 
+def test_what_is_added_to_an_earlier_epoch_leaves_all_times_alone(sql: Any) -> None:
+    times = "SELECT started, seconds FROM epoch ORDER BY epoch"
+    with tracker.start_run() as run:
+        run.log_epoch(0, {"loss": 1.0}, seconds=12.5)
+        run.log_epoch(1, {"loss": 0.5}, seconds=12.5)
+        before = sql(times)
+        run.log_epoch(0, {"val_loss": 2.0})
+        run.log_epoch(1, {"val_loss": 1.0})
+        assert sql(times) == before
+        assert sql("SELECT seconds FROM run") == [(25.0,)]
+        run.log_epoch(0, {}, seconds=1.5)
+        assert sql("SELECT seconds FROM run") == [(14.0,)]
+        run.log_epoch(2, {})
+    begun = [row[0] for row in sql(times)]
+    assert begun == sorted(begun)
+    assert tracker.epochs(run.id)["val_loss"].tolist()[:2] == [2.0, 1.0]
+
+
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, "long", [1, 2]], ids=repr)
 def test_a_duration_that_is_none_is_refused(seconds: Any) -> None:
     with tracker.start_run() as run, pytest.raises(BadValue, match="seconds"):

@@ -31,7 +31,8 @@ class EpochClock:
         """Return when an epoch began (microseconds) and its seconds.
 
         Args:
-            number: of the epoch that has just ended; the newest one, given again, keeps its times.
+            number: of the epoch that has just ended; the newest one, given again, keeps its times, and an earlier one
+                leaves it open when the next one begins.
             seconds: how long it took, where the caller knows; never below 0 in the result.
         """
         given = None if seconds is None else _duration(seconds)
@@ -40,11 +41,13 @@ class EpochClock:
         else:
             ticks = time.monotonic()
             began, took = self._begun, ticks - self._ticks
+            if self.last is not None and number < self.last:
+                return began, took if given is None else given
             self._begun, self._ticks = now(), ticks
         if given is not None:
             took = given
         self._newest = (number, began, took)
-        self.last = number if self.last is None else max(number, self.last)
+        self.last = number
         return began, took
 
 

@@ -228,6 +228,7 @@ class Run:
             entries.epoch(
                 self.id, self.attempt, number, started, took, rate, plain,
                 step=steps_done, learning_rates=rates, adds=number < self.first_epoch,
+                timed=seconds is not None,
             )
         )  # fmt: skip
 

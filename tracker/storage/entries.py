@@ -28,7 +28,8 @@ LONGEST_TEXT = 20_000
 class EpochEntry(TypedDict):
     """An epoch and its metrics; a later entry of the same epoch adds to it.
 
-    ``adds``: also to what an earlier attempt has recorded of it, which this one does not repeat.
+    ``adds``: also to what an earlier attempt has recorded of it, which this one does not repeat. ``timed``: whether
+    somebody has said how long it took; else an epoch that is recorded keeps its seconds.
     """
 
     kind: Literal["epoch"]
@@ -42,6 +43,7 @@ class EpochEntry(TypedDict):
     step: NotRequired[int | None]
     learning_rates: NotRequired[str | None]
     adds: NotRequired[bool]
+    timed: NotRequired[bool]
 
 
 class DecisionRow(TypedDict):
@@ -381,6 +383,7 @@ def epoch(
     step: int | None = None,
     learning_rates: str | None = None,
     adds: bool = False,
+    timed: bool = True,
 ) -> EpochEntry:
     """Return the entry of an epoch; a learning rate that is not finite is left out.
 
@@ -403,6 +406,7 @@ def epoch(
         "step": step,
         "learning_rates": learning_rates,
         "adds": adds,
+        "timed": timed,
     }
 
 

@@ -206,6 +206,8 @@ def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
         epoch_id = _add_epoch(connection, entry, superseded=superseded)
     else:
         epoch_id = known.id
+        seconds = entry["seconds"] if entry.get("timed", True) else known.seconds
+        entry = {**entry, "started": known.started, "seconds": seconds}
         earlier = _recorded_metrics(connection, epoch_id)
         connection.execute(_change_epoch(epoch_id, _extended(known, earlier, entry)))
     _add_metrics(connection, epoch_id, entry["metrics"], first=len(earlier))
