@@ -17,7 +17,8 @@ from sqlalchemy import Engine, event
 
 import tracker
 from tracker.errors import StoreError
-from tracker.storage import journal
+from tracker.storage import entries, journal
+from tracker.storage.spool import Spool, read_file
 
 DATABASE = Path(".tracker/tracker.db")
 
@@ -225,6 +226,49 @@ def test_what_the_database_refuses_is_set_aside_and_holds_up_nothing(
     assert "refused 1" in caplog.text
 
 
+def test_what_is_refused_and_cannot_be_set_aside_stays_in_the_spool(
+    sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracker.start_run()
+    run.writer.spool.path.with_suffix(".refused").mkdir(parents=True)  # as on a full disk
+    with caplog.at_level(logging.WARNING):
+        for epoch in range(3):
+            run.writer.record({"kind": f"of another release {epoch}"})
+            run.log_epoch(epoch, {})
+    run.finish()
+    assert epochs(sql) == [0, 1, 2]
+    kinds = [entry["kind"] for entry in read_file(run.writer.spool.path)]
+    assert [kind for kind in kinds if kind.startswith("of")] == [
+        f"of another release {epoch}" for epoch in range(3)
+    ]
+    assert caplog.text.count("refused 1") == 1
+
+
+def test_an_import_that_cannot_set_aside_leaves_the_spool(
+    script: Any, sql: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = """
+import os, tracker
+run = tracker.start_run(name="dead")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+run.log_epoch(0, {"loss": 1.0})
+spool.append([{"kind": "of another release"}])
+os._exit(9)
+"""
+    script(code).wait()
+    [path] = Path(".tracker/spool").iterdir()
+    path.with_suffix(".refused").mkdir()
+    tracker.start_run(name="next").finish()
+    assert epochs(sql) == [0]
+    assert "of another release" in path.read_text()
+    assert "the file stays" in caplog.text
+    path.with_suffix(".refused").rmdir()
+    tracker.start_run(name="next but one").finish()
+    assert epochs(sql) == [0]
+    assert [file.suffix for file in Path(".tracker/spool").iterdir()] == [".refused"]
+
+
 def test_a_checkpoint_that_the_database_refuses_is_in_its_place_and_can_be_pruned(sql: Any) -> None:
     """Those after it are newer: none but the last would stay because it is the last."""
     run = tracker.start_run()
@@ -281,6 +325,34 @@ os._exit(9)
     assert left == [".damaged", ".refused"]
     assert "2 pending records could not be imported" in caplog.text
     assert "1 pending record cannot be read" in caplog.text
+
+
+def test_records_of_an_attempt_whose_number_is_taken_change_no_other_attempt(sql: Any) -> None:
+    """It began while its database was away, and the run was resumed elsewhere meanwhile."""
+    with tracker.start_run("e", "a") as run:
+        run.log_epoch(0, {"loss": 1.0})
+    earlier = run.writer.attempt_id
+    with tracker.start_run(resume="a") as again:
+        again.log_epoch(1, {"loss": 2.0})
+    late = [
+        entries.follow(run.id, earlier, "other", 2),
+        entries.epoch(run.id, 2, 1, 0, 1.0, None, [("loss", 100.0, "finite")]),
+        entries.params(run.id, {"lr": 1.0}, 2),
+        entries.follow(run.id, "other", "another", 3),
+        entries.epoch(run.id, 3, 2, 0, 1.0, None, [("loss", 101.0, "finite")]),
+        entries.tags(run.id, {"late": "yes"}),
+    ]
+    Spool(Path(f".tracker/spool/{earlier}.jsonl")).append(late)
+    tracker.start_run("e", "b").finish()
+    assert sql("SELECT e.epoch, value FROM epoch e JOIN metric ON epoch_id = e.id ORDER BY 1") == [
+        (0, 1.0), (1, 2.0),
+    ]  # fmt: skip
+    assert sql("SELECT name FROM param") == []
+    assert sql("SELECT name FROM tag") == [("late",)]
+    [kept] = Path(".tracker/spool").iterdir()
+    assert [entry["kind"] for entry in read_file(kept)] == [
+        "follow", "epoch", "params", "follow", "epoch",
+    ]  # fmt: skip
 
 
 def test_an_import_can_be_repeated_without_doubles(script: Any, sql: Any) -> None:

@@ -153,6 +153,7 @@ class Recorder:
         self._kept = _Kept.DATABASE
         self._heard = time.monotonic()
         self._in_vain = -math.inf
+        self._kept_refused: Path | None = None
         self._earlier_counts = _Counts()
         self._told: tuple[float, ...] = _Counts()
         self._worker.start()  # last: its thread may idle before this one goes on
@@ -370,12 +371,26 @@ class Recorder:
             first = [] if known else [self._own_origin()]
             refused = journal.apply_each(connection, [*first, *pending, *new])
         if refused:
-            kept = set_aside(self.spool.path, [entry for entry, _ in refused])
-            log.warning(
-                "local-tracker: the database refused %d of the records: %s They are kept in %s.",
-                len(refused), refused[0][1], kept,
-            )  # fmt: skip
+            self._set_aside(refused)
         return pending
+
+    def _set_aside(self, refused: list[tuple[Entry, Exception]]) -> None:
+        """Keep what the database refuses; where no file of its own can be written, behind what is pending."""
+        left = [entry for entry, _ in refused if "live" not in entry]
+        if not left:
+            return
+        try:
+            kept = set_aside(self.spool.path, left)
+        except OSError:
+            self.spool.append(left)
+            kept = self.spool.path
+            if kept == self._kept_refused:
+                return
+        self._kept_refused = kept
+        log.warning(
+            "local-tracker: the database refused %d of the records: %s They are kept in %s.",
+            len(refused), refused[0][1], kept,
+        )  # fmt: skip
 
     def _total(self) -> tuple[int, int, float]:
         """Return what all attempts of this process have cost so far, as `_Counts`; plain, as each epoch asks."""

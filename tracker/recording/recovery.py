@@ -153,7 +153,14 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
             if not is_refusal(error):
                 raise
             refused = apply_each(connection, entries)
-        _report(path, refused, damaged_lines(path))
+        try:
+            _report(path, refused, damaged_lines(path))
+        except OSError as error:
+            log.warning(
+                "local-tracker: what the database refuses of %s could not be kept beside it (%s): the file stays.",
+                path, error.strerror or error,
+            )  # fmt: skip
+            continue
         with suppress(FileNotFoundError):
             if path.stat().st_size == size:
                 done.append(path)

@@ -71,10 +71,18 @@ def apply(connection: Connection, entries: Iterable[Entry]) -> None:
 def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
     """Write what can be written, in order; returns the entries that the database refuses, and why.
 
-    Errors that concern the database and not an entry (a full disk, a lock) are raised.
+    What belongs to an attempt whose beginning is refused is refused as well: another one has its number. Errors that
+    concern the database and not an entry (a full disk, a lock) are raised.
     """
     refused: list[tuple[Entry, Exception]] = []
+    displaced: set[tuple[str, Any]] = set()
     for entry in entries:
+        if displaced and not displaced.isdisjoint(_owners(entry)):
+            displaced.update(_begun(entry))
+            refused.append(
+                (entry, ValueError("another process has recorded an attempt of its number"))
+            )
+            continue
         try:
             with connection.begin_nested():
                 _WRITERS[entry["kind"]](connection, entry)
@@ -82,7 +90,22 @@ def apply_each(connection: Connection, entries: Iterable[Entry]) -> list[tuple[E
             if not is_refusal(error):
                 raise
             refused.append((entry, error))
+            displaced.update(_begun(entry))
     return refused
+
+
+def _begun(entry: Entry) -> list[tuple[str, Any]]:
+    """Return the attempt that an entry begins, as `_owners` names it."""
+    if entry["kind"] != "follow":
+        return []
+    return [(entry["run"], entry["number"]), (entry["run"], entry["id"])]
+
+
+def _owners(entry: Any) -> list[tuple[str, Any]]:
+    """Return the attempt that an entry belongs to, a run and a number, or the one that it follows, a run and an id."""
+    rows = entry.get("rows") or [entry.get("row", {})]
+    run = entry.get("run", rows[0].get("run_id"))
+    return [(run, entry.get("attempt", rows[0].get("attempt"))), (run, entry.get("earlier"))]
 
 
 def is_refusal(error: BaseException) -> bool:

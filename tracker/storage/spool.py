@@ -250,9 +250,15 @@ def refused_files(location: Location) -> list[Path]:
 
 
 def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
-    """Keep entries that the database refuses, beside the spool file at ``path``; returns where."""
+    """Keep entries that the database refuses, beside the spool file at ``path``; returns where.
+
+    Raises:
+        OSError: they could not be written.
+    """
     beside = Spool(path.with_suffix(REFUSED))
-    beside.append(entries)
+    error = beside.append(entries)
+    if error is not None:
+        raise error if isinstance(error, OSError) else OSError(str(error))
     return beside.path
 
 
