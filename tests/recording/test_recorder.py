@@ -327,6 +327,27 @@ os._exit(9)
     assert "1 pending record cannot be read" in caplog.text
 
 
+def test_a_checkpoint_that_comes_late_leaves_the_file_that_is_there_to_the_one_that_saved_it(
+    script: Any, sql: Any
+) -> None:
+    code = """
+import os, tracker
+run = tracker.start_run(name="dead")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+run.save_checkpoint("model.pt", lambda path: path.write_text("dead"))
+os._exit(9)
+"""
+    living = tracker.start_run(name="living")
+    script(code).wait()
+    made = living.save_checkpoint("model.pt", lambda path: path.write_text("living"))
+    tracker.start_run(name="next").finish()
+    states = "SELECT name, state FROM checkpoint JOIN run ON run.id = run_id ORDER BY name"
+    assert sql(states) == [("dead", "pruned"), ("living", "available")]
+    assert [one.path for one in living.checkpoints()] == [made.path]
+    living.finish()
+
+
 def test_records_of_an_attempt_whose_number_is_taken_change_no_other_attempt(sql: Any) -> None:
     """It began while its database was away, and the run was resumed elsewhere meanwhile."""
     with tracker.start_run("e", "a") as run:

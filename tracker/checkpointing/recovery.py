@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,26 @@ def reconcile_path(connection: Connection, location: Location, stored_path: str)
         CHECKPOINT.c.path == stored_path, CHECKPOINT.c.pending.is_(True)
     )
     _finish(connection, location.absolute(stored_path), list(connection.execute(pending)))
+
+
+def settle(connection: Connection, location: Location, stored_paths: Iterable[str]) -> None:
+    """Let the file say which checkpoint is at a path, where records that came late have made an older one available."""
+    for path in stored_paths:
+        saved = select(CHECKPOINT).where(CHECKPOINT.c.path == path, CHECKPOINT.c.pending.is_(False))
+        rows = connection.execute(saved.order_by(CHECKPOINT.c.created.desc())).all()
+        shown = next((row for row in rows if row.state == CheckpointState.AVAILABLE), None)
+        if shown is None or shown is rows[0]:
+            continue
+        file = inspect_path(location.absolute(path))
+        there = next((row for row in rows if is_same(file, row)), shown)
+        if there is not shown:
+            apply(
+                connection,
+                [
+                    checkpoint_state([shown.id], CheckpointState.PRUNED),
+                    checkpoint_state([there.id], CheckpointState.AVAILABLE),
+                ],
+            )
 
 
 def _finish(connection: Connection, path: Path, pending: list[Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, exists, func, or_, select, update
 
 from tracker import values
-from tracker.checkpointing.recovery import reconcile
+from tracker.checkpointing.recovery import reconcile, settle
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
 from tracker.errors import RunBusy, StoreError, counted
@@ -153,6 +153,11 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
             if not is_refusal(error):
                 raise
             refused = apply_each(connection, entries)
+        settle(
+            connection,
+            location,
+            {one["row"]["path"] for one in entries if one["kind"] == "checkpoint"},
+        )
         try:
             _report(path, refused, damaged_lines(path))
         except OSError as error:
