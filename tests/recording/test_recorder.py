@@ -21,6 +21,13 @@ from tracker.storage import entries, journal
 from tracker.storage.spool import Spool, read_file
 
 DATABASE = Path(".tracker/tracker.db")
+DEAD = """
+import os, tracker
+run = tracker.start_run(name="dead")
+spool = run.writer.spool
+run.writer.record = lambda *entries: spool.append(entries)
+"""
+"""A script whose run keeps all that it records beside the database."""
 
 
 def epochs(sql: Any) -> list[int]:
@@ -248,15 +255,11 @@ def test_an_import_that_cannot_set_aside_leaves_the_spool(
     script: Any, sql: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = """
-import os, tracker
-run = tracker.start_run(name="dead")
-spool = run.writer.spool
-run.writer.record = lambda *entries: spool.append(entries)
 run.log_epoch(0, {"loss": 1.0})
 spool.append([{"kind": "of another release"}])
 os._exit(9)
 """
-    script(code).wait()
+    script(DEAD + code).wait()
     [path] = Path(".tracker/spool").iterdir()
     path.with_suffix(".refused").mkdir()
     tracker.start_run(name="next").finish()
@@ -303,10 +306,6 @@ def test_a_bad_spool_does_not_keep_the_next_run_from_starting(
     script: Any, sql: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = """
-import os, tracker
-run = tracker.start_run(name="dead")
-spool = run.writer.spool
-run.writer.record = lambda *entries: spool.append(entries)
 run.log_epoch(0, {"loss": 1.0})
 spool.append([{"kind": "of another release"}])
 run.log_epoch(1, {"loss": 2.0})
@@ -317,7 +316,7 @@ lines[3] = lines[3].replace(b"loss", b"lost")  # the first line says whose recor
 spool.path.write_bytes(b"".join(lines) + b"torn")
 os._exit(9)
 """
-    script(code).wait()
+    script(DEAD + code).wait()
     tracker.start_run(name="next").finish()
     assert epochs(sql) == [0, 2]
     assert sql("SELECT status, epochs FROM run WHERE name = 'dead'") == [("lost", 2)]
@@ -331,15 +330,11 @@ def test_a_checkpoint_that_comes_late_leaves_the_file_that_is_there_to_the_one_t
     script: Any, sql: Any
 ) -> None:
     code = """
-import os, tracker
-run = tracker.start_run(name="dead")
-spool = run.writer.spool
-run.writer.record = lambda *entries: spool.append(entries)
 run.save_checkpoint("model.pt", lambda path: path.write_text("dead"))
 os._exit(9)
 """
     living = tracker.start_run(name="living")
-    script(code).wait()
+    script(DEAD + code).wait()
     made = living.save_checkpoint("model.pt", lambda path: path.write_text("living"))
     tracker.start_run(name="next").finish()
     states = "SELECT name, state FROM checkpoint JOIN run ON run.id = run_id ORDER BY name"

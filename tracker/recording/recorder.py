@@ -478,13 +478,7 @@ class Recorder:
             with self._lock, self._database.transaction(_LOCK_SECONDS) as connection:
                 change(connection, self.location)
 
-        def work_later() -> None:
-            try:
-                work()
-            except Exception as error:
-                log.warning("local-tracker: %s", error)
-
-        if self._lock.is_mine and self._worker.post(work_later):
+        if self._lock.is_mine and self._worker.post(lambda: self.amend(change)):
             return
         try:
             try:
@@ -512,7 +506,7 @@ class Recorder:
     def close(self, *entries: Entry) -> None:
         """Write the last entries and end the threads; at most `EXIT_SECONDS`."""
         handed = _Handed(entries)
-        if self._lock.is_mine and self._close_next(handed):
+        if self._lock.is_mine and self._worker.post(lambda: self.close(*entries)):
             return
         try:
             if self._finishing is None:
@@ -529,33 +523,13 @@ class Recorder:
             self._give_up()
         finally:
             self._worker.stop()
-            self._release()
+            if self._spooler is not None:
+                self._spooler.stop()
+            self._questions.close()
+            self._room.close()
+            self._tell_what_is_left()
         if handed.error is not None:
             raise handed.error
-
-    def _close_next(self, handed: _Handed) -> bool:
-        """End after the commit that this is called within; False where no worker is there for it."""
-        self._closing.set()
-        self._heard = -math.inf
-        self._queued.append(handed)
-
-        def end() -> None:
-            try:
-                self._finish()
-            finally:
-                self._release()
-
-        if not self._worker.post(end):
-            return False
-        self._worker.stop()
-        return True
-
-    def _release(self) -> None:
-        if self._spooler is not None:
-            self._spooler.stop()
-        self._questions.close()
-        self._room.close()
-        self._tell_what_is_left()
 
     def _finish(self) -> None:
         if self._closing.is_set():

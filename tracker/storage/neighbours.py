@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tracker.storage.entries import Entry
 from tracker.storage.location import Location
+from tracker.storage.schema import open_at_rest
 from tracker.storage.spool import origin_of
 
 
@@ -29,10 +30,8 @@ def belong_to_another(location: Location, attempt_id: str, entries: Iterable[Ent
 
 
 def _has_attempt(path: Path, attempt_id: str) -> bool:
-    # A database at rest gets no files beside it.
-    how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
+        with closing(open_at_rest(path)) as connection:
             found = connection.execute("SELECT 1 FROM attempt WHERE id = ?", (attempt_id,))
             return found.fetchone() is not None
     except sqlite3.Error:
