@@ -386,7 +386,7 @@ class Fact(Table, table=True):
 
 
 class FormerParam(Table, table=True):
-    """The value that a hyperparameter had in an earlier attempt, before a resume changed it."""
+    """What a hyperparameter was up to an attempt, before a resume changed it; kind ``absent`` if there was none."""
 
     __tablename__ = "former_param"
     __table_args__ = _BY_KEY

@@ -421,6 +421,15 @@ def to_json(value: Any) -> str:
         raise BadValue(f"A {type(value).__name__} cannot be kept as data: {error}.") from error
 
 
+def object_in(text: str | None) -> dict[str, Any]:
+    """Read a JSON object; an empty one for None, and for what a disk has changed."""
+    try:
+        found = from_json(text)
+    except StoreError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def from_json(text: str | None) -> Any:
     """Read what `to_json` wrote; None for None.
 

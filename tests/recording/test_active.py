@@ -149,7 +149,10 @@ print(n + 1 + next(numbers) - 10_000)
 def test_a_users_signal_handler_may_capture_in_the_middle_of_a_capture(
     script: Any, sql: Any
 ) -> None:
-    """As one that saves a checkpoint does for its folder; what either has captured is recorded."""
+    """As one that saves a checkpoint does for its folder; what either has captured is recorded.
+
+    It comes again so soon that a capture which looked for what others add meanwhile would never end.
+    """
     code = (
         BEGIN
         + """

@@ -34,9 +34,17 @@ def test_a_changed_param_is_said_and_the_earlier_one_kept_with_its_attempt(
     assert sql("SELECT name, text FROM param ORDER BY name") == [
         ("depth", "3"), ("lr", "auto"), ("new", "1"),
     ]  # fmt: skip
-    assert sql("SELECT attempt, name, text FROM former_param ORDER BY attempt") == [
-        (1, "lr", "10.0"), (3, "lr", "0.1"),
+    assert sql("SELECT attempt, name, kind, text FROM former_param ORDER BY attempt, name") == [
+        (1, "lr", "float", "10.0"), (1, "new", "absent", ""), (3, "lr", "float", "0.1"),
     ]  # fmt: skip
+
+
+def test_a_new_param_that_changes_twice_was_absent_before(caplog: Any, sql: Any) -> None:
+    attempt(caplog, {"lr": 1.0})
+    with tracker.start_run("s", resume="auto") as run:
+        for depth in (3, 4, 5):
+            run.log_params({"depth": depth})
+    assert sql("SELECT attempt, name, kind, text FROM former_param") == [(1, "depth", "absent", "")]
 
 
 def test_an_object_that_is_elsewhere_in_memory_has_not_changed(caplog: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import tracker
 from tests.helpers.cli import runner
-from tracker.storage.spool import read_file
+from tracker.storage.spool import Spool, read_file
 
 TRAINING = """
 import os, sys, tracker
@@ -171,6 +171,50 @@ def test_a_copy_leaves_the_pending_records_to_its_original(script: Any, folder: 
     assert tracker.epochs("held", database="copy.db")["epoch"].tolist() == [0]
     assert cli("db", "doctor", "--fix", "--database", "a.db").exit_code == 0
     assert tracker.epochs("held", database="a.db")["epoch"].tolist() == [0, 1]
+
+
+def test_a_copy_leaves_what_was_refused_to_its_original(folder: Path) -> None:
+    run = tracker.start_run("digits", "held", database="a.db")
+    run.log_epoch(0, {"loss": 1.0})
+    later = {"kind": "epoch", "run": run.id, "attempt": 1, "epoch": 1}
+    run.writer.record(later)  # type: ignore[arg-type]  # as another release writes it
+    run.finish()
+    [kept] = (folder / "spool").glob("*.refused")
+    assert cli("db", "backup", "-o", "copy.db", "--database", "a.db").exit_code == 0
+    whole = {"started": 0, "seconds": 1.0, "learning_rate": None, "metrics": []}
+    origin, _ = read_file(kept)
+    kept.unlink()
+    Spool(kept).append([origin, {**later, **whole}])  # type: ignore[typeddict-item]  # this release knows it
+    assert cli("db", "doctor", "--fix", "--database", "copy.db").exit_code == 0
+    assert tracker.epochs("held", database="copy.db")["epoch"].tolist() == [0]
+    assert "1 record" in cli("db", "doctor", "--database", "a.db").stdout
+    assert cli("db", "doctor", "--fix", "--database", "a.db").exit_code == 0
+    assert tracker.epochs("held", database="a.db")["epoch"].tolist() == [0, 1]
+    assert not kept.exists()
+
+
+def test_what_was_refused_of_a_deleted_run_does_not_make_it_again(folder: Path) -> None:
+    run = tracker.start_run("digits", "held", database="a.db")
+    run.writer.record({"kind": "of another release"})
+    run.finish()
+    assert cli("runs", "delete", run.id, "--yes", "--database", "a.db").exit_code == 0
+    cli("db", "doctor", "--fix", "--database", "a.db")
+    assert len(tracker.runs(database="a.db")) == 0
+    assert len(list((folder / "spool").glob("*.refused"))) == 1
+
+
+def test_a_running_run_without_attempts_is_lost(sql: Any) -> None:
+    """Somebody has deleted what says which process records it."""
+    run = tracker.start_run(name="bare")
+    tracker.start_run(name="other").finish()
+    with closing(sqlite3.connect(".tracker/tracker.db")) as connection:
+        connection.execute("DELETE FROM attempt WHERE run_id = ?", (run.id,))
+        connection.commit()
+    tracker.start_run(name="next").finish()
+    status = "SELECT status, reason FROM run WHERE name = 'bare'"
+    assert sql(status) == [("lost", "its attempts were deleted")]
+    run.finish()
+    assert sql(status) == [("finished", None)]
 
 
 def test_a_renamed_database_takes_its_pending_records_along(script: Any, folder: Path) -> None:

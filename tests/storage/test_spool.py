@@ -47,6 +47,30 @@ def test_a_torn_last_line_is_left_out(spool: Spool) -> None:
         assert damaged_lines(spool.path) == 0
 
 
+def test_a_torn_line_in_the_middle_takes_no_other_with_it(spool: Spool) -> None:
+    """A disk that refuses the rest of a line may refuse to take its beginning back, too."""
+    spool.append([entry(0), entry(1)])
+    os.truncate(spool.path, spool.path.stat().st_size - 3)
+    spool.append([entry(2)])
+    assert numbers(spool) == [0, 2]
+    assert damaged_lines(spool.path) == 1
+
+
+def test_what_stays_still_says_whose_it_is(tmp_path: Path) -> None:
+    origin: Any = {"kind": "origin", "database": "a.db"}
+    spool = Spool(tmp_path / "a1.jsonl", lambda: origin)
+    spool.append([entry(0), entry(1)])
+    applied = len(spool.read())
+    spool.append([entry(2)])
+    spool.clear(applied)
+    assert spool.read() == [origin, entry(2)]
+    spool.append([entry(3)])
+    spool.replace([entry(3)])
+    assert spool.read() == [origin, entry(3)]
+    spool.clear(2)
+    assert not spool.path.exists()
+
+
 def test_a_damaged_line_is_left_out_and_counted(spool: Spool) -> None:
     spool.append([entry(0), entry(1), entry(2)])
     lines = spool.path.read_bytes().splitlines(keepends=True)

@@ -14,7 +14,7 @@ from tracker.models import ATTEMPT
 from tracker.storage import spool
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Location, Reader
-from tracker.storage.entries import OriginEntry
+from tracker.storage.entries import Entry, OriginEntry
 from tracker.storage.liveness import is_live
 from tracker.storage.neighbours import belong_to_another
 
@@ -45,7 +45,7 @@ def pending_records(reader: Reader, run: str | None = None) -> list[PendingRecor
     pending = []
     for attempt, path in files.items():
         entries, row = spool.read_file(path), attempts.get(attempt)
-        records = sum(entry["kind"] != "origin" for entry in entries)
+        records = _count(entries)
         if row is None:
             origin = spool.origin_of(entries)
             if run is None and (lost := _of_lost_run(reader.location, path, records, origin)):
@@ -69,15 +69,18 @@ def refused_records(reader: Reader, run: str | None = None) -> list[RefusedRecor
     """Return what the database has refused, the oldest file first; with ``run``, an id, of that run only."""
     files = {path.stem: path for path in spool.refused_files(reader.location)}
     attempts = {} if reader.empty else _attempts(reader.connection, list(files))
-    found = [
-        RefusedRecords(
-            path,
-            len(spool.read_file(path)),
-            attempts[attempt].run_id if attempt in attempts else None,
-        )
-        for attempt, path in files.items()
-    ]
+    found = []
+    for attempt, path in files.items():
+        entries = spool.read_file(path)
+        if not belong_to_another(reader.location, attempt, entries):
+            of_run = attempts[attempt].run_id if attempt in attempts else None
+            found.append(RefusedRecords(path, _count(entries), of_run))
     return [file for file in found if file.records and run in {None, file.run}]
+
+
+def _count(entries: list[Entry]) -> int:
+    """Return how many records entries are; the one that says whose they are is none."""
+    return sum(entry["kind"] != "origin" for entry in entries)
 
 
 def _attempts(connection: Connection, ids: list[str]) -> dict[str, Any]:

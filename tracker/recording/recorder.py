@@ -380,7 +380,7 @@ class Recorder:
         if not left:
             return
         try:
-            kept = set_aside(self.spool.path, left)
+            kept = set_aside(self.spool.path, left, self._own_origin())
         except OSError:
             self.spool.append(left)
             kept = self.spool.path

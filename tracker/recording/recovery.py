@@ -11,13 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, or_, select, update
 
 from tracker import values
 from tracker.checkpointing.recovery import reconcile, settle
 from tracker.checkpointing.store import folder_of
 from tracker.clock import now, shown
-from tracker.errors import RunBusy, StoreError, counted
+from tracker.errors import RunBusy, counted
 from tracker.models import ATTEMPT, CHECKPOINT, POLICY, RUN
 from tracker.process import SILENT_SECONDS, lost_reason, me
 from tracker.queries.pending import is_spooling
@@ -25,7 +25,7 @@ from tracker.recording import active
 from tracker.recording.checkpoints import FOLDERS
 from tracker.removal import sweep
 from tracker.states import RunStatus
-from tracker.storage.chunks import in_chunks
+from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.database import Database
 from tracker.storage.entries import Entry
 from tracker.storage.journal import apply, apply_each, is_refusal
@@ -50,11 +50,18 @@ log = logging.getLogger("tracker")
 _RUNNING = select(ATTEMPT).where(ATTEMPT.c.status == RunStatus.RUNNING)
 _LEFT_BEHIND = Prepared(
     select(
-        exists().where(ATTEMPT.c.status == bindparam("running")),
+        or_(
+            exists().where(ATTEMPT.c.status == bindparam("running")),
+            exists().where(RUN.c.status == bindparam("running")),
+        ),
         exists().where(CHECKPOINT.c.pending.is_(True)),
     )
 )
-"""Whether an attempt is called running, and a checkpoint pending; a start that finds neither has nothing to mend."""
+"""Whether an attempt or run is called running, and a checkpoint pending; a start that finds neither mends nothing."""
+_WITHOUT_ATTEMPT = and_(
+    RUN.c.status == RunStatus.RUNNING, ~exists().where(ATTEMPT.c.run_id == RUN.c.id)
+)
+"""A run of which somebody has deleted what says by whom it is recorded."""
 
 
 def dead_attempts(connection: Connection) -> list[Any]:
@@ -107,12 +114,22 @@ def recover_with(database: Database) -> list[str]:
         runs = {attempt.run_id for attempt in dead}
         folders = temporary_folders(connection, location, runs) if runs else set()
         _mark_lost(connection, dead)
+        bare = _runs_without_attempt(connection) if running else []
     for path in imported:
         path.unlink(missing_ok=True)
         path.with_suffix(".new").unlink(missing_ok=True)
     for folder in folders:
         sweep(folder)
-    return [attempt.run_id for attempt in dead]
+    return [attempt.run_id for attempt in dead] + bare
+
+
+def _runs_without_attempt(connection: Connection) -> list[str]:
+    """Mark the runs lost of which no attempt is left, and return their ids."""
+    ids = list(connection.scalars(select(RUN.c.id).where(_WITHOUT_ATTEMPT)))
+    change = {"status": RunStatus.LOST, "reason": "its attempts were deleted", "ended": now()}
+    for some in in_parts(ids):
+        connection.execute(update(RUN).where(RUN.c.id.in_(some)).values(**change))
+    return ids
 
 
 def _mark_lost(connection: Connection, dead: Iterable[Any]) -> None:
@@ -159,7 +176,7 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
             {one["row"]["path"] for one in entries if one["kind"] == "checkpoint"},
         )
         try:
-            _report(path, refused, damaged_lines(path))
+            _report(path, entries, refused, damaged_lines(path))
         except OSError as error:
             log.warning(
                 "local-tracker: what the database refuses of %s could not be kept beside it (%s): the file stays.",
@@ -184,8 +201,12 @@ def import_refused(location: Location) -> None:
                 if attempt is not None and _is_writing(connection, attempt):
                     continue
                 entries = read_file(path)
-                refused = apply_each(connection, entries)
-            if len(refused) < len(entries):
+                if belong_to_another(location, path.stem, entries):
+                    continue
+                # Of a run that is not here any more nothing is made again.
+                records = [entry for entry in entries if entry["kind"] != "origin"]
+                refused = apply_each(connection, records)
+            if len(refused) < len(records):
                 Spool(path).replace([entry for entry, _ in refused])
         finally:
             database.close()
@@ -252,9 +273,11 @@ def _is_writing(connection: Connection, attempt: Any) -> bool:
     return is_live(connection, attempt) or is_spooling(connection, attempt)
 
 
-def _report(path: Path, refused: list[tuple[Entry, Exception]], damaged: int) -> None:
+def _report(
+    path: Path, entries: list[Entry], refused: list[tuple[Entry, Exception]], damaged: int
+) -> None:
     if refused:
-        kept = set_aside(path, [entry for entry, _ in refused])
+        kept = set_aside(path, [entry for entry, _ in refused], origin_of(entries))
         why = refused[0][1]
         records = counted(len(refused), "pending record")
         log.warning("local-tracker: %s could not be imported (%s): %s", records, why, kept)
@@ -276,7 +299,7 @@ def temporary_folders(
     saved = rows(select(CHECKPOINT.c.path).distinct(), CHECKPOINT.c.run_id)
     stored = {posixpath.dirname(row.path) for row in saved}
     targets: dict[str, set[tuple[str, str]]] = {}
-    read = lru_cache(_CONFIGS)(_read)
+    read = lru_cache(_CONFIGS)(values.object_in)
     policies = select(POLICY.c.run_id, POLICY.c.config).where(_HAS_TARGET)
     for row in rows(policies, POLICY.c.run_id):
         config = read(row.config)
@@ -285,20 +308,11 @@ def temporary_folders(
     places: set[tuple[str, str, str]] = set()
     attempts = select(ATTEMPT.c.run_id, ATTEMPT.c.captured).where(_HAS_FOLDERS)
     for row in rows(attempts, ATTEMPT.c.run_id):
-        captured = _read(row.captured)
+        captured = values.object_in(row.captured)
         stored.update(captured.get(FOLDERS, ()))
         folder = captured.get("folder") or "/"
         places |= {(folder, *target) for target in targets.get(row.run_id, ())}
     return {folder_of(location), *map(location.absolute, stored), *map(_folder_of_target, places)}
-
-
-def _read(text: str) -> dict[str, Any]:
-    """Read a JSON object; of what a disk has changed no folder is known."""
-    try:
-        found = values.from_json(text)
-    except StoreError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 _TARGETS = "filepath", "backup_dir"

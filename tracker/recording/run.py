@@ -266,17 +266,9 @@ class Run:
             self._record_captured({"system": {"unread": dict(unread)}})
 
     def _record_captured(self, plain: Mapping[str, Any]) -> None:
-        """Record all that is captured, with something new.
-
-        Other threads and signal handlers capture meanwhile, so no lock is held. Whoever finds more than was
-        recorded here records it again: the last entry has everything.
-        """
+        """Record sections beside those that are there; other threads and signal handlers capture meanwhile."""
         self._captured.update(plain)
-        recorded: dict[str, Any] | None = None
-        while recorded != self._captured:
-            recorded = dict(self._captured)
-            captured = values.to_json(recorded)
-            self.writer.record(entries.attempt(self.writer.attempt_id, captured=captured))
+        self.writer.record(entries.attempt(self.writer.attempt_id, captured=values.to_json(plain)))
 
     def log_checkpoint(self, path: str | os.PathLike[str], **facts: Unpack[Facts]) -> Checkpoint:
         """Register a file, or a folder of files, that is complete: its size and SHA-256 are taken now.

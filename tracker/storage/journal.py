@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from tracker import values
 from tracker.models import (
     ATTEMPT,
     CHECKPOINT,
@@ -152,10 +153,12 @@ _LATER_ATTEMPTS = select(func.count()).where(
     ATTEMPT.c.number > bindparam("attempt"),
     ATTEMPT.c.first_epoch <= bindparam("epoch"),
 )
-_NEWEST_ATTEMPT = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.run_id == bindparam("run"))
+_NEWEST_ATTEMPT = select(func.coalesce(func.max(ATTEMPT.c.number), 0)).where(
+    ATTEMPT.c.run_id == bindparam("run")
+)
 _END_RUN = Prepared(
     update(RUN).where(
-        RUN.c.id == bindparam("run"), _NEWEST_ATTEMPT.scalar_subquery() == bindparam("attempt")
+        RUN.c.id == bindparam("run"), _NEWEST_ATTEMPT.scalar_subquery() <= bindparam("attempt")
     ),
     ["status", "reason", "error", "ended"],
 )
@@ -286,8 +289,8 @@ def _extended(
     return said | {"checksum": epoch_checksum({**known._mapping, **said}, metrics)}
 
 
-def _change_epoch(epoch_id: int, values: dict[str, Any]) -> Update:
-    return update(EPOCH).where(EPOCH.c.id == epoch_id).values(**values)
+def _change_epoch(epoch_id: int, columns: dict[str, Any]) -> Update:
+    return update(EPOCH).where(EPOCH.c.id == epoch_id).values(**columns)
 
 
 def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[Any, Any]]:
@@ -396,14 +399,23 @@ def _params(connection: Connection, entry: kinds.ParamsEntry) -> None:
 def _keep_former_params(
     connection: Connection, rows: Sequence[kinds.ParamRow], attempt: int
 ) -> None:
-    """Keep the values that these parameters had up to an attempt, where they change now."""
+    """Keep what these parameters were up to an attempt, where they change now or are new."""
     new = {row["name"]: (row["kind"], row["text"]) for row in rows}
-    statement = select(PARAM).where(PARAM.c.run_id == rows[0]["run_id"])
-    former = [
-        {**param._mapping, "attempt": attempt}
+    run = rows[0]["run_id"]
+    statement = select(PARAM).where(PARAM.c.run_id == run)
+    known = {
+        param.name: param
         for some in in_parts(list(new))
         for param in connection.execute(statement.where(PARAM.c.name.in_(some)))
-        if (param.kind, param.text) != new[param.name]
+    }
+    absent = {"run_id": run, "kind": "absent", "text": "", "number": None}
+    former = [
+        {
+            **(known[name]._mapping if name in known else {**absent, "name": name}),
+            "attempt": attempt,
+        }
+        for name, value in new.items()
+        if name not in known or (known[name].kind, known[name].text) != value
     ]
     upsert(connection, FORMER_PARAM, former, ("run_id", "attempt", "name"), ())
 
@@ -449,13 +461,22 @@ def _stronger(new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attempt(connection: Connection, entry: kinds.AttemptEntry) -> None:
-    """Change columns of an attempt: what was captured, heartbeat, counts."""
-    values = entry["values"]
+    """Change columns of an attempt: heartbeat, counts; what was captured is added to what it has."""
+    columns = entry["values"]
     if entry.get("live"):
-        values = {**values, "heard": heard_now(connection)}
-    update_row(connection, ATTEMPT, entry["id"], values)
-    if "captured" in entry["values"]:
+        columns = {**columns, "heard": heard_now(connection)}
+    captured = columns.get("captured")
+    if captured is not None:
+        columns = {**columns, "captured": _with_sections(connection, entry["id"], captured)}
+    update_row(connection, ATTEMPT, entry["id"], columns)
+    if captured is not None:
         facts.store(connection, entry["id"])
+
+
+def _with_sections(connection: Connection, attempt_id: str, captured: str) -> str:
+    """Return what an attempt has captured with these sections, all as JSON."""
+    known = connection.execute(select(ATTEMPT.c.captured).where(ATTEMPT.c.id == attempt_id))
+    return values.to_json({**values.object_in(known.scalar()), **values.object_in(captured)})
 
 
 def _end(connection: Connection, entry: kinds.EndEntry) -> None:

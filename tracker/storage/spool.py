@@ -31,7 +31,7 @@ class Spool:
 
     Args:
         path: the file.
-        origin: returns the entry that says whose records follow; a new file begins with it.
+        origin: returns the entry that says whose records follow; a new file begins with it, if there is one.
         room: what it may give up when the disk is full.
 
     Attributes:
@@ -40,7 +40,7 @@ class Spool:
     """
 
     def __init__(
-        self, path: Path, origin: Callable[[], Entry] | None = None, room: Room | None = None
+        self, path: Path, origin: Callable[[], Entry | None] | None = None, room: Room | None = None
     ) -> None:
         self.path = path
         self._origin = origin
@@ -94,13 +94,16 @@ class Spool:
 
     def _append(self, data: bytes) -> None:
         private_folder(self.path.parent)
-        descriptor = os.open(
-            self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW, 0o600
-        )
+        descriptor = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         try:
             end = os.fstat(descriptor).st_size
-            if end == 0 and self._origin is not None:
-                data = _line(self._origin()).encode() + data
+            if end == 0:
+                origin = None if self._origin is None else self._origin()
+                if origin is not None:
+                    data = _line(origin).encode() + data
+            elif os.pread(descriptor, 1, end - 1) != b"\n":
+                # A disk that refused the rest of a line may have refused to take its beginning back.
+                data = b"\n" + data
             try:
                 _write_all(descriptor, data)
             except OSError:
@@ -142,7 +145,7 @@ class Spool:
             self._room.keep()
 
     def replace(self, entries: list[Entry]) -> None:
-        """Have these entries on disk instead of those that are; without any, there is no file."""
+        """Have these entries on disk instead of those that are, behind the same origin; without any, no file."""
         with self._lock:
             if entries:
                 self._rewrite(entries)
@@ -151,6 +154,9 @@ class Spool:
             self.on_disk = len(entries)
 
     def _rewrite(self, entries: list[Entry]) -> None:
+        origin = origin_of(read_file(self.path))
+        if origin is not None and origin_of(entries) is None:
+            entries = [origin, *entries]
         fresh = self.path.with_suffix(".new")
         # One that a kill has left, or a link that somebody has laid down.
         fresh.unlink(missing_ok=True)
@@ -249,13 +255,15 @@ def refused_files(location: Location) -> list[Path]:
     return location.spool_files(REFUSED)
 
 
-def set_aside(path: Path, entries: Iterable[Entry]) -> Path:
+def set_aside(path: Path, entries: Iterable[Entry], origin: OriginEntry | None) -> Path:
     """Keep entries that the database refuses, beside the spool file at ``path``; returns where.
+
+    ``origin`` says whose they are; None where it is not known.
 
     Raises:
         OSError: they could not be written.
     """
-    beside = Spool(path.with_suffix(REFUSED))
+    beside = Spool(path.with_suffix(REFUSED), lambda: origin)
     error = beside.append(entries)
     if error is not None:
         raise error if isinstance(error, OSError) else OSError(str(error))
