@@ -80,7 +80,7 @@ PLANTS = (
     Plant("a database that is gone is written into", "tracker/storage/database.py",
           "one that was replaced.\"\"\"\n", "one that was replaced.\"\"\"\n        return\n", family("B7", 0.06)),
     Plant("what waits can be read by others", "tracker/storage/spool.py",
-          "os.O_WRONLY | os.O_NOFOLLOW, 0o600", "os.O_WRONLY | os.O_NOFOLLOW, 0o666", family("S11", 1)),
+          "os.O_RDWR | os.O_NOFOLLOW, 0o600", "os.O_RDWR | os.O_NOFOLLOW, 0o666", family("S11", 1)),
     Plant("a file is deleted whatever has its name by now", "tracker/removal.py",
           "if _identity(aside, parent) != identity:", "if False:", family("S12", 0.5)),
     Plant("a checkpoint's file is deleted without being read", "tracker/checkpointing/registry.py",
