@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.storage.test_checksums import damaged, record_awkward_values
 from tracker.errors import BadValue, RunBusy
 from tracker.process import SILENT_SECONDS
 from tracker.recording.recorder import FLUSH_SECONDS
+from tracker.storage import entries, journal
+from tracker.storage.database import Database, locate
 from tracker.values import LONGEST_NAME
 
 pytestmark = [
@@ -251,3 +254,39 @@ def record_long_names(name: str, database: str) -> None:
                 call()
     assert len(tracker.metrics(run.id, database=database)) == 2
     assert list(tracker.epochs(run.id, database=database)[f"e{name[1:]}"]) == [1.0]
+
+
+def test_what_an_import_brings_late_is_seen_by_the_attempt_that_repeats_it(url: str) -> None:
+    import psycopg
+
+    with pytest.raises(ZeroDivisionError), tracker.start_run("x", name="held") as run:
+        run.log_epoch(0, {"loss": 0.0})
+        raise ZeroDivisionError
+    resumed = tracker.start_run(resume="held")
+    late = [entries.epoch(run.id, 1, number, 0, 1.0, None, []) for number in (1, 2)]
+    repeated = entries.epoch(run.id, 2, 1, 0, 1.0, None, [])
+    ours, others = Database(locate(url)), Database(locate(url))
+
+    def repeat() -> None:
+        with others.transaction() as connection:
+            journal.apply(connection, [repeated])
+
+    thread = threading.Thread(target=repeat)
+    with ours.transaction() as connection:
+        journal.hold(connection, run.id)
+        journal.apply(connection, late)
+        thread.start()
+        with psycopg.connect(url) as asking:
+            while not asking.execute(_WAITING).fetchall():
+                asking.rollback()
+    thread.join()
+    ours.close()
+    others.close()
+    resumed.finish()
+    assert tracker.epochs("held")[["attempt", "epoch"]].to_numpy().tolist() == [[1, 0], [2, 1]]
+    assert tracker.runs()["epochs"].tolist() == [2]
+
+
+_WAITING = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)

@@ -28,7 +28,7 @@ from tracker.states import RunStatus
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.database import Database
 from tracker.storage.entries import Entry
-from tracker.storage.journal import apply, apply_each, is_refusal
+from tracker.storage.journal import apply, apply_each, hold, is_refusal
 from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 from tracker.storage.neighbours import belong_to_another
@@ -162,6 +162,8 @@ def _import_spools(connection: Connection, location: Location) -> list[Path]:
                 continue
         elif _is_writing(connection, attempt) or belong_to_another(location, path.stem, entries):
             continue
+        if attempt is not None:
+            hold(connection, attempt.run_id)
         try:
             with connection.begin_nested():
                 apply(connection, entries)

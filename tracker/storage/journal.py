@@ -299,6 +299,15 @@ def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[
     return {row.name: (row.value, row.value_kind) for row in rows}
 
 
+def hold(connection: Connection, run: str) -> None:
+    """On a server, wait for others that hold this run, and hold it until the transaction ends.
+
+    What an import brings late and what an attempt supersedes would not see each other otherwise; in SQLite they
+    follow each other anyway.
+    """
+    connection.execute(select(RUN.c.id).where(RUN.c.id == run).with_for_update())
+
+
 def supersede(
     connection: Connection, run: str, attempt: int, epoch: int, *, lower: bool = False
 ) -> bool:
@@ -314,6 +323,7 @@ def supersede(
     first = update(ATTEMPT).where(ATTEMPT.c.run_id == run, ATTEMPT.c.number == attempt, unclaimed)
     if connection.execute(first.values(first_epoch=epoch)).rowcount == 0:
         return False
+    hold(connection, run)
     for old in (EPOCH, DECISION):
         connection.execute(
             update(old)
