@@ -46,6 +46,7 @@ def test_refused_records_are_counted_and_can_be_imported_later(cli: Any, sql: An
     set_aside(
         spool_path(locate(), attempt),
         [{"kind": "of another release"}, {"kind": "tags", "rows": rows}],  # type: ignore[list-item, typeddict-item]
+        None,
     )
     assert "2 records that the database refused" in cli("runs", "show", "r").stdout
     (found,) = [one for one in examine(locate()) if one.subject is Subject.PENDING_RECORDS]
