@@ -336,3 +336,18 @@ def test_a_run_that_is_pickled_or_copied_says_what_to_do(
         with pytest.raises(UsageError, match=rf"run mine cannot.*start_run\(parent='{run.id}'\)"):
             duplicate(held(run))
         run.log_epoch(0, {"loss": 1.0})
+
+
+def test_a_rare_metric_whose_name_is_not_plain_ascii_is_recorded() -> None:
+    """Names that few calls have are numbered; what such a name raised there held up all that came after it."""
+    names = ["größe", "准确率", "x" * 1000]
+    with tracker.start_run(name="rare") as run:
+        for step in range(100):
+            run.log({"loss": float(step)}, step)
+        run.log_epoch(0, {"loss": 0.5})
+        run.log(dict.fromkeys(names, 1.0), 100)
+        run.log_epoch(1, {"loss": 0.25})
+    frame = tracker.metrics("rare")
+    assert len(frame) == 103
+    assert frame[frame["step"] == 100]["name"].tolist() == names
+    assert tracker.epochs("rare")["loss"].tolist() == [0.5, 0.25]

@@ -17,6 +17,7 @@ from tracker.series.sparse import (
     points_of,
     superseded_in,
 )
+from tracker.values import name_text
 
 odd = st.sampled_from([float("nan"), float("inf"), float("-inf"), -0.0, 0.0, 1.0, 2.0])
 ids = st.sampled_from([1, 2, 3, 70_000]) | st.sampled_from([1, 2, 3, 4])
@@ -85,6 +86,14 @@ def test_names_of_one_text_have_one_number():
     assert list(CodedNames(codes, np.array([2, 0, 1]))[1:]) == ["a", "1"]
     with pytest.raises(BadValue, match="A name"):
         codes["x" * 10_000 + "y"]
+
+
+@pytest.mark.parametrize("name", ["größe", "loss 😀", "a\0b", "\ud800", "x" * 1000, np.str_("a")])
+def test_a_name_that_is_not_plain_ascii_has_one_number_too(name):
+    """Its text is made anew each time that it is asked for."""
+    codes = Codes()
+    assert [codes[name], codes["b"], codes[name], codes[name_text(name)]] == [0, 1, 0, 0]
+    assert codes.names == {0: name_text(name), 1: "b"}
 
 
 def shared(counts, rows):

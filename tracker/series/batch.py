@@ -50,11 +50,12 @@ class Codes(dict[Any, int]):
 
     def __missing__(self, name: Any) -> int:
         text = name_text(name)
-        if text is not name:
-            return self.setdefault(name, self[text])
-        code = next(self._numbers)
-        self.names[code] = text
-        return self.setdefault(text, code)
+        code = self.get(text)
+        if code is None:
+            new = next(self._numbers)
+            self.names[new] = text
+            code = self.setdefault(text, new)
+        return self.setdefault(name, code)
 
 
 class CodedNames(Sequence[str]):
