@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Unpack, cast
 
 from tracker.errors import UsageError
@@ -136,10 +137,10 @@ def _tell_where(run: Run) -> None:
     if not run.recording or where in _told or sys.stderr is None:
         return
     _told.add(where)
-    print(
-        f"local-tracker: run {run.name} is recorded in {where}: tracker runs show {shlex.quote(run.name)}",
-        file=sys.stderr,
-    )
+    text = f"local-tracker: run {run.name} is recorded in {where}: tracker runs show {shlex.quote(run.name)}"
+    # A terminal that was hung up, a pipe without a reader, a closed stream.
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr)
 
 
 def _joined(held: Claim[Run], who: str, start: Mapping[str, Any]) -> Claim[Run]:

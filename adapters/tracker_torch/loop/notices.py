@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tracker
 from tracker import NotWritable
+from tracker_torch.loop.terminal import Terminal
 
 UNWRITABLE = (OSError, NotWritable)
 """What a full disk, or a folder that cannot be made or written, raises."""
@@ -37,7 +38,7 @@ class Notices:
     def say(self, text: str) -> None:
         """Print what Keras prints with ``verbose=1``."""
         if self._main:
-            print(text)
+            print(text, file=Terminal(sys.stdout))
 
     def warn(self, text: str) -> None:
         """Warn, at the line of the user's that called us."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar, cast
+
+from tracker_torch.loop.terminal import Terminal
 
 T = TypeVar("T")
 _EVERY = 0.1  # seconds between two drawings
@@ -20,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, shown: bool | None, epochs: int) -> None:
-        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.shown = Terminal(sys.stderr).isatty() if shown is None else shown
         self.epochs = epochs
 
     def over(self, batches: Iterator[T], total: int | None, epoch: int) -> Iterator[T]:
@@ -40,7 +42,7 @@ class Progress:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         times = (TimeElapsedColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
+        console = Console(file=cast("TextIO", Terminal(sys.stderr)))
         with Progress(*columns, *times, console=console, transient=True) as bar:
             task = bar.add_task(self._title(epoch), total=total)
             drawn = monotonic()
@@ -54,7 +56,8 @@ class Progress:
         """Print an epoch's metrics."""
         if self.shown:
             values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            print(f"{self._title(epoch)}  {seconds:.1f} s  {values}", file=sys.stderr)
+            line = f"{self._title(epoch)}  {seconds:.1f} s  {values}"
+            print(line, file=Terminal(sys.stderr))
 
     def _title(self, epoch: int) -> str:
         return f"Epoch {epoch + 1}/{self.epochs}"
