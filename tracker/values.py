@@ -78,8 +78,7 @@ def _alone(value: Any, name: str) -> Any:
             f"{name} has {size} elements: a metric must be one number. "
             f"Reduce it first, for instance with .mean()."
         )
-    masked = sys.modules.get("numpy.ma")
-    if masked is not None and masked.is_masked(value):
+    if _is_masked(value):
         raise BadValue(f"{name} is masked: it has no value. Leave it out, or log NaN.")
     if hasattr(value, "detach"):
         value = value.detach()
@@ -122,6 +121,11 @@ def whole(
         advice = "" if hint is None else f" {hint}"
         raise BadValue(f"{name} is {brief(value)}: it must be a whole number{bound}.{advice}")
     return integer
+
+
+def _is_masked(value: Any) -> bool:
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and bool(masked.is_masked(value))
 
 
 def is_flag(value: Any) -> bool:
@@ -369,7 +373,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return value.hex()
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        listed = value.tolist()
+        # NumPy has no Python number for a long double.
+        return str(value) if type(listed) is type(value) else _plain(listed)
     if isinstance(value, (list, tuple, MutableSequence)):
         return [_plain(item) for item in value]
     return clean_text(value.name if isinstance(value, Enum) else _ADDRESS.sub("", str(value)))
@@ -473,7 +479,9 @@ def _param_encode(value: Any) -> tuple[str, str, float | None]:
     if isinstance(value, str):
         return "str", clean_text(value), None
     if element_count(value) == 1 and hasattr(value, "item"):
-        return _param_encode(value.item())
+        alone = None if _is_masked(value) else value.item()
+        if type(alone) is not type(value):
+            return _param_encode(alone)
     ready = plain(value)
     if isinstance(ready, (str, int, float)):
         return _param_encode(ready)
