@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -251,16 +252,16 @@ def frame(listing: Listing) -> pd.DataFrame:
     import pandas as pd
 
     series = {
-        column.name: _series(column, list(values))
+        column.name: _series(column, values)
         for column, values in zip(listing.columns, listing.by_column(), strict=True)
     }
     return pd.DataFrame(series, index=pd.RangeIndex(len(listing.rows)), columns=list(listing.names))
 
 
-def _series(column: Column, values: list[Any]) -> pd.Series[Any]:
+def _series(column: Column, values: Sequence[Any]) -> pd.Series[Any]:
     is_category = column.kind == "text" and column.name in CATEGORIES
     if not is_category:
-        return _SERIES_OF[column.kind](values)
+        return _SERIES_OF[column.kind](values if isinstance(values, array) else list(values))
     words = [value for value in dict.fromkeys(values) if value is not None]
     # Groups of runs come in the order of the rows, others by the alphabet.
     return _categories(values, words if column.name == "run" else sorted(words))
@@ -332,11 +333,14 @@ def _categories(values: Sequence[str | None], words: Sequence[str]) -> pd.Series
     return found
 
 
-def _typed(dtype: str) -> Callable[[list[Any]], pd.Series[Any]]:
-    def typed(values: list[Any]) -> pd.Series[Any]:
+def _typed(dtype: str) -> Callable[[Any], pd.Series[Any]]:
+    def typed(values: Sequence[Any]) -> pd.Series[Any]:
+        import numpy as np
         import pandas as pd
 
-        return pd.Series(values, dtype=dtype)
+        # NumPy takes an array's memory as it is.
+        cells = np.asarray(values) if isinstance(values, array) else values
+        return pd.Series(cells, dtype=dtype)
 
     return typed
 
@@ -351,7 +355,7 @@ def _times(values: list[Any]) -> pd.Series[Any]:
     return pd.Series(pd.DatetimeIndex(stored.view("M8[us]")).tz_localize("UTC"))
 
 
-_SERIES_OF: dict[str, Callable[[list[Any]], pd.Series[Any]]] = {
+_SERIES_OF: dict[str, Callable[[Any], pd.Series[Any]]] = {
     "text": _text,
     "integer": _typed("int64"),
     "optional": _typed("Int64"),

@@ -13,7 +13,7 @@ from tracker.models import DECISION, METRIC_DEFINITION, OF_STEPS, POLICY, RUN, S
 from tracker.policies.modes import mode_in
 from tracker.queries.callbacks import actors
 from tracker.states import DirectionSource
-from tracker.storage.chunks import in_chunks
+from tracker.storage.chunks import in_chunks, plain_rows
 from tracker.storage.directions import Directions
 from tracker.values import join
 
@@ -106,7 +106,8 @@ def _by_shared(connection: Connection, name: str, mode: str) -> dict[str, BestAn
             name, low, epoch, step, None,
             last if kind == "finite" else join(last, kind), last_epoch, last_step,
         )
-        for run, low, epoch, step, last, kind, last_epoch, last_step in connection.execute(statement)
+        for rows in plain_rows(connection, statement, columns.run_id, None)
+        for run, low, epoch, step, last, kind, last_epoch, last_step in rows
     }  # fmt: skip
 
 

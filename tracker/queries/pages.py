@@ -51,8 +51,8 @@ def page_of(
     # Only the ids are sorted: what a run has besides is more than a sort should carry.
     ids = statement.with_only_columns(RUN.c.id)
     if not keys and filtered:
-        # By an expression: not one by one in the order of an index, now that the newest are not enough.
-        ids = ids.order_by(func.coalesce(RUN.c.started, 0).desc(), RUN.c.id).limit(limit)
+        # The newest are not enough.
+        ids = all_sorted_by(ids, keys).limit(limit)
     else:
         ids = sorted_by(ids, keys).limit(limit)
     wanted = list(connection.scalars(ids.offset(offset) if offset else ids))
@@ -65,6 +65,16 @@ def sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
     for place, descending in keys:
         statement = place.sorted(statement, descending)
     return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+
+
+def all_sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
+    """Return the same as `sorted_by`, for a database that reads all runs as they lie, and then sorts them.
+
+    By an expression: in the order of an index, it would look them up one by one.
+    """
+    for place, descending in keys:
+        statement = place.sorted(statement, descending)
+    return statement.order_by(func.coalesce(RUN.c.started, 0).desc(), RUN.c.id)
 
 
 def _among_the_newest(

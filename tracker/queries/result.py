@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
@@ -167,6 +168,8 @@ _EXACT = 2**53  # integers up to here are doubles, too
 
 def common_kind(values: Iterable[Any]) -> Kind:
     """Return the kind of column that holds all the values exactly; whether some are None makes no difference."""
+    if isinstance(values, array):
+        return "number"
     values = list(values)
     types = set(map(type, values)) - {type(None)}
     if types == {bool}:

@@ -8,38 +8,35 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import (
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     MutableSequence,
     Sequence,
 )
 from functools import partial
+from itertools import compress
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, func, literal, select, true
 
 from tracker.filters.compile import Condition
 from tracker.filters.fields import names_by_index
 from tracker.models import SUMMARY, TAG
-from tracker.storage.chunks import in_chunks
+from tracker.storage.chunks import in_chunks, plain_rows
 from tracker.storage.directions import Directions
 from tracker.values import join, param_decode
 
-Cells = dict[str, list[Any]]
-"""Name → a cell for each run; None where a run has no such value."""
+Cells = dict[str, MutableSequence[Any]]
+"""Name → a cell for each run; None where a run has no such value. An array where all are floats."""
 
 _BETWEEN = "\x1f"
 """Separates what is joined. A run that has it in a name or a value is read value by value."""
 
 _MOST_METRICS = 60
 """More than these are read row by row: the database looks at each of them for every row."""
-
-
-_READ_AT_ONCE = 2000
-"""Runs whose joined values are taken apart by one call."""
 
 
 class _Layout:
@@ -59,38 +56,37 @@ class _Layout:
         self._cells: list[MutableSequence[Any]] = [
             array("d") if decode is float else [] for decode in decoders
         ]
-        self._places: list[int] = []
-        self._unread: list[str] = []
+        self._runs: list[str] = []
 
-    def add(self, place: int, joined: str) -> bool:
-        """Take the values of a run; False where a value has the separator."""
-        if joined.count(_BETWEEN) != len(self.names) - 1:
-            return False
-        self._places.append(place)
-        self._unread.append(joined)
-        if len(self._unread) == _READ_AT_ONCE:
-            self._read()
-        return True
-
-    def _read(self) -> None:
-        texts = _BETWEEN.join(self._unread).split(_BETWEEN) if self._unread else []
+    def add(self, runs: Sequence[str], joined: Sequence[str]) -> list[str]:
+        """Take the values of runs, joined; return the runs with a value that has the separator, which are left out."""
+        separators = len(self.names) - 1
+        texts = _BETWEEN.join(joined).split(_BETWEEN)
+        unclear: list[str] = []
+        if len(texts) != len(self.names) * len(runs):
+            is_clear = [values.count(_BETWEEN) == separators for values in joined]
+            unclear = [run for run, clear in zip(runs, is_clear, strict=True) if not clear]
+            runs = [*compress(runs, is_clear)]
+            texts = _BETWEEN.join(compress(joined, is_clear)).split(_BETWEEN) if runs else []
+        self._runs += runs
         for column, (cells, decode) in enumerate(zip(self._cells, self._decoders, strict=True)):
             cells.extend(map(decode, texts[column :: len(self.names)]))
-        self._unread.clear()
+        return unclear
 
-    def fill(self, columns: Cells, runs: int) -> None:
-        """Put the values into the columns, which have a cell for each of the runs."""
-        self._read()
-        order = sorted(range(len(self._places)), key=self._places.__getitem__)
-        places = [self._places[row] for row in order]
+    def fill(self, columns: Cells, place: Mapping[str, int]) -> None:
+        """Put the values into the columns, which have a cell for each of the runs that have a place."""
+        # A damaged database may have rows that belong to no run.
+        places = [place.get(run, -1) for run in self._runs]
+        order = sorted(range(len(places)), key=places.__getitem__)
+        order = order[bisect_left(order, 0, key=places.__getitem__) :]
         for name, cells in zip(self.names, self._cells, strict=True):
             values = map(cells.__getitem__, order)
-            if len(order) == runs:
-                columns[name] = list(values)
+            if len(order) == len(place):
+                columns[name] = array("d", values) if isinstance(cells, array) else list(values)
                 continue
-            column = columns.setdefault(name, [None] * runs)
-            for place, value in zip(places, values, strict=True):
-                column[place] = value
+            column = columns.setdefault(name, [None] * len(place))
+            for row, value in zip(order, values, strict=True):
+                column[places[row]] = value
 
 
 class Wide:
@@ -116,19 +112,20 @@ class Wide:
             select(owner, func.count(), *map(self._joined, parts)).where(*tests).group_by(owner)
         )
         layouts: dict[tuple[Any, ...], _Layout | None] = {}
-        unclear = []
-        for run, *head, joined in in_chunks(self._connection, packed, owner, self._keys):
-            key = tuple(head)
-            if key not in layouts:
-                layouts[key] = _layout(*key)
-            layout, place = layouts[key], self._place.get(run)
-            # A damaged database may have rows that belong to no run.
-            if place is not None and (layout is None or not layout.add(place, joined)):
-                unclear.append(run)
+        unclear: list[str] = []
+        for rows in plain_rows(self._connection, packed, owner, self._keys):
+            alike: dict[tuple[Any, ...], list[Any]] = {}
+            for row in rows:
+                alike.setdefault(row[1:-1], []).append(row)
+            for key, some in alike.items():
+                if key not in layouts:
+                    layouts[key] = _layout(*key)
+                layout, runs = layouts[key], [row[0] for row in some]
+                unclear += runs if layout is None else layout.add(runs, [row[-1] for row in some])
         columns: Cells = {}
         for layout in layouts.values():
             if layout is not None:
-                layout.fill(columns, len(self._ids))
+                layout.fill(columns, self._place)
         single = select(owner, *parts).where(*tests)
         for run, name, *value in in_chunks(self._connection, single, owner, unclear):
             self._set(columns, run, name, value[0] if table is TAG else param_decode(*value))
@@ -136,62 +133,66 @@ class Wide:
 
     def _joined(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         is_sqlite = self._connection.dialect.name == "sqlite"
-        return (func.group_concat if is_sqlite else func.string_agg)(column, literal(_BETWEEN))
-
-    def _column(self, columns: Cells, name: str) -> list[Any]:
-        if name not in columns:
-            columns[name] = [None] * len(self._ids)
-        return columns[name]
+        return (func.group_concat if is_sqlite else func.string_agg)(
+            column, literal(_BETWEEN, literal_execute=True)
+        )
 
     def _set(self, columns: Cells, run: str, name: str, value: Any) -> None:
-        if run in self._place:
-            self._column(columns, name)[self._place[run]] = value
+        if run not in self._place:
+            return
+        if name not in columns:
+            columns[name] = [None] * len(self._ids)
+        columns[name][self._place[run]] = value
 
     def metrics(self, directions: Directions) -> Cells:
         """Return each metric of each run at its best; the last value of one that has no best, such as a time."""
-        modes = self._modes(directions) if self._keys is None else {}
-        columns = self._pivoted(modes) if modes else {}
-        for run, name, value in self._one_by_one(directions, modes):
-            self._set(columns, run, name, value)
-        return columns
-
-    def _modes(self, directions: Directions) -> dict[str, str]:
-        """Return the metrics that have the same direction in all runs; none where there are too many."""
+        if self._keys is not None:
+            return self._row_by_row(directions, true())
         names = list(self._connection.scalars(names_by_index(SUMMARY)))
         modes = {name: directions.of(name).mode for name in names if not directions.differ(name)}
-        known = {name: mode for name, mode in modes.items() if mode is not None}
-        return known if len(known) <= _MOST_METRICS else {}
+        bests = {name: mode for name, mode in modes.items() if mode is not None}
+        if not 0 < len(bests) <= _MOST_METRICS:
+            return self._row_by_row(directions, true())
+        others = [name for name in names if name not in bests]
+        return self._bests(bests) | self._row_by_row(directions, SUMMARY.c.name.in_(others))
 
-    def _pivoted(self, modes: Mapping[str, str]) -> Cells:
+    def _bests(self, modes: Mapping[str, str]) -> Cells:
         columns = SUMMARY.c
         best = (
-            func.max(case((columns.name == name, columns.min if mode == "min" else columns.max)))
+            func.max(columns.min if mode == "min" else columns.max).filter(columns.name == name)
             for name, mode in modes.items()
         )
         statement = select(columns.run_id, *best).group_by(columns.run_id)
         runs: list[str] = []
         cells = [array("d") for _ in modes]
-        for rows in self._connection.execute(statement).partitions(_READ_AT_ONCE):
+        for rows in plain_rows(self._connection, statement, columns.run_id, self._keys):
             some, *values = zip(*rows, strict=True)
             runs += some
             for cell, column in zip(cells, values, strict=True):
-                cell.extend(_NOTHING if value is None else value for value in column)
+                is_full = None not in column
+                cell.extend(column if is_full else map(_number_or_nothing, column))
         for cell in cells:
             cell.append(_NOTHING)
         row_of = {run: row for row, run in enumerate(runs)}
         order = [row_of.get(run, -1) for run in self._ids]
         return {
-            name: [None if value != value else value for value in map(column.__getitem__, order)]
-            for name, column in zip(modes, cells, strict=True)
+            name: _known(array("d", map(cell.__getitem__, order)))
+            for name, cell in zip(modes, cells, strict=True)
         }
 
+    def _row_by_row(self, directions: Directions, test: Condition) -> Cells:
+        columns: Cells = {}
+        for run, name, value in self._one_by_one(directions, test):
+            self._set(columns, run, name, value)
+        return columns
+
     def _one_by_one(
-        self, directions: Directions, without: Iterable[str]
+        self, directions: Directions, test: Condition
     ) -> Iterator[tuple[str, str, float | None]]:
         columns = SUMMARY.c
         statement = select(
             columns.run_id, columns.name, columns.min, columns.max, columns.last, columns.last_kind
-        ).where(columns.name.not_in(list(without)))
+        ).where(test)
         modes: dict[str, tuple[str | None, bool]] = {}
         rows = in_chunks(self._connection, statement, columns.run_id, self._keys)
         for run, name, low, high, last, kind in rows:
@@ -207,6 +208,18 @@ class Wide:
 
 _NOTHING = math.nan
 """Stands for no best among floats: a best is never NaN."""
+
+
+def _number_or_nothing(value: float | None) -> float:
+    return _NOTHING if value is None else value
+
+
+def _known(cells: array[float]) -> MutableSequence[Any]:
+    """Return cells with None for `_NOTHING`: the same, where there is none."""
+    # A sum has the NaN of each of its terms.
+    if not math.isnan(sum(cells)):
+        return cells
+    return [None if value != value else value for value in cells]
 
 
 def _layout(count: int, names: str, kinds: str | None = None) -> _Layout | None:

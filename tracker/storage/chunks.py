@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
+from sqlalchemy.exc import DBAPIError
 
 Key = TypeVar("Key")
 
@@ -35,3 +36,29 @@ def in_chunks(
 
 def _rows(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
     return chain.from_iterable(connection.execute(statement).partitions(_FETCHED))
+
+
+def plain_rows(
+    connection: Connection, statement: Select[Any], column: Any, keys: Iterable[Any] | None
+) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Do the same as `in_chunks`; yield lists of rows as the driver makes them: SQLAlchemy's own cost as much again.
+
+    The columns must be plain (text, numbers, bytes, None): no type of SQLAlchemy converts them.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: as `Connection.execute` does, with the driver's own as its cause.
+    """
+    parts = [statement]
+    if keys is not None:
+        parts = [statement.where(column.in_(some)) for some in in_parts(list(keys))]
+    driver_error = connection.dialect.loaded_dbapi.Error
+    for part in parts:
+        with connection.execute(part) as result:
+            cursor: Any = result.cursor
+            try:
+                while rows := cursor.fetchmany(_FETCHED):
+                    yield rows
+            except driver_error as error:
+                raise DBAPIError.instance(
+                    str(part), None, error, driver_error, dialect=connection.dialect
+                ) from error
