@@ -70,6 +70,8 @@ def _begin(text: str, width: int) -> tuple[str, str]:
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
     """Return text with spaces behind it, or in front where it stands flush right."""
+    if text.isascii():
+        return text.rjust(width) if right else text.ljust(width)
     space = " " * (width - cells_wide(text))
     return space + text if right else text + space
 

@@ -83,5 +83,5 @@ def _text_column(column: Column, heading: str, texts: Sequence[str]) -> TextColu
 
 
 def _padded(column: TextColumn) -> list[str]:
-    texts = (column.heading, *column.cells)
-    return [pad(text, column.width, right=column.is_number) for text in texts]
+    width, right = column.width, column.is_number
+    return [pad(text, width, right=right) for text in (column.heading, *column.cells)]

@@ -130,7 +130,11 @@ def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
 
 def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:
     """Return the names of runs in a table: the name, or name@id where several of these have that name."""
-    names = _names(connection, ids)
+    return labels_by_name(_names(connection, ids))
+
+
+def labels_by_name(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the same as `labels` for runs whose names are known."""
     return _distinct(names, Counter(names.values()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -15,12 +16,12 @@ from tracker.filters.parser import parse_order
 from tracker.filters.tree import SortKey, wrong
 from tracker.models import EPOCH, OF_STEPS, RUN, SUMMARY
 from tracker.queries.monitored import shared_monitor
-from tracker.queries.resolve import labels
+from tracker.queries.resolve import labels_by_name
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
 from tracker.queries.selection import Order
 from tracker.queries.system import cost
-from tracker.storage.chunks import CHUNK, in_chunks
+from tracker.storage.chunks import CHUNK, in_chunks, plain_rows
 from tracker.storage.database import Reader
 
 _SUMS = columns(
@@ -64,14 +65,14 @@ def waste(
     if not rows:
         return Listing(COLUMNS)
     if own and "run" in map(_name, keys):
-        rows = _labelled(reader, rows)
+        rows = _labelled(rows)
     listed = (*COLUMNS, COST) if has_prices else COLUMNS
     shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
-    return Listing.from_dicts(listed, _labelled(reader, shown), run="id")
+    return Listing.from_dicts(listed, _labelled(shown), run="id")
 
 
-def _labelled(reader: Reader, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    called = labels(reader.connection, [row["id"] for row in rows])
+def _labelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    called = labels_by_name({row["id"]: row["name"] for row in rows})
     return [{**row, "run": called[row["id"]]} for row in rows]
 
 
@@ -141,17 +142,17 @@ class _AllRuns:
     def rows(self, keys: Sequence[SortKey], limit: int | None) -> list[dict[str, Any]]:
         """Return what the runs spent, the newest first: of all, or of so many that come first by these keys."""
         statement = self._by_run(
-            RUN.c.id, RUN.c.started, RUN.c.experiment, RUN.c.price_per_hour, *self._numbers.values()
-        )
-        rows = [
-            {
-                **row._mapping,
-                "monitor": self._metric,
-                "share": row.seconds_after / row.seconds if row.seconds else 0.0,
-                COST.name: cost(row.price_per_hour, row.seconds_after),
-            }
-            for row in in_chunks(self._connection, statement, RUN.c.id, self._first(keys, limit))
-        ]
+            RUN.c.id, RUN.c.name, RUN.c.started, RUN.c.experiment, RUN.c.price_per_hour, *self._numbers.values()
+        )  # fmt: skip
+        names = list(statement.selected_columns.keys())
+        first = self._first(keys, limit)
+        found = chain.from_iterable(plain_rows(self._connection, statement, RUN.c.id, first))
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        for row in rows:
+            spent, seconds = row["seconds_after"], row["seconds"]
+            row["monitor"] = self._metric
+            row["share"] = spent / seconds if seconds else 0.0
+            row[COST.name] = cost(row["price_per_hour"], spent)
         rows.sort(key=lambda row: (-row["started"], row["id"]))
         return rows
 
