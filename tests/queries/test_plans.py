@@ -178,6 +178,19 @@ def test_a_filter_that_few_runs_pass_is_answered_by_its_index(reader: Reader) ->
     assert not any("CORRELATED" in line for line in listing.plan), listing.plan
 
 
+@pytest.mark.parametrize("key", ["best_epoch(val_loss)", "-last_epoch(m3)"])
+def test_a_sort_by_what_has_no_index_reads_the_runs_as_they_lie(reader: Reader, key: str) -> None:
+    planned = plans(reader, lambda reader: queries.overview(reader, order_by=key, limit=20))
+    (sorted_all,) = sorts(planned)
+    assert sorted_all.plan[0].startswith("SEARCH run USING PRIMARY KEY"), sorted_all.plan
+
+
+@pytest.mark.parametrize("key", ["name", "-name", "status", "experiment", "started"])
+def test_a_sort_by_what_has_an_index_reads_only_the_first(reader: Reader, key: str) -> None:
+    planned = plans(reader, lambda reader: queries.overview(reader, order_by=key, limit=20))
+    assert sorts(planned) == []
+
+
 def test_the_best_run_of_an_experiment_is_found_by_its_own_runs(reader: Reader) -> None:
     planned = plans(reader, lambda reader: best_run(reader, "sweep-3"))
     of_summaries = [line for one in planned for line in one.plan if re.search(r"\bsummary\b", line)]

@@ -95,11 +95,11 @@ class Place:
         """Return a statement sorted by the value, after what it is sorted by; rows without one come last."""
         if self.certain:
             return statement.order_by(self.column.desc() if descending else self.column.asc())
-        return statement.order_by(*_absent_last(self.column, descending))
+        return statement.order_by(_absent_last(self.column, descending))
 
 
-def _absent_last(value: Expression, descending: bool) -> list[Expression]:
-    return [case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc()]
+def _absent_last(value: Expression, descending: bool) -> Expression:
+    return (value.desc() if descending else value.asc()).nulls_last()
 
 
 _PLACE_KINDS: dict[ColumnKind, str] = {
@@ -193,7 +193,7 @@ class SummaryPlace(Place):
         """Join the run's own summary: one look per run."""
         assert self.key is not None
         joined, row = _joined(statement, SUMMARY, self.key, self.name)
-        return joined.order_by(*_absent_last(row.c[self.summarized.name], descending))
+        return joined.order_by(_absent_last(row.c[self.summarized.name], descending))
 
 
 def summary_place(
@@ -247,9 +247,9 @@ class LabelPlace(Place):
         assert self.key is not None
         joined, row = _joined(statement, self.table, self.key, self.name)
         if self.kind != PARAMETER:
-            return joined.order_by(*_absent_last(row.c.value, descending))
+            return joined.order_by(_absent_last(row.c.value, descending))
         return joined.order_by(
-            *_absent_last(row.c.number, descending), *_absent_last(row.c.text, descending)
+            _absent_last(row.c.number, descending), _absent_last(row.c.text, descending)
         )
 
 
@@ -300,7 +300,7 @@ class MetricPlace(Place):
         row = METRIC.alias()
         link = and_(row.c.epoch_id == self.epoch, row.c.name == self.name)
         joined = statement.outerjoin(row, link)
-        return joined.order_by(*_absent_last(row.c.value, descending))
+        return joined.order_by(_absent_last(row.c.value, descending))
 
     def _exists(self, test: ColumnElement[bool]) -> ColumnElement[bool]:
         assert self.link is not None

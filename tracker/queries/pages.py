@@ -54,6 +54,10 @@ def page_of(
         # The newest are not enough.
         ids = all_sorted_by(ids, keys).limit(limit)
     else:
+        if keys and isinstance(keys[0][0], SummaryPlace | LabelPlace):
+            # Any id; so that SQLite reads the runs as they lie, and not one by one in the order of some index: none
+            # of theirs has the order of another table.
+            ids = ids.where(RUN.c.id >= "")
         ids = sorted_by(ids, keys).limit(limit)
     wanted = list(connection.scalars(ids.offset(offset) if offset else ids))
     by_id = {row.id: row for row in in_chunks(connection, statement, RUN.c.id, wanted)}
