@@ -18,6 +18,7 @@ from tracker.queries.best_run import best_run
 from tracker.queries.groups import groups
 from tracker.queries.monitored import shared_monitor
 from tracker.queries.names_in_use import metrics_in_use, params_in_use
+from tracker.queries.waste import waste
 from tracker.storage.database import Reader, locate, reading
 
 Ask = Callable[[Reader], object]
@@ -189,6 +190,20 @@ def test_a_sort_by_what_has_no_index_reads_the_runs_as_they_lie(reader: Reader, 
 def test_a_sort_by_what_has_an_index_reads_only_the_first(reader: Reader, key: str) -> None:
     planned = plans(reader, lambda reader: queries.overview(reader, order_by=key, limit=20))
     assert sorts(planned) == []
+
+
+def test_all_runs_are_read_as_they_lie_and_their_metrics_once(reader: Reader) -> None:
+    planned = plans(reader, queries.runs)
+    of_runs = [one for one in planned if "run.started" in one.statement]
+    assert [one.plan[0] for one in of_runs] == ["SCAN run"]
+    assert [one for one in planned if "SCAN summary" in one.plan] == [
+        one for one in planned if "max(summary" in one.statement
+    ]
+
+
+def test_the_names_of_wasteful_runs_come_with_them(reader: Reader) -> None:
+    planned = plans(reader, waste)
+    assert sum("run.name" in one.statement for one in planned) == 1
 
 
 def test_the_best_run_of_an_experiment_is_found_by_its_own_runs(reader: Reader) -> None:

@@ -25,6 +25,7 @@ from tracker.queries.follow import Follower
 from tracker.queries.groups import groups
 from tracker.queries.names_in_use import params_in_use
 from tracker.queries.runs import run_ids
+from tracker.queries.waste import waste
 from tracker.storage import schema
 from tracker.storage.database import Database, reading
 from tracker.storage.location import locate
@@ -283,3 +284,33 @@ def test_a_later_run_does_not_take_the_best_with_its_name(
     assert "kept files    1" in cli("db", "status").stdout
     assert "1 file, 3 B kept" in cli("checkpoints", "gc").stdout
     assert kept.exists()
+
+
+@pytest.mark.parametrize("key", ["best_epoch(val_loss)", "-val_loss", "params.p", "-tags.t"])
+def test_runs_without_the_value_come_last_in_every_order(
+    url: str, tmp_path: Path, key: str
+) -> None:
+    orders = []
+    for database in (url, tmp_path / "local" / "tracker.db"):
+        for number in range(4):
+            given: dict[str, Any] = {}
+            if number % 2:
+                given = {"params": {"p": number}, "tags": {"t": str(number)}}
+            with tracker.start_run(name=f"run-{number}", database=database, **given) as run:
+                for epoch in range(number):
+                    run.log_epoch(epoch, {"val_loss": -float(epoch)})
+        with reading(database) as reader:
+            everything = queries.overview(reader, order_by=key).cells("name")
+            assert queries.overview(reader, order_by=key, limit=4).cells("name") == everything
+        orders.append(everything)
+    assert orders[0] == orders[1]
+    assert everything[-1] in ("run-0", "run-2")
+
+
+def test_waste_of_all_runs_is_that_of_the_same_runs_named(url: str) -> None:
+    build(locate(url), 12)
+    with reading(url) as reader:
+        found = waste(reader)
+        assert found == waste(reader, ids=run_ids(reader))
+    assert found.rows
+    assert {type(cell) for row in found.rows for cell in row} <= {str, int, float}
