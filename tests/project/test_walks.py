@@ -32,10 +32,11 @@ SINCE = {
     "tracker.cli.measure",
     "tracker.series.sparse",
     "tracker.storage.step_metrics",
+    "tracker.storage.forks",
 }
 """What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names
 as people mean them, any page of a long list at once, letters that take two cells of a terminal, or none, names that
-share their blocks, and what a transaction brings of step metrics as one."""
+share their blocks, what a transaction brings of step metrics as one, and forks while another thread writes."""
 
 
 @pytest.fixture(scope="module")

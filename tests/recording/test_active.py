@@ -178,6 +178,71 @@ print(n, calls)
     assert [captured["loop"], handled] == [int(number) for number in said.split()]
 
 
+def test_a_child_that_is_forked_while_a_thread_writes_records_a_run_of_its_own(
+    script: Any, sql: Any
+) -> None:
+    """It has a copy of SQLite's locks, with nobody who lets go of one that was held."""
+    code = (
+        BEGIN
+        + """
+done = threading.Event()
+def write():
+    epoch = 0
+    while not done.is_set():
+        run.log_epoch(epoch, {"loss": 1.0})
+        epoch += 1
+    print(epoch)
+thread = threading.Thread(target=write)
+thread.start()
+for number in range(30):
+    child = os.fork()
+    if child == 0:
+        run.log_epoch(0, {"loss": 2.0})  # the parent's: not recorded
+        with tracker.start_run("children", name=str(number)) as own:
+            own.log_epoch(0, {"loss": 1.0})
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+done.set()
+thread.join()
+"""
+    )
+    said, errors = script(code).communicate(timeout=120)
+    assert errors == ""
+    assert sql("SELECT status, count(*) FROM run WHERE experiment = 'children' GROUP BY 1") == [
+        ("finished", 30)
+    ]
+    [(epochs,)] = sql("SELECT epochs FROM run WHERE name = 'x'")
+    assert epochs == int(said)
+
+
+def test_a_thread_whose_error_nobody_catches_fails_the_run_that_it_began(
+    script: Any, sql: Any
+) -> None:
+    code = (
+        """
+import threading
+threading.excepthook = lambda given: print("mine", given.exc_type.__name__)
+"""
+        + BEGIN
+        + """
+def work(fails):
+    own = tracker.start_run("digits", name=f"fails {fails}")
+    own.log_epoch(0, {"loss": 1.0})
+    1 / (not fails)
+for fails in (True, False):
+    thread = threading.Thread(target=work, args=[fails])
+    thread.start()
+    thread.join()
+run.log_epoch(1, {"loss": 1.0})
+"""
+    )
+    said, errors = script(code).communicate()
+    assert (said, errors) == ("mine ZeroDivisionError\n", "")
+    assert sql("SELECT name, status, error IS NULL FROM run ORDER BY name") == [
+        ("fails False", "finished", 1), ("fails True", "failed", 0), ("x", "finished", 1),
+    ]  # fmt: skip
+
+
 def test_the_users_own_hooks_are_called_as_before(script: Any) -> None:
     code = (
         """

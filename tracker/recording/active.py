@@ -6,8 +6,9 @@ begins with none. A training that records into a run holds a `Claim` on it, so t
 training mixes its epochs into it.
 
 Of signals only SIGTERM is looked at, where nobody else does (`tracker.recording.termination`). An
-uncaught exception is seen by `sys.excepthook`, an exit with a status by our `sys.exit`, which calls the
-original, the end by `atexit`, and a kill later by whoever looks (`tracker.process`).
+uncaught exception is seen by `sys.excepthook`, that of a thread by `threading.excepthook`, an exit with a
+status by our `sys.exit`, which calls the original, the end by `atexit`, and a kill later by whoever looks
+(`tracker.process`).
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ class Claim(Generic[R]):
             del _claims[self.run]
 
 
-_live: dict[Recording, None] = {}
-"""The runs that this process has begun and not finished, oldest first."""
+_live: dict[Recording, threading.Thread] = {}
+"""The runs that this process has begun and not finished, oldest first, and which thread has begun each."""
 _claims: dict[Recording, Claim[Recording]] = {}
 """By run; the training may have ended without releasing it."""
 _claiming = threading.Lock()
@@ -132,7 +133,7 @@ def enter(run: Recording) -> None:
     """Make a run the innermost one of this context."""
     _exits.install()
     _termination.watch()
-    _live[run] = None
+    _live.setdefault(run, threading.current_thread())
     others = (one for one in _nested.get() if one is not run and one in _live)
     _nested.set((*others, run))
 
@@ -201,6 +202,7 @@ class _Exits:
 
     def __init__(self) -> None:
         self.uncaught: list[BaseException] = []
+        self._of_threads: dict[threading.Thread, BaseException] = {}
         self._exit: SystemExit | None = None
         self._main: FrameType | None = None
         self._installed = False
@@ -217,7 +219,7 @@ class _Exits:
             after_in_parent=_termination.after_fork,
             after_in_child=_after_fork,
         )
-        excepthook, exit_ = sys.excepthook, sys.exit
+        excepthook, of_threads, exit_ = sys.excepthook, threading.excepthook, sys.exit
 
         def hook(
             kind: type[BaseException], error: BaseException, traceback: TracebackType | None
@@ -226,12 +228,17 @@ class _Exits:
                 self.uncaught.append(error)
             excepthook(kind, error, traceback)
 
+        def hook_of_threads(given: threading.ExceptHookArgs) -> None:
+            if given.thread is not None and given.exc_value is not None:
+                self._of_threads[given.thread] = given.exc_value
+            of_threads(given)
+
         def exit(status: object = None, /) -> NoReturn:
             if threading.current_thread() is threading.main_thread():
                 self._exit = SystemExit(status)
             exit_(status)  # type: ignore[arg-type]  # whatever a caller hands over
 
-        sys.excepthook, sys.exit = hook, exit
+        sys.excepthook, threading.excepthook, sys.exit = hook, hook_of_threads, exit
 
     def end_all(self) -> None:
         """End what is still live, the newest run first; what one raises keeps no other from its end."""
@@ -246,7 +253,10 @@ class _Exits:
             _keep_exit_status_of_an_interrupt()
 
     def _end(self, run: Recording) -> None:
-        if self.uncaught:
+        thread = _live.get(run)
+        if thread in self._of_threads:
+            run.fail(self._of_threads[thread])
+        elif self.uncaught:
             run.fail(self.uncaught[-1])
         elif self._exit is not None and self._exit.code not in (None, 0) and self._was_cut_off():
             run.fail(self._exit)

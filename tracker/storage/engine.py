@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tracker.storage.driver_errors import is_busy
+from tracker.storage.forks import FORKS
 from tracker.storage.location import Location
 from tracker.storage.statements import Prepared
 
@@ -115,7 +116,8 @@ class Lock:
 
     Its descriptor is kept between two transactions, which saves opening a file for each. That needs two guards:
     the file may have been replaced or deleted, so that others lock another one; and a fork shares a descriptor and
-    its lock, so that a child must neither hold on to it nor release it.
+    its lock, so that a child must neither hold on to it nor release it. No other thread forks while it is held, see
+    `tracker.storage.forks`.
     """
 
     def __init__(self, location: Location) -> None:
@@ -160,10 +162,13 @@ class Lock:
                 self.close()
                 raise
         self.is_held = True
+        if self._path is not None:
+            FORKS.begin(self)
 
     def release(self) -> None:
         """Let the lock go where this process holds it."""
         self.is_held = False
+        FORKS.end(self)
         if self._opened_anew is not None:
             self._opened_anew.release()
             self._opened_anew = None
