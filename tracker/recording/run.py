@@ -446,7 +446,8 @@ class Run:
         """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
 
         Where this attempt has itself recorded such epochs (a second ``fit``), or steps of an epoch that it
-        did not end, the next one begins.
+        did not end, the next one begins. Of step metrics those from its first step on are superseded: give `log`
+        the ``step`` where it should count from the earlier epoch, too; left out, it goes on counting.
         """
         self.first_epoch = epoch_number(epoch)
         # What is being saved belongs to what was trained before.
