@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ def test_size_and_hash_are_those_of_the_file(folder: Path) -> None:
     assert (saved.bytes, saved.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert inspect_file(saved.path) == saved
     assert names(folder / "sub") == ["model.keras"]
+
+
+def test_no_object_of_a_thread_ends_in_the_callers_thread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python code that runs at its end ignores what is raised there: Ctrl-C would be lost."""
+    monkeypatch.setattr(threading.Thread, "__init__", None)
+    assert save_file("model.keras", write(b"weights")).bytes == 7
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,26 @@ def test_what_is_gone_is_said_to_be(folder: Path, kind: str) -> None:
         delete(file)
 
 
+@pytest.mark.parametrize("done", [False, True])
+def test_ctrl_c_while_it_is_deleted_is_raised(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """No error of putting it back takes its place, which those who delete would take for the file's."""
+    file = read(make("model.pt", "file", "weights"))
+    unlink = os.unlink
+
+    def interrupted(*given: Any, **more: Any) -> None:
+        monkeypatch.setattr(os, "unlink", unlink)
+        if done:
+            unlink(*given, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        delete(file)
+    assert names() == ([] if done else ["model.pt"])
+
+
 @KINDS
 def test_another_one_of_that_name_stays(folder: Path, kind: str) -> None:
     file = read(make("model.pt", kind, "weights"))

@@ -5,12 +5,12 @@ Temporary file in the same folder → save → fsync → sha256 → rename → f
 
 from __future__ import annotations
 
+import _thread
 import errno
 import hashlib
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ from tracker.leftovers import discard as discard
 from tracker.leftovers import leftovers as leftovers
 from tracker.leftovers import temporary_path as temporary_path
 from tracker.removal import sweep as sweep
+from tracker.worker import Job
 
 _CHUNK = 1 << 20
 
@@ -136,27 +137,21 @@ def _beside(work: Callable[[], object]) -> Iterator[None]:
 
     What it raises is raised at the end of the block.
     """
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="tracker-fsync", daemon=True)
+    job = Job(work)
     try:
-        thread.start()
+        # Not a Thread: when it goes, it runs Python code in this thread that ignores what is raised, as Ctrl-C is.
+        _thread.start_new_thread(job.run, ())
     except RuntimeError:
         yield
         work()
         return
     try:
         yield
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]
+    except BaseException:
+        with suppress(Exception):
+            job.wait()
+        raise
+    job.wait()
 
 
 def _digest(descriptor: int) -> str:

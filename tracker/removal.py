@@ -46,7 +46,9 @@ def remove(path: Path, identity: Identity | None) -> None:
                 raise _taken(path)
             _delete(aside, parent)
         except BaseException:
-            _put_back(aside.name, path, parent)
+            # Ctrl-C may come when it is deleted already. Whatever cannot be put back now, `sweep` will.
+            with suppress(OSError):
+                _put_back(aside.name, path, parent)
             raise
     finally:
         os.close(parent)
