@@ -386,7 +386,7 @@ class Fact(Table, table=True):
 
 
 class FormerParam(Table, table=True):
-    """What a hyperparameter was up to an attempt, before a resume changed it; kind ``absent`` if there was none."""
+    """A hyperparameter as an attempt had it before a resume changed it; kind ``absent`` if it had none."""
 
     __tablename__ = "former_param"
     __table_args__ = _BY_KEY

@@ -21,6 +21,7 @@ from tracker.process import SILENT_SECONDS
 from tracker.recording.recorder import FLUSH_SECONDS
 from tracker.storage import entries, journal
 from tracker.storage.database import Database, locate
+from tracker.storage.superseding import hold
 from tracker.values import LONGEST_NAME
 
 pytestmark = [
@@ -273,7 +274,7 @@ def test_what_an_import_brings_late_is_seen_by_the_attempt_that_repeats_it(url: 
 
     thread = threading.Thread(target=repeat)
     with ours.transaction() as connection:
-        journal.hold(connection, run.id)
+        hold(connection, run.id)
         journal.apply(connection, late)
         thread.start()
         with psycopg.connect(url) as asking:

@@ -52,7 +52,7 @@ def page_of(
     ids = statement.with_only_columns(RUN.c.id)
     if not keys and filtered:
         # The newest are not enough.
-        ids = all_sorted_by(ids, keys).limit(limit)
+        ids = sorted_by(ids, keys, every=True).limit(limit)
     else:
         if keys and isinstance(keys[0][0], SummaryPlace | LabelPlace):
             # Any id; so that SQLite reads the runs as they lie, and not one by one in the order of some index: none
@@ -64,21 +64,16 @@ def page_of(
     return [by_id[run] for run in wanted]
 
 
-def sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
-    """Return a statement sorted by keys; runs that they do not tell apart, the newest first."""
-    for place, descending in keys:
-        statement = place.sorted(statement, descending)
-    return statement.order_by(RUN.c.started.desc(), RUN.c.id)
+def sorted_by(statement: Select[Any], keys: Keys, *, every: bool = False) -> Select[Any]:
+    """Return a statement sorted by keys; runs that they do not tell apart, the newest first.
 
-
-def all_sorted_by(statement: Select[Any], keys: Keys) -> Select[Any]:
-    """Return the same as `sorted_by`, for a database that reads all runs as they lie, and then sorts them.
-
-    By an expression: in the order of an index, it would look them up one by one.
+    ``every``: all runs are wanted. They are read as they lie, and then sorted, by an expression: in the order of an
+    index they would be looked up one by one.
     """
     for place, descending in keys:
         statement = place.sorted(statement, descending)
-    return statement.order_by(func.coalesce(RUN.c.started, 0).desc(), RUN.c.id)
+    started: ColumnElement[Any] = func.coalesce(RUN.c.started, 0) if every else RUN.c.started
+    return statement.order_by(started.desc(), RUN.c.id)
 
 
 def _among_the_newest(

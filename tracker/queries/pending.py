@@ -79,7 +79,7 @@ def refused_records(reader: Reader, run: str | None = None) -> list[RefusedRecor
 
 
 def _count(entries: list[Entry]) -> int:
-    """Return how many records entries are; the one that says whose they are is none."""
+    """Count the records among entries: all but the origin, which says whose they are."""
     return sum(entry["kind"] != "origin" for entry in entries)
 
 

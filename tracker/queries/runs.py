@@ -13,7 +13,7 @@ from tracker.filters.fields import Fields
 from tracker.models import FACT, PARAM, RUN, TAG
 from tracker.process import lost_reason
 from tracker.queries.monitored import NOTHING_RECORDED, BestAndLast, monitored
-from tracker.queries.pages import all_sorted_by, page_of, sorted_by
+from tracker.queries.pages import page_of, sorted_by
 from tracker.queries.result import (
     ByColumn,
     Column,
@@ -194,7 +194,7 @@ def _select(
     keys = ordering(order_by, fields)
     if ids is None:
         if limit is None:
-            rows = connection.execute(all_sorted_by(statement, keys)).all()[offset:]
+            rows = connection.execute(sorted_by(statement, keys, every=True)).all()[offset:]
         else:
             rows = page_of(connection, statement, keys, limit, offset, filtered=test is not None)
         total = offset + len(rows)

@@ -215,7 +215,7 @@ def _number_or_nothing(value: float | None) -> float:
 
 
 def _known(cells: array[float]) -> MutableSequence[Any]:
-    """Return cells with None for `_NOTHING`: the same, where there is none."""
+    """Return cells in which None stands for each `_NOTHING`; those without any as they are."""
     # A sum has the NaN of each of its terms.
     if not math.isnan(sum(cells)):
         return cells

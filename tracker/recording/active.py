@@ -106,6 +106,8 @@ class Claim(Generic[R]):
 
 _live: dict[Recording, threading.Thread] = {}
 """The runs that this process has begun and not finished, oldest first, and which thread has begun each."""
+_uncaught: dict[Recording, BaseException] = {}
+"""Of live runs: what nobody caught in the thread that began them."""
 _claims: dict[Recording, Claim[Recording]] = {}
 """By run; the training may have ended without releasing it."""
 _claiming = threading.Lock()
@@ -141,6 +143,7 @@ def enter(run: Recording) -> None:
 def leave(run: Recording) -> None:
     """Note that a run has finished."""
     _live.pop(run, None)
+    _uncaught.pop(run, None)
     _claims.pop(run, None)
     if not _live:
         _termination.leave()
@@ -202,7 +205,6 @@ class _Exits:
 
     def __init__(self) -> None:
         self.uncaught: list[BaseException] = []
-        self._of_threads: dict[threading.Thread, BaseException] = {}
         self._exit: SystemExit | None = None
         self._main: FrameType | None = None
         self._installed = False
@@ -229,8 +231,9 @@ class _Exits:
             excepthook(kind, error, traceback)
 
         def hook_of_threads(given: threading.ExceptHookArgs) -> None:
-            if given.thread is not None and given.exc_value is not None:
-                self._of_threads[given.thread] = given.exc_value
+            for run, thread in list(_live.items()):
+                if thread is given.thread and given.exc_value is not None:
+                    _uncaught[run] = given.exc_value
             of_threads(given)
 
         def exit(status: object = None, /) -> NoReturn:
@@ -253,9 +256,8 @@ class _Exits:
             _keep_exit_status_of_an_interrupt()
 
     def _end(self, run: Recording) -> None:
-        thread = _live.get(run)
-        if thread in self._of_threads:
-            run.fail(self._of_threads[thread])
+        if run in _uncaught:
+            run.fail(_uncaught[run])
         elif self.uncaught:
             run.fail(self.uncaught[-1])
         elif self._exit is not None and self._exit.code not in (None, 0) and self._was_cut_off():
@@ -296,6 +298,7 @@ def _after_fork() -> None:
     for run in live_runs():
         run.disown()
     _live.clear()
+    _uncaught.clear()
     _claims.clear()
     _termination.leave()
     _termination.after_fork()

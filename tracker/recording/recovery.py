@@ -28,7 +28,7 @@ from tracker.states import RunStatus
 from tracker.storage.chunks import in_chunks, in_parts
 from tracker.storage.database import Database
 from tracker.storage.entries import Entry
-from tracker.storage.journal import apply, apply_each, hold, is_refusal
+from tracker.storage.journal import apply, apply_each, is_refusal
 from tracker.storage.liveness import is_live
 from tracker.storage.location import Location
 from tracker.storage.neighbours import belong_to_another
@@ -43,6 +43,7 @@ from tracker.storage.spool import (
     spool_files,
 )
 from tracker.storage.statements import Prepared
+from tracker.storage.superseding import hold
 
 log = logging.getLogger("tracker")
 

@@ -12,7 +12,6 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Update,
     and_,
@@ -55,6 +54,7 @@ from tracker.storage.statements import (
     upsert,
     upserting,
 )
+from tracker.storage.superseding import LATER_ATTEMPTS, is_overtaken, supersede
 from tracker.values import MetricValue
 
 
@@ -148,11 +148,6 @@ _GROW_RUN = Prepared(
         **summaries.JUDGED,
     )
 )
-_LATER_ATTEMPTS = select(func.count()).where(
-    ATTEMPT.c.run_id == bindparam("run"),
-    ATTEMPT.c.number > bindparam("attempt"),
-    ATTEMPT.c.first_epoch <= bindparam("epoch"),
-)
 _NEWEST_ATTEMPT = select(func.coalesce(func.max(ATTEMPT.c.number), 0)).where(
     ATTEMPT.c.run_id == bindparam("run")
 )
@@ -162,7 +157,6 @@ _END_RUN = Prepared(
     ),
     ["status", "reason", "error", "ended"],
 )
-_IS_OVERTAKEN = Prepared(_LATER_ATTEMPTS)
 _UNCLAIMED = select(func.count()).where(
     ATTEMPT.c.run_id == bindparam("run"),
     ATTEMPT.c.number == bindparam("attempt"),
@@ -171,18 +165,12 @@ _UNCLAIMED = select(func.count()).where(
 )
 _IS_OUT_OF_TURN = Prepared(
     select(
-        _LATER_ATTEMPTS.scalar_subquery(),
+        LATER_ATTEMPTS.scalar_subquery(),
         _UNCLAIMED.scalar_subquery(),
         select(func.count()).where(_SAME_EPOCH).scalar_subquery(),
     )
 )
 """Whether a later attempt has repeated an epoch, it is a resumed one's lowest so far, or it is recorded already."""
-
-
-def _is_overtaken(connection: Connection, run: str, attempt: int, epoch: int) -> bool:
-    """Say whether a later attempt has repeated this epoch: then what comes late is superseded."""
-    key = {"run": run, "attempt": attempt, "epoch": epoch}
-    return bool(_IS_OVERTAKEN.first(connection, key)[0])
 
 
 def _epoch(connection: Connection, entry: kinds.EpochEntry) -> None:
@@ -224,7 +212,7 @@ def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
     if trained is not None:
         entry = _added_to(connection, trained, entry)
     superseding = supersede(connection, run, attempt, number, lower=True)
-    superseded = _is_overtaken(connection, run, attempt, number)
+    superseded = is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
     known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).first()
     earlier: dict[str, tuple[Any, Any]] = {}
@@ -299,50 +287,12 @@ def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[
     return {row.name: (row.value, row.value_kind) for row in rows}
 
 
-def hold(connection: Connection, run: str) -> None:
-    """On a server, wait for others that hold this run, and hold it until the transaction ends.
-
-    What an import brings late and what an attempt supersedes would not see each other otherwise; in SQLite they
-    follow each other anyway.
-    """
-    connection.execute(select(RUN.c.id).where(RUN.c.id == run).with_for_update())
-
-
-def supersede(
-    connection: Connection, run: str, attempt: int, epoch: int, *, lower: bool = False
-) -> bool:
-    """Note an attempt's first epoch, and mark what earlier attempts recorded from it on; returns whether it was new.
-
-    ``lower``: also one below the first one so far, as threads log them that take turns.
-    """
-    if attempt == 1:
-        return False
-    unclaimed: ColumnElement[bool] = ATTEMPT.c.first_epoch.is_(None)
-    if lower:
-        unclaimed = or_(unclaimed, ATTEMPT.c.first_epoch > epoch)
-    first = update(ATTEMPT).where(ATTEMPT.c.run_id == run, ATTEMPT.c.number == attempt, unclaimed)
-    if connection.execute(first.values(first_epoch=epoch)).rowcount == 0:
-        return False
-    hold(connection, run)
-    for old in (EPOCH, DECISION):
-        connection.execute(
-            update(old)
-            .where(old.c.run_id == run, old.c.attempt < attempt, old.c.epoch >= epoch)
-            .values(superseded=True)
-        )
-    effective = select(func.count()).where(EPOCH.c.run_id == run, EPOCH.c.superseded.is_(False))
-    connection.execute(
-        update(RUN).where(RUN.c.id == run).values(epochs=effective.scalar_subquery())
-    )
-    return True
-
-
 def _decision(connection: Connection, entry: kinds.DecisionEntry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
     if entry.get("claims", True) and supersede(connection, *place):
         summaries.summarize_epochs(connection, row["run_id"])
-    superseded = _is_overtaken(connection, *place)
+    superseded = is_overtaken(connection, *place)
     upsert(
         connection,
         DECISION,

@@ -131,7 +131,7 @@ class Spool:
                 rest = stored[applied:]
                 try:
                     if rest:
-                        self._rewrite(rest)
+                        self._rewrite(rest, origin_of(stored))
                     else:
                         self.path.unlink(missing_ok=True)
                 except OSError:
@@ -148,13 +148,12 @@ class Spool:
         """Have these entries on disk instead of those that are, behind the same origin; without any, no file."""
         with self._lock:
             if entries:
-                self._rewrite(entries)
+                self._rewrite(entries, origin_of(read_file(self.path)))
             else:
                 self.path.unlink(missing_ok=True)
             self.on_disk = len(entries)
 
-    def _rewrite(self, entries: list[Entry]) -> None:
-        origin = origin_of(read_file(self.path))
+    def _rewrite(self, entries: list[Entry], origin: OriginEntry | None) -> None:
         if origin is not None and origin_of(entries) is None:
             entries = [origin, *entries]
         fresh = self.path.with_suffix(".new")
