@@ -14,6 +14,15 @@ export function shown(value, digits = 5) {
   return String(Number(value.toPrecision(digits)));
 }
 
+/** An amount of money as the commands write it: less than a hundredth with one digit that is not 0.
+ * @param {number} amount */
+export function price(amount) {
+  const small = amount !== 0 && Math.abs(amount) < 0.01;
+  return small
+    ? String(Number(amount.toPrecision(1)))
+    : amount.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+}
+
 /** @param {number | null} seconds */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return NOTHING;

@@ -4,7 +4,7 @@ import { address, objects, useData } from "./api.js";
 import { listed, Settings } from "./compare.js";
 import { Files } from "./files.js";
 import { FilterBox } from "./filter.js";
-import { counted, duration, moment, shown } from "./format.js";
+import { counted, duration, moment, price, shown } from "./format.js";
 import { Problem, Table } from "./parts.js";
 import { experimentPath, Link, refine, runPath, useRoute } from "./route.js";
 import { RunsTable } from "./runs.js";
@@ -21,7 +21,7 @@ export function WastePage() {
     <div class="bar"><${FilterBox} value=${where} error=${error} onChange=${(/** @type {string} */ text) => refine({ where: text })} /></div>
     ${groups.length > 0 && html`<section><h2>By experiment</h2><ul class="bars">${groups.map((row) => html`<li><${Link} to=${experimentPath(row.experiment)}>${row.experiment}<//>
       <svg viewBox="0 0 400 16" preserveAspectRatio="none" aria-hidden="true"><rect class="used" width=${(400 * row.seconds) / most} height="16" rx="2" /><rect class="wasted" x=${(400 * (row.seconds - row.seconds_after)) / most} width=${(400 * row.seconds_after) / most} height="16" rx="2" /></svg>
-      <span>${duration(row.seconds_after)} of ${duration(row.seconds)} after the best (${shown(100 * row.share, 2)} %), ${counted(row.runs, "run")}${row.cost_after == null ? "" : `, which cost ${shown(row.cost_after, 3)}`}</span></li>`)}</ul></section>`}
+      <span>${duration(row.seconds_after)} of ${duration(row.seconds)} after the best (${shown(100 * row.share, 2)} %), ${counted(row.runs, "run")}${row.cost_after == null ? "" : `, which cost ${price(row.cost_after)}`}</span></li>`)}</ul></section>`}
     <section><h2>By run, the most wasteful first</h2><${Table} table=${data} label="Runs" render=${{
       run: (/** @type {string} */ name, /** @type {any} */ row) => html`<${Link} to=${runPath(row.run_id)}>${name}<//> <${Link} class="quiet small" to="/replay?runs=${row.run_id}">replay<//>`,
     }} /></section></article>`;

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useState } from "./vendor/htm-preact-standalo
 import { address, number, objects, send, useData } from "./api.js";
 import { Chart, plain } from "./chart.js";
 import { Files } from "./files.js";
-import { colour, counted, dash, duration, moment, NOTHING, shown, Status } from "./format.js";
+import { colour, counted, dash, duration, moment, NOTHING, price, shown, Status } from "./format.js";
 import { barsOf, Lanes, lanesOf, LEGEND, waitingFor } from "./lanes.js";
 import { DeleteDialog, EditDialog, Pairs, Problem, Table } from "./parts.js";
 import { experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
@@ -28,7 +28,7 @@ export function RunPage({ name }) {
     <${Problem} error=${found.error} />
     <header class="run-head"><div><h1>${run.name}</h1>
       <p class="under"><${Status} status=${run.status} /> · <${Link} to=${experimentPath(run.experiment)}>${run.experiment}<//> · <code>${run.id.slice(0, 8)}</code> · ${moment(run.started)} · ${duration(run.seconds)}
-        ${found.data.cost !== null && html` · <span class="cost" title="${shown(found.data.price_per_hour)} per hour, all attempts">cost ${found.data.cost.toFixed(2)}</span>`}${found.data.energy_joules !== null && html` · <span class="energy" title="What its cards took, all attempts">${energy(found.data.energy_joules)}</span>`}
+        ${found.data.cost !== null && html` · <span class="cost" title="${shown(found.data.price_per_hour)} per hour, all attempts">cost ${price(found.data.cost)}</span>`}${found.data.energy_joules !== null && html` · <span class="energy" title="What its cards took, all attempts">${energy(found.data.energy_joules)}</span>`}
         ${found.data.parent && html` · part of <${Link} to=${runPath(run.parent)}>${found.data.parent}<//>`}</p></div>
       <div class="actions"><${Link} class="button" to="/replay?runs=${run.id}">Replay<//><button onClick=${() => show("edit")}>Edit</button><button class="quiet danger" onClick=${() => show("delete")}>Delete…</button></div></header>
     <div class="said" aria-live="polite">${sentences.map((/** @type {string} */ text, /** @type {number} */ at) => html`<p class=${at === 0 ? "lead" : ""}>${text}</p>`)}
