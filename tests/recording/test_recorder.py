@@ -129,11 +129,13 @@ def test_points_that_the_disk_cannot_follow_are_bounded_and_counted(sql: Any, lo
     # Values that do not compress: what is packed counts by its bytes.
     dice, names = np.random.default_rng(0), [f"m{number}" for number in range(500)]
     with locked():
-        for _ in range(12_000):  # six million numbers; about three may wait
+        # Six million numbers; up to about four may wait: two were taken before the commit, one is taken for it, one
+        # is in the buffer.
+        for _ in range(12_000):
             run.log(dict(zip(names, dice.random(500).tolist(), strict=True)))
     run.finish()
     ((dropped, waited),) = sql("SELECT dropped, waited FROM attempt")
-    assert 2_000_000 < dropped < 5_500_000
+    assert 1_000_000 < dropped < 5_500_000
     assert 0.5 < waited < 30
     assert len(tracker.metrics(run.id)) + dropped == 6_000_000
 
