@@ -41,7 +41,7 @@ _STATEMENTS = (
     FROM ({runs}) AS runs, (SELECT i AS k FROM ({epochs}) AS numbers) AS each""",
     """INSERT INTO metric (epoch_id, name, position, value, value_kind)
     SELECT epoch.id, CASE k WHEN 0 THEN 'val_loss' ELSE 'm' || k END, k,
-           ((epoch.id * 7919 + k) % 99991) / 99991.0, 'finite'
+           ((CAST(epoch.id AS BIGINT) * 7919 + k) % 99991) / 99991.0, 'finite'
     FROM epoch, (SELECT i AS k FROM ({metrics}) AS names) AS each""",
     """INSERT INTO summary (run_id, name, last, last_kind, last_epoch, min, min_epoch, max, max_epoch)
     SELECT epoch.run_id, metric.name, MAX(CASE WHEN epoch.epoch = :epochs - 1 THEN metric.value END), 'finite',

@@ -49,3 +49,17 @@ def test_what_psycopg_was_about_to_do_is_given_up_without_noise(server: Cluster)
     assert connection.closed
     gc.collect()
     assert ended == [True]
+
+
+def test_a_statement_that_takes_its_time_is_waited_for_as_long_as_the_server_is_at_work_on_it(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracker.storage.server import NoAnswer, connect
+
+    monkeypatch.setattr("tracker.storage.server._ASK_SECONDS", 0.5)
+    connection = connect(None, server.create("large").replace("+psycopg", ""))
+    connection.longest = 0.2
+    assert connection.execute("SELECT 42 FROM pg_sleep(1)").fetchone() == (42,)
+    with server.frozen(), pytest.raises(NoAnswer):
+        connection.execute("SELECT 42")
+    assert connection.closed

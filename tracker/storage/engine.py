@@ -38,7 +38,7 @@ _POLL_SECONDS = 0.002
 _COURTESY_SECONDS = 0.5
 _LOCK_SHARE = 0.6
 _LONGEST_ANSWER = 60.0
-"""Seconds that one statement of a write may take on a server, where the transaction has no deadline."""
+"""Seconds after which a server is asked whether it is at work on a statement, where the transaction has no deadline."""
 _MOST_ENGINES = 16
 _WAIT_STEP = 20
 """Milliseconds to which the wait for others' locks is rounded up, so that most transactions need not set it anew."""

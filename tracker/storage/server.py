@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from typing import Any, TypeVar
@@ -22,7 +22,10 @@ T = TypeVar("T")
 _READ, _WRITE = 1, 2  # psycopg.waiting.Wait and Ready
 _LOOK_SECONDS = 1.0
 """How often a wait without a deadline looks whether it was interrupted."""
+_ASK_SECONDS = 5.0
+"""Another connection may take so long to say what the server does for this one."""
 _BROKEN = POLLERR | POLLHUP
+_AT_WORK = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -46,11 +49,14 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     Attributes:
         deadline: by `time.monotonic`; None: it waits for as long as the server takes.
-        longest: seconds that one answer may take; None: as long as it takes.
+        longest: seconds after which another connection is asked whether the server is at work on the answer, and
+            again after so many; None: it is not asked.
+        again: makes another connection to the same server.
     """
 
     deadline: float | None = None
     longest: float | None = None
+    again: Callable[[], BoundedConnection] | None = None
 
     def wait(self, gen: Generator[Any, Any, T], *_: Any, **__: Any) -> T:
         """Take what psycopg does step by step, as its own `wait`, but not beyond the deadline."""
@@ -81,12 +87,25 @@ class BoundedConnection(psycopg.Connection[Any]):
         while True:
             left = _LOOK_SECONDS if give_up is None else give_up - time.monotonic()
             if left <= 0:
-                raise NoAnswer("the server did not answer in time")
+                if self.deadline is not None or self.longest is None or not self._is_served():
+                    raise NoAnswer("the server did not answer in time")
+                give_up = time.monotonic() + self.longest
             for _, event in waiting.poll(min(left, _LOOK_SECONDS) * 1000):
                 if event & _BROKEN:
                     # Reading, or writing, says what is wrong.
                     return wanted
                 return (_READ if event & POLLIN else 0) | (_WRITE if event & POLLOUT else 0)
+
+    def _is_served(self) -> bool:
+        """Say whether the server is at work for this connection: a large statement takes its time."""
+        if self.again is None:
+            return False
+        try:
+            with self.again() as other:
+                at_work = other.execute(_AT_WORK, [self.info.backend_pid]).fetchone()
+        except psycopg.Error:
+            return False
+        return at_work is not None
 
 
 def connect(seconds: float | None, *where: Any, **options: Any) -> BoundedConnection:
@@ -95,6 +114,11 @@ def connect(seconds: float | None, *where: Any, **options: Any) -> BoundedConnec
     Raises:
         NoAnswer: it takes longer than ``seconds``.
     """
+    if seconds is None:
+        connection = BoundedConnection.connect(*where, **options)
+        connection.again = lambda: connect(_ASK_SECONDS, *where, **options)
+        return connection
+    give_up = time.monotonic() + seconds
 
     def work() -> BoundedConnection:
         connection = BoundedConnection.connect(*where, **options)
@@ -103,9 +127,6 @@ def connect(seconds: float | None, *where: Any, **options: Any) -> BoundedConnec
         connection.deadline = give_up
         return connection
 
-    if seconds is None:
-        return BoundedConnection.connect(*where, **options)
-    give_up = time.monotonic() + seconds
     try:
         return within(seconds, work)
     except Unfinished:
