@@ -1,5 +1,5 @@
 // Small pieces that several views share: problems, dialogs, plain tables, edits.
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { get, send, address } from "./api.js";
 import { cell, counted, isNumeric, shown, size } from "./format.js";
 
@@ -13,7 +13,8 @@ export function Problem({ error }) {
 /** @param {{title: string, onClose: () => void, children?: any, wide?: boolean}} props */
 export function Dialog({ title, onClose, children, wide = false }) {
   const place = useRef(/** @type {any} */ (null));
-  useEffect(() => {
+  // At once: a key that comes before it is shown would go to the page behind it.
+  useLayoutEffect(() => {
     const dialog = place.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     dialog.showModal();
