@@ -5,6 +5,11 @@ on both databases, taking turns, so that the difference is what the runs cost, a
 `benchmarks.many_runs` says what a run has.
 
     python -m benchmarks.listings [--runs 100000] [--database FILE] [--rounds 5] [--only WORD] [--quick]
+
+On PostgreSQL with two databases that `benchmarks.many_runs` has made; what the server's processes need is counted,
+where it is told which they are:
+
+    python -m benchmarks.listings --few URL --database URL --server PID [--rounds 5] [--only WORD]
 """
 
 from __future__ import annotations
@@ -16,9 +21,12 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 import tracker
 from benchmarks import page
@@ -72,9 +80,9 @@ FRAMES = {"tracker.runs()": None, "tracker.runs(limit=20)": 20}
 """What is asked, and how many rows at most."""
 
 
-def ask(what: str, database: Path) -> None:
+def ask(what: str, database: str) -> None:
     """Ask a question as its own process would; the modules it needs may be loaded already."""
-    os.environ["TRACKER_DATABASE_URL"] = str(database)
+    os.environ["TRACKER_DATABASE_URL"] = database
     if what in FRAMES:
         tracker.runs(limit=FRAMES[what])
         return
@@ -103,7 +111,7 @@ def _in_silence() -> Iterator[None]:
         yield
 
 
-def processor_seconds(what: str, database: Path) -> float:
+def processor_seconds(what: str, database: str) -> float:
     """Return the user and system time of a question in a copy of this process, which has loaded all modules."""
     sys.stdout.flush()
     child = os.fork()
@@ -121,6 +129,20 @@ def processor_seconds(what: str, database: Path) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def of_server(pid: int) -> Callable[[], float]:
+    """Return what says how many seconds the ended processes of a server have used, in steps of a hundredth."""
+    server = psutil.Process(pid)
+    resident = set(server.children())
+
+    def used() -> float:
+        while set(server.children()) - resident:
+            time.sleep(0.01)
+        times = server.cpu_times()
+        return float(times.children_user + times.children_system)
+
+    return used
+
+
 def click_words(text: str) -> list[str]:
     """Return the words of an unfinished line as the shells' completion takes them."""
     from click.shell_completion import split_arg_string
@@ -128,7 +150,9 @@ def click_words(text: str) -> list[str]:
     return split_arg_string(text)
 
 
-def beyond(what: str, many: Path, few: Path, rounds: int) -> tuple[float, float]:
+def beyond(
+    what: str, many: str, few: str, rounds: int, server: Callable[[], float]
+) -> tuple[float, float]:
     """Return the processor seconds on few runs, and what many cost more: each the least of all rounds.
 
     What else the machine does only adds to them, and by more than is measured here.
@@ -138,11 +162,15 @@ def beyond(what: str, many: Path, few: Path, rounds: int) -> tuple[float, float]
     for round_ in range(rounds):
         turns = [(many, on_many), (few, on_few)]
         for database, found in turns if round_ % 2 else reversed(turns):
-            found.append(processor_seconds(what, database))
+            before = server()
+            used = processor_seconds(what, database)
+            found.append(used + server() - before)
     return min(on_few), min(on_many) - min(on_few)
 
 
-def measure(many: Path, few: Path, rounds: int, only: str) -> list[list[str]]:
+def measure(
+    many: str, few: str, rounds: int, only: str, server: Callable[[], float] = float
+) -> list[list[str]]:
     """Return the table's rows: what, its seconds on few runs, and beyond them on many."""
     rows = []
     chosen = [what for what in (*LISTINGS, *COMPLETIONS, *FRAMES) if only in what]
@@ -151,7 +179,7 @@ def measure(many: Path, few: Path, rounds: int, only: str) -> list[list[str]]:
             ask(what, few)
     gc.freeze()
     for what in chosen:
-        base, more = beyond(what, many, few, rounds)
+        base, more = beyond(what, many, few, rounds, server)
         rows.append([what, f"{base:.3f} s", f"{more:+.3f} s"])
         print(f"{what:40} {base:6.3f} {more:+8.3f}", flush=True)
     return rows
@@ -161,17 +189,24 @@ def main() -> None:
     """Measure, print, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--database", type=Path, help="one that was built before, instead")
+    parser.add_argument("--database", help="one that was built before, instead")
+    parser.add_argument("--few", help=f"one of {FEW} runs")
+    parser.add_argument(
+        "--server", type=int, help="the process that the server's others are children of"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="questions with this word")
     parser.add_argument("--quick", action="store_true", help="prints only")
     chosen: Any = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        few, many = Path(folder, "few.db"), chosen.database or Path(folder, "many.db")
-        build(locate(few), FEW)
+        few = chosen.few or str(Path(folder, "few.db"))
+        many = chosen.database or str(Path(folder, "many.db"))
+        if chosen.few is None:
+            build(locate(few), FEW)
         if chosen.database is None:
             build(locate(many), chosen.runs)
-        rows = measure(many, few, chosen.rounds, chosen.only)
+        server = of_server(chosen.server) if chosen.server else float
+        rows = measure(many, few, chosen.rounds, chosen.only, server)
     text = (
         f"## {chosen.runs:,} runs\n\n{page.machine()}. Processor time beyond the start of Python and its modules, on "
         f"{FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 "
