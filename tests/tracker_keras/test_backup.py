@@ -155,6 +155,29 @@ def test_an_epoch_is_backed_up_once_all_of_ours_have_judged_it(fit, build):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("begins", ["after a break", "where fit is told", "as a second fit"])
+def test_a_backup_within_the_first_epoch_is_one_of_that_epoch(begins, fit, build):
+    """Keras goes by the last epoch that the instance has seen end, and would begin at another one."""
+    model, backup = build(), BackupAndRestore("b", save_freq=1, delete_checkpoint=False)
+    epoch = 2
+    options = {"initial_epoch": 2} if begins == "where fit is told" else {}
+    if begins == "after a break":
+        interrupted(fit, model, BackupAndRestore("b"), at=2)
+    elif begins == "as a second fit":
+        fit(model, [backup], epochs=4)
+        shutil.rmtree("b")
+        epoch = 0
+
+    def stop(batch, logs):
+        if batch == 2:
+            raise KeyboardInterrupt
+
+    breaking = keras.callbacks.LambdaCallback(on_train_batch_begin=stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, [backup, breaking], epochs=5, **options)
+    assert json.loads(Path("b/training_metadata.json").read_text())["epoch"] == epoch
+
+
 def test_a_run_whose_backup_is_gone_is_not_trained_anew(fit, build, record):
     """That would supersede all it has; its status stays, and a checkpoint goes on."""
 

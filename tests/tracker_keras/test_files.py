@@ -172,3 +172,13 @@ def test_a_second_fit_begins_the_file_anew(fit, build):
     fit(build(), [logger], epochs=1)
     assert rows()[0] == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
     assert len(rows()) == 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_tensor_of_one_number_is_a_number_in_the_csv(first, fit, model):
+    """Keras raises TypeError, or drops the column where it comes later."""
+    tensors = {epoch: keras.ops.convert_to_tensor(0.5) for epoch in range(first, 3)}
+    fit(model, [Feed(score=tensors), CSVLogger("log.csv")])
+    with Path("log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["score"] for row in rows] == ["NA"] * first + ["0.5"] * (3 - first)

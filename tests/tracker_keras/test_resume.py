@@ -224,6 +224,20 @@ def test_a_save_by_batches_goes_on_counting(attempt, model):
     assert found == ["3-1", "5-2", "7-3"]
 
 
+@pytest.mark.parametrize("breaks", [(1, 2), (1, 5)])
+def test_a_save_by_batches_counts_batches_of_attempts_that_saved_nothing(breaks, attempt, model):
+    """Every fourth batch of the run, three an epoch; the first attempt ended before the fourth."""
+
+    def saves():
+        return [ModelCheckpoint("{epoch}-{batch}.weights.h5", "loss", 0, False, True, save_freq=4)]
+
+    for fails_at in breaks:
+        attempt(model, saves(), fails_at=fails_at)
+    attempt(model, saves())
+    found = sorted(path.name.partition(".")[0] for path in Path().glob("*.weights.h5"))
+    assert found == ["2-1", "3-2", "4-3", "6-1", "7-2"]
+
+
 def test_the_files_that_are_kept_are_those_of_all_attempts(attempt, model):
     """The best two, wherever the break was."""
 

@@ -203,6 +203,12 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             self._tracker_is_behind = False
             log.warning("local-tracker: the backup in %s is saved again.", self.backup_dir)
 
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the epoch's clock; a backup within the epoch is one of this epoch."""
+        # Keras goes by the last epoch that this instance has seen end.
+        self._current_epoch = epoch
+        super().on_epoch_begin(epoch, logs)
+
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         # Another callback may exchange the weights until the next epoch begins: they are taken here.
         self._tracker_at_epoch_end = True

@@ -9,6 +9,7 @@ import keras
 
 import tracker
 from tracker_keras.session.base import Logs, Recorded
+from tracker_keras.session.values import scalar
 
 
 class CSVLogger(Recorded, keras.callbacks.CSVLogger):
@@ -16,7 +17,7 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
 
     Arguments, header and rows are those of ``keras.callbacks.CSVLogger``. A metric that first
     appears in a later epoch becomes a column at the end, with NA in the rows before; Keras drops
-    it. With ``append=True`` values go under the columns of the file, where Keras writes them in its
+    it. A tensor of one number is written as that number; Keras raises ``TypeError``. With ``append=True`` values go under the columns of the file, where Keras writes them in its
     own order whatever the header says. A resumed run continues the file without a gap.
 
     Raises:
@@ -52,7 +53,8 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
             rows = log.read()
             log.columns += late
             self._tracker_replace(log, rows)
-        super()._tracker_judge(epoch, logs)
+        # Keras iterates over tensors, and those of one number cannot be iterated over.
+        super()._tracker_judge(epoch, {name: scalar(value) for name, value in (logs or {}).items()})
 
     def tracker_resume(self, epoch: int) -> None:
         """Continue the file of the attempt before: without rows to be repeated, with those lost."""

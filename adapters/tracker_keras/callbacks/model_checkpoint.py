@@ -149,7 +149,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             self._tracker_best_epoch, self._tracker_best_is_earlier = epoch, False
         if self._tracker_due is None:
             return
-        step = self._tracker_batches(epoch, batch)
+        step = self._tracker_step(batch)
         reason = saver.refused or self._tracker_why(comparison, logs, best, best_epoch)
         if earlier and comparison.improved is not None and saver.refused is None:
             reason = f"{reason}, {reasons.best_of_earlier_training()}"
@@ -319,11 +319,10 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             if one.id in deleted or (one.id in gone and one.id not in available):
                 self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
 
-    def _tracker_batches(self, epoch: int, batch: int | None) -> int | None:
-        steps = (self.params or {}).get("steps")
-        if steps is None:
-            return None
-        return int(epoch * steps + (steps if batch is None else batch + 1))
+    def _tracker_step(self, batch: int | None) -> int | None:
+        """Return the run's count of steps after a batch of this epoch; None: at the epoch's end."""
+        session = self._tracker_session
+        return None if session is None else session.epochs.steps_after(batch)
 
     def tracker_join(self, session: Session) -> None:
         """Take part in a recording; in another run than before the files and epochs of that one are not its own."""
@@ -356,7 +355,11 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
     def tracker_resume(self, epoch: int) -> None:
         """Continue with the best value, the count of batches and the files of the attempt before."""
         saved, session = self.tracker_saved_state(), self._tracker_session
-        if saved is None or session is None:
+        if session is None:
+            return
+        if self.save_freq != "epoch":
+            self._tracker_count_on(session, saved)
+        if saved is None:
             return
         threshold = (
             (self._tracker_policy.saved_config or {}).get("initial_value_threshold")
@@ -366,12 +369,15 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         if threshold == self.initial_value_threshold:
             self.best, self._tracker_best_epoch = saved["best"], saved["best_epoch"]
         self._tracker_kept = [_noted_before(one) for one in saved["kept"]]
-        steps = (self.params or {}).get("steps")
         if self.save_freq == "epoch":
             self.tracker_catch_up(saved, epoch)
-        elif steps is not None and saved["batches"] is not None:
-            self._batches_seen_since_last_saving = epoch * steps - saved["batches"]
-            self._last_batch_seen = steps - 1
+
+    def _tracker_count_on(self, session: Session, saved: dict[str, Any] | None) -> None:
+        """Count the batches since the last save of the attempt before; without one, all of them."""
+        last = (saved or {}).get("batches") or 0
+        since = session.epochs.steps_before - last
+        self._batches_seen_since_last_saving = since % max(self.save_freq, 1)
+        self._last_batch_seen = None
 
 
 def _is_of_keras(model: Any, how: str) -> bool:

@@ -52,6 +52,7 @@ def types(logs: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _type(value: Any) -> str | None:
+    value = scalar(value)
     if isinstance(value, numpy.ndarray) and value.shape == ():
         value = value[()]
     if isinstance(value, (bool, numpy.bool_)):
@@ -61,6 +62,14 @@ def _type(value: Any) -> str | None:
     if isinstance(value, (numpy.float32, numpy.float16)):
         return value.dtype.name
     return None
+
+
+def scalar(value: Any) -> Any:
+    """Return what a tensor without dimensions holds, as NumPy's number; anything else as it is."""
+    value = _held(value)
+    if keras.ops.is_tensor(value) and len(value.shape) == 0:
+        return keras.ops.convert_to_numpy(value)[()]
+    return value
 
 
 def same(a: float | None, b: float | None) -> bool:
