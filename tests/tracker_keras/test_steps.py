@@ -100,6 +100,19 @@ def test_a_resumed_run_continues_its_own_count(every, build, killed_at, record):
         assert steps == list(range(stride, 17, stride))
 
 
+def test_a_resume_within_the_first_epoch_counts_from_its_beginning(record):
+    """The backup has the weights and the optimizer of a batch in it, but Keras trains it as a whole."""
+    for fails in (Fails(0, 2), None):
+        tracking = TrackerCallback(name="first", resume="auto", log_every=1)
+        callbacks = [tracking, BackupAndRestore("b", save_freq=1), *([fails] if fails else [])]
+        try:
+            plain().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
+        except RuntimeError:
+            continue
+    assert [one["step"] for one in record.epochs()] == [4, 8]
+    assert tracker.metrics("first", names="loss")["step"].tolist() == list(range(1, 9))
+
+
 def test_data_of_unknown_length(record):
     """Nothing says beforehand how many batches there are."""
     batches = ((X[:4], Y[:4]) for _ in range(3))

@@ -93,3 +93,39 @@ def test_a_stop_at_a_batch_is_still_one(fit, build, record):
     fit(model, [TerminateOnNaN()], epochs=3)
     assert record.run()["status"] == "stopped_early"
     assert "loss" in record.run()["reason"]
+
+
+class StopInBatch(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = self.epoch == 1
+
+
+FIRST = {
+    "NaN": (TerminateOnNaN, "loss is NaN at batch"),
+    "unrecorded": (StopInBatch, "a callback that is not recorded set stop_training at epoch 1"),
+}
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_the_reason_is_that_of_the_callback_which_stopped_first(kind, fit, model, record):
+    """EarlyStopping, at the end of the same epoch, had nothing left to stop."""
+
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1 and kind == "NaN":
+                self.model.set_weights([weight * float("nan") for weight in model.get_weights()])
+
+    first, reason = FIRST[kind]
+    fit(model, [TrackerCallback(), Spoil(), first(), never_better()], epochs=6)
+    assert record.run()["reason"].startswith(reason)
+    assert record.verdicts("EarlyStopping")[-1] == "stopped"
+
+
+def test_the_reason_is_not_that_of_a_stop_which_was_undone(fit, model, record):
+    """Two stop at the end of one epoch, and a callback between them takes the first one back."""
+    later = EarlyStopping("val_accuracy", mode="min", baseline=-1.0, patience=2)
+    fit(model, [never_better(), Undo(), later], epochs=6)
+    assert record.run()["reason"].startswith("val_accuracy")

@@ -46,6 +46,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
     def _tracker_judge(self, epoch: int, logs: Logs) -> None:
         self._tracker_restored = False
         best, stopped = number(self.best), self.stopped_epoch
+        had_stopped = bool(getattr(self.model, "stop_training", False))
         # Keras sets it where training begins, which a subclass may leave out.
         best_epoch = getattr(self, "best_epoch", 0)
         with self.tracker_comparison() as comparison:
@@ -63,7 +64,7 @@ class EarlyStopping(Monitoring, keras.callbacks.EarlyStopping):
         if verdict == "stopped":
             self._tracker_why = reason
             if self._tracker_session is not None:
-                self._tracker_session.note_stop(reason)
+                self._tracker_session.note_stop(reason, had_stopped=had_stopped)
         self._tracker_write(verdict, epoch, reason, value)
 
     def _tracker_why_skipped(self, epoch: int, logs: Logs) -> str:

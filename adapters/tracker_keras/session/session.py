@@ -236,7 +236,7 @@ class Session:
         earlier = {at: steps for at, steps in self.run.trained.steps.items() if at <= epoch}
         if earlier:
             return earlier[max(earlier)]
-        if self.run.attempt == 1:
+        if self.run.attempt == 1 or epoch == 0:
             return 0
         # A run that was recorded without a count has the optimizer's.
         return self.run.steps_done() or (steps_taken(self.model) or 0 if self.resuming else 0)
@@ -332,8 +332,10 @@ class Session:
             numbered = {"epoch": epoch, "turn": turn, **state}
             policy.decide(verdict, epoch=epoch, state=numbered, **facts)
 
-    def note_stop(self, reason: str) -> None:
-        """Note that a callback has stopped training, and why."""
+    def note_stop(self, reason: str, *, had_stopped: bool = False) -> None:
+        """Note that a callback has stopped training, and why; ``had_stopped``: another one had before, in this epoch."""
+        if had_stopped and self._heeds_stops:
+            return
         self._stopped = True
         self.run.note_stop(reason)
 
