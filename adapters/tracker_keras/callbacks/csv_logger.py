@@ -17,8 +17,9 @@ class CSVLogger(Recorded, keras.callbacks.CSVLogger):
 
     Arguments, header and rows are those of ``keras.callbacks.CSVLogger``. A metric that first
     appears in a later epoch becomes a column at the end, with NA in the rows before; Keras drops
-    it. A tensor of one number is written as that number; Keras raises ``TypeError``. With ``append=True`` values go under the columns of the file, where Keras writes them in its
-    own order whatever the header says. A resumed run continues the file without a gap.
+    it. A tensor of one number is written as that number; Keras raises ``TypeError``. With
+    ``append=True`` values go under the columns of the file, where Keras writes them in its own order
+    whatever the header says. A resumed run continues the file without a gap.
 
     Raises:
         tracker.UsageError: at train begin, with ``append=True``, for a file that no CSVLogger wrote.

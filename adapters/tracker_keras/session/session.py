@@ -333,7 +333,10 @@ class Session:
             policy.decide(verdict, epoch=epoch, state=numbered, **facts)
 
     def note_stop(self, reason: str, *, had_stopped: bool = False) -> None:
-        """Note that a callback has stopped training, and why; ``had_stopped``: another one had before, in this epoch."""
+        """Note that a callback has stopped training, and why.
+
+        ``had_stopped``: another one had already done so in this epoch; its reason stays.
+        """
         if had_stopped and self._heeds_stops:
             return
         self._stopped = True
