@@ -108,6 +108,7 @@ class CallbackList:
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
         self.stop_request = StopRequest()
+        self._stopped_in: int | None = None
         self.fed: Callback | None = None
         """The one that `Training.log` adds to: batches have nothing more for it."""
         self._notices = Notices(self.main)
@@ -180,9 +181,11 @@ class CallbackList:
         self.stop_request.withdraw()
 
     def stop(self, reason: str) -> None:
-        """End training, for a reason that is kept with the run."""
-        self.stop_request.make(reason)
-        self.run.note_stop(reason)
+        """End training, for a reason that is kept with the run; of several in an epoch the first counts."""
+        if self.stop_request.reason is None or self._stopped_in != self.epoch:
+            self._stopped_in = self.epoch
+            self.stop_request.make(reason)
+            self.run.note_stop(reason)
 
     def agree_to_stop(self, epoch: int) -> None:
         """End training on every rank where one has ended it, and keep which and why."""

@@ -9,7 +9,7 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import ask, decisions
-from tracker_torch import Callback, EarlyStopping
+from tracker_torch import Callback, CallbackList, EarlyStopping
 
 NAN, INF = math.nan, math.inf
 
@@ -55,6 +55,34 @@ def test_why_it_stopped_is_kept_with_the_run(
     assert (stopper.stopped_epoch, stopper.stopped_by) == (1, cause)
     ((status, reason),) = ask("SELECT status, reason FROM run")
     assert status == "stopped_early" and words in reason
+
+
+class Spoilt(Callback):
+    """Stops training at these epochs."""
+
+    def __init__(self, *epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch in self.epochs:
+            self.loop.stop(f"spoilt in epoch {epoch}")
+
+
+def test_the_reason_is_that_of_the_callback_which_stopped_first(feed: Any) -> None:
+    stopper = EarlyStopping(patience=1)
+    feed([1, 2, 0, 0], Spoilt(1), stopper)
+    assert stopper.stopped_epoch == 1
+    assert ask("SELECT status, reason FROM run") == [("stopped_early", "spoilt in epoch 1")]
+
+
+def test_the_reason_is_not_a_stop_that_the_loop_has_passed_over() -> None:
+    loop = CallbackList([Spoilt(0, 2)], nn.Linear(2, 1), None)
+    loop.on_train_begin()
+    for epoch in range(3):
+        loop.on_epoch_begin(epoch)
+        loop.on_epoch_end(epoch, {"loss": 1.0})
+    loop.on_train_end()
+    assert ask("SELECT status, reason FROM run") == [("stopped_early", "spoilt in epoch 2")]
 
 
 def test_a_least_number_of_epochs_is_served_first(feed: Any) -> None:
