@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from functools import cache
+
+log = logging.getLogger("tracker")
 
 MODE = "TRACKER_MODE"
+OFF = ("off", "0", "false", "no")
+"""What people write into an environment variable to switch something off."""
+_DISABLED = ("disabled", "disable", *OFF)
+_ENABLED = ("", "enabled", "enable", "on", "1", "true", "yes")
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 """Set by torchrun, SLURM, Open MPI, PMIx and MPICH; the first one that is a whole number counts."""
 
@@ -27,5 +35,18 @@ def rank() -> int:
 
 
 def enabled() -> bool:
-    """Whether this process records: ``TRACKER_MODE`` is not ``disabled`` and the rank is 0."""
-    return os.environ.get(MODE, "").lower() != "disabled" and rank() == 0
+    """Whether this process records: ``TRACKER_MODE`` does not say ``disabled``, or ``off``, and the rank is 0."""
+    mode = os.environ.get(MODE, "").strip().lower()
+    if mode in _DISABLED:
+        return False
+    if mode not in _ENABLED:
+        _report_mode(mode)
+    return rank() == 0
+
+
+@cache
+def _report_mode(mode: str) -> None:
+    log.warning(
+        "local-tracker: %s is %r, which has no meaning: runs are recorded. %s=disabled switches that off.",
+        MODE, mode, MODE,
+    )  # fmt: skip

@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tracker.ranks import OFF
 from tracker.recording.gpus import Cards, find_cards
 from tracker.recording.process_tree import Usage, usage
 from tracker.system_names import PREFIX
 
 SWITCH = "TRACKER_SYSTEM"
-_OFF = ("off", "0", "false", "no")
 EVERY_SECONDS = 15.0
 LARGEST_SHARE = 0.002
 """Of a core: where one measurement takes long, they are rarer."""
@@ -43,7 +43,7 @@ def sampler_of(folder: Path | None, asked: bool | None) -> SystemSampler | None:
         asked: what the call that starts the run says.
     """
     said = os.environ.get(SWITCH, "").strip().lower()
-    wanted = said not in _OFF if asked is None else asked
+    wanted = said not in OFF if asked is None else asked
     return SystemSampler(folder, _interval(said)) if wanted else None
 
 
