@@ -70,3 +70,29 @@ def test_a_flag_is_not_a_step(step: Any, recording: bool) -> None:
         pytest.raises(tracker.BadValue, match="must be an integer"),
     ):
         run.log({"x": 1.0}, step=step)
+
+
+def test_a_bare_name_that_a_metric_and_a_param_have_means_the_metric_and_says_so(
+    cli: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tracker.start_run("e", name="given", params={"rate_of_both": 0.1}):
+        pass
+    with tracker.start_run("e", name="logged") as run:
+        run.log_epoch(0, {"rate_of_both": 0.5})
+    said = "rate_of_both means the metric of that name; write params.rate_of_both for the param."
+    result = cli("runs", "list", "--where", "rate_of_both = 0.1")
+    assert "matches the filter" in result.stderr
+    assert [message for message in caplog.messages if said in message]
+    caplog.clear()
+    result = cli("runs", "list", "--where", "params.rate_of_both = 0.1")
+    assert "given" in result.stdout and not caplog.messages
+
+
+def test_a_column_that_is_asked_for_is_there_also_where_no_run_has_a_value(cli: Any) -> None:
+    with tracker.start_run("e", name="a", params={"lr": 0.1}) as run:
+        run.log_epoch(0, {"loss": 1.0})
+    record("b", 1.0)
+    listed = cli("runs", "list", "--columns", "name,lr", "--where", "name = 'b'").stdout
+    assert [line.split() for line in listed.splitlines()] == [["name", "lr"], ["b", "-"]]
+    groups = cli("runs", "list", "--group-by", "lr", "--where", "name = 'b'").stdout.splitlines()
+    assert groups[0].split()[0] == "lr" and groups[1].split()[0] == "-"

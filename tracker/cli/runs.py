@@ -12,7 +12,7 @@ from tracker.cli.format import at_epoch, parameter, visible
 from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
 from tracker.cli.output import on_terminal, say, shows_unicode
 from tracker.cli.program import LazyGroup
-from tracker.cli.render import print_data, print_listing, print_table
+from tracker.cli.render import print_data, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
@@ -131,7 +131,8 @@ def list_(
             _explain_no_rows(reader, where, running=running)
         elif columns is not None:
             fields = run_fields(reader, listing, _with_age(columns))
-            print_table(Table(_chosen(_tree(listing, children), fields)), wide=wide)
+            chosen = _chosen(_tree(listing, children), fields)
+            print_table(Table(chosen, keep=chosen.names), wide=wide)
         else:
             _print_overview(reader, _tree(listing, children), sort, wide=wide)
         if listing.total is not None and listing.total > len(listing.rows):
@@ -261,14 +262,18 @@ _AGE = "run.started"
 """What the column ``age`` is made of."""
 
 
-def _with_age(columns: str) -> list[str]:
-    return [_AGE if key.text == "age" else key.text for key in parse_order(columns)]
+def _with_age(columns: str, age: str = _AGE) -> list[str]:
+    """Return the fields that columns are asked for by; the age is made of another one."""
+    keys = parse_order(columns)
+    if not keys:
+        raise BadValue("--columns names no field: write for instance name,lr,val_loss.")
+    return [age if key.text == "age" else key.text for key in keys]
 
 
 def _print_data(reader: Reader, columns: str | None, listing: Listing, form: str) -> None:
     if columns is not None:
-        keys = ["started" if key.text == "age" else key.text for key in parse_order(columns)]
-        listing = _chosen(listing, run_fields(reader, listing, keys))
+        fields = run_fields(reader, listing, _with_age(columns, "started"))
+        listing = _chosen(listing, fields)
     print_data(listing, form)
 
 
@@ -289,7 +294,13 @@ def _print_groups(found: Listing, form: str) -> None:
         for row in found.dicts()
     ]
     shown = Listing.from_dicts(columns, rows)
-    print_listing(shown, form, "runs", spare=("age", "best_run"), headings={"mean": "mean ± std"})
+    if not shown.rows:
+        say("No runs.", err=True)
+        return
+    groups_by = names[: names.index("runs")]
+    print_table(
+        Table(shown, keep=groups_by, spare=("age", "best_run"), headings={"mean": "mean ± std"})
+    )
 
 
 def _mean(mean: float | None, std: float | None) -> str | None:

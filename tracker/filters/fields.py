@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, TableClause, func, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import alike, nearest
+from tracker.errors import alike, cut, nearest
 from tracker.filters.targets import (
     TEXT,
     Expression,
@@ -42,6 +44,8 @@ from tracker.models import (
 from tracker.states import OVERWRITTEN, CheckpointState, RunStatus, VerdictWord
 from tracker.storage.directions import Directions
 
+log = logging.getLogger("tracker")
+
 _FEW = 500
 """Runs that a condition may leave for it to be rare: they are counted up to here, by an index."""
 
@@ -50,6 +54,11 @@ _MOST_NAMES = 1000  # names that are looked through for the nearest one
 _MONITOR_COLUMNS = (
     "monitor", "best", "best_epoch", "best_step", "restored_epoch", "last", "last_epoch", "last_step",
 )  # fmt: skip
+_SYNONYMS = {
+    "age": "started", "created": "started", "date": "started", "duration": "seconds", "runtime": "seconds",
+    "state": "status",
+}  # fmt: skip
+"""Other words for columns of runs, some of them headings of a table."""
 _LABELS: dict[str, TableClause] = {"params": PARAM, "tags": TAG, "captured": FACT}
 """What a bare name may mean that is neither a column nor a metric."""
 
@@ -87,6 +96,18 @@ def row_count(rows: Select[Any]) -> Select[Any]:
     """Return the statement that counts rows: without a column of their own, they are counted in their index."""
     plain = rows.with_only_columns(literal(1).label("one")).subquery()
     return select(func.count()).select_from(plain)
+
+
+@cache
+def _report_same_names(name: str, scopes: tuple[str, ...]) -> None:
+    """Say, once for each name, that a bare one means the metric, and how the others are written."""
+    if scopes:
+        log.warning(
+            "local-tracker: %s means the metric of that name; write %s for the %s.",
+            name,
+            " or ".join(f"{scope}.{name}" for scope in scopes),
+            " or the ".join(scope[:-1] for scope in scopes),
+        )
 
 
 class Fields:
@@ -133,10 +154,18 @@ class Fields:
             return self._metric(field.name)
         return (
             self.columns.get(field.name)
-            or self._metric(field.name)
+            or self._bare_metric(field.name)
             or self._run_columns.get(field.name)
             or self._only_label(field)
         )
+
+    def _bare_metric(self, name: str) -> Place | None:
+        """Return the place of a metric; that a param or a tag has its name, too, is said once."""
+        place = self._metric(name)
+        if place is not None:
+            others = (scope for scope in ("params", "tags") if self._names_a(_LABELS[scope], name))
+            _report_same_names(name, tuple(others))
+        return place
 
     def _of_run(self, field: Field) -> Place | None:
         """Return the place of ``run.x``, of ``run.params.x`` and the like."""
@@ -171,10 +200,14 @@ class Fields:
 
     def _has(self, table: TableClause, name: str, *tests: Expression) -> bool:
         """Return whether the name is known; without any run, every name is."""
-        named = select(table.c.name).where(table.c.name == name, *tests)
-        if self._connection.execute(named.limit(1)).first() is not None:
+        if self._names_a(table, name, *tests):
             return True
         return self._connection.execute(select(RUN.c.id).limit(1)).first() is None
+
+    def _names_a(self, table: TableClause, name: str, *tests: Expression) -> bool:
+        """Return whether a row of the table has the name."""
+        named = select(table.c.name).where(table.c.name == name, *tests)
+        return self._connection.execute(named.limit(1)).first() is not None
 
     def unknown(self, field: Field) -> str:
         """Return the message for a name that nothing here has: which field may be meant."""
@@ -190,7 +223,17 @@ class Fields:
         labels = self._labels()
         known = self._names(SUMMARY) if field.function else self.names()
         same = [name for name in labels if name.partition(".")[2] == field.name]
-        hint = f"did you mean {' or '.join(same)}?" if same else nearest(field.name, known, most=20)
+        if not same and _SYNONYMS.get(field.name) in self.columns:
+            same = [_SYNONYMS[field.name]]
+        # A param is written as bare as a metric: "lrr" is nearer to "lr" than to "params.lr".
+        bare = {} if field.function else {name.partition(".")[2]: name for name in labels}
+        meant = {**bare, **{name: name for name in known}}
+        close = same or list(dict.fromkeys(meant[name] for name in alike(field.name, meant)))
+        hint = (
+            f"did you mean {' or '.join(map(cut, close))}?"
+            if close
+            else nearest(field.name, known, most=20)
+        )
         if not same and not field.function and alike(field.name, known):
             hint += f" There are metrics, params.NAME, tags.NAME, {', '.join(self.columns)}."
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"
