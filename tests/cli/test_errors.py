@@ -58,6 +58,16 @@ WRONG = [
     (["runs", "compare", "zzz", "digits-1"], 2, "There is no run 'zzz': there are digits-1."),
     (["export", "--csv", "--json"], 2, "--csv and --json exclude each other"),
     (["db", "backup", "-o", "file"], 1, "exists already"),
+    (
+        ["runs", "show", "digits"],
+        2,
+        "There is no run 'digits', but an experiment: its runs are those",
+    ),
+    (["runs", "compare", "digits-1", "val_loss"], 2, "but a metric: give it as --metric val_loss"),
+    (["runs", "list", "--columns", ""], 2, "--columns names no field"),
+    (["runs", "list", "--sort", "age"], 2, "did you mean started?"),
+    (["runs", "list", "--sort", "lrr"], 2, "did you mean params.lr"),
+    (["runs", "list", "--database", "binary.db"], 1, "a binary file, not a tracker database"),
 ]
 
 
@@ -66,6 +76,7 @@ def test_bad_input_is_answered_with_a_sentence(
     run: tracker.Run, cli: Any, folder: Path, words: list[str], code: int, said: str
 ) -> None:
     (folder / "file").write_text("")
+    (folder / "binary.db").write_bytes(b"\0\1" * 1000)
     (folder / "text.db").write_text("hello, I am no database at all" * 100)
     with sqlite3.connect("other.db") as other:
         other.execute("CREATE TABLE theirs (x)")
@@ -77,6 +88,38 @@ def test_bad_input_is_answered_with_a_sentence(
     assert result.stderr.startswith("Error: ")
     assert "secret" not in result.stderr
     assert {path: path.read_bytes() for path in folder.glob("*.db")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "list"], "There is no command 'run': did you mean runs?"),
+        (["runs", "lst"], "There is no command 'lst': did you mean list?"),
+        (["compare", "digits-1"], "There is no command 'compare': did you mean runs compare?"),
+        (["show"], "There is no command 'show': did you mean runs show or checkpoints show?"),
+        (["quux"], "There is no command 'quux': there are runs, epochs, metrics, params,"),
+        (
+            ["--database", "x.db", "runs", "show"],
+            " runs show --database …",
+        ),
+        (["runs", "--format", "csv", "list"], "--format comes after the command: "),
+        (["--colour", "runs"], "No such option"),
+    ],
+)
+def test_a_command_or_option_that_is_not_there_is_answered_with_what_is_meant(
+    words: list[str], said: str, cli: Any
+) -> None:
+    result = cli(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_closed_output_is_no_error(run: tracker.Run) -> None:
+    command = f"'{sys.executable}' -m tracker"
+    for words in ("", "runs list", "export"):
+        shell = ["sh", "-c", f"{command} {words} >&-"]
+        result = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_name_of_several_runs_means_the_newest_and_a_note_names_the_others(

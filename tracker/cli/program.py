@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tracker import __version__
-from tracker.errors import TrackerError
+from tracker.errors import TrackerError, alike, nearest
 
 _GROUPS = {
     "runs": ("tracker.cli.runs:runs", "List, show, compare and edit runs."),
@@ -76,6 +76,57 @@ class Group(click.Group):
     def find(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command as it was made."""
         return super().get_command(context, name)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named first; a misspelt one is answered with those it may be."""
+        name = arguments[0]
+        if context.resilient_parsing or self.get_command(context, name) is not None:
+            return super().resolve_command(context, arguments)
+        raise click.UsageError(
+            f"There is no command {name!r}: {self._meant(context, name)}", context
+        )
+
+    def _meant(self, context: click.Context, name: str) -> str:
+        """End a sentence with the commands that ``name`` may mean, also those of groups."""
+        paths: dict[str, list[str]] = {}
+        for path, _ in self._tree(context):
+            paths.setdefault(path[-1], []).append(" ".join(path))
+        for word in alike(name, paths):
+            return f"did you mean {' or '.join(paths[word][:3])}?"
+        return nearest(name, self.list_commands(context), most=20)
+
+    def _tree(self, context: click.Context) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        """Give each command below this group, with its path."""
+        for name in self.list_commands(context):
+            command = self.get_command(context, name)
+            if command is None:
+                continue
+            yield (name,), command
+            if isinstance(command, Group):
+                for path, below in command._tree(context):
+                    yield (name, *path), below
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Read the options of the group; one of its commands is told where it belongs."""
+        # What is parsed is taken out of the list.
+        given = tuple(arguments)
+        try:
+            return super().parse_args(context, arguments)
+        except click.NoSuchOption as error:
+            paths = [
+                path
+                for path, command in self._tree(context)
+                if any(error.option_name in parameter.opts for parameter in command.params)
+            ]
+            if paths:
+                meant = max(paths, key=lambda path: len({*path} & {*given}))
+                called = f"{context.command_path} {' '.join(meant)} {error.option_name}"
+                raise click.UsageError(
+                    f"{error.option_name} comes after the command: {called} …", context
+                ) from error
+            raise
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; a `TrackerError` becomes a `click.ClickException`."""
@@ -194,6 +245,7 @@ def program(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``tracker``; exits with 0, 1 (something failed) or 2 (the call was wrong)."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # For a terminal that cannot show a letter.
@@ -213,3 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             target = error.filename or "The output"
             click.echo(f"Error: {target} cannot be written: {error.strerror or error}.", err=True)
         sys.exit(1)
+
+
+def _open_closed_streams() -> None:
+    """Let what is printed to a stream that the caller has closed, such as by ``>&-``, go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends

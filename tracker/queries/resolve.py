@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from tracker.clock import shown
-from tracker.errors import AmbiguousRun, UnknownRun, nearest
-from tracker.models import RUN
+from tracker.errors import AmbiguousRun, UnknownRun, cut, nearest
+from tracker.models import RUN, SUMMARY
 from tracker.queries.result import Listing
 from tracker.queries.runs import run_ids
 from tracker.storage.chunks import in_chunks
@@ -62,9 +62,21 @@ def find_run(reader: Reader, text: str) -> str:
                 f"{text!r} matches {len(found)} runs; name one of them: "
                 f"{', '.join(shown_runs[:10])}{more}."
             )
+    raise UnknownRun(f"There is no run {text!r}{_meant(connection, text)}")
+
+
+def _meant(connection: Connection, text: str) -> str:
+    """End the sentence about a run that does not exist: with what else has that name, or with the nearest runs."""
     newest = select(RUN.c.name).order_by(RUN.c.started.desc()).limit(_MOST_NAMES)
-    names = list(connection.execute(newest).scalars())
-    raise UnknownRun(f"There is no run {text!r}: {nearest(text, names)}")
+    if of_experiment := connection.scalars(newest.where(RUN.c.experiment == text).limit(3)).all():
+        literal = text.replace("'", "''")
+        return (
+            f", but an experiment: its runs are those where \"experiment = '{literal}'\", "
+            f"such as {', '.join(map(cut, of_experiment))}."
+        )
+    if connection.execute(select(SUMMARY.c.name).where(SUMMARY.c.name == text).limit(1)).first():
+        return f", but a metric: give it as --metric {text}, or metric={text!r}."
+    return f": {nearest(text, connection.scalars(newest).all())}"
 
 
 def _report_others(name: str, runs: Sequence[Any]) -> None:

@@ -124,7 +124,7 @@ def _looks_like(head: bytes) -> str:
         head.decode("utf-8")
     except UnicodeDecodeError:
         return "a binary or encrypted file"
-    return "a text file"
+    return "a binary file" if b"\0" in head else "a text file"
 
 
 def state(connection: Connection, location: Location) -> Literal["absent"] | str:
