@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,39 @@ def test_a_run_has_one_label_in_every_table_whoever_has_rows_in_it(folder: Path)
         assert set(table().run) == {one}
     assert set(tracker.metrics().run) == {other}
     assert set(tracker.epochs(first.id).run) == {"a"}  # no other run is meant
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tracker.runs(limit="3"), "limit is '3': it must be a whole number of at least 0"),
+        (lambda: tracker.runs(limit=2.5), "limit is 2.5: it must be a whole number"),
+        (
+            lambda: tracker.runs(["loss < 1"]),
+            "The filter is \\['loss < 1'\\] \\(list\\): it must be",
+        ),
+        (lambda: tracker.runs(order_by=3), "The sort key is 3 \\(int\\): it must be text"),
+        (lambda: tracker.epochs(["a", "b"]), "is not a run: .* put a \\* before them"),
+        (
+            lambda: tracker.epochs(3),
+            "3 is not a run: give its id, a prefix of it, its name, or a Run.$",
+        ),
+        (
+            lambda: tracker.start_run("e", price_per_hour="2 EUR"),
+            "price_per_hour is '2 EUR': give what an hour costs as a number of 0 or more",
+        ),
+    ],
+)
+def test_an_argument_of_another_type_is_named(call: Callable[[], object], said: str) -> None:
+    with tracker.start_run("e", name="a"):
+        pass
+    with pytest.raises(tracker.BadValue, match=said):
+        call()
+
+
+def test_a_frame_is_no_run_and_makes_a_short_message() -> None:
+    with tracker.start_run("e", name="a"):
+        pass
+    with pytest.raises(tracker.BadValue) as raised:
+        tracker.epochs(tracker.runs())
+    assert len(str(raised.value)) < 250

@@ -26,7 +26,7 @@ from tracker.queries.curves import curves
 from tracker.queries.pieces import pieces
 from tracker.queries.result import Column, Listing
 from tracker.storage.database import Reader, reading
-from tracker.values import whole
+from tracker.values import brief, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -287,7 +287,11 @@ def named(run: str | Run) -> str:
     """Return the text that names a run: the argument itself, or the id of a `tracker.Run`."""
     name = run if isinstance(run, str) else getattr(run, "id", None)
     if not isinstance(name, str):
-        raise BadValue(f"{run!r} is not a run: give its id, a prefix of it, its name, or a Run.")
+        several = isinstance(run, Iterable) and not isinstance(run, bytes)
+        advice = " Several runs are several arguments: put a * before them." if several else ""
+        raise BadValue(
+            f"{brief(run)} is not a run: give its id, a prefix of it, its name, or a Run.{advice}"
+        )
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, false, func, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import BadValue, WhereError, nearest
+from tracker.errors import WhereError, nearest
 from tracker.filters.dates import FORMS, moment
 from tracker.filters.fields import Fields, row_count
 from tracker.filters.parser import parse, parse_order
@@ -29,7 +29,7 @@ from tracker.filters.tree import (
     Tree,
     wrong,
 )
-from tracker.values import clean_text
+from tracker.values import clean_text, whole
 
 Condition = ColumnElement[bool]
 
@@ -250,5 +250,5 @@ def _comparable(one: Place, other: Place) -> bool:
 
 def check_limit(limit: int | None) -> None:
     """Refuse a limit that is not a number of rows."""
-    if limit is not None and (isinstance(limit, bool) or not 0 <= limit < 2**62):
-        raise BadValue(f"limit is {limit!r}: it must be a number of rows, or None for all.")
+    if limit is not None:
+        whole(limit, "limit", least=0, hint="It counts rows; None stands for all.")

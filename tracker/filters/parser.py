@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tracker.errors import WhereError, nearest
+from tracker.errors import BadValue, WhereError, nearest
 from tracker.filters.tree import (
     FUNCTIONS,
     SCOPES,
@@ -23,7 +23,7 @@ from tracker.filters.tree import (
     Tree,
     wrong,
 )
-from tracker.values import clean_text
+from tracker.values import brief, clean_text
 
 WORDS = ("and", "or", "not", "like", "in", "is", "null", "true", "false", "nan", "inf")
 _TOKEN = re.compile(
@@ -111,7 +111,8 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
     Raises:
         WhereError: for a key that names no field.
     """
-    given = [order_by] if isinstance(order_by, str) else list(order_by)
+    several = isinstance(order_by, Iterable) and not isinstance(order_by, str)
+    given = list(order_by) if several else [order_by]
     texts = [_of_bounded_length(text, "sort key") for text in given]
     return [
         _sort_key(match.group().strip()) for text in texts for match in _SORT_KEY.finditer(text)
@@ -119,7 +120,9 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
 
 
 def _of_bounded_length(text: str, what: str) -> str:
-    """Refuse what would take seconds to read; lone surrogates become what they are stored as."""
+    """Refuse what is no text, or would take seconds to read; lone surrogates become what they are stored as."""
+    if not isinstance(text, str):
+        raise BadValue(f"The {what} is {brief(text)} ({type(text).__name__}): it must be text.")
     if len(text) > LONGEST_FILTER:
         raise wrong(text, 0, f"The {what} has {len(text)} characters, of at most {LONGEST_FILTER}.")
     return clean_text(text)

@@ -214,9 +214,15 @@ def _silent_run(experiment: str, name: str | None, strict: bool) -> Run:
 def _price(price_per_hour: float | None) -> float | None:
     if price_per_hour is None:
         return None
-    price = values.number(price_per_hour, "price_per_hour")
+    try:
+        price = values.number(price_per_hour, "price_per_hour")
+    except BadValue:
+        price = math.nan
     if not 0 <= price < math.inf:
-        raise BadValue(f"price_per_hour is {price}: give what an hour costs, 0 or more.")
+        given = values.brief(price_per_hour)
+        raise BadValue(
+            f"price_per_hour is {given}: give what an hour costs as a number of 0 or more."
+        )
     return price
 
 
