@@ -164,3 +164,12 @@ def test_show_has_the_curve_on_a_terminal_only(cli: Any, terminal: Any) -> None:
     assert "* best  R weights restored  X stopped  o checkpoint\n" in said
     assert said.index("Stopped early" if "Stopped early" in said else "Finished") < said.index("*")
     assert "val_loss by epoch" not in cli("runs", "show", "a").stdout
+
+
+def test_a_picture_is_written_to_the_file_that_is_named(cli: Any, folder: Path) -> None:
+    result = cli("plot", "a", "-o", "curves")
+    assert (result.exit_code, result.stderr) == (0, "Written: curves\n")
+    assert (folder / "curves").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "curves.png").exists()
+    result = cli("plot", "a", "-o", "curves.bmp")
+    assert result.exit_code == 1 and not (folder / "curves.bmp").exists()

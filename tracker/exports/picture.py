@@ -81,7 +81,8 @@ def save_picture(
 
     Args:
         charts: what is drawn.
-        path: a file ending in .png, .svg or .pdf, or .html for a page with the picture and its numbers.
+        path: a file ending in .png, .svg or .pdf, or .html for a page with the picture and its numbers; without an
+            ending it is a PNG.
         logarithmic: whether the vertical axes are.
 
     Raises:
@@ -128,8 +129,12 @@ def save_figure(figure: Any, path: str | os.PathLike[str], numbers: Any = str) -
             svg = drawn.getvalue()
             Path(name).write_text(_page(svg[svg.index("<svg") :], numbers()), encoding="utf-8")
             return
-        dated = {"metadata": {"Date": None}} if name.lower().endswith(".svg") else {}
-        figure.savefig(name, dpi=144, **dated)
+        form = Path(name).suffix.lower().removeprefix(".") or "png"
+        dated = {"metadata": {"Date": None}} if form == "svg" else {}
+        picture = io.BytesIO()
+        figure.savefig(picture, format=form, dpi=144, **dated)
+        # The file that was named: matplotlib would add an ending.
+        Path(name).write_bytes(picture.getvalue())
     except (OSError, ValueError) as error:
         raise NotWritable(f"The picture {name} cannot be written: {error}.") from error
 
