@@ -111,9 +111,9 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
     Raises:
         WhereError: for a key that names no field.
     """
-    several = isinstance(order_by, Iterable) and not isinstance(order_by, str)
-    given = list(order_by) if several else [order_by]
-    texts = [_of_bounded_length(text, "sort key") for text in given]
+    if isinstance(order_by, str) or not isinstance(order_by, Iterable):
+        order_by = [order_by]
+    texts = [_of_bounded_length(text, "sort key") for text in order_by]
     return [
         _sort_key(match.group().strip()) for text in texts for match in _SORT_KEY.finditer(text)
     ]

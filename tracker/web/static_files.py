@@ -18,6 +18,7 @@ _TYPES = {
 _START = "index.html"
 PAGES = (
     "/",
+    "/runs",
     "/runs/{run}",
     "/compare",
     "/replay",

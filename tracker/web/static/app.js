@@ -38,7 +38,7 @@ function View({ path }) {
   if (path === "/waste") return html`<${WastePage} />`;
   if (path === "/checkpoints") return html`<${CheckpointsPage} />`;
   if (path === "/experiments") return html`<${ExperimentPage} />`;
-  if (path === "/") return html`<${RunsPage} />`;
+  if (path === "/" || path === "/runs") return html`<${RunsPage} />`;
   return html`<p class="empty">There is no such view. <${Link} to="/">All runs<//></p>`;
 }
 
@@ -76,7 +76,7 @@ function Page() {
   }, []);
   return html`<a class="skip" href="#main">To the content</a>
     <header class="top"><${Link} to="/" class="brand" aria-label="local-tracker: all runs"><img src="/static/icon.svg" alt="" width="22" height="22" /><span>local-tracker</span><//>
-      <nav aria-label="Views">${VIEWS.map(([to, name]) => html`<${Link} to=${to} aria-current=${path === to || (to === "/" && path.startsWith("/runs/")) ? "page" : undefined}>${name}<//>`)}</nav>
+      <nav aria-label="Views">${VIEWS.map(([to, name]) => html`<${Link} to=${to} aria-current=${path === to || (to === "/" && /^\/runs(\/|$)/.test(path)) ? "page" : undefined}>${name}<//>`)}</nav>
       <span class="fill"></span>
       ${info.data?.read_only && html`<span class="tag">read-only</span>`}
       <span class="live ${connection}" role="status" title=${info.data?.database ?? ""}><span class="bulb" aria-hidden="true"></span>${connection}</span>
