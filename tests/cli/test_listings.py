@@ -212,3 +212,24 @@ def test_seconds_have_their_unit_everywhere(cli: Any) -> None:
             run.log_epoch(epoch, {"val_loss": loss}, seconds=0.906697)
     row = cli("decisions", "waste").stdout.splitlines()[1]
     assert (row.count("0.907 s"), row.count("1.81 s"), "0.906697" in row) == (1, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["-o", "a.json"], b"[\n{"),
+        (["-o", "a.JSON"], b"[\n{"),
+        (["-o", "a.parquet"], b"PAR1"),
+        (["-o", "a.txt"], b"epoch,"),
+        (["-o", "a.json", "--csv"], b"epoch,"),
+        (["-o", "a.txt", "--format", "json"], b"[\n{"),
+    ],
+)
+def test_an_export_has_the_format_that_is_given_or_that_the_file_is_named_after(
+    words: list[str], begins: bytes, cli: Any, folder: Path
+) -> None:
+    with tracker.start_run("e", name="of-a-format") as run:
+        run.log_epoch(0, {"loss": 0.5})
+    assert cli("export", "of-a-format", *words).exit_code == 0
+    assert (folder / words[1]).read_bytes().startswith(begins)
+    assert cli("export", "--csv", "--format", "json").exit_code == 2

@@ -20,15 +20,19 @@ from tracker.queries.epochs import csv_style
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading
 
+_FORMS = ("csv", "json", "parquet")
+
 
 @click.command()
 @runs_argument()
 @click.option("--csv", is_flag=True, help="Comma-separated values (the default).")
 @click.option("--json", is_flag=True, help="An array of objects.")
 @click.option("--parquet", is_flag=True, help="Parquet; needs -o and pyarrow.")
+@click.option("--format", "named", type=click.Choice(_FORMS), help="The same, as listings take it.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write to this file, not to stdout."
-)
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="Write to this file, not to stdout. Unless a format is given, .json and .parquet say which.",
+)  # fmt: skip
 @click.option(
     "--what", type=click.Choice(exports.CONTENTS), default="epochs", show_default=True,
     help="What to export; metrics are the step metrics.",
@@ -38,6 +42,7 @@ from tracker.storage.database import reading
 @database_option
 def export(
     names: tuple[str, ...],
+    named: str | None,
     output: Path | None,
     what: str,
     where: str | None,
@@ -57,7 +62,7 @@ def export(
       tracker export digits-3 --csv -o digits-3.csv
       tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
     """
-    form = _only_form(forms)
+    form = _form([form for form in _FORMS if forms[form] or form == named], output)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is a binary format: name a file with -o FILE.")
     with reading(database) as reader:
@@ -79,11 +84,12 @@ def export(
             _write(stream, form, output, raw, track(stream.steps))
 
 
-def _only_form(forms: dict[str, bool]) -> str:
-    given = [form for form in ("csv", "json", "parquet") if forms[form]]
+def _form(given: list[str], output: Path | None) -> str:
+    """Return the format that was asked for, else the one that the file is named after, else CSV."""
     if len(given) > 1:
         raise BadValue(f"--{' and --'.join(given)} exclude each other: give one of them.")
-    return given[0] if given else "csv"
+    ending = "" if output is None else output.suffix.lower().removeprefix(".")
+    return given[0] if given else ending if ending in _FORMS else "csv"
 
 
 def _write(stream: Stream, form: str, output: Path | None, raw: bool, step: Step) -> None:
