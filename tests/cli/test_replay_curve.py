@@ -24,3 +24,10 @@ def test_the_curve_is_drawn_on_a_terminal_and_into_a_file(
     said = terminal(80, *words, NO_COLOR="1")
     assert "loss given up, mean of the runs, by epochs saved, % of all" in said
     assert "K knee: patience 2" in said
+
+
+def test_a_curve_of_no_runs_says_so(cli: Any) -> None:
+    with tracker.start_run("e", name="without-epochs"):
+        pass
+    result = cli("decisions", "replay", "--curve")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No runs with epochs.\n")

@@ -23,7 +23,7 @@ def test_the_argument_wins_over_the_variable_and_the_folder(
     monkeypatch.setenv("TRACKER_DATABASE_URL", "sqlite:///by-variable.db")
     assert locate().path == folder / "by-variable.db"
     assert locate("by-argument.db").path == folder / "by-argument.db"
-    monkeypatch.setenv("TRACKER_DATABASE_URL", "")
+    monkeypatch.setenv("TRACKER_DATABASE_URL", " ")
     assert locate().path == folder / ".tracker/tracker.db"
 
 

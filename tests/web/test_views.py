@@ -684,3 +684,18 @@ def test_the_cookie_is_out_of_reach_of_scripts(view: Tab) -> None:
     (cookie,) = view.shown.context.cookies()
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
     assert "token" not in view.shown.url
+
+
+def test_hundreds_of_metrics_leave_their_charts_in_sight(tab: Tab) -> None:
+    expect = expecting()
+    with tracker.start_run("many", "hundreds") as run:
+        run.log_epoch(0, {f"m{number:03}/val_loss": 1.0 for number in range(300)})
+    tab.open(f"/runs/{run.id}")
+    expect(tab.find(".tabs button")).to_have_count(300)
+    box = tab.find(".tabs").bounding_box()
+    assert box is not None and box["height"] < 200
+
+
+def test_the_table_of_runs_has_the_address_of_runs(view: Tab) -> None:
+    view.open("/runs")
+    expecting()(view.find("tr[data-run]")).to_have_count(6)

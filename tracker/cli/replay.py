@@ -194,6 +194,8 @@ def _print_curve(outcomes: list[Outcome], form: str, png: str | None) -> None:
             say()
             say(visible(f"{y_label(_metric_of(outcomes))}, by {X_LABEL}"))
             say("\n".join(line.rstrip() for line in _drawn(points)), whole=True)
+    else:
+        say("No runs with epochs.", err=True)
     if png is not None:
         from tracker.exports.tradeoff import save_tradeoff
 

@@ -153,7 +153,8 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
         StoreError: the nearest ``.tracker/`` is another user's.
     """
     if database is None:
-        database = os.environ.get(VARIABLE) or None
+        # A blank is what a variable that is not set leaves in a script.
+        database = os.environ.get(VARIABLE, "").strip() or None
     if database is None:
         return _at(_nearest(_working_folder()))
     if isinstance(database, str) and "://" in database:
