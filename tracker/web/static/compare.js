@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "./vendor/htm-preact-standalone.module.js";
 import { address, number, objects, useData } from "./api.js";
 import { Chart, plain } from "./chart.js";
-import { colour, dash, duration, NOTHING, shown, Status } from "./format.js";
+import { colour, counted, dash, duration, NOTHING, shown, Status } from "./format.js";
 import { Problem } from "./parts.js";
 import { Parallel, Scatter } from "./plots.js";
 import { go, Link, refine, runPath, useRoute } from "./route.js";
@@ -22,7 +22,7 @@ export function ComparePage() {
   const ofSteps = Object.keys(metrics).filter((name) => !ofEpochs.includes(name));
   const monitor = runs.find((/** @type {any} */ run) => run.monitor)?.monitor;
   const metric = query.get("metric") ?? (ofEpochs.includes(monitor) ? monitor : ofEpochs[0] ?? ofSteps[0]);
-  return html`<article class="compare"><header class="run-head"><h1>Compare ${runs.length} ${runs.length === 1 ? "run" : "runs"}</h1><div class="actions"><${Link} class="button" to="/replay?runs=${names}">Replay<//></div></header>
+  return html`<article class="compare"><header class="run-head"><h1>Compare ${counted(runs.length, "run")}</h1><div class="actions"><${Link} class="button" to="/replay?runs=${names}">Replay<//></div></header>
     <${Problem} error=${found.error} />
     <div class="tabs" role="group" aria-label="Metric">${[...ofEpochs, ...ofSteps].map((name) => html`<button aria-pressed=${name === metric} onClick=${() => refine({ metric: name }, true)}>${name}</button>`)}</div>
     ${metric && (ofEpochs.includes(metric) ? html`<${Overlay} runs=${called} metric=${metric} x=${query.get("x") ?? "epoch"} />` : html`<${StepChart} key=${metric} runs=${called} name=${metric} />`)}
