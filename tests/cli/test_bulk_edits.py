@@ -41,6 +41,8 @@ def test_notes_are_written_and_cleared_on_all_runs_that_match(cli: Any) -> None:
 
 def test_delete_takes_a_filter_and_asks(cli: Any) -> None:
     assert cli("runs", "delete", *FEW, input="n\n").exit_code == 1
+    unanswered = cli("runs", "delete", *FEW, input="")
+    assert (unanswered.exit_code, "--yes" in unanswered.stderr) == (2, True)
     assert len(left("epochs > 0")) == 3
     assert "Deleted the 2 runs brief, short" in cli("runs", "delete", *FEW, "-y").stdout
     assert left("epochs > 0") == ["long"]

@@ -98,6 +98,12 @@ def test_bad_input_is_answered_with_a_sentence(
         (["compare", "digits-1"], "There is no command 'compare': did you mean runs compare?"),
         (["show"], "There is no command 'show': did you mean runs show or checkpoints show?"),
         (["quux"], "There is no command 'quux': there are runs, epochs, metrics, params,"),
+        (["help"], "There is no command 'help': did you mean program --help?"),
+        (["runs", "help"], "There is no command 'help': did you mean program runs --help?"),
+        (
+            ["runs", "list", "--sort", "mae %"],
+            'a name that has it stands in double quotes, "like this".',
+        ),
         (
             ["--database", "x.db", "runs", "show"],
             " runs show --database …",

@@ -11,7 +11,7 @@ from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
 from tracker.cli.options import complete_metrics, database_option, runs_argument, where_option
-from tracker.cli.output import say
+from tracker.cli.output import agree, say
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
@@ -103,7 +103,7 @@ def prune(
         say(f"{amount} to delete.")
         return
     if not yes:
-        click.confirm(f"Delete {amount}?", abort=True, err=True)
+        agree(f"Delete {amount}?")
     results = [files.prune(location, plan) for plan in plans if plan.going]
     deleted = [file for gone, _ in results for file in gone]
     total = in_words(sum(file.bytes for file in deleted))

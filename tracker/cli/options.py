@@ -119,7 +119,8 @@ def _check_exists(
     if path is not None and not location.exists() and not path.exists():
         hint = f"the folder {path.parent} does not exist."
         if path.parent.is_dir():
-            hint = nearest(path.name, sorted(file.name for file in path.parent.glob("*.db")))
+            others = sorted(file.name for file in path.parent.glob("*.db"))
+            hint = nearest(path.name, others, what="databases in that folder:")
         raise BadValue(
             f"No database at {path}: {hint} One is created when a run starts, or by "
             f"tracker db upgrade."

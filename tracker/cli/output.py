@@ -14,6 +14,7 @@ import click
 
 from tracker.cli.format import visible
 from tracker.cli.measure import fold
+from tracker.errors import BadValue
 
 _PLAIN = {
     "…": "~", "→": "->", "±": "+-", "°": "", "—": "-", "–": "-", "×": "x", "“": '"', "”": '"', "‘": "'", "’": "'",
@@ -89,6 +90,23 @@ def say(
         lines = [part for line in lines for part in _folded(line, width, indent)]
     text = "\n".join(lines)
     click.echo(click.style(text, bold=True) if bold and is_coloured() else text, err=err)
+
+
+def agree(question: str) -> None:
+    """Ask whether to go on; whoever does not say yes ends the command.
+
+    Raises:
+        BadValue: the answers have come to an end, as those of a script that gives none.
+    """
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as end:
+        if not isinstance(end.__context__, EOFError):
+            raise
+        click.echo(err=True)
+        raise BadValue("Nobody has said yes: --yes goes on without a question.") from None
+    if not agreed:
+        raise click.Abort
 
 
 def _folded(line: str, width: int, indent: int) -> Iterator[str]:

@@ -90,6 +90,8 @@ class Group(click.Group):
 
     def _meant(self, context: click.Context, name: str) -> str:
         """End a sentence with the commands that ``name`` may mean, also those of groups."""
+        if name == "help":
+            return f"did you mean {context.command_path} --help?"
         paths: dict[str, list[str]] = {}
         for path, _ in self._tree(context):
             paths.setdefault(path[-1], []).append(" ".join(path))

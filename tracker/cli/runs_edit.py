@@ -14,7 +14,7 @@ from tracker.cli.options import (
     runs_argument,
     where_option,
 )
-from tracker.cli.output import say
+from tracker.cli.output import agree, say
 from tracker.errors import BadValue, counted
 from tracker.queries import api as queries
 from tracker.queries.resolve import select_runs
@@ -145,7 +145,7 @@ def delete(
         named = _names(reader, ids)
     what = "run" if len(ids) == 1 else f"{len(ids)} runs"
     if not yes:
-        click.confirm(f"Delete the {what} {named} permanently?", abort=True, err=True)
+        agree(f"Delete the {what} {named} permanently?")
     gone = edits.delete(locate(database), ids, files=files)
     freed = compact(locate(database))
     say(f"Deleted the {what} {named}{f'; {size(freed)} freed' if freed else ''}.")

@@ -75,7 +75,9 @@ def _unreadable(letter: str) -> str:
         return "A quote is not closed: 'text' stands in single quotes, \"a name\" in double ones."
     if letter.isdigit() or letter in "+-.":
         return "A number cannot be read: write 0.3, 1e-3 or inf; text stands in 'single quotes'."
-    return f"{letter!r} has no meaning in a filter."
+    return (
+        f'{letter!r} has no meaning here: a name that has it stands in double quotes, "like this".'
+    )
 
 
 MOST_TERMS = 400
