@@ -155,6 +155,11 @@ def test_the_doctor_sees_files_that_changed_and_summaries_that_lie(
     (folder / "w.pt").write_text("longer")
     with closing(sqlite3.connect(folder / ".tracker/tracker.db")) as connection, connection:
         connection.execute("UPDATE summary SET min = -1")
+    hasty = cli("db", "doctor", "--quick")
+    assert hasty.exit_code == 1
+    assert "files            1 " in hasty.stdout
+    assert "Not examined: structure, epochs, summaries, step metrics." in hasty.stdout
+    assert cli("db", "doctor", "--quick", "--fix").exit_code == 2
     said = cli("db", "doctor")
     assert "such as w.pt" in said.stdout
     assert "1 run differs from its epochs" in said.stdout

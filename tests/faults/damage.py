@@ -118,7 +118,7 @@ def check_database(folder: Path) -> str:
         right = sum(not _is_missing(row.loss) for row in shown.itertuples())
         seen = "all shown, and right" if right == EPOCHS else "some left out, the others right"
     with suppress(TrackerError):
-        examine(locate(database))
+        list(examine(locate(database)))
     return seen
 
 

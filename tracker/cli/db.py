@@ -11,8 +11,9 @@ from tracker.cli.format import size, visible
 from tracker.cli.options import database_option, format_option, new_database_option
 from tracker.cli.output import say
 from tracker.cli.program import Group
+from tracker.cli.progress import progress
 from tracker.cli.render import print_data, print_facts
-from tracker.errors import StoreError, TrackerError
+from tracker.errors import BadValue, StoreError, TrackerError
 from tracker.queries.result import Column, Listing
 from tracker.storage.database import Location, locate, reading
 
@@ -138,11 +139,15 @@ def backup(output: Path | None, database: str | None) -> None:
 @db.command()
 @click.option("--fix", is_flag=True, help="Repair what can be repaired without losing a record.")
 @click.option(
+    "--quick", is_flag=True,
+    help="Look at runs, pending records and files alone; do not read the whole database.",
+)  # fmt: skip
+@click.option(
     "--salvage", type=click.Path(path_type=Path), metavar="NEW.db",
     help="Copy what can still be read of a damaged database into a new one.",
 )  # fmt: skip
 @database_option
-def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
+def doctor(fix: bool, quick: bool, salvage: Path | None, database: str | None) -> None:
     """Find damage, lost runs, pending records and changed files; exits with 1 if there are any.
 
     \b
@@ -151,6 +156,9 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
     """
     from tracker.maintenance import doctor as checks
 
+    if quick and (fix or salvage is not None):
+        other = "--fix" if fix else "--salvage"
+        raise BadValue(f"--quick only looks, and not at all: leave it out with {other}.")
     location = locate(database)
     if salvage is not None:
         from tracker.maintenance.salvage import salvage as salvage_rows
@@ -164,12 +172,24 @@ def doctor(fix: bool, salvage: Path | None, database: str | None) -> None:
         check_file(location)
     if fix and checks.structure(location) is None:
         checks.mend(location)
-    findings = checks.examine(location)
+    findings = []
+    with progress("Examining") as track:
+        step = track(len(checks.Subject))
+        for finding in checks.examine(location, quick=quick):
+            findings.append(finding)
+            step()
     for finding in findings:
         said = visible(finding.problem or finding.note or "ok")
         say(f"{finding.subject:<16} {said}", indent=17)
         if finding.problem is not None:
             say(f"{'':<16} → {finding.remedy}", indent=19)
+    if quick:
+        left = [
+            subject
+            for subject in checks.Subject
+            if subject not in {one.subject for one in findings}
+        ]
+        say(f"Not examined: {', '.join(left)}.")
     wrong = [finding.subject for finding in findings if finding.problem is not None]
     if wrong:
         raise StoreError(f"Problems with: {', '.join(wrong)}.")

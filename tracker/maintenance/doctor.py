@@ -7,6 +7,7 @@ deletes a record.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -81,28 +82,27 @@ class Finding:
         return _REMEDIES.get(self.subject, _REMEDY)
 
 
-def examine(location: Location) -> list[Finding]:
-    """Examine everything; there is one finding per subject, also where nothing is wrong."""
-    damage = structure(location)
+def examine(location: Location, *, quick: bool = False) -> Iterator[Finding]:
+    """Examine one subject after the other; each has one finding, also where nothing is wrong.
+
+    ``quick``: leave out what reads the whole database, which takes seconds for each gigabyte: the structure, and
+    whether epochs, summaries and step metrics are what was recorded.
+    """
+    damage = None if quick else structure(location)
     if damage is not None:
-        return [Finding(Subject.STRUCTURE, damage)]
+        yield Finding(Subject.STRUCTURE, damage)
+        return
     with reading(location) as reader:
         if reader.empty:
-            absent = Finding(Subject.STRUCTURE, note="there is no database yet")
-            findings = [absent, _unimported_records(reader)]
-        else:
-            findings = [
-                Finding(Subject.STRUCTURE),
-                _runs(reader),
-                _unimported_records(reader),
-                _checkpoints(reader),
-                _files(reader),
-                _temporary_files(reader),
-                _epochs(reader),
-                _summaries(reader),
-                _step_metrics(reader),
-            ]
-    return findings
+            yield Finding(Subject.STRUCTURE, note="there is no database yet")
+            yield _unimported_records(reader)
+            return
+        if not quick:
+            yield Finding(Subject.STRUCTURE)
+        of_runs = [_runs, _unimported_records, _checkpoints, _files, _temporary_files]
+        of_records = [_epochs, _summaries, _step_metrics]
+        for look in of_runs if quick else of_runs + of_records:
+            yield look(reader)
 
 
 def mend(location: Location) -> None:
