@@ -16,6 +16,13 @@ from tracker.storage.chunks import plain_rows
 from tracker.storage.database import reading
 
 
+@pytest.fixture(autouse=True, params=["few runs", "many runs"])
+def in_both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few runs are put in order by Python alone, many by NumPy."""
+    if request.param == "many runs":
+        monkeypatch.setattr(wide, "_MANY", 1)
+
+
 def test_what_looks_like_a_separator_is_a_value() -> None:
     odd_labels.record()
     odd_labels.check()

@@ -35,6 +35,9 @@ Cells = dict[str, MutableSequence[Any]]
 _BETWEEN = "\x1f"
 """Separates what is joined. A run that has it in a name or a value is read value by value."""
 
+_MANY = 10_000
+"""So many runs are put in order by NumPy; fewer are not worth the time to load it."""
+
 _MOST_METRICS = 60
 """More than these are read row by row: the database looks at each of them for every row."""
 
@@ -76,13 +79,12 @@ class _Layout:
     def fill(self, columns: Cells, place: Mapping[str, int]) -> None:
         """Put the values into the columns, which have a cell for each of the runs that have a place."""
         # A damaged database may have rows that belong to no run.
-        places = [place.get(run, -1) for run in self._runs]
-        order = sorted(range(len(places)), key=places.__getitem__)
-        order = order[bisect_left(order, 0, key=places.__getitem__) :]
+        places = array("q", [place.get(run, -1) for run in self._runs])
+        order = _order(places)
         for name, cells in zip(self.names, self._cells, strict=True):
-            values = map(cells.__getitem__, order)
+            values = _taken(cells, order)
             if len(order) == len(place):
-                columns[name] = array("d", values) if isinstance(cells, array) else list(values)
+                columns[name] = values
                 continue
             column = columns.setdefault(name, [None] * len(place))
             for row, value in zip(order, values, strict=True):
@@ -174,11 +176,8 @@ class Wide:
         for cell in cells:
             cell.append(_NOTHING)
         row_of = {run: row for row, run in enumerate(runs)}
-        order = [row_of.get(run, -1) for run in self._ids]
-        return {
-            name: _known(array("d", map(cell.__getitem__, order)))
-            for name, cell in zip(modes, cells, strict=True)
-        }
+        order = array("q", [row_of.get(run, -1) for run in self._ids])
+        return {name: _known(_taken(cell, order)) for name, cell in zip(modes, cells, strict=True)}
 
     def _row_by_row(self, directions: Directions, test: Condition) -> Cells:
         columns: Cells = {}
@@ -214,7 +213,30 @@ def _number_or_nothing(value: float | None) -> float:
     return _NOTHING if value is None else value
 
 
-def _known(cells: array[float]) -> MutableSequence[Any]:
+def _order(places: array[int]) -> array[int]:
+    """Return which of them comes when they are sorted; those below 0 are left out."""
+    if len(places) >= _MANY:
+        import numpy as np
+
+        found = np.frombuffer(places, np.int64)
+        order = np.argsort(found, kind="stable")
+        return array("q", order[found[order] >= 0].tobytes())
+    sorted_ = sorted(range(len(places)), key=places.__getitem__)
+    return array("q", sorted_[bisect_left(sorted_, 0, key=places.__getitem__) :])
+
+
+def _taken(cells: MutableSequence[Any], order: array[int]) -> MutableSequence[Any]:
+    """Return the cells at these places, in this order; of an array an array."""
+    if not isinstance(cells, array):
+        return [*map(cells.__getitem__, order)]
+    if len(order) >= _MANY:
+        import numpy as np
+
+        return array("d", np.frombuffer(cells)[np.frombuffer(order, np.int64)].tobytes())
+    return array("d", map(cells.__getitem__, order))
+
+
+def _known(cells: MutableSequence[Any]) -> MutableSequence[Any]:
     """Return cells in which None stands for each `_NOTHING`; those without any as they are."""
     # A sum has the NaN of each of its terms.
     if not math.isnan(sum(cells)):
