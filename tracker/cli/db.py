@@ -19,6 +19,8 @@ from tracker.storage.database import Location, locate, reading
 
 _SIZES = ("size", "kept_size")
 """Facts that are bytes."""
+_BYTES_WITH_PROGRESS = 50 << 20
+"""A smaller database is examined within about a second."""
 
 
 @click.group(cls=Group)
@@ -173,7 +175,7 @@ def doctor(fix: bool, quick: bool, salvage: Path | None, database: str | None) -
     if fix and checks.structure(location) is None:
         checks.mend(location)
     findings = []
-    with progress("Examining") as track:
+    with progress("Examining", shown=_is_large(location)) as track:
         step = track(len(checks.Subject))
         for finding in checks.examine(location, quick=quick):
             findings.append(finding)
@@ -193,3 +195,10 @@ def doctor(fix: bool, quick: bool, salvage: Path | None, database: str | None) -
     wrong = [finding.subject for finding in findings if finding.problem is not None]
     if wrong:
         raise StoreError(f"Problems with: {', '.join(wrong)}.")
+
+
+def _is_large(location: Location) -> bool:
+    """Say whether reading all of a database takes so long that somebody wonders; of a server it may."""
+    if location.path is None:
+        return True
+    return location.exists() and location.path.stat().st_size > _BYTES_WITH_PROGRESS
