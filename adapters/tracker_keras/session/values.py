@@ -67,9 +67,15 @@ def _type(value: Any) -> str | None:
 def scalar(value: Any) -> Any:
     """Return what a tensor without dimensions holds, as NumPy's number; anything else as it is."""
     value = _held(value)
-    if keras.ops.is_tensor(value) and len(value.shape) == 0:
-        return keras.ops.convert_to_numpy(value)[()]
-    return value
+    if not keras.ops.is_tensor(value) or len(value.shape) != 0:
+        return value
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    try:
+        # Not Keras' own conversion, which has NumPy warn of what torch does.
+        return numpy.asarray(value)[()]
+    except TypeError:  # torch's bfloat16, which NumPy lacks
+        return value.item()
 
 
 def same(a: float | None, b: float | None) -> bool:
