@@ -207,14 +207,17 @@ def main() -> None:
             build(locate(many), chosen.runs)
         server = of_server(chosen.server) if chosen.server else float
         rows = measure(many, few, chosen.rounds, chosen.only, server)
+    where, whose = (
+        (" on PostgreSQL", ", of the command and of the server,") if chosen.server else ("", "")
+    )
     text = (
-        f"## {chosen.runs:,} runs\n\n{page.machine()}. Processor time beyond the start of Python and its modules, on "
-        f"{FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 "
+        f"## {chosen.runs:,} runs{where}\n\n{page.machine()}. Processor time{whose} beyond the start of Python and its "
+        f"modules, on {FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs with 10 metrics, 2 "
         f"callbacks with 5 decisions, and a checkpoint. The least of {chosen.rounds} rounds, which take turns.\n\n"
         f"{page.table(['', f'{FEW} runs', 'beyond that'], rows)}"
     )
     if not chosen.quick:
-        page.write("listings", text)
+        page.write("listings_postgresql" if chosen.server else "listings", text)
 
 
 if __name__ == "__main__":
