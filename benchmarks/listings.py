@@ -212,8 +212,9 @@ def main() -> None:
     )
     text = (
         f"## {chosen.runs:,} runs{where}\n\n{page.machine()}. Processor time{whose} beyond the start of Python and its "
-        f"modules, on {FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs with 10 "
-        f"metrics, 2 callbacks with 5 decisions, and a checkpoint. The least of {chosen.rounds} rounds, which take turns.\n\n"
+        f"modules, on {FEW} runs, and what {chosen.runs:,} runs cost more; each has 20 params, 2 tags, 5 epochs "
+        "with 10 metrics, 2 callbacks with 5 decisions, and a checkpoint. "
+        f"The least of {chosen.rounds} rounds, which take turns.\n\n"
         f"{page.table(['', f'{FEW} runs', 'beyond that'], rows)}"
     )
     if not chosen.quick:
