@@ -130,7 +130,7 @@ def processor_seconds(what: str, database: str) -> float:
 
 
 def of_server(pid: int) -> Callable[[], float]:
-    """Return what says how many seconds the ended processes of a server have used, in steps of a hundredth."""
+    """Return a function that returns the processor seconds of a server's ended processes, to a hundredth."""
     server = psutil.Process(pid)
     resident = set(server.children())
 

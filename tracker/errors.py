@@ -122,11 +122,16 @@ def nearest(wanted: str, there: Iterable[str], *, what: str = "there are", most:
     """End a sentence with the names near ``wanted``: ``"did you mean a or b?"``, else with the first there are."""
     names = list(dict.fromkeys(there))
     if close := alike(wanted, names):
-        return f"did you mean {' or '.join(map(cut, close))}?"
+        return suggestion(close)
     if not names:
         return f"{what} none."
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{what} {', '.join(map(cut, names[:most]))}{more}."
+
+
+def suggestion(names: Iterable[str]) -> str:
+    """End a sentence with what may be meant: ``"did you mean a or b?"``."""
+    return f"did you mean {' or '.join(map(cut, names))}?"
 
 
 def counted(count: float, one: str, many: str | None = None) -> str:

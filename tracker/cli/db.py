@@ -20,7 +20,7 @@ from tracker.storage.database import Location, locate, reading
 _SIZES = ("size", "kept_size")
 """Facts that are bytes."""
 _BYTES_WITH_PROGRESS = 50 << 20
-"""A smaller database is examined within about a second."""
+"""Size in bytes from which an examination takes more than a second or two."""
 
 
 @click.group(cls=Group)
@@ -160,7 +160,7 @@ def doctor(fix: bool, quick: bool, salvage: Path | None, database: str | None) -
 
     if quick and (fix or salvage is not None):
         other = "--fix" if fix else "--salvage"
-        raise BadValue(f"--quick only looks, and not at all: leave it out with {other}.")
+        raise BadValue(f"--quick and {other} exclude each other: give one of them.")
     location = locate(database)
     if salvage is not None:
         from tracker.maintenance.salvage import salvage as salvage_rows
@@ -186,19 +186,16 @@ def doctor(fix: bool, quick: bool, salvage: Path | None, database: str | None) -
         if finding.problem is not None:
             say(f"{'':<16} → {finding.remedy}", indent=19)
     if quick:
-        left = [
-            subject
-            for subject in checks.Subject
-            if subject not in {one.subject for one in findings}
-        ]
-        say(f"Not examined: {', '.join(left)}.")
+        examined = {finding.subject for finding in findings}
+        skipped = [subject for subject in checks.Subject if subject not in examined]
+        say(f"Not examined: {', '.join(skipped)}.")
     wrong = [finding.subject for finding in findings if finding.problem is not None]
     if wrong:
         raise StoreError(f"Problems with: {', '.join(wrong)}.")
 
 
 def _is_large(location: Location) -> bool:
-    """Say whether reading all of a database takes so long that somebody wonders; of a server it may."""
+    """Say whether an examination takes long enough to show how far it is; on a server it may."""
     if location.path is None:
         return True
     return location.exists() and location.path.stat().st_size > _BYTES_WITH_PROGRESS

@@ -93,10 +93,10 @@ def say(
 
 
 def agree(question: str) -> None:
-    """Ask whether to go on; whoever does not say yes ends the command.
+    """Ask whether to continue; any answer but yes aborts the command.
 
     Raises:
-        BadValue: the answers have come to an end, as those of a script that gives none.
+        BadValue: standard input ends before an answer, as in a script.
     """
     try:
         agreed = click.confirm(question, err=True)
@@ -104,7 +104,9 @@ def agree(question: str) -> None:
         if not isinstance(end.__context__, EOFError):
             raise
         click.echo(err=True)
-        raise BadValue("Nobody has said yes: --yes goes on without a question.") from None
+        raise BadValue(
+            "The question was not answered: pass --yes to continue without it."
+        ) from None
     if not agreed:
         raise click.Abort
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tracker import __version__
-from tracker.errors import TrackerError, alike, nearest
+from tracker.errors import TrackerError, alike, nearest, suggestion
 
 _GROUPS = {
     "runs": ("tracker.cli.runs:runs", "List, show, compare and edit runs."),
@@ -91,12 +91,12 @@ class Group(click.Group):
     def _meant(self, context: click.Context, name: str) -> str:
         """End a sentence with the commands that ``name`` may mean, also those of groups."""
         if name == "help":
-            return f"did you mean {context.command_path} --help?"
+            return suggestion([f"{context.command_path} --help"])
         paths: dict[str, list[str]] = {}
         for path, _ in self._tree(context):
             paths.setdefault(path[-1], []).append(" ".join(path))
-        for word in alike(name, paths):
-            return f"did you mean {' or '.join(paths[word][:3])}?"
+        if close := alike(name, paths):
+            return suggestion(paths[close[0]][:3])
         return nearest(name, self.list_commands(context), most=20)
 
     def _tree(self, context: click.Context) -> Iterator[tuple[tuple[str, ...], click.Command]]:

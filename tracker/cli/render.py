@@ -25,6 +25,7 @@ def print_listing(
     what: str,
     *,
     hidden: Collection[str] = (),
+    keep: Sequence[str] = (),
     spare: Sequence[str] = ("experiment", "monitor"),
     headings: Mapping[str, str] | None = None,
 ) -> None:
@@ -35,13 +36,14 @@ def print_listing(
         form: "table", "csv" or "json".
         what: what the rows are, in the plural, such as "epochs".
         hidden: columns that a table goes without.
+        keep: columns that a table shows even where no row has a value.
         spare: columns that a narrow table goes without, the first one first.
         headings: other headings than the columns' names.
     """
     if form != "table":
         print_data(listing, form)
     elif listing.rows:
-        print_table(Table(without(listing, hidden), spare=spare, headings=headings))
+        print_table(Table(without(listing, hidden), keep=keep, spare=spare, headings=headings))
     else:
         say(f"No {what}.", err=True)
 

@@ -12,7 +12,7 @@ from tracker.cli.format import at_epoch, parameter, visible
 from tracker.cli.options import children_option, complete_sort, listing_options, runs_argument
 from tracker.cli.output import on_terminal, say, shows_unicode
 from tracker.cli.program import LazyGroup
-from tracker.cli.render import print_data, print_table
+from tracker.cli.render import print_data, print_listing, print_table
 from tracker.cli.table import Table
 from tracker.errors import BadValue, counted
 from tracker.filters.names import misspelt
@@ -263,7 +263,7 @@ _AGE = "run.started"
 
 
 def _with_age(columns: str, age: str = _AGE) -> list[str]:
-    """Return the fields that columns are asked for by; the age is made of another one."""
+    """Return the fields that the columns are made of; ``age`` is made of another one."""
     keys = parse_order(columns)
     if not keys:
         raise BadValue("--columns names no field: write for instance name,lr,val_loss.")
@@ -294,13 +294,11 @@ def _print_groups(found: Listing, form: str) -> None:
         for row in found.dicts()
     ]
     shown = Listing.from_dicts(columns, rows)
-    if not shown.rows:
-        say("No runs.", err=True)
-        return
-    groups_by = names[: names.index("runs")]
-    print_table(
-        Table(shown, keep=groups_by, spare=("age", "best_run"), headings={"mean": "mean ± std"})
-    )
+    grouped_by = names[: names.index("runs")]
+    print_listing(
+        shown, form, "runs",
+        keep=grouped_by, spare=("age", "best_run"), headings={"mean": "mean ± std"},
+    )  # fmt: skip
 
 
 def _mean(mean: float | None, std: float | None) -> str | None:

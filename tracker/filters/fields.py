@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, TableClause, func, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from tracker.errors import alike, cut, nearest
+from tracker.errors import alike, nearest, suggestion
 from tracker.filters.targets import (
     TEXT,
     Expression,
@@ -229,11 +229,7 @@ class Fields:
         bare = {} if field.function else {name.partition(".")[2]: name for name in labels}
         meant = {**bare, **{name: name for name in known}}
         close = same or list(dict.fromkeys(meant[name] for name in alike(field.name, meant)))
-        hint = (
-            f"did you mean {' or '.join(map(cut, close))}?"
-            if close
-            else nearest(field.name, known, most=20)
-        )
+        hint = suggestion(close) if close else nearest(field.name, known, most=20)
         if not same and not field.function and alike(field.name, known):
             hint += f" There are metrics, params.NAME, tags.NAME, {', '.join(self.columns)}."
         return f"There is no {'metric' if field.function else 'field'} {field.name!r}: {hint}"

@@ -122,7 +122,7 @@ def parse_order(order_by: str | Iterable[str]) -> list[SortKey]:
 
 
 def _of_bounded_length(text: str, what: str) -> str:
-    """Refuse what is no text, or would take seconds to read; lone surrogates become what they are stored as."""
+    """Refuse what is not text, or would take seconds to read; lone surrogates become what they are stored as."""
     if not isinstance(text, str):
         raise BadValue(f"The {what} is {brief(text)} ({type(text).__name__}): it must be text.")
     if len(text) > LONGEST_FILTER:

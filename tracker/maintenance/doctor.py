@@ -85,8 +85,8 @@ class Finding:
 def examine(location: Location, *, quick: bool = False) -> Iterator[Finding]:
     """Examine one subject after the other; each has one finding, also where nothing is wrong.
 
-    ``quick``: leave out what reads the whole database, which takes seconds for each gigabyte: the structure, and
-    whether epochs, summaries and step metrics are what was recorded.
+    ``quick``: leave out what reads the whole database, about half a minute per gigabyte: the structure, and whether
+    epochs, summaries and step metrics are what was recorded.
     """
     damage = None if quick else structure(location)
     if damage is not None:

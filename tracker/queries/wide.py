@@ -36,7 +36,7 @@ _BETWEEN = "\x1f"
 """Separates what is joined. A run that has it in a name or a value is read value by value."""
 
 _MANY = 10_000
-"""So many runs are put in order by NumPy; fewer are not worth the time to load it."""
+"""From this many runs on NumPy puts them in order; for fewer, loading it takes longer."""
 
 _MOST_METRICS = 60
 """More than these are read row by row: the database looks at each of them for every row."""
@@ -214,7 +214,7 @@ def _number_or_nothing(value: float | None) -> float:
 
 
 def _order(places: array[int]) -> array[int]:
-    """Return which of them comes when they are sorted; those below 0 are left out."""
+    """Return the indices that sort the places; those of places below 0 are left out."""
     if len(places) >= _MANY:
         import numpy as np
 
@@ -226,7 +226,7 @@ def _order(places: array[int]) -> array[int]:
 
 
 def _taken(cells: MutableSequence[Any], order: array[int]) -> MutableSequence[Any]:
-    """Return the cells at these places, in this order; of an array an array."""
+    """Return the cells at these indices, as an array where they are one."""
     if not isinstance(cells, array):
         return [*map(cells.__getitem__, order)]
     if len(order) >= _MANY:
