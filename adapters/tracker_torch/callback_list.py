@@ -108,7 +108,6 @@ class CallbackList:
         own_start = None if start is tracker.start_run else start
         self.ownership = Ownership(self, "CallbackList", run, main=self.main, start=own_start)
         self.stop_request = StopRequest()
-        self._stopped_in: int | None = None
         self.fed: Callback | None = None
         """The one that `Training.log` adds to: batches have nothing more for it."""
         self._notices = Notices(self.main)
@@ -182,9 +181,7 @@ class CallbackList:
 
     def stop(self, reason: str) -> None:
         """End training, for a reason that is kept with the run; of several in an epoch the first counts."""
-        if self.stop_request.reason is None or self._stopped_in != self.epoch:
-            self._stopped_in = self.epoch
-            self.stop_request.make(reason)
+        if self.stop_request.make(reason, self.epoch):
             self.run.note_stop(reason)
 
     def agree_to_stop(self, epoch: int) -> None:

@@ -19,6 +19,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._own: dict[str, Any] = {}
+        self._epoch: int | None = None
         self.flags: list[dict[str, Any]] = [self._own]
 
     def begin(self, model: Any) -> None:
@@ -36,9 +37,12 @@ class StopRequest:
         """Why, where it was made here."""
         return self._own.get(_NAME)
 
-    def make(self, reason: str) -> None:
-        """Ask for the end of training."""
-        self._own[_NAME] = reason
+    def make(self, reason: str, epoch: int) -> bool:
+        """Ask for the end of training; returns whether this is the reason: the first of an epoch is."""
+        if self.reason is not None and self._epoch == epoch:
+            return False
+        self._own[_NAME], self._epoch = reason, epoch
+        return True
 
     def withdraw(self) -> None:
         """Train on."""
