@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -41,11 +43,18 @@ def test_notes_are_written_and_cleared_on_all_runs_that_match(cli: Any) -> None:
 
 def test_delete_takes_a_filter_and_asks(cli: Any) -> None:
     assert cli("runs", "delete", *FEW, input="n\n").exit_code == 1
-    unanswered = cli("runs", "delete", *FEW, input="")
-    assert (unanswered.exit_code, "--yes" in unanswered.stderr) == (2, True)
-    assert len(left("epochs > 0")) == 3
     assert "Deleted the 2 runs brief, short" in cli("runs", "delete", *FEW, "-y").stdout
     assert left("epochs > 0") == ["long"]
+
+
+def test_a_question_that_nobody_can_answer_names_the_option() -> None:
+    # A process of its own: what Click's runner makes of an empty input differs by release.
+    words = [sys.executable, "-m", "tracker", "runs", "delete", *FEW]
+    asked = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    assert len(left("epochs > 0")) == 3
 
 
 @pytest.mark.parametrize("words", [["tag", "bad"], ["note", "bad"], ["delete", "-y"]])

@@ -230,6 +230,8 @@ def test_an_export_has_the_format_that_is_given_or_that_the_file_is_named_after(
 ) -> None:
     with tracker.start_run("e", name="of-a-format") as run:
         run.log_epoch(0, {"loss": 0.5})
+    if begins == b"PAR1":
+        pytest.importorskip("pyarrow")
     assert cli("export", "of-a-format", *words).exit_code == 0
     assert (folder / words[1]).read_bytes().startswith(begins)
     assert cli("export", "--csv", "--format", "json").exit_code == 2
