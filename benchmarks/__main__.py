@@ -14,6 +14,7 @@ NAMES = (
     "runs",
     "replay",
     "saving",
+    "exports",
     "keras_epoch",
     "torch_loop",
     "listings",

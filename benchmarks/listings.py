@@ -34,7 +34,7 @@ from benchmarks.many_runs import build
 from tracker.cli import program
 from tracker.storage.database import locate
 
-FEW = 2
+RUNS, FEW = 100_000, 2
 WHERE = "val_loss < 0.3 and lr >= 0.5"
 
 LISTINGS = {
@@ -188,7 +188,7 @@ def measure(
 def main() -> None:
     """Measure, print, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=RUNS, help="of the database")
     parser.add_argument("--database", help="one that was built before, instead")
     parser.add_argument("--few", help=f"one of {FEW} runs")
     parser.add_argument(
@@ -218,7 +218,8 @@ def main() -> None:
         f"{page.table(['', f'{FEW} runs', 'beyond that'], rows)}"
     )
     if not chosen.quick:
-        page.write("listings_postgresql" if chosen.server else "listings", text)
+        size = "" if chosen.runs == RUNS else f"_{chosen.runs}"
+        page.write(f"listings{size}{'_postgresql' if chosen.server else ''}", text)
 
 
 if __name__ == "__main__":
