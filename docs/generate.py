@@ -210,16 +210,28 @@ a pipe. On a narrow terminal spare columns are left out, and named below; number
 A run is named by its id, a unique beginning of the id, or its name. Exit codes: 0 done, 1 failed, 2 wrong call.
 """
 
+VARIABLES_HEAD = """
+## Environment variables
+
+They hold for the commands and for training alike; what a call or an option says comes first.
+
+| variable | means |
+| --- | --- |
+"""
+
 
 def cli() -> str:
-    """Return docs/cli.md: the help of every command."""
+    """Return docs/cli.md: the help of every command, and the variables that are read."""
     from tracker.cli import program
+    from tracker.variables import MEANINGS
 
     parts = [CLI_HEAD]
     root = click.Context(program, info_name="tracker", **program.context_settings)
     for context in _commands(root):
         text = context.command.get_help(context)
         parts.append(f"\n## {context.command_path}\n\n```text\n{text}\n```\n")
+    parts.append(VARIABLES_HEAD)
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in MEANINGS.items()]
     return "".join(parts)
 
 

@@ -7,12 +7,10 @@ import os
 import sys
 from functools import cache
 
+from tracker.variables import MODE, is_off
+
 log = logging.getLogger("tracker")
 
-MODE = "TRACKER_MODE"
-OFF = ("off", "0", "false", "no")
-"""What people write into an environment variable to switch something off."""
-_DISABLED = ("disabled", "disable", *OFF)
 _ENABLED = ("", "enabled", "enable", "on", "1", "true", "yes")
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 """Set by torchrun, SLURM, Open MPI, PMIx and MPICH; the first one that is a whole number counts."""
@@ -36,9 +34,9 @@ def rank() -> int:
 
 def enabled() -> bool:
     """Whether this process records: ``TRACKER_MODE`` does not say ``disabled``, or ``off``, and the rank is 0."""
-    mode = os.environ.get(MODE, "").strip().lower()
-    if mode in _DISABLED:
+    if is_off(MODE):
         return False
+    mode = os.environ.get(MODE, "").strip().lower()
     if mode not in _ENABLED:
         _report_mode(mode)
     return rank() == 0

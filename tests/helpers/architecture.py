@@ -17,6 +17,7 @@ ORDER = (
         "redact",
         "process",
         "ranks",
+        "variables",
         "files",
         "folders",
         "identity",

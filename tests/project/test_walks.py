@@ -33,10 +33,12 @@ SINCE = {
     "tracker.series.sparse",
     "tracker.storage.step_metrics",
     "tracker.storage.forks",
+    "tracker.variables",
 }
 """What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names
 as people mean them, any page of a long list at once, letters that take two cells of a terminal, or none, names that
-share their blocks, what a transaction brings of step metrics as one, and forks while another thread writes."""
+share their blocks, what a transaction brings of step metrics as one, forks while another thread writes, and misspelt environment
+variables."""
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from tracker.recording.system_metrics import SystemSampler, sampler_of
 from tracker.storage.database import Database
 from tracker.storage.location import locate
 from tracker.storage.step_summaries import rebuild_all, runs_with_wrong_step_summaries
+from tracker.variables import SYSTEM
 
 ALWAYS = {
     "system/cpu_percent", "system/memory_bytes", "system/memory_percent", "system/disk_free_bytes",
@@ -33,7 +34,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampled, "_BEGIN_AFTER", 0.0)
     monkeypatch.setattr(system_metrics, "_SHORTEST_SPAN", 0.0)
     monkeypatch.setattr(system_metrics, "LARGEST_SHARE", math.inf)
-    monkeypatch.delenv(system_metrics.SWITCH, raising=False)
+    monkeypatch.delenv(SYSTEM, raising=False)
 
 
 def measured_run(**arguments: Any) -> tracker.Run:
@@ -60,7 +61,7 @@ def test_a_run_is_measured_and_judged_by_its_own_metrics_all_the_same() -> None:
 
 def test_a_run_of_short_epochs_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.05)
-    monkeypatch.setenv(system_metrics.SWITCH, "0.05")
+    monkeypatch.setenv(SYSTEM, "0.05")
     with tracker.start_run() as run:
         for epoch in range(100):
             run.log_epoch(epoch, {"val_loss": 0.5})

@@ -12,8 +12,8 @@ import pytest
 
 import tracker
 from tests.helpers.pages import Page, serving
+from tracker.variables import UI_TOKEN
 from tracker.web.access import Keys
-from tracker.web.server import VARIABLE
 from tracker.web.static_files import PAGES
 
 READS = (
@@ -262,7 +262,7 @@ def test_a_script_asks_and_changes_with_a_key_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record()
-    monkeypatch.setenv(VARIABLE, "s3cret")
+    monkeypatch.setenv(UI_TOKEN, "s3cret")
     with serving() as page, stranger(page) as client:
         client.headers["authorization"] = "Bearer s3cret"
         assert client.get("/api/v1/runs").status_code == 200

@@ -17,6 +17,7 @@ from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.resolve import select_runs
 from tracker.storage.database import locate, reading
+from tracker.variables import SIGNING_PASSWORD
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
@@ -325,6 +326,6 @@ def sign(
         raise CheckpointError(
             f"The name of {row['path']} is that of a later run's file: restore this one, and sign that."
         )
-    password = os.environ.get("TRACKER_SIGNING_PASSWORD") or None
+    password = os.environ.get(SIGNING_PASSWORD) or None
     made = signature.sign(recorded_file(row), key, password, replace=force)
     say(f"{visible(str(made))} signs {visible(row['path'])}.")

@@ -22,9 +22,9 @@ from tracker.recording.writer import RecordedRun
 from tracker.remote import RemotePath, remote_path
 from tracker.states import CheckpointState, RunStatus
 from tracker.storage.location import Location
+from tracker.variables import REMOTE_WAIT
 from tracker.worker import Job, Unfinished, Worker
 
-WAIT_VARIABLE = "TRACKER_REMOTE_WAIT"
 WAIT_SECONDS = 60.0
 """How long the end of a run waits for its copies, unless the variable says otherwise."""
 _QUIET_SECONDS = 1.0
@@ -110,7 +110,7 @@ class Mirror:
                 return
             log.warning(
                 "local-tracker: the run has ended; %s still being copied to %s (for %.0f seconds at most, %s).",
-                counted(len(self._queue), "checkpoint is", "checkpoints are"), self._url, seconds, WAIT_VARIABLE,
+                counted(len(self._queue), "checkpoint is", "checkpoints are"), self._url, seconds, REMOTE_WAIT,
             )  # fmt: skip
             with suppress(Unfinished):
                 job.wait(seconds - (time.monotonic() - started))
@@ -134,6 +134,6 @@ class Mirror:
 def _seconds() -> float:
     """Return how long to wait; what is not a number counts as not said."""
     try:
-        return max(0.0, float(os.environ[WAIT_VARIABLE]))
+        return max(0.0, float(os.environ[REMOTE_WAIT]))
     except (KeyError, ValueError):
         return WAIT_SECONDS

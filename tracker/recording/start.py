@@ -35,11 +35,9 @@ from tracker.storage.database import Database, Location, Reader, locate
 from tracker.storage.liveness import heard_now
 from tracker.storage.prepare import prepare
 from tracker.storage.statements import Prepared, insert_row
+from tracker.variables import KEEP, KEEP_BYTES, REMOTE
 
 DEFAULT_EXPERIMENT = "default"
-KEEP_VARIABLE = "TRACKER_KEEP"
-KEEP_BYTES_VARIABLE = "TRACKER_KEEP_BYTES"
-REMOTE_VARIABLE = "TRACKER_REMOTE"
 UNFINISHED = (RunStatus.RUNNING, RunStatus.LOST, RunStatus.INTERRUPTED, RunStatus.FAILED)
 _WHEN_BUSY = "Wait for it, or start a run of its own."
 
@@ -124,7 +122,7 @@ def start_run(
         raise BadValue("name is empty: leave it out for a numbered one.")
     check_monitor(monitor, mode)
     keeping = _keeping(keep, keep_bytes)
-    folder = os.environ.get(REMOTE_VARIABLE) if remote is None else remote
+    folder = os.environ.get(REMOTE) if remote is None else remote
     remote = checked_url(folder) if folder else None
     price = _price(price_per_hour)
     if not (enabled() if recording is None else recording):
@@ -160,8 +158,8 @@ def check_monitor(monitor: str | None, mode: str | None) -> None:
 
 def _keeping(keep: str | None, keep_bytes: int | str | None) -> Keeping:
     """Return what is kept: what was asked for, else what the environment says."""
-    rule = os.environ.get(KEEP_VARIABLE) or None if keep is None else keep
-    limit = os.environ.get(KEEP_BYTES_VARIABLE) or None if keep_bytes is None else keep_bytes
+    rule = os.environ.get(KEEP) or None if keep is None else keep
+    limit = os.environ.get(KEEP_BYTES) or None if keep_bytes is None else keep_bytes
     return Keeping() if rule is None and limit is None else keeping(rule, limit)
 
 

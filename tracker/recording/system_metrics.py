@@ -22,12 +22,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tracker.ranks import OFF
 from tracker.recording.gpus import Cards, find_cards
 from tracker.recording.process_tree import Usage, usage
 from tracker.system_names import PREFIX
+from tracker.variables import SYSTEM, is_off
 
-SWITCH = "TRACKER_SYSTEM"
 EVERY_SECONDS = 15.0
 LARGEST_SHARE = 0.002
 """Of a core: where one measurement takes long, they are rarer."""
@@ -42,9 +41,8 @@ def sampler_of(folder: Path | None, asked: bool | None) -> SystemSampler | None:
         folder: where the database is; None for a server.
         asked: what the call that starts the run says.
     """
-    said = os.environ.get(SWITCH, "").strip().lower()
-    wanted = said not in OFF if asked is None else asked
-    return SystemSampler(folder, _interval(said)) if wanted else None
+    wanted = not is_off(SYSTEM) if asked is None else asked
+    return SystemSampler(folder, _interval(os.environ.get(SYSTEM, ""))) if wanted else None
 
 
 def _interval(said: str) -> float:

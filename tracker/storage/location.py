@@ -16,11 +16,11 @@ from tracker.errors import BadValue, NotATrackerDatabase, NotWritable, StoreErro
 from tracker.files import private_folder, shared_folder
 from tracker.redact import redact
 from tracker.values import brief
+from tracker.variables import DATABASE_URL, report_misspelt
 
 FOLDER = ".tracker"
 SPOOL = "spool"
 FILE = "tracker.db"
-VARIABLE = "TRACKER_DATABASE_URL"
 _ROOT = 0
 
 
@@ -66,7 +66,7 @@ class Location:
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise NotATrackerDatabase(
                 f"{self} is a device, a pipe or a socket, and was left as it is: name a file with "
-                f"database=, --database or {VARIABLE}."
+                f"database=, --database or {DATABASE_URL}."
             )
         return status.st_size > 0
 
@@ -137,7 +137,7 @@ def unwritable(location: Location, error: OSError | None) -> NotWritable:
     why = f" ({error.strerror})" if error is not None and error.strerror else ""
     return NotWritable(
         f"The database folder {folder} cannot be written{why}. Choose another place with "
-        f"database=, --database or {VARIABLE}."
+        f"database=, --database or {DATABASE_URL}."
     )
 
 
@@ -152,9 +152,10 @@ def locate(database: str | os.PathLike[str] | None = None) -> Location:
         BadValue: for a URL that cannot be read, or of a kind of database that is not supported.
         StoreError: the nearest ``.tracker/`` is another user's.
     """
+    report_misspelt()
     if database is None:
         # A blank is what a variable that is not set leaves in a script.
-        database = os.environ.get(VARIABLE, "").strip() or None
+        database = os.environ.get(DATABASE_URL, "").strip() or None
     if database is None:
         return _at(_nearest(_working_folder()))
     if isinstance(database, str) and "://" in database:
@@ -199,7 +200,7 @@ def _working_folder() -> Path:
         return Path.cwd()
     except FileNotFoundError as error:
         raise NotWritable(
-            f"The working directory has been deleted: name a database with database= or {VARIABLE}."
+            f"The working directory has been deleted: name a database with database= or {DATABASE_URL}."
         ) from error
 
 
@@ -225,7 +226,7 @@ def _refuse_strangers(folder: Path) -> None:
         return
     raise StoreError(
         f"{folder} belongs to another user (uid {found.st_uid}), and is not used unless it is named: "
-        f"pass database=, --database or {VARIABLE}, or make a .tracker folder of your own here."
+        f"pass database=, --database or {DATABASE_URL}, or make a .tracker folder of your own here."
     )
 
 

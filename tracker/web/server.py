@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from tracker.errors import BadValue, StoreError, TrackerError
 from tracker.storage.database import locate, reading
 from tracker.storage.location import Location
+from tracker.variables import UI_TOKEN
 from tracker.web.access import Keys
 
 PORT = 8717
 _PORTS_TRIED = 50
-VARIABLE = "TRACKER_UI_TOKEN"
 _TEXT_BROWSERS = ("lynx", "links", "elinks", "w3m", "www-browser")
 _EVERYWHERE = ("0.0.0.0", "::")
 
@@ -109,7 +109,7 @@ def listen(
         pass
     listening = _socket(host, port)
     bound = int(listening.getsockname()[1])
-    keys = Keys(bound, os.environ.get(VARIABLE) or None, used)
+    keys = Keys(bound, os.environ.get(UI_TOKEN) or None, used)
     return Server(location, listening, keys, host, read_only, frames)
 
 
