@@ -37,8 +37,8 @@ SINCE = {
 }
 """What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names
 as people mean them, any page of a long list at once, letters that take two cells of a terminal, or none, names that
-share their blocks, what a transaction brings of step metrics as one, forks while another thread writes, and misspelt environment
-variables."""
+share their blocks, what a transaction brings of step metrics as one, forks while another thread writes, and misspelt
+environment variables."""
 
 
 @pytest.fixture(scope="module")
