@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,33 +165,20 @@ def assemble(
     )
     encoded = {clock[:3]: clock.payload for clock in clocks}
     decoded: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
-    at = 0
-    for part in parts:
+    places = _by_name(table, parts) if sparse else _in_order(parts)
+    for part, here in zip(parts, places, strict=True):
         key = part.run, part.attempt, part.number
         clock = decoded.get(key)
         if clock is None:
             clock = decoded[key] = _clock(encoded, key)
-        here = slice(at, at + part.points)
         if isinstance(part, StoredBlock):
             _fill(table, here, part, clock)
         else:
             _fill_shared(table, here, part, clock)
-        at += part.points
-    if sparse:
-        table = table.at(_by_name(table))
     keep = _between(table, start, stop)
     if not superseded and table.superseded.any():
         keep = ~table.superseded if keep is None else keep & ~table.superseded
     return table if keep is None or keep.all() else table.at(keep)
-
-
-def _by_name(table: Columns) -> npt.NDArray[np.intp]:
-    """Return the order by run and name; what has 16 bits is sorted by counting."""
-    names = int(table.name.max(initial=0)) + 1
-    if (int(table.run.max(initial=0)) + 1) * names >= 1 << 16:
-        return np.lexsort((table.name, table.run))
-    keys = table.run.astype(np.uint16) * np.uint16(names) + table.name.astype(np.uint16)
-    return np.argsort(keys, kind="stable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +206,52 @@ def _decoded(block: StoredSparse, known: _Lookup, cuts: Mapping[int, Mapping[int
     )  # fmt: skip
 
 
-def _fill_shared(table: Columns, here: slice, block: _Shared, clock: tuple[Ints, Ints]) -> None:
+def _in_order(parts: Iterable[StoredBlock | _Shared]) -> Iterator[slice]:
+    """Yield where the points of each part go: one part after the other."""
+    at = 0
+    for part in parts:
+        yield slice(at, at + part.points)
+        at += part.points
+
+
+def _by_name(table: Columns, parts: Iterable[StoredBlock | _Shared]) -> Iterator[slice | Ints]:
+    """Yield where the points of each part go, so that all are in the order of runs and names, which are filled in.
+
+    The parts are those of one run after the other; points of one name stay in the order of the parts.
+    """
+    at = 0
+    for run, of_run in groupby(parts, attrgetter("run")):
+        own = list(of_run)
+        counts = np.zeros(max(part.name for part in own) + 1, np.int64)
+        for part in own:
+            if isinstance(part, StoredBlock):
+                counts[part.name] += part.points
+            else:
+                counts[part.names] += part.values.counts
+        here = slice(at, at := at + int(counts.sum()))
+        table.run[here], table.name[here] = run, np.repeat(np.arange(len(counts)), counts)
+        free = here.start + np.cumsum(counts) - counts  # where the next point of each name goes
+        for part in own:
+            if isinstance(part, StoredBlock):
+                first = int(free[part.name])
+                yield slice(first, first + part.points)
+                free[part.name] += part.points
+            else:
+                of_name = part.values.counts
+                before = np.cumsum(of_name) - of_name
+                yield np.arange(part.points) + np.repeat(free[part.names] - before, of_name)
+                free[part.names] += of_name
+
+
+def _fill_shared(
+    table: Columns, here: slice | Ints, block: _Shared, clock: tuple[Ints, Ints]
+) -> None:
     found = block.values
     if int(found.rows.max(initial=0)) >= len(clock[0]):
         raise ValueError(
             f"Block {block.number} of attempt {block.attempt} holds values of more "
             f"than the {len(clock[0])} calls that it has."
         )
-    table.run[here], table.name[here] = block.run, np.repeat(block.names, found.counts)
     table.step[here], table.time[here] = clock[0][found.rows], clock[1][found.rows]
     table.value[here], table.attempt[here] = found.values, block.attempt
     series = np.repeat(found.series, found.counts) if block.cuts else found.series
@@ -244,7 +271,7 @@ def _clock(encoded: dict[Any, bytes], key: tuple[int, int, int]) -> tuple[Ints, 
     return decode_clock(payload)
 
 
-def _fill(table: Columns, here: slice, block: StoredBlock, clock: tuple[Ints, Ints]) -> None:
+def _fill(table: Columns, here: slice | Ints, block: StoredBlock, clock: tuple[Ints, Ints]) -> None:
     rows, values = decode_values(block.payload)
     calls = len(clock[0])
     highest = len(values) - 1 if rows is None else int(rows.max(initial=0))
