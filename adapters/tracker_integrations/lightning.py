@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracker_integrations.lightning_parts.callback import CallbackParts
+from tracker_integrations.lightning_parts.callback import CallbackParts, TurnParts
 from tracker_integrations.lightning_parts.logger import LoggerParts
 from tracker_integrations.needed import needed
 
@@ -34,8 +34,14 @@ class TrackerLogger(LoggerParts, Logger):
         return super().experiment
 
 
+class EpochTurn(TurnParts, Callback):
+    """Stand before all other callbacks, see `TurnParts`."""
+
+
 class TrackerCallback(CallbackParts, Callback):
     """Record a Trainer's ``fit``, see `CallbackParts`; each Trainer has one already."""
+
+    turn = EpochTurn
 
 
 def callbacks() -> list[Callback]:

@@ -54,6 +54,7 @@ class Recording:
     ) -> None:
         self._who, self.main, self._is_driven = who, main, is_driven
         self._start: Start = {**(start or {})}
+        self._defaults: Start = {}
         self._policies: dict[Hashable, Policy] = {}
         self._warned: set[str] = set()
         self._ownership = self._owned()
@@ -65,14 +66,13 @@ class Recording:
             name: value for name, value in self._start.items() if name != "run"
         }
         run = self._start.get("run")
-        return Ownership(self, self._who, run, main=self.main, **arguments)
+        return Ownership(self, self._who, run, main=self.main, defaults=self._defaults, **arguments)
 
     # Whose run it is
 
     def default(self, **start: Any) -> None:
-        """Say what a run is started with where nothing else was given; it counts when the run begins."""
-        unsaid = {name: value for name, value in start.items() if self._start.get(name) is None}
-        self._start.update(cast(Start, unsaid))
+        """Say what a run of its own is started with where nothing else was given; it counts when the run begins."""
+        self._defaults.update(cast(Start, start))
 
     @property
     def started(self) -> bool:

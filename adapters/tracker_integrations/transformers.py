@@ -132,10 +132,10 @@ class TrackerCallback(Callback, ExportableState):
         trainer = caller(Trainer)
         trainer_ref = None if trainer is None else ref(trainer)
         start = self._start.copy()
-        if start["name"] is None and args.run_name and args.run_name != args.output_dir:
-            start["name"] = args.run_name
+        name = args.run_name if args.run_name != args.output_dir else None
         if state.is_hyper_param_search and start["run"] is None:
             # A trial is a run of its own, also where the search has one.
+            start["name"] = start["name"] or name
             self._trial = start["run"] = _start_trial(start)
         recording = Recording(
             "TrackerCallback",
@@ -143,6 +143,7 @@ class TrackerCallback(Callback, ExportableState):
             main=state.is_world_process_zero,
             is_driven=partial(_is_there, trainer_ref),
         )
+        recording.default(name=name or None)
         run = recording.begin(earlier)
         self.run_id = run.id if run.recording else None
         training = Training(recording, trainer_ref)

@@ -399,3 +399,54 @@ def test_what_cannot_be_recorded_does_not_stop_a_training_that_nobody_asked_to_r
         quiet(max_epochs=1, enable_checkpointing=False, logger=TrackerLogger("demo")).fit(
             Scripted([1.0]), data()
         )
+
+
+@pytest.mark.parametrize("with_logger", [True, False], ids=["logger", "no code"])
+def test_a_rate_that_is_monitored_is_its_own_epoch_s(with_logger: bool) -> None:
+    loggers: list[Any] = [CSVLogger("csv"), *([TrackerLogger("demo")] if with_logger else [])]
+    quiet(
+        max_epochs=3, logger=loggers, enable_checkpointing=False,
+        callbacks=[LearningRateMonitor("epoch")],
+    ).fit(Linear(), data())  # fmt: skip
+    epochs = tracker.epochs(newest()["id"])
+    assert epochs["lr-SGD"].tolist() == pytest.approx(epochs["learning_rate"].tolist())
+
+
+def test_a_file_that_an_earlier_attempt_saved_is_pruned_with_its_value() -> None:
+    def train(epochs: int, resume: str | None = None) -> None:
+        saver = ModelCheckpoint("ck", "{epoch}", monitor="val_loss", save_last=True)
+        trainer = quiet(max_epochs=epochs, callbacks=[saver])
+        trainer.fit(Scripted([2.0, 1.0]), data(), ckpt_path=resume, weights_only=False)
+
+    train(1)
+    train(2, "last")
+    decisions = tracker.decisions(newest()["id"])
+    pruned = decisions[decisions["verdict"] == "pruned"]
+    assert pruned["value"].tolist() == [2.0]
+    assert pruned["reason"].tolist() == ["val_loss 2.000 is not among the 1 best, down to 1.000 (epoch 1)"]  # fmt: skip
+
+
+def test_a_file_of_an_earlier_fit_that_lightning_deletes_is_pruned() -> None:
+    trainer = quiet(max_epochs=1, callbacks=[ModelCheckpoint("ck", "{epoch}", monitor="val_loss")])
+    model = Scripted([2.0, 1.0])
+    trainer.fit(model, data())
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(model, data())
+    states = tracker.checkpoints().sort_values("epoch")["state"]
+    assert states.tolist() == ["pruned", "available"]
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+@pytest.mark.parametrize("with_logger", [True, False], ids=["logger", "no code"])
+def test_what_nobody_gave_is_not_said_to_be_unused(
+    with_logger: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    with tracker.start_run("outer", name="mine"):
+        trainer = quiet(
+            max_epochs=1, logger=TrackerLogger() if with_logger else False,
+            enable_checkpointing=False,
+        )  # fmt: skip
+        trainer.fit(Scripted([1.0]), data())
+    assert newest()["experiment"] == "outer"
+    said = [str(one.message) for one in recwarn]
+    assert not [sentence for sentence in said if sentence.startswith("local-tracker")]

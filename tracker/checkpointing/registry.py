@@ -84,6 +84,13 @@ def of_run(connection: Connection, location: Location, run_id: str) -> list[Chec
     return [checkpoint_of(row, location, directions) for row in rows]
 
 
+def at_path(connection: Connection, location: Location, stored_path: str) -> list[Checkpoint]:
+    """Return the available checkpoints of a path, whatever run they belong to, oldest first."""
+    rows = list(connection.execute(available().where(CHECKPOINT.c.path == stored_path)))
+    directions = Directions(connection, [row.run_id for row in rows])
+    return [checkpoint_of(row, location, directions) for row in rows]
+
+
 def registered_at(stored_path: str) -> Select[Any]:
     """Select the rows that say that a path has their bytes: run_id, pinned, bytes, sha256."""
     columns = CHECKPOINT.c.run_id, CHECKPOINT.c.pinned, CHECKPOINT.c.bytes, CHECKPOINT.c.sha256

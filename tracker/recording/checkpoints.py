@@ -297,16 +297,30 @@ class CheckpointKeeper:
             return self._forgotten(pruned)
 
     def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
-        """Let what somebody else has deleted count as pruned; returns it."""
+        """Let what somebody else has deleted count as pruned, also what another run has saved; returns it."""
         target = absolute(path)
         if os.path.lexists(target):
             return []
         with self._lock:
-            gone = [one for one in self.available() if one.path == target]
+            gone = {one.id: one for one in self.available() if one.path == target}
+            gone |= {one.id: one for one in self._registered_at(target)}
             if gone and self._run.writer.recording:
-                ids = [one.id for one in gone]
-                self._run.writer.record(entries.checkpoint_state(ids, CheckpointState.PRUNED))
-            return self._forgotten(gone)
+                self._run.writer.record(entries.checkpoint_state([*gone], CheckpointState.PRUNED))
+            return self._forgotten([*gone.values()])
+
+    def _registered_at(self, path: Path) -> list[Checkpoint]:
+        """Return what the database has as available under a path; nothing where it does not answer."""
+        writer, none = self._run.writer, list[Checkpoint]()
+        stored_path = writer.stored_path(path)
+        try:
+            return writer.query(
+                lambda reader: registry.at_path(reader.connection, reader.location, stored_path),
+                none,
+            )
+        except StoreError:
+            if writer.strict:
+                raise
+            return none
 
     def _forgotten(self, gone: list[Checkpoint]) -> list[Checkpoint]:
         """Count checkpoints as pruned; returns them as they are then."""

@@ -53,6 +53,7 @@ def claim_run(
     strict: bool = False,
     recording: bool | None = None,
     start: Callable[..., Run] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     verbose: int = 0,
     **options: Unpack[StartOptions],
 ) -> Claim[Run]:
@@ -71,6 +72,8 @@ def claim_run(
             that is joined takes ``params`` and ``tags``, and what else comes too late is in `Claim.notes`.
         start: what starts a run where none is active, called with ``recording``; by default it is
             `tracker.start_run`, with the arguments above.
+        defaults: what a run of its own is started with where these arguments leave it out; a run that is joined
+            keeps what it has.
         recording: False for a training loop that records nothing, on another rank: it joins silent runs only, and
             makes the enclosing run one if nothing was recorded there.
         verbose: 1 says on standard error where it records, once per database and process.
@@ -86,7 +89,7 @@ def claim_run(
     }  # fmt: skip
     close_left_trainings(*(() if run is None else (run,)))
     claimed = (
-        _claim_context(owner, who, arguments, parent, recording, start)
+        _claim_context(owner, who, arguments, defaults or {}, parent, recording, start)
         if run is None
         else _claim_given(owner, who, arguments, run)
     )
@@ -110,6 +113,7 @@ def _claim_context(
     owner: Owner,
     who: str,
     arguments: Mapping[str, Any],
+    defaults: Mapping[str, Any],
     parent: Run | str | None,
     recording: bool | None,
     start: Callable[..., Run] | None,
@@ -128,7 +132,8 @@ def _claim_context(
     if enclosing is None and start is not None:
         made = start(recording=recording)
     else:
-        made = start_run(**arguments, parent=parent, recording=recording)
+        given = {name: value for name, value in arguments.items() if value is not None}
+        made = start_run(**{**defaults, **given}, parent=parent, recording=recording)
     return claim(made, owner, started=True)
 
 

@@ -352,6 +352,8 @@ class Run:
     def note_deleted(self, path: str | os.PathLike[str]) -> list[Checkpoint]:
         """Record that whoever saved a registered checkpoint has deleted it: it counts as pruned, not as missing.
 
+        A checkpoint of another run counts as well: a trainer that trains twice deletes what it saved the first time.
+
         Returns:
             What was registered there; nothing where the path still exists.
         """

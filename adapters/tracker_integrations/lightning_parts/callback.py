@@ -24,12 +24,30 @@ from tracker_integrations.recording import Recording
 SWITCH = "TRACKER_LIGHTNING"
 
 
+class TurnParts:
+    """What stands before all other callbacks: tells a `CallbackParts` that an epoch begins.
+
+    Args:
+        watcher: what records the training.
+    """
+
+    def __init__(self, watcher: CallbackParts) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Have the epoch before closed."""
+        self._watcher.turn_epoch(trainer)
+
+
 class CallbackParts:
     """Record a Trainer's ``fit``: epochs, steps, what its callbacks decide, the files it saves, how it ends.
 
     Every Trainer gets one by itself where local-tracker is installed; ``TRACKER_LIGHTNING=off`` leaves those out
     that have no TrackerLogger. With a TrackerLogger it records into that logger's run.
     """
+
+    turn: type[TurnParts]
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,8 +84,11 @@ class CallbackParts:
         else:
             self.recording = Recording("TrackerCallback")
         self.recording.default(experiment=type(pl_module).__name__)
-        # After all others, those that Lightning puts last included: they have decided by then.
-        trainer.callbacks = [*(one for one in trainer.callbacks if one is not self), self]
+        ours = self, *(one for one in trainer.callbacks if isinstance(one, TurnParts))
+        others = [one for one in trainer.callbacks if one not in ours]
+        # After all others, those that Lightning puts last included: they have decided by then. But an epoch is
+        # closed before any of them begins the next: LearningRateMonitor has that one's rate in its metrics then.
+        trainer.callbacks = [self.turn(self), *others, self]
 
     def _is_wanted(self, trainer: Any) -> bool:
         ours = [one for one in trainer.callbacks if isinstance(one, CallbackParts)]
@@ -134,8 +155,8 @@ class CallbackParts:
 
     # What happens in it
 
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Close the epoch before: its callbacks have decided and its metrics are complete."""
+    def turn_epoch(self, trainer: Any) -> None:
+        """Close the epoch before, whose callbacks have decided and whose metrics are complete; begin the next."""
         self._close_epoch(trainer)
         self._begin_epoch(trainer)
 

@@ -28,7 +28,7 @@ class Saved:
     """A file that was registered: what it was then, and what it was saved with."""
 
     signature: Signature
-    epoch: int
+    epoch: int | None
     value: float | None
 
 
@@ -52,9 +52,12 @@ class WatchedFiles:
             config=config,
             rules=LIGHTNING,
         )
-        # What lay there before this training is not its own.
+        # What lies there before this training, it has not saved; an earlier attempt may have.
+        earlier = {one.path: one.epoch for one in recording.run.checkpoints()}
         self._files = {
-            path: Saved(mark, -1, None) for path in self._paths() if (mark := _signature(path))
+            path: Saved(mark, earlier.get(Path(path).absolute()), self._value(score))
+            for path, score in self._paths().items()
+            if (mark := _signature(path))
         }
         self._saved_at: int | None = None
 
@@ -67,6 +70,9 @@ class WatchedFiles:
         last = callback.last_model_path
         named = {path: score for path, score in scores.items() if path and path != last}
         return {**named, **({last: scores.get(last)} if last else {})}
+
+    def _value(self, score: Any) -> float | None:
+        return None if score is None else tracker.number(score, self._callback.monitor or "score")
 
     def look(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
         """Register what it has saved since the last look, and note what it has deleted."""
@@ -90,7 +96,7 @@ class WatchedFiles:
         monitor = self._callback.monitor
         value = metrics.get(monitor) if monitor is not None else None
         if score is not None:
-            value = tracker.number(score, monitor or "score")
+            value = self._value(score)
         self._files[path], self._saved_at = Saved(mark, epoch, value), epoch
         self._recording.saved(
             path,
@@ -161,7 +167,7 @@ class WatchedFiles:
             reason=reason,
             value=value,
             best=None if best is None else tracker.number(best, "best_model_score"),
-            best_epoch=None if at is None or at.epoch < 0 else at.epoch,
+            best_epoch=None if at is None or best is None else at.epoch,
             path=path,
             cause="save-last" if path and path == self._callback.last_model_path else None,
         )
