@@ -25,6 +25,7 @@ with needed("hydra", "hydra"):
     from hydra.core.utils import JobReturn, JobStatus
     from hydra.experimental.callback import Callback
     from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
 
 class TrackerCallback(Callback):
@@ -49,6 +50,10 @@ class TrackerCallback(Callback):
         self._sweep: tracker.Run | None = None
         self._run: tracker.Run | None = None
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Begin the run of the only job: Hydra has not yet changed the working directory, if it is to."""
+        self._run = self._begin(config, parent=None)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Begin the run of a sweep."""
         self._sweep = self._begin(config, parent=None)
@@ -59,9 +64,12 @@ class TrackerCallback(Callback):
             self._sweep.finish()
 
     def on_job_start(self, config: DictConfig, *, task_function: Any = None, **kwargs: Any) -> None:
-        """Begin the run of a job: it is the active one until the job ends."""
-        self._run = self._begin(config, parent=self._sweep)
-        self._run.log_params(_plain(config))
+        """Begin the run of a job, where it has none: it is the active one until the job ends."""
+        if self._run is None:
+            self._run = self._begin(config, parent=self._sweep)
+        self._run.log_params(
+            {name: value for name, value in _plain(config).items() if name != "hydra"}
+        )
         self._run.capture(
             hydra={
                 "version": hydra.__version__,
@@ -73,7 +81,7 @@ class TrackerCallback(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """End the run as the job ended."""
-        run = self._run
+        run, self._run = self._run, None
         if run is None:
             return
         if job_return.status == JobStatus.FAILED:
@@ -90,17 +98,21 @@ class TrackerCallback(Callback):
             experiment=self._start["experiment"] or job,
             name=self._start["name"] if parent is None else None,
             tags=self._tags,
-            database=self._start["database"],
+            database=self._start["database"] if parent is None else None,
             parent=parent or tracker.active_run(),
         )
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    """Return the application's part of a config, as plain data; interpolations are resolved where they can be."""
-    own = {key: config[key] for key in config if key != "hydra" and not OmegaConf.is_missing(config, key)}  # fmt: skip
-    return {
-        str(key): OmegaConf.to_container(value, resolve=True)
-        if OmegaConf.is_config(value)
-        else value
-        for key, value in own.items()
-    }
+def _plain(node: Any) -> Any:
+    """Return a part of a config as plain data, without what is missing; interpolations are resolved where they can be."""
+    if OmegaConf.is_dict(node):
+        return {str(key): _value(node, key) for key in node if not OmegaConf.is_missing(node, key)}
+    return [_value(node, at) for at in range(len(node))] if OmegaConf.is_list(node) else node
+
+
+def _value(node: Any, key: Any) -> Any:
+    """Return what stands at a key; an interpolation that leads nowhere as it is written."""
+    try:
+        return _plain(node[key])
+    except OmegaConfBaseException:
+        return OmegaConf.to_container(node, resolve=False)[key]

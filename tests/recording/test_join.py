@@ -326,3 +326,13 @@ def test_an_exit_with_a_status_is_an_interruption(
     )
     script(code + ending).communicate()
     assert sql("SELECT status FROM run") == [(status,)]
+
+
+def test_a_child_is_in_its_parent_s_database_wherever_the_working_directory_is_by_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with tracker.start_run("outer") as outer:
+        monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        with tracker.start_run("inner", parent=outer) as inner:
+            assert inner.writer.location == outer.writer.location
+    assert not Path(".tracker").exists()

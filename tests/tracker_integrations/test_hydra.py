@@ -83,3 +83,24 @@ def test_a_job_that_raises_has_failed(application) -> None:  # type: ignore[no-u
     row = run_named()
     assert row["status"] == "failed"
     assert row["reason"] == "training raised ValueError"
+
+
+def test_a_job_in_a_folder_of_its_own_is_recorded_where_the_application_was_started(
+    application, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    there = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    assert application("hydra.job.chdir=true") == 0
+    assert application("--multirun", "lr=0.1,0.2", "hydra.job.chdir=true", f"hydra.sweep.dir={there}") == 0  # fmt: skip
+    runs = tracker.runs()
+    assert sorted(runs["epochs"]) == [0, 1, 1, 1]
+    assert runs["parent"].notna().sum() == 2
+    assert not [*there.rglob("*.db")]
+
+
+def test_an_interpolation_that_leads_nowhere_costs_no_other_param(application) -> None:  # type: ignore[no-untyped-def]
+    assert application("+home=${oc.env:NOT_SET_ANYWHERE}", "+net.depth=${nowhere}", "+seed=???") == 0  # fmt: skip
+    row = run_named("digits-1")
+    assert row["params.home"] == "${oc.env:NOT_SET_ANYWHERE}"
+    assert row["params.net.depth"] == "${nowhere}"
+    assert (row["params.net.name"], row["params.lr"]) == ("net-0.1", 0.1)
+    assert "params.seed" not in row

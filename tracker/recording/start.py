@@ -88,7 +88,8 @@ def start_run(
         database: a path or URL; see `tracker.storage.location.locate`.
         resume: None starts a run; an id, unique id prefix or name resumes that one; "auto" resumes
             the newest unfinished run of the same experiment (and name, when given), or starts one.
-        parent: the run (or its id) that this one belongs to, in a sweep.
+        parent: the run (or its id) that this one belongs to, in a sweep. Where ``database`` is left out, a run
+            is in its parent's.
         strict: raise what cannot be recorded, instead of keeping it for later.
         recording: False for a run that records nothing, and so silences the callbacks that join it;
             by default `tracker.enabled` decides.
@@ -135,12 +136,19 @@ def start_run(
             experiment, name, params or {}, tags or {}, resume, parent, price, system_metrics
         )
         run = _recorded_run(
-            locate(database), request, strict, keeping, remote, asked=recording is True
+            _location(database, parent), request, strict, keeping, remote, asked=recording is True
         )
     active.enter(run)
     if monitor is not None:
         run.define_metric(monitor, mode, monitor=True)
     return run
+
+
+def _location(database: str | os.PathLike[str] | None, parent: Run | str | None) -> Location:
+    """Return the database that is named; else the parent's, which a change of the working directory leaves."""
+    if database is None and isinstance(parent, Run) and parent.writer.location is not None:
+        return parent.writer.location
+    return locate(database)
 
 
 def check_monitor(monitor: str | None, mode: str | None) -> None:
