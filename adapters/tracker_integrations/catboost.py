@@ -12,7 +12,7 @@ not have any. `attach` wraps ``fit``, and reads what callbacks did not hear from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -120,19 +120,29 @@ def _tell_best(
             "mode": mode,
         },
     )
-    before = Seen(best, at, last - at - 1) if last > at else Seen()
-    rounds.judged(
-        policy,
-        last,
-        values[last],
-        Seen(best, at, last - at),
-        patience=patience,
-        stopped=len(values) < int(settings.get("iterations") or 0)
-        and (not counts or last - at >= patience),
-        before=before,
-    )
+    # The types that weigh are off with a threshold of 0, which is CatBoost's own.
+    if counts or float(settings.get("od_pval") or 0.0) > 0.0:
+        rounds.judged(
+            policy,
+            last,
+            values[last],
+            Seen(best, at, last - at),
+            patience=patience,
+            stopped=len(values) < int(settings.get("iterations") or 0)
+            and (not counts or last - at >= patience),
+            before=_before(values, at, mode),
+        )
     if model.tree_count_ == at + 1 <= last:
         rounds.kept_best(policy, last, best, at)
+
+
+def _before(values: Sequence[float], at: int, mode: str) -> Seen:
+    """Return what was known before the last iteration, where the best one of all is at ``at``."""
+    last = len(values) - 1
+    if at < last:
+        return Seen(values[at], at, last - at - 1)
+    earlier = sorted(range(last), key=values.__getitem__, reverse=mode == "max")
+    return Seen(values[earlier[0]], earlier[0]) if earlier else Seen()
 
 
 def _monitor(

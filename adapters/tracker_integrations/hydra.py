@@ -104,7 +104,7 @@ class TrackerCallback(Callback):
 
 
 def _plain(node: Any) -> Any:
-    """Return a part of a config as plain data, without what is missing; interpolations are resolved where they can be."""
+    """Return a part of a config as plain data, without what is missing; what can be resolved is."""
     if OmegaConf.is_dict(node):
         return {str(key): _value(node, key) for key in node if not OmegaConf.is_missing(node, key)}
     return [_value(node, at) for at in range(len(node))] if OmegaConf.is_list(node) else node

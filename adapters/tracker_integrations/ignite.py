@@ -13,13 +13,14 @@ decided is read at the next event of the trainer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 from weakref import ref
 
 import tracker
-from tracker.policies import TRACKER, TRANSFORMERS
+from tracker.policies import TRACKER, TRANSFORMERS, reasons
 from tracker_integrations.judged import Seen, record_check
 from tracker_integrations.needed import needed
 from tracker_integrations.recording import Recording, Start
@@ -63,6 +64,7 @@ class TrackerLogger(BaseLogger):
         }  # fmt: skip
         self.recording = Recording("TrackerLogger", start)
         self.recording.begin()
+        self._trainings: list[_Training] = []
 
     @property
     def run(self) -> tracker.Run:
@@ -89,17 +91,24 @@ class TrackerLogger(BaseLogger):
         """
         if not isinstance(validation, Mapping):
             validation = {} if validation is None else {"val": validation}
-        _Training(self.recording, trainer, validation, optimizer, log_every, output_name)
+        training = _Training(self.recording, trainer, validation, optimizer, log_every, output_name)
+        self._trainings.append(training)
 
     def close(self) -> None:
-        """End the run that was started for this logger."""
+        """End the run that was started for this logger; a trainer that runs again is no longer recorded."""
+        self._detach()
         self.recording.end()
+
+    def _detach(self) -> None:
+        while self._trainings:
+            self._trainings.pop().detach()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """End the run as the block ended."""
         if error is None:
             self.close()
         else:
+            self._detach()
             self.recording.fail(error)
 
     def _create_output_handler(self, *args: Any, **kwargs: Any) -> OutputHandler:
@@ -168,18 +177,25 @@ class _Training:
         self._output_name, self._rate = output_name, None
         self._seen: dict[int, Seen] = {}
         self._saved: dict[int, dict[Path, Any]] = {}
-        trainer.add_event_handler(Events.STARTED, self._begin)
-        trainer.add_event_handler(Events.EPOCH_STARTED, self._look)
-        trainer.add_event_handler(Events.ITERATION_STARTED, self._note_rate)
+        handlers: list[tuple[Engine, Any, Any]] = [
+            (trainer, Events.STARTED, self._begin),
+            (trainer, Events.EPOCH_STARTED, self._look),
+            (trainer, Events.ITERATION_STARTED, self._note_rate),
+            (trainer, Events.EPOCH_COMPLETED, self._log_epoch),
+            (trainer, Events.TERMINATE, self._terminated),
+            (trainer, Events.COMPLETED, self._end),
+        ]
         if log_every is not None:
-            trainer.add_event_handler(
-                Events.ITERATION_COMPLETED(every=log_every), self._log_iteration
-            )
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
+            event = Events.ITERATION_COMPLETED(every=log_every)
+            handlers.append((trainer, event, self._log_iteration))
         for name, engine in self._validation.items():
-            engine.add_event_handler(Events.COMPLETED, self._log_validation, name)
-        trainer.add_event_handler(Events.TERMINATE, self._terminated)
-        trainer.add_event_handler(Events.COMPLETED, self._end)
+            handlers.append((engine, Events.COMPLETED, partial(self._log_validation, name=name)))
+        self._handles = [engine.add_event_handler(*handler) for engine, *handler in handlers]
+
+    def detach(self) -> None:
+        """Hear of no further event."""
+        for handle in self._handles:
+            handle.remove()
 
     def _begin(self, engine: Engine) -> None:
         recording = self._recording
@@ -293,12 +309,16 @@ class _Training:
             value = float(now[path]) if monitor else None
             at: dict[str, Any] = {"epoch": epoch, "step": self._step(), "value": value}
             self._recording.saved(path, monitor=monitor, policy=policy, **at)
-            why = f"it is among the {saver.n_saved} {'best' if monitor else 'last'}"
+            why = reasons.every_save()
+            if saver.n_saved is not None:
+                why = f"it is among the {saver.n_saved} {'best' if monitor else 'last'}"
             self._recording.decide(policy, "saved", reason=why, path=path, **at)
         for path in before.keys() - now.keys():
             self._recording.deleted(path)
             why = f"it is not among the {saver.n_saved} {'best' if monitor else 'last'}"
-            self._recording.decide(policy, "pruned", epoch=epoch, reason=why, path=path)
+            self._recording.decide(
+                policy, "pruned", epoch=epoch, step=self._step(), reason=why, path=path
+            )
         self._saved[id(saver)] = now
 
     def _terminated(self, engine: Engine) -> None:

@@ -74,9 +74,8 @@ class TrackerCallback(Callback):
         if self.recording_ is not None and self.recording_.is_open:
             self.recording_.close_left()
         self.recording_ = recording = Recording("TrackerCallback", self._start())
-        run = recording.begin()
-        self.done_ = self.first_ = len(net.history)
-        self.offset_ = run.first_epoch - self.first_ if run.attempt > 1 else 0
+        recording.begin()
+        self.known_ = False
         self.rate_ = _rate(net)
         self.seen_: dict[int, Seen] = {}
         recording.log_params(_params(net))
@@ -102,7 +101,19 @@ class TrackerCallback(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Record the epochs before this one."""
+        self._know(net, len(net.history) - 1)
         self._catch_up(net, len(net.history) - 1)
+
+    def _know(self, net: Any, count: int) -> None:
+        """Count on from what the history holds before the first epoch; a LoadInitState has read it by then."""
+        if self.known_ or self.recording_ is None or not self.recording_.is_open:
+            return
+        run = self.recording_.run
+        self.known_, self.done_ = True, count
+        # A net that begins anew in a run that is resumed has no history of it.
+        self.offset_ = 0 if count or run.attempt == 1 else run.first_epoch
+        self.steps_ = sum(row.get("train_batch_count", 0) for row in net.history[:count])
+        self.recording_.starts_at(count + self.offset_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Record the last epoch, and how the training ended."""
@@ -110,6 +121,7 @@ class TrackerCallback(Callback):
         if recording is None or not recording.is_open:
             return
         complete = len(net.history)
+        self._know(net, complete)
         if complete and "dur" not in net.history[-1]:
             complete -= 1
         self._catch_up(net, complete)
@@ -158,9 +170,12 @@ class TrackerCallback(Callback):
             self.seen_.get(id(stopper), Seen()),
             after,
             epoch=at + self.offset_,
+            step=self.steps_,
             value=float(net.history[at, stopper.monitor]),
             patience=stopper.patience,
-            min_delta=abs(stopper.threshold * (best or 0.0)) if relative else stopper.threshold,
+            min_delta=_rounded(stopper.threshold * (best or 0.0))
+            if relative
+            else stopper.threshold,
             stopped=stopper.misses_ == stopper.patience,
         )
         self.seen_[id(stopper)] = after
@@ -196,8 +211,15 @@ class TrackerCallback(Callback):
         """Register the files that a Checkpoint has saved at the last epoch."""
         if saver.event_name and not net.history[self.done_ - 1].get(saver.event_name):
             return
+        # A monitor that is a metric's name and _best says whether the epoch is the best by it.
+        monitor = (
+            str(saver.monitor).removesuffix("_best") if isinstance(saver.monitor, str) else None
+        )
+        value = None if monitor is None else net.history[self.done_ - 1].get(monitor)
+        weights = saver.get_formatted_files(net).get("f_params")
         for path in _files(saver, net):
-            recording.saved(path, epoch=self.done_ - 1 + self.offset_, step=self.steps_)
+            facts = {"monitor": monitor, "value": value} if str(path) == str(weights) else {}
+            recording.saved(path, epoch=self.done_ - 1 + self.offset_, step=self.steps_, **facts)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the run: a net that is pickled or cloned takes its callbacks along."""
@@ -213,6 +235,11 @@ def _files(saver: Any, net: Any) -> list[Path]:
         Path(str(name)) for name in saver.get_formatted_files(net).values() if name is not None
     ]
     return [path for path in named if path.is_file()]
+
+
+def _rounded(delta: float) -> float:
+    """Return a share of the best value in the digits that are told."""
+    return float(f"{abs(delta):.4g}")
 
 
 def _rate(net: Any) -> float | None:

@@ -13,6 +13,7 @@ Read in Transformers 5.24.0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from os import PathLike, fspath
@@ -123,9 +124,9 @@ class TrackerCallback(Callback, ExportableState):
         )
         training.recording.starts_at(int(state.epoch or 0))
         if resumes and state.best_global_step:
-            training.best_epoch = int(
-                (state.epoch or 0) * state.best_global_step / state.global_step
-            )
+            # A step ends its epoch: the last one of epoch 0 is at 1.0 epochs.
+            passed = (state.epoch or 0) * state.best_global_step / state.global_step
+            training.best_epoch = max(0, math.ceil(round(passed, 6)) - 1)
         self._checks, self._folders = Checks(training), SavedFolders(training, args)
 
     def _begin(self, args: TrainingArguments, state: TrainerState, earlier: str | None) -> Training:

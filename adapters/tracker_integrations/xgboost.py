@@ -91,9 +91,11 @@ class TrackerCallback(TrainingCallback):
         self._first = 0 if boosted is None else boosted()
         rounds.recording.begin()
         function = "train" if boosted is not None else "cv"
+        given = dict(local(function, "params") or {}).items()
         rounds.recording.log_params(
             {
-                **dict(local(function, "params") or {}),
+                # An estimator gives None for each parameter that is left to XGBoost.
+                **{name: value for name, value in given if value is not None},
                 "num_boost_round": local(function, "num_boost_round"),
             }
         )

@@ -112,3 +112,21 @@ def test_a_second_fit_is_a_second_run_and_a_prediction_works() -> None:
     made.fit(X, Y)
     assert made.predict(X).shape == Y.shape
     assert sorted(tracker.runs()["name"]) == ["cancer-1", "cancer-2"]
+
+
+def test_a_last_iteration_that_is_the_best_beat_the_one_before() -> None:
+    made = model(iterations=4)
+    attach(made)
+    made.fit(X, Y, eval_set=(X_VALID, Y_VALID), early_stopping_rounds=9)
+    values = made.get_evals_result()["validation"]["Logloss"]
+    assert min(values) == values[-1]
+    last = tracker.decisions(run_named()["id"]).iloc[-1]
+    assert (last["verdict"], last["best_epoch"]) == ("improved", 3)
+    assert last["reason"].endswith("(epoch 2)")
+
+
+def test_a_detector_that_is_off_decides_nothing() -> None:
+    made = model(iterations=40)
+    attach(made)
+    made.fit(X, Y, eval_set=(X_VALID, Y_VALID))
+    assert "waited" not in set(tracker.decisions(run_named()["id"])["verdict"])

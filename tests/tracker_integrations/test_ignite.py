@@ -180,3 +180,12 @@ def test_a_trainer_that_is_terminated_was_stopped(problem: Problem, skip: bool) 
     row = run_named()
     assert row["status"] == "stopped_early"
     assert row["reason"] == "the trainer was terminated at epoch 1, iteration 4"
+
+
+def test_a_logger_that_is_closed_records_no_further_training(problem: Problem) -> None:
+    for _ in range(2):
+        with TrackerLogger() as logger:
+            problem.record(logger, epochs=2)
+    runs = tracker.runs()
+    assert runs["status"].tolist() == ["finished", "finished"]
+    assert runs["epochs"].tolist() == [2, 2]

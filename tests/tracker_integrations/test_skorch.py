@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ import torch  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 from skorch import NeuralNetClassifier  # noqa: E402
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler  # noqa: E402
+from skorch.callbacks import (  # noqa: E402
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LoadInitState,
+    LRScheduler,
+)
 
 from tracker_integrations.skorch import TrackerCallback  # noqa: E402
 
@@ -137,3 +144,42 @@ def test_a_net_with_it_can_be_cloned_and_pickled() -> None:
     again.fit(X, Y)
     pickle.loads(pickle.dumps(again)).predict(X)
     assert sorted(tracker.runs()["name"]) == ["digits-1", "digits-2"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_a_net_that_loads_its_state_counts_on_from_its_history(first: bool) -> None:
+    def train(**start: Any) -> Any:
+        saver, ours = (
+            Checkpoint(dirname="saved", monitor=None),
+            TrackerCallback(**start, log_every=1),
+        )
+        loads = LoadInitState(saver)
+        made = net(*([ours, saver, loads] if first else [saver, loads, ours]))
+        return made.fit(X, Y, epochs=2)
+
+    train(name="r")
+    made = train(resume="r")
+    compare(made)
+    frame = tracker.epochs("r")
+    assert frame["attempt"].tolist() == [1, 1, 2, 2]
+    batches = made.history[:, "train_batch_count"]
+    assert list(points("r")["batch_loss"]) == list(range(1, sum(batches) + 1))
+
+
+def test_a_second_fit_in_one_run_supersedes_the_first_one() -> None:
+    with tracker.start_run("digits"):
+        for epochs_ in (3, 2):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                made = net(TrackerCallback()).fit(X, Y, epochs=epochs_)
+    compare(made)
+    assert len(tracker.epochs(run_named()["id"], superseded=True)) == 5
+
+
+def test_the_best_weights_of_its_checkpoint_are_the_best_checkpoint() -> None:
+    made = net(Checkpoint(dirname="saved", monitor="valid_loss_best"), TrackerCallback())
+    made.fit(X, Y)
+    frame = tracker.checkpoints(run_named()["id"])
+    best = frame[frame["alias"].astype(str).str.contains("best")]
+    assert [Path(path).name for path in best["path"]] == ["params.pt"]
+    assert best["value"].tolist() == [min(made.history[:, "valid_loss"])]

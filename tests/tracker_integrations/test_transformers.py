@@ -262,6 +262,26 @@ def test_a_training_that_resumes_goes_on_in_its_run(restore: bool) -> None:
     assert frame["attempt"].tolist() == [1, 1, 2, 2]
 
 
+def test_a_training_that_resumes_knows_the_epoch_of_its_best() -> None:
+    options = {
+        "save_strategy": "epoch",
+        "metric_for_best_model": "loss",
+        "greater_is_better": False,
+    }
+    trainer(
+        TrackerCallback("cut"),
+        Scripted(0.1, 1.0),
+        EarlyStoppingCallback(9),
+        **options,
+        num_train_epochs=2,
+    ).train()
+    again = trainer(Scripted(2.0, 2.0), EarlyStoppingCallback(9), **options, num_train_epochs=4)
+    attach(again)
+    again.train(resume_from_checkpoint=True)
+    told = tracker.decisions(run_named()["id"])
+    assert set(told[told["epoch"] > 1]["best_epoch"]) == {0}
+
+
 def test_a_checkpoint_from_before_it_was_recorded_is_resumed() -> None:
     trainer(save_strategy="epoch").train()
     again = trainer(TrackerCallback(), save_strategy="epoch", num_train_epochs=4)

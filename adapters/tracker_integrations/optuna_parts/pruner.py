@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 import tracker
 
@@ -80,15 +80,16 @@ def _reason(
     name, step = type(pruner).__name__, trial.last_step
     if not pruned:
         return f"{name} lets trial {trial.number} continue at step {step}, where it reported {value:.4g}"
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     others = [
-        other.intermediate_values[step]
-        for other in study.get_trials(deepcopy=False)
-        if step in other.intermediate_values and other.number != trial.number
+        reported
+        for other in complete
+        if not math.isnan(reported := other.intermediate_values.get(step, math.nan))
     ]
     pruned_at = f"{name} pruned trial {trial.number} at step {step}, where it reported {value:.4g}"
     if not others:
         return pruned_at
-    return f"{pruned_at}; of {len(others)} other trials there the median is {median(others):.4g}"
+    return f"{pruned_at}; of {len(others)} complete trials there the median is {median(others):.4g}"
 
 
 class RecordedPruner(BasePruner):
