@@ -13,7 +13,9 @@ afterwards, or they are trained epoch by epoch here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any, cast
 
 import tracker
@@ -24,6 +26,8 @@ from tracker_integrations.recording import Recording, Start
 with needed("sklearn", "scikit-learn"):
     import sklearn
     from sklearn.base import BaseEstimator
+    from sklearn.utils.multiclass import unique_labels
+    from sklearn.utils.validation import check_is_fitted
 
 _CURVES = {
     "loss_curve_": "loss",
@@ -66,12 +70,12 @@ def partial_fit(
     measure = score or (lambda fitted, data, targets: fitted.score(data, targets))
     recording = Recording("partial_fit", cast(Start, start))
     run = recording.begin()
-    _tell_estimator(recording, estimator)
-    stopper = None if early_stopping is None else _Stopper(recording, early_stopping)
-    arguments = {"classes": sorted(set(y)) if classes is None else classes}
-    if not sklearn.base.is_classifier(estimator):
-        arguments = {}
     try:
+        _tell_estimator(recording, estimator)
+        stopper = None if early_stopping is None else _Stopper(recording, early_stopping)
+        arguments: dict[str, Any] = {}
+        if sklearn.base.is_classifier(estimator):
+            arguments["classes"] = unique_labels(y) if classes is None else classes
         for epoch in range(run.first_epoch, epochs):
             estimator.partial_fit(x, y, **arguments)
             metrics = {"score": measure(estimator, x, y)}
@@ -138,7 +142,11 @@ def record(fitted: BaseEstimator, **start: Any) -> tracker.Run:
 
     Returns:
         The run.
+
+    Raises:
+        sklearn.exceptions.NotFittedError: it has not been fitted. Nothing has been recorded then.
     """
+    check_is_fitted(fitted)
     recording = Recording("record", cast(Start, start))
     run = recording.begin()
     _tell_estimator(recording, fitted)
@@ -164,13 +172,14 @@ def _tell_curve(recording: Recording, fitted: Any) -> None:
     for epoch in range(max(map(len, curves.values()), default=0)):
         metrics = {name: curve[epoch] for name, curve in curves.items() if epoch < len(curve)}
         recording.log_epoch(epoch, metrics)
-    done, asked = getattr(fitted, "n_iter_", None), getattr(fitted, "max_iter", None)
     patience = getattr(fitted, "n_iter_no_change", None)
-    if isinstance(done, int) and isinstance(asked, int) and done < asked and patience:
-        recording.stop(
-            f"it converged after {done} of {asked} iterations: no improvement of more than "
-            f"tol {fitted.tol:g} in {patience}"
-        )
+    for done_by, asked_by in (("n_iter_", "max_iter"), ("n_estimators_", "n_estimators")):
+        done, asked = getattr(fitted, done_by, None), getattr(fitted, asked_by, None)
+        if isinstance(done, Integral) and isinstance(asked, Integral) and done < asked and patience:
+            recording.stop(
+                f"it converged after {done} of {asked} iterations: no improvement of more than "
+                f"tol {fitted.tol:g} in {patience}"
+            )
 
 
 def _curves(fitted: Any) -> Iterator[tuple[str, Sequence[float]]]:
@@ -200,6 +209,10 @@ def _tell_search(
                 candidate.define_metric(name, "max", monitor=name == scores[0])
             found = {name: results[name][number] for name in numbers}
             candidate.log(recording.numbers(found), step=0)
+            if all(math.isnan(found[name]) for name in scores):
+                candidate.finish(
+                    "failed", "it has no score: each of its fits failed, or its scoring"
+                )
     for number in range(len(results["params"])):
         recording.log({name: results[name][number] for name in scores}, number)
     if hasattr(search, "best_index_"):

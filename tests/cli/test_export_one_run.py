@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,3 +59,26 @@ def test_a_terminal_gets_no_control_of_it(terminal: Any) -> None:
         said = terminal(200, "export", form)
         assert "red" in said
         assert not {"\x1b", "\x9b", "\x07"} & set(said)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--what", "runs")])
+def test_a_dash_is_the_standard_output(folder: Path, cli: Any, more: tuple[str, ...]) -> None:
+    record([{"loss": 1.0}])
+    assert cli("export", "a", "-o", "-", *more).stdout == cli("export", "a", *more).stdout
+    assert not (folder / "-").exists()
+    assert cli("export", "a", "--parquet", "-o", "-").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv.gz", "a.TSV", "a.jsonl"])
+def test_csv_is_not_put_into_a_file_that_is_named_after_another_format(
+    folder: Path, cli: Any, name: str
+) -> None:
+    record([{"loss": 1.0}])
+    said = cli("export", "a", "-o", name)
+    assert said.exit_code == 2
+    assert f"-o {name}: {Path(name).suffix.lower()} files are not written" in said.stderr
+    assert not (folder / name).exists()
+    cli("export", "a", "--csv", "-o", name)
+    assert (folder / name).read_text().startswith("epoch,loss")
+    cli("export", "a", "-o", "digits-0.5")
+    assert (folder / "digits-0.5").exists()

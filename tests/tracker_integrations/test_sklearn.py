@@ -13,7 +13,8 @@ from tests.helpers.integrations import captured, children_of, epochs, points, ru
 pytest.importorskip("sklearn")
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -126,3 +127,37 @@ def test_the_scores_of_boosted_trees_are_epochs() -> None:
     run: Any = record(made)
     assert epochs()["train_score"] == list(made.train_score_)
     assert run.status == "finished"
+
+
+def test_labels_of_several_kinds_are_taken_and_an_error_ends_the_run() -> None:
+    several = np.eye(2)[Y].astype(int)
+    for labels in (several, Y.astype(str), list(Y)):
+        partial_fit(MLPClassifier((4,)), X, labels, epochs=1)
+    assert tracker.runs()["status"].tolist() == ["finished"] * 3
+    with pytest.raises(AttributeError):
+        partial_fit(LogisticRegression(), X, Y, epochs=1)
+    assert tracker.runs()["status"].iloc[0] == "failed"
+
+
+def test_an_estimator_of_trees_that_stopped_early_says_so() -> None:
+    made = GradientBoostingClassifier(n_estimators=20, max_depth=1, n_iter_no_change=2, tol=9.0)
+    record(made.fit(X[:100], Y[:100]))
+    row = run_named()
+    assert (row["status"], row["epochs"]) == ("stopped_early", made.n_estimators_)
+    assert row["reason"].startswith(f"it converged after {made.n_estimators_} of 20 iterations")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_candidate_whose_fits_failed_has_failed() -> None:
+    search = GridSearchCV(SGDClassifier(), {"alpha": [-1.0, 1e-3]}, cv=2).fit(X, Y)
+    run = record(search)
+    frame = tracker.runs().set_index("name")["status"]
+    assert frame[f"{run.name}-candidate-0"] == "failed"
+    assert frame[f"{run.name}-candidate-1"] == "finished"
+
+
+def test_what_is_not_fitted_is_refused_and_leaves_no_run() -> None:
+    for made in (LogisticRegression(), GridSearchCV(LogisticRegression(), {"C": [1.0]})):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            record(made)
+    assert tracker.runs().empty

@@ -21,6 +21,11 @@ from tracker.queries.resolve import select_runs
 from tracker.storage.database import reading
 
 _FORMS = ("csv", "json", "parquet")
+_OTHER_FORMS = (
+    "arrow", "bz2", "db", "feather", "gz", "h5", "html", "jsonl", "ndjson", "ods", "pickle", "pkl", "sqlite", "tsv",
+    "xls", "xlsx", "xml", "xz", "yaml", "yml", "zip", "zst",
+)  # fmt: skip
+"""Endings of formats that are not written: whoever opens such a file would not find what it is called."""
 
 
 @click.command()
@@ -31,7 +36,7 @@ _FORMS = ("csv", "json", "parquet")
 @click.option("--format", "named", type=click.Choice(_FORMS), help="The same, as listings take it.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
-    help="Write to this file, not to stdout. Unless a format is given, .json and .parquet say which.",
+    help="Write to this file, not to stdout (-). Unless a format is given, .json and .parquet say which.",
 )  # fmt: skip
 @click.option(
     "--what", type=click.Choice(exports.CONTENTS), default="epochs", show_default=True,
@@ -62,6 +67,7 @@ def export(
       tracker export digits-3 --csv -o digits-3.csv
       tracker export --where "experiment = 'digits'" --parquet -o digits.parquet
     """
+    output = None if output == Path("-") else output
     form = _form([form for form in _FORMS if forms[form] or form == named], output)
     if form == "parquet" and output is None:
         raise BadValue("Parquet is a binary format: name a file with -o FILE.")
@@ -89,6 +95,11 @@ def _form(given: list[str], output: Path | None) -> str:
     if len(given) > 1:
         raise BadValue(f"--{' and --'.join(given)} exclude each other: give one of them.")
     ending = "" if output is None else output.suffix.lower().removeprefix(".")
+    if not given and ending in _OTHER_FORMS:
+        raise BadValue(
+            f"-o {output}: .{ending} files are not written. Name a file that ends with .csv, .json or .parquet, or "
+            f"say with --csv, --json or --parquet what this one is to hold."
+        )
     return given[0] if given else ending if ending in _FORMS else "csv"
 
 
