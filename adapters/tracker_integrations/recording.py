@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import tracker
 from tracker import Checkpoint, Ownership, Policy, Run
@@ -24,6 +24,14 @@ class Start(TypedDict, total=False):
     parent: Run | str | None
     strict: bool
     run: Run | None
+
+
+class _Ending(NamedTuple):
+    """How a training has ended; see `Run.finish` and `Run.fail`."""
+
+    status: str = "finished"
+    reason: str | None = None
+    error: BaseException | None = None
 
 
 class Recording:
@@ -60,6 +68,8 @@ class Recording:
         self._ownership = self._owned()
         self.stopped = False
         self._stop_reason: str | None = None
+        self._ending: _Ending | None = None
+        self._reopened: _Ending | None = None
 
     def _owned(self) -> Ownership:
         arguments: dict[str, Any] = {
@@ -101,6 +111,10 @@ class Recording:
             resume: the id of a run that the neighbour's own checkpoint names: this training continues it. One that
                 cannot be resumed, because it is unknown or still records, is a warning, and a run begins.
         """
+        if self._reopened is not None and resume != self.run.id:
+            # What was added after a training ends where another one begins.
+            self.end()
+        self._reopened = None
         if self.is_open and not self._gives_way_to(resume):
             return self.run
         if self._ownership.has_ended or not self.has_begun:
@@ -131,10 +145,15 @@ class Recording:
         if ended is None or not ended.finished:
             self.begin()
             return
-        status, reason = ended.status, self._stop_reason
-        self.begin(resume=ended.id)
+        status, reason, ending = ended.status, self._stop_reason, self._ending
+        run = self.begin(resume=ended.id)
+        if run.id != ended.id:
+            return
         if status == "stopped_early":
             self.stop(reason or "training was stopped early")
+        self._reopened = ending or _Ending()
+        if self.started:
+            run.at_exit = self._reopened.status, self._reopened.reason
 
     def _continue(self, resume: str) -> None:
         """Claim the run of that id, unless another one of this context is to be joined."""
@@ -298,10 +317,18 @@ class Recording:
     # How it ends
 
     def end(self, status: str = "finished", reason: str | None = None) -> None:
-        """Release the run, and end it where it was started for this training."""
+        """Release the run, and end it where it was started for this training; reopened, as it had ended."""
+        ending, self._reopened = self._reopened, None
+        self._end(_Ending(status, reason) if ending is None or status != "finished" else ending)
+
+    def _end(self, ending: _Ending) -> None:
         if self._ownership.is_held:
+            self._ending = ending
             with self._shielded():
-                self._ownership.end(status, reason)
+                if ending.error is not None:
+                    self._ownership.fail(ending.error)
+                else:
+                    self._ownership.end(ending.status, ending.reason)
 
     def withdraw(self) -> None:
         """Take back a run that was begun for a training that then did not begin; one with records stays."""
@@ -311,9 +338,9 @@ class Recording:
 
     def fail(self, error: BaseException) -> None:
         """Do what `end` does, because of an error."""
-        if self._ownership.is_held:
-            with self._shielded():
-                self._ownership.fail(error)
+        self._reopened = None
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        self._end(_Ending(status, f"training raised {type(error).__name__}", error))
 
     @contextmanager
     def _shielded(self) -> Iterator[None]:
@@ -334,7 +361,7 @@ class Recording:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the run behind: a copy in another process, or beside this one, records into its own."""
         state = {**self.__dict__, "_policies": {}, "_ownership": None, "_is_driven": None}
-        state["stopped"] = False
+        state["stopped"], state["_ending"], state["_reopened"] = False, None, None
         state["_start"] = {**self._start, "run": None}
         return state
 

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 import tracker
+from tests.conftest import Script
 from tests.helpers.lightning_models import Linear, Scripted, csv_rows, data, quiet
 from tracker_integrations.lightning import TrackerCallback, TrackerLogger
 
@@ -450,3 +451,63 @@ def test_what_nobody_gave_is_not_said_to_be_unused(
     assert newest()["experiment"] == "outer"
     said = [str(one.message) for one in recwarn]
     assert not [sentence for sentence in said if sentence.startswith("local-tracker")]
+
+
+def test_an_epoch_without_a_validation_is_no_reason_not_to_save() -> None:
+    saver = ModelCheckpoint("ck", "{epoch}", monitor="val_loss", every_n_epochs=1)
+    trainer = quiet(max_epochs=4, check_val_every_n_epoch=2, callbacks=[saver])
+    trainer.fit(Linear(), data(), data(seed=1))
+    told = tracker.decisions(newest()["id"])
+    assert set(told["epoch"]) == {1, 3}
+
+
+AFTER = """
+from lightning.pytorch.callbacks import EarlyStopping
+from tests.helpers.lightning_models import Linear, Scripted, data, quiet
+from tracker_integrations.lightning import TrackerLogger
+
+logger = TrackerLogger("demo")
+stopping = EarlyStopping("val_loss", patience=1)
+trainer = quiet(max_epochs=3, logger=logger, enable_checkpointing=False, callbacks=[stopping])
+try:
+    trainer.fit(Scripted({values}), data())
+except ValueError:
+    pass
+{after}
+"""
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "logger.log_metrics({'after': 1.0}, step=99)",
+        "logger.experiment.log({'after': 1.0}, step=99)",
+    ],
+    ids=["logger", "experiment"],
+)
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [([3.0, 2.0, 1.0], "finished"), ([1.0, 2.0, 3.0], "stopped_early"), ([1.0, "x"], "failed")],
+    ids=["finished", "stopped", "failed"],
+)
+def test_what_is_logged_after_a_fit_leaves_its_ending(
+    script: Script, values: list[Any], status: str, after: str
+) -> None:
+    process = script(AFTER.format(values=values, after=after))
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    row = newest()
+    assert (row["status"], row["experiment"]) == (status, "demo")
+    assert row["reason"] != "the process ended before the training did"
+    assert series("after") == [(99, 1.0)]
+
+
+def test_a_fit_after_what_was_logged_is_a_run_of_its_own() -> None:
+    logger = TrackerLogger("demo")
+    for _ in range(2):
+        trainer = quiet(max_epochs=1, logger=logger, enable_checkpointing=False)
+        trainer.fit(Scripted([1.0]), data())
+        logger.log_metrics({"after": 1.0}, step=99)
+    runs = tracker.runs()
+    assert runs["epochs"].tolist() == [1, 1]
+    assert runs["status"].tolist()[1] == "finished"

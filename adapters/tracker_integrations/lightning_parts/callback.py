@@ -272,11 +272,14 @@ class CallbackParts:
             return
         self._saving = False
         epoch, step = self._epoch or 0, _logger_step(trainer)
-        metrics = recording.numbers(trainer.callback_metrics)
+        known = trainer.callback_metrics
+        metrics = recording.numbers(known)
+        # An epoch without a validation has the metric of an earlier one.
+        own = recording.numbers(self._metrics.of_epoch(known)) if at_end else {}
         for one in self._files:
             one.look(epoch, step, metrics)
             if at_end:
-                one.end_epoch(epoch, step, metrics)
+                one.end_epoch(epoch, step, own)
 
     # How it ends
 

@@ -136,7 +136,7 @@ class WatchedFiles:
         self._decide("pruned", epoch, step, reason, gone.value, path)
 
     def end_epoch(self, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-        """Record that an epoch was judged and not saved."""
+        """Record that an epoch was judged by its own metrics, and not saved."""
         callback, every = self._callback, getattr(self._callback, "_every_n_epochs", 0)
         value = metrics.get(callback.monitor or "")
         if self._saved_at == epoch or value is None or every < 1 or (epoch + 1) % every:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from tracker import Run
+from tracker import Run, RunClosed
 from tracker_integrations.recording import Recording
 
 
@@ -21,7 +22,17 @@ class LazyRun:
         if name.startswith("__"):
             raise AttributeError(name)
         recording = self._recording
-        return getattr(recording.run if recording.has_begun else recording.begin(), name)
+        found = getattr(recording.run if recording.has_begun else recording.begin(), name)
+        return partial(self._call, name) if callable(found) else found
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the run; what comes after its end is added to it."""
+        recording = self._recording
+        try:
+            return getattr(recording.run, name)(*args, **kwargs)
+        except RunClosed:
+            recording.reopen()
+            return getattr(recording.run, name)(*args, **kwargs)
 
     def __repr__(self) -> str:
         return repr(self._recording.run) if self._recording.has_begun else "<Run, not begun yet>"
