@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tracker
+from tracker_integrations.caller import local
 from tracker_integrations.judged import Seen, record_check
 from tracker_integrations.needed import needed
 from tracker_integrations.recording import Recording, Start
@@ -75,7 +76,7 @@ class TrackerCallback(Callback):
             self.recording_.close_left()
         self.recording_ = recording = Recording("TrackerCallback", self._start())
         recording.begin()
-        self.known_ = False
+        self.known_, self.asked_ = False, None
         self.rate_ = _rate(net)
         self.seen_: dict[int, Seen] = {}
         recording.log_params(_params(net))
@@ -101,6 +102,7 @@ class TrackerCallback(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Record the epochs before this one."""
+        self.asked_ = local("fit_loop", "epochs")
         self._know(net, len(net.history) - 1)
         self._catch_up(net, len(net.history) - 1)
 
@@ -109,7 +111,7 @@ class TrackerCallback(Callback):
         if self.known_ or self.recording_ is None or not self.recording_.is_open:
             return
         run = self.recording_.run
-        self.known_, self.done_ = True, count
+        self.known_, self.done_, self.first_ = True, count, count
         # A net that begins anew in a run that is resumed has no history of it.
         self.offset_ = 0 if count or run.attempt == 1 else run.first_epoch
         self.steps_ = sum(row.get("train_batch_count", 0) for row in net.history[:count])
@@ -130,6 +132,11 @@ class TrackerCallback(Callback):
                 self._tell_restored(recording, stopper, net)
         if complete < len(net.history) and not recording.stopped:
             recording.end("interrupted", "training was interrupted within an epoch")
+        elif self.asked_ and complete < self.first_ + self.asked_ and not recording.stopped:
+            recording.end(
+                "interrupted",
+                f"a KeyboardInterrupt ended training after {complete - self.first_} of {self.asked_} epochs",
+            )
         else:
             recording.end()
 

@@ -183,3 +183,17 @@ def test_the_best_weights_of_its_checkpoint_are_the_best_checkpoint() -> None:
     best = frame[frame["alias"].astype(str).str.contains("best")]
     assert [Path(path).name for path in best["path"]] == ["params.pt"]
     assert best["value"].tolist() == [min(made.history[:, "valid_loss"])]
+
+
+def test_an_interrupt_between_two_epochs_is_one() -> None:
+    class Interrupt(Callback):
+        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    net(TrackerCallback(), Interrupt()).fit(X, Y)
+    row = run_named()
+    assert (row["status"], row["epochs"]) == ("interrupted", 3)
+    assert row["reason"] == "a KeyboardInterrupt ended training after 3 of 4 epochs"
+    net(TrackerCallback("whole")).fit(X, Y, epochs=2)
+    assert run_named("whole-1")["status"] == "finished"
