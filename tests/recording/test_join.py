@@ -336,3 +336,12 @@ def test_a_child_is_in_its_parent_s_database_wherever_the_working_directory_is_b
         with tracker.start_run("inner", parent=outer) as inner:
             assert inner.writer.location == outer.writer.location
     assert not Path(".tracker").exists()
+
+
+def test_a_parent_of_another_database_is_refused_with_both_names(folder: Path) -> None:
+    with tracker.start_run("outer", database="a.db") as outer:
+        with pytest.raises(tracker.BadValue, match=r"a\.db.*b\.db"):
+            tracker.start_run("inner", parent=outer, database="b.db")
+        with tracker.start_run("inner", parent=outer, database=folder / "." / "a.db"):
+            pass
+    assert tracker.runs(database="b.db").empty

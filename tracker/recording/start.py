@@ -353,9 +353,19 @@ def _numbered(connection: Connection, experiment: str) -> str:
 def _parent_id(reader: Reader, parent: Run | str | None) -> str | None:
     if parent is None:
         return None
-    if isinstance(parent, Run):
-        return parent.id if parent.recording else None
-    return find_run(reader, parent)
+    if not isinstance(parent, Run):
+        return find_run(reader, parent)
+    if not parent.recording:
+        return None
+    if parent.writer.location == reader.location:
+        return parent.id
+    try:
+        return find_run(reader, parent.id)
+    except UnknownRun:
+        raise BadValue(
+            f"parent is {parent.name}, a run in {parent.writer.location}, but this run is to be in {reader.location}: "
+            "leave database out, and it is in its parent's."
+        ) from None
 
 
 def _run_to_resume(reader: Reader, request: _Request) -> Any:
