@@ -131,28 +131,42 @@ class Deletable(NamedTuple):
     file: SavedFile | None
 
 
+class Inspected(NamedTuple):
+    """The state that a recorded file is in (available, missing or modified), and an available one as it was read."""
+
+    state: CheckpointState
+    file: SavedFile | None = None
+
+
 def check(recorded: Checkpoint | SavedFile) -> CheckpointState:
-    """Return the state that a recorded file is in: available, missing or modified."""
-    return inspect(recorded)[0]
+    """Return the state that a recorded file is in."""
+    return inspect(recorded).state
 
 
-def inspect(recorded: Checkpoint | SavedFile) -> tuple[CheckpointState, SavedFile | None]:
-    """Return the state that a recorded file is in, and the file as it was read if it is available."""
+def inspect(recorded: Checkpoint | SavedFile) -> Inspected:
+    """Read a recorded file."""
     path = recorded.path
     if not path.exists() and not path.is_symlink():
-        return CheckpointState.MISSING, None
+        return Inspected(CheckpointState.MISSING)
     file = inspect_path(path)
     if not is_same(file, recorded):
-        return CheckpointState.MODIFIED, None
-    return CheckpointState.AVAILABLE, file
+        return Inspected(CheckpointState.MODIFIED)
+    return Inspected(CheckpointState.AVAILABLE, file)
+
+
+class Deletion(NamedTuple):
+    """Checkpoints whose files were deleted, and why each of the others was not, by id."""
+
+    deleted: list[Checkpoint]
+    refused: dict[str, str]
 
 
 def prune(
     checkpoints: Iterable[Checkpoint],
     known: list[Checkpoint],
     commit: Callable[[Entry], None],
-) -> tuple[list[Checkpoint], dict[str, str]]:
-    """Delete the files that may be deleted; returns those, and why each of the others was kept.
+) -> Deletion:
+    """Delete the files that may be deleted.
 
     One whose file somebody has taken away is missing from then on.
 
@@ -184,7 +198,7 @@ def prune(
     if deletable:
         commit(condemned(one.checkpoint for one in deletable))
     gone, undeletable = delete_files(deletable, commit)
-    return gone, refused | undeletable
+    return Deletion(gone, refused | undeletable)
 
 
 def condemned(checkpoints: Iterable[Checkpoint]) -> CheckpointStateEntry:
@@ -192,9 +206,7 @@ def condemned(checkpoints: Iterable[Checkpoint]) -> CheckpointStateEntry:
     return checkpoint_state([one.id for one in checkpoints], CheckpointState.PRUNED, pending=True)
 
 
-def delete_files(
-    deletable: Iterable[Deletable], commit: Callable[[Entry], None]
-) -> tuple[list[Checkpoint], dict[str, str]]:
+def delete_files(deletable: Iterable[Deletable], commit: Callable[[Entry], None]) -> Deletion:
     """Delete the files of condemned checkpoints; what cannot be deleted is available again, with the reason.
 
     Only the very files that were read before are deleted, whatever has taken their names since; with each
@@ -220,4 +232,4 @@ def delete_files(
         commit(checkpoint_state([one.id for one in gone], CheckpointState.PRUNED))
     if refused:
         commit(checkpoint_state(list(refused), CheckpointState.AVAILABLE))
-    return gone, refused
+    return Deletion(gone, refused)

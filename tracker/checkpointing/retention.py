@@ -6,7 +6,7 @@ Every listing, every pruning and every alias asks here; the rule that ranks valu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
@@ -149,6 +149,7 @@ def kept_in_store(files: Sequence[Stored], limit: int | None = None) -> dict[str
             first, the oldest of them before the others; pinned ones never go.
     """
     reasons: dict[str, str] = {}
+    best_of_rule: dict[KeepRule, set[str]] = {KeepRule.RUN: set(), KeepRule.BEST: set()}
     for rule, what in ((KeepRule.RUN, "run"), (KeepRule.BEST, "experiment")):
         groups: dict[tuple[str, str | None, str], list[tuple[str, float | None, None]]] = {}
         for one in files:
@@ -159,21 +160,22 @@ def kept_in_store(files: Sequence[Stored], limit: int | None = None) -> dict[str
                 groups.setdefault(key, []).append((one.id, one.value, None))
         for (_, monitor, mode), group in groups.items():
             if (best := best_of(group, mode)) is not None:
+                best_of_rule[rule].add(best)
                 reasons[best] = f"it is the best of its {what} by {monitor}"
     reasons |= {one.id: "it is pinned" for one in files if one.pinned}
     if limit is not None:
-        for id in _beyond(files, reasons, limit):
+        staying = [one for one in files if one.id in reasons]
+        of_run_alone = best_of_rule[KeepRule.RUN] - best_of_rule[KeepRule.BEST]
+        for id in _beyond(staying, of_run_alone, limit):
             del reasons[id]
     return reasons
 
 
-def _beyond(files: Sequence[Stored], reasons: Mapping[str, str], limit: int) -> list[str]:
-    """Return which of the files that would stay go beyond a size limit, those that go first before the others."""
-    staying = [one for one in files if one.id in reasons]
+def _beyond(staying: Sequence[Stored], first: Collection[str], limit: int) -> list[str]:
+    """Return which of the files that would stay go beyond a size limit: the ``first`` before the others."""
     total = sum(one.bytes for one in staying)
-    first = "it is the best of its run"
     going = []
-    for one in sorted(staying, key=lambda one: not reasons[one.id].startswith(first)):
+    for one in sorted(staying, key=lambda one: one.id not in first):
         if total <= limit:
             break
         if not one.pinned:

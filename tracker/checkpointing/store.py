@@ -168,8 +168,8 @@ def evict(
     going: Iterable[registry.Checkpoint],
     commit: Callable[[Entry], None],
     known: SavedFile | None = None,
-) -> tuple[list[registry.Checkpoint], dict[str, str]]:
-    """Delete files of the store; returns those, and why each of the others was not.
+) -> registry.Deletion:
+    """Delete files of the store.
 
     Args:
         going: the checkpoints. Each file is read before it goes, as somebody may have put another one in its place.
@@ -186,18 +186,16 @@ def evict(
             # The row of one that is missing still has to say so.
             deletable.append(registry.Deletable(one, file))
     if not deletable:
-        return [], refused
+        return registry.Deletion([], refused)
     commit(registry.condemned(one.checkpoint for one in deletable))
     gone, undeletable = registry.delete_files(deletable, commit)
-    return gone, refused | undeletable
+    return registry.Deletion(gone, refused | undeletable)
 
 
-def _inspected(
-    checkpoint: registry.Checkpoint, known: SavedFile | None
-) -> tuple[CheckpointState, SavedFile | None]:
+def _inspected(checkpoint: registry.Checkpoint, known: SavedFile | None) -> registry.Inspected:
     """Do what `registry.inspect` does; the file that is ``known`` is read again only where it has changed since."""
     if known is not None and known.path == checkpoint.path and is_unchanged(known):
-        return CheckpointState.AVAILABLE, known
+        return registry.Inspected(CheckpointState.AVAILABLE, known)
     return registry.inspect(checkpoint)
 
 

@@ -43,6 +43,6 @@ def chosen(place: str | None, alias: str | None, epoch: int | None) -> Chosen:
         return {"alias": place, "epoch": None}
     if not place.isdecimal():
         raise BadValue(
-            f"{place!r} is no checkpoint of a run: possible are best, last and the number of an epoch."
+            f"{place!r} is not a checkpoint of a run: possible are best, last and the number of an epoch."
         )
     return {"alias": None, "epoch": int(place)}

@@ -54,9 +54,9 @@ def tag(
     given = {key: value for key, _, value in (one.partition("=") for one in tags)}
     if "" in given:
         raise BadValue("A tag has no name: write NAME or NAME=VALUE.")
-    ids = _selected(named, where, database, "tagged", dry_run)
+    ids = _selected(named, where, database, "tagged", dry_run=dry_run, announced=True)
     if ids and not dry_run:
-        edits.tag_all(locate(database), ids, given, removed)
+        edits.tag(locate(database), ids, given, removed)
 
 
 @click.command()
@@ -82,9 +82,9 @@ def note(
         raise BadValue(f"{len(texts)} texts are given: put the note in quotes.")
     if clear == bool(texts):
         raise BadValue("Give either the text of the note, or --clear to remove it.")
-    ids = _selected(named, where, database, "noted", dry_run)
+    ids = _selected(named, where, database, "noted", dry_run=dry_run, announced=True)
     if ids and not dry_run:
-        edits.note_all(locate(database), ids, texts[0] if texts else None)
+        edits.note(locate(database), ids, texts[0] if texts else None)
 
 
 @click.command()
@@ -138,7 +138,7 @@ def delete(
 
     if not names and where is None:
         raise BadValue("Name runs, or select them with --where.")
-    ids = _selected(names, where, database, "deleted", dry_run)
+    ids = _selected(names, where, database, "deleted", dry_run=dry_run)
     if dry_run or not ids:
         return
     with reading(database) as reader:
@@ -198,9 +198,19 @@ def _named_and_rest(
 
 
 def _selected(
-    names: Sequence[str], where: str | None, database: str | None, done: str, dry_run: bool
+    names: Sequence[str],
+    where: str | None,
+    database: str | None,
+    done: str,
+    *,
+    dry_run: bool,
+    announced: bool = False,
 ) -> list[str]:
-    """Return the runs that are meant; says which, unless they were named and are changed now."""
+    """Return the runs that are meant.
+
+    A dry run says which they are, and so does one that is ``announced``, where a filter has selected them: they
+    are ``done``.
+    """
     with reading(database) as reader:
         ids = select_runs(reader, names, where)
         if not ids:
@@ -210,7 +220,7 @@ def _selected(
             for run in ids:
                 say(f"would be {done}: {visible(names_of[run])}")
             say(f"{counted(len(ids), 'run')}.")
-        elif where is not None and done != "deleted":
+        elif where is not None and announced:
             say(f"{counted(len(ids), 'run')} {done}: {_names(reader, ids)}.")
     return ids
 

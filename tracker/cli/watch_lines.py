@@ -75,15 +75,15 @@ def _step_parts(run: Followed, step: LatestStep) -> Iterator[str]:
 
 def _state_parts(run: Followed) -> Iterator[str]:
     if run.waiting is not None and run.waiting.wait is not None:
-        yield waits(run.waiting)
+        yield f"wait {waits(run.waiting)}"
     if run.left is not None:
         yield f"ETA {duration(run.left)}"
     yield from machine_parts(run)
 
 
 def waits(waiting: Waiting) -> str:
-    """Write the waits that are used up, and what would beat the best: ``wait 2/5 (better: < 0.31)``."""
-    used = f"wait {waiting.wait}" + ("" if waiting.patience is None else f"/{waiting.patience}")
+    """Write the waits that are used up, and what would beat the best: ``2/5 (better: < 0.31)``."""
+    used = f"{waiting.wait}" + ("" if waiting.patience is None else f"/{waiting.patience}")
     if waiting.beats is None:
         return used
     return f"{used} (better: {'<' if waiting.better == 'min' else '>'} {waiting.beats:.6g})"

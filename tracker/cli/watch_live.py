@@ -73,7 +73,7 @@ def state_lines(run: Followed) -> Iterator[str]:
             value = at_epoch(row[name], row[f"{name}_epoch"], row[f"{name}_step"])
             values += [] if value is None else [f"{name} {value}"]
         if run.waiting is not None and run.waiting.wait is not None:
-            values.append(waits(run.waiting))
+            values.append(f"wait {waits(run.waiting)}")
         yield "  ".join(values)
     if run.event is not None:
         reason = visible(run.event.reason).rstrip(".")
@@ -129,7 +129,7 @@ def state_table(runs: Sequence[Followed]) -> Table:
             run.row["monitor"],
             at_epoch(run.row["best"], run.row["best_epoch"], run.row["best_step"]),
             at_epoch(run.row["last"], run.row["last_epoch"], run.row["last_step"]),
-            None if run.waiting is None or run.waiting.wait is None else waits(run.waiting)[5:],
+            None if run.waiting is None or run.waiting.wait is None else waits(run.waiting),
             None if run.event is None else f"{run.event.verdict} @ {run.event.epoch}",
             "  ".join(machine_parts(run)) or None,
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def _has_its_file(location: Location, row: Any) -> bool:
 
 
 def _move(connection: Connection, id: str, stored_path: str) -> None:
-    """Let a checkpoint be at a path; another one that was said to be there is not there."""
+    """Record that a checkpoint is at a path; another one that was recorded there is pruned."""
     other = (CHECKPOINT.c.path == stored_path) & (CHECKPOINT.c.state == CheckpointState.AVAILABLE)
     connection.execute(update(CHECKPOINT).where(other).values(state=CheckpointState.PRUNED))
     here = {"path": stored_path, "state": CheckpointState.AVAILABLE, "pending": False}
@@ -120,8 +120,8 @@ def _move(connection: Connection, id: str, stored_path: str) -> None:
 class Relocated:
     """Files at their new places, and why others were left: new path → why."""
 
-    moved: list[Path] = field(default_factory=list)
-    left: dict[Path, str] = field(default_factory=dict)
+    moved: list[Path]
+    left: dict[Path, str]
 
 
 def relocate(location: Location, old: Path, new: Path, *, dry_run: bool = False) -> Relocated:
@@ -133,7 +133,8 @@ def relocate(location: Location, old: Path, new: Path, *, dry_run: bool = False)
         new: where it is now.
         dry_run: only say what would be done.
     """
-    result = Relocated()
+    moved: list[Path] = []
+    left: dict[Path, str] = {}
     before, after = (absolute(path) for path in (old, new))
     with writing(location) as connection:
         for row in connection.execute(_with_path()).all():
@@ -143,14 +144,14 @@ def relocate(location: Location, old: Path, new: Path, *, dry_run: bool = False)
             target = after / path.relative_to(before)
             file = inspect_path(target)
             if file is None:
-                result.left[target] = "it is not there"
+                left[target] = "it is not there"
             elif not is_same(file, row):
-                result.left[target] = "it is not the file that was saved"
+                left[target] = "it is not the file that was saved"
             else:
-                result.moved.append(target)
+                moved.append(target)
                 if not dry_run:
                     _move(connection, row.id, values.clean_text(location.relative(target)))
-    return result
+    return Relocated(moved, left)
 
 
 def _with_path() -> Any:

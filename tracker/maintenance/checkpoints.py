@@ -125,7 +125,7 @@ def verify(
         overtaken = _record_states(location, checked, seen)
         verified += [one for one in checked if one.checkpoint["id"] not in overtaken]
         step = None
-        again = _recorded(location, ids, remote=remote)[0] if overtaken else []
+        again, _ = _recorded(location, ids, remote=remote) if overtaken else ([], {})
         rows = [row for row in again if row["id"] in overtaken]
     return verified
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select, update
@@ -29,16 +29,11 @@ from tracker.values import clean_text, name_text
 class Deleted:
     """Files that were deleted with their runs, and those that were kept: path → why."""
 
-    files: list[Path] = field(default_factory=list)
-    kept: dict[Path, str] = field(default_factory=dict)
+    files: list[Path]
+    kept: dict[Path, str]
 
 
-def tag(location: Location, run: str, given: Mapping[str, str], removed: Iterable[str]) -> None:
-    """Set tags of a run, and remove others."""
-    tag_all(location, [run], given, removed)
-
-
-def tag_all(
+def tag(
     location: Location, runs: Sequence[str], given: Mapping[str, str], removed: Iterable[str]
 ) -> None:
     """Set tags of runs, and remove others; of all of them or of none."""
@@ -51,12 +46,7 @@ def tag_all(
         apply(connection, [entries.tags(run, given) for run in runs])
 
 
-def note(location: Location, run: str, text: str | None) -> None:
-    """Write a run's note; None removes it."""
-    note_all(location, [run], text)
-
-
-def note_all(location: Location, runs: Sequence[str], text: str | None) -> None:
+def note(location: Location, runs: Sequence[str], text: str | None) -> None:
     """Write the note of runs; None removes it."""
     kept = None if text is None else clean_text(redact(text))
     with writing(location) as connection:
@@ -92,22 +82,21 @@ def delete(location: Location, runs: Sequence[str], *, files: bool = False) -> D
         RunBusy: when one of them is being recorded; nothing is deleted then. When one is resumed
             while files are being deleted, the records stay.
     """
-    deleted = Deleted()
     with writing(location) as connection:
         for run in runs:
-            refuse_busy(connection, run, _advice(deleted.files))
-        deletable = _deletable(connection, location, runs, deleted.kept, stored_only=not files)
+            refuse_busy(connection, run, _advice([]))
+        deletable, kept = _deletable(connection, location, runs, stored_only=not files)
         apply(connection, [registry.condemned(one.checkpoint for one in deletable)])
     gone, refused = registry.delete_files(deletable, committing(location))
-    deleted.files.extend(one.path for one in gone)
-    deleted.kept.update({one.path: refused[one.id] for one, _ in deletable if one.id in refused})
+    deleted = [one.path for one in gone]
+    kept |= {one.path: refused[one.id] for one, _ in deletable if one.id in refused}
     with writing(location) as connection:
         for run in runs:
-            refuse_busy(connection, run, _advice(deleted.files))
+            refuse_busy(connection, run, _advice(deleted))
         attempts = [one for run in runs for one in run_rows.delete(connection, run)]
     for attempt in attempts:
         spool_path(location, attempt).unlink(missing_ok=True)
-    return deleted
+    return Deleted(deleted, kept)
 
 
 def _advice(files: list[Path]) -> str:
@@ -122,12 +111,12 @@ def _deletable(
     connection: Connection,
     location: Location,
     runs: Sequence[str],
-    kept: dict[Path, str],
     *,
     stored_only: bool,
-) -> list[registry.Deletable]:
-    """Return the checkpoints whose files may be deleted; why others are not is added to ``kept``."""
-    deletable = []
+) -> tuple[list[registry.Deletable], dict[Path, str]]:
+    """Return the checkpoints whose files may be deleted, and why others are kept."""
+    deletable: list[registry.Deletable] = []
+    kept: dict[Path, str] = {}
     for run in runs:
         for checkpoint in registry.of_run(connection, location, run):
             is_stored = store.is_stored(location, checkpoint.path)
@@ -140,4 +129,4 @@ def _deletable(
                 deletable.append(registry.Deletable(checkpoint, file))
             elif state == CheckpointState.MODIFIED and not is_stored:
                 kept[checkpoint.path] = "it is not the file that was recorded"
-    return deletable
+    return deletable, kept

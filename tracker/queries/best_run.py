@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.models import RUN, SUMMARY
-from tracker.queries.checkpoints import checkpoints
+from tracker.queries.checkpoints import checkpoints, has_alias
 from tracker.queries.monitored import BestAndLast, best_and_last, shared_monitor
 from tracker.queries.runs import overview
 from tracker.states import CheckpointState
@@ -178,6 +178,6 @@ def _file_of(reader: Reader, run: str, best: BestAndLast) -> dict[str, Any] | No
         if of_epoch and best.best_epoch is not None:
             return of_epoch[-1]
     for row in (*here, *copied):
-        if row["monitor"] == best.monitor and "best" in (row["alias"] or ""):
+        if row["monitor"] == best.monitor and has_alias(row, "best"):
             return row
     return None

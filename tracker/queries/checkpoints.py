@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -79,8 +79,8 @@ def checkpoints(
     runs = list({row.run_id: None for row in rows})
     missing = seen.missing_of(runs)
     called = labels_of(reader.connection, runs, ids)
-    here, all_of_them = _obtainable_of_run(reader.connection, runs, missing)
-    alias, free = _aliases(all_of_them), _deletable(here)
+    obtainable_of = _obtainable(reader.connection, runs, missing)
+    alias, free = _aliases(obtainable_of.anywhere), _deletable(obtainable_of.here)
     remote = _remote(reader.connection, runs)
     location = reader.location
     return Listing.from_dicts(
@@ -153,8 +153,8 @@ def find_checkpoint(
         candidates = [row for row in of_run if row["epoch"] == epoch]
         what = f"of epoch {epoch}"
     else:
-        last = [row for row in of_run if "last" in (row["alias"] or "")]
-        best = [row for row in of_run if "best" in (row["alias"] or "")]
+        last = [row for row in of_run if has_alias(row, "last")]
+        best = [row for row in of_run if has_alias(row, "best")]
         candidates = last if alias == "last" else best if alias == "best" or best else last
         what = "that is available"
         if last and not candidates:
@@ -164,6 +164,15 @@ def find_checkpoint(
             f"The run {text} has no checkpoint {what}. See tracker checkpoints list {text}."
         )
     return candidates[-1]
+
+
+def has_alias(row: Mapping[str, Any], alias: str) -> bool:
+    """Say whether a listed checkpoint is the "best" or the "last" of its run; one may be both."""
+    return alias in (row["alias"] or "").split(_BOTH)
+
+
+_BOTH = ", "
+"""Between the two aliases of one checkpoint."""
 
 
 def _run_or_none(reader: Reader, text: str) -> str | None:
@@ -196,7 +205,7 @@ def aliases(
     Of all runs where ``runs`` is None. Those in ``missing`` are not available, whatever was recorded, unless
     there is a copy.
     """
-    return _aliases(_obtainable_of_run(connection, runs, missing)[1])
+    return _aliases(_obtainable(connection, runs, missing).anywhere)
 
 
 def _remote(connection: Connection, runs: Sequence[str]) -> dict[str, str]:
@@ -215,7 +224,7 @@ def _aliases(of_run: Mapping[str, list[Saved]]) -> dict[str, str]:
         best, last = best_and_last(checkpoints_of_run)
         found |= dict.fromkeys(best, "best")
         if last is not None:
-            found[last] = "best, last" if last in best else "last"
+            found[last] = _BOTH.join(["best", "last"] if last in best else ["last"])
     return found
 
 
@@ -230,12 +239,17 @@ def _deletable(of_run: Mapping[str, list[Saved]]) -> set[str]:
     }
 
 
-def _obtainable_of_run(
+class _Obtainable(NamedTuple):
+    """The checkpoints of each run, oldest first: those that are available, and with those that only have a copy."""
+
+    here: dict[str, list[Saved]]
+    anywhere: dict[str, list[Saved]]
+
+
+def _obtainable(
     connection: Connection, runs: Sequence[str] | None, missing: Collection[str]
-) -> tuple[dict[str, list[Saved]], dict[str, list[Saved]]]:
-    """Return the available checkpoints of each run, oldest first; and with those that only have a copy."""
-    here: dict[str, list[Saved]] = {}
-    all_of_them: dict[str, list[Saved]] = {}
+) -> _Obtainable:
+    found = _Obtainable({}, {})
     directions = Directions(connection, runs)
     for row in in_chunks(connection, obtainable(), CHECKPOINT.c.run_id, runs):
         is_here = row.state == CheckpointState.AVAILABLE and row.id not in missing
@@ -244,10 +258,10 @@ def _obtainable_of_run(
         value = join(row.value, row.value_kind)
         mode = directions.mode(row.monitor, row.run_id, mode_in(row.config))
         saved = Saved(row.id, row.monitor, value, mode, row.pinned)
-        all_of_them.setdefault(row.run_id, []).append(saved)
+        found.anywhere.setdefault(row.run_id, []).append(saved)
         if is_here:
-            here.setdefault(row.run_id, []).append(saved)
-    return here, all_of_them
+            found.here.setdefault(row.run_id, []).append(saved)
+    return found
 
 
 def bytes_freed(path: Path) -> int:

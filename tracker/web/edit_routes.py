@@ -76,9 +76,9 @@ def routes(site: Site) -> APIRouter:
         if edit.name is not None:
             edits.rename(site.location, id_, edit.name)
         if edit.note is not None:
-            edits.note(site.location, id_, edit.note or None)
+            edits.note(site.location, [id_], edit.note or None)
         if edit.tags or edit.removed_tags:
-            edits.tag(site.location, id_, edit.tags, edit.removed_tags)
+            edits.tag(site.location, [id_], edit.tags, edit.removed_tags)
         return answer({"id": id_})
 
     @router.get("/deletion", summary="What deleting runs would free")
