@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -17,9 +16,20 @@ from tracker.policies import Retention, reasons
 from tracker_keras.session.base import Logs
 from tracker_keras.session.memory_file import MemoryFile
 from tracker_keras.session.monitor import Comparison, Monitoring
-from tracker_keras.session.room import largest_size, require_room, weights_size
+from tracker_keras.session.room import largest_size
+from tracker_keras.session.saver import Saver, is_of_keras
 from tracker_keras.session.session import Session
 from tracker_keras.session.values import number, numbers
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A file in memory that is to be saved: where, and what is recorded with it."""
+
+    run: tracker.Run
+    path: Path
+    file: MemoryFile
+    facts: dict[str, Any]
 
 
 class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
@@ -158,7 +168,9 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         seen = dict(logs or {})
 
         def decide() -> None:
-            self._tracker_decide(verdict, epoch, reason, seen, saver.path, step, cause)
+            self._tracker_decide(
+                verdict, epoch, reason, logs=seen, path=saver.path, step=step, cause=cause
+            )
             if self.keep is not None and saver.path is not None:
                 self._tracker_prune(epoch, seen, step)
 
@@ -267,6 +279,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         verdict: str,
         epoch: int,
         reason: str,
+        *,
         logs: Logs,
         path: Path | None,
         step: int | None,
@@ -307,8 +320,8 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
             [(one.id, one.value, one.epoch) for one in self._tracker_kept],
             {one.id: one.bytes for one in self._tracker_kept},
         )
-        reasons = dict(zip(ranked.drop, ranked.reasons, strict=True))
-        going = [one for one in self._tracker_kept if one.id in reasons]
+        why = dict(zip(ranked.drop, ranked.reasons, strict=True))
+        going = [one for one in self._tracker_kept if one.id in why]
         available = {one.id for one in session.run.checkpoints()}
         pruned = session.run.prune_checkpoints(going, why=f"keep={rule.settings}")
         deleted = {one.id for one in pruned}
@@ -317,7 +330,9 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         for one in going:
             # Pruned before a kill, at this epoch which is repeated; else somebody took it away.
             if one.id in deleted or (one.id in gone and one.id not in available):
-                self._tracker_decide("pruned", epoch, reasons[one.id], logs, one.path, step)
+                self._tracker_decide(
+                    "pruned", epoch, why[one.id], logs=logs, path=one.path, step=step
+                )
 
     def _tracker_step(self, batch: int | None) -> int | None:
         """Return the run's count of steps after a batch of this epoch; None: at the epoch's end."""
@@ -337,7 +352,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
 
     def _tracker_refuse_own_saves(self, model: Any) -> None:
         how = "save_weights" if self.save_weights_only else "save"
-        if self.background and not _is_of_keras(model, how):
+        if self.background and not is_of_keras(model, how):
             raise tracker.UsageError(
                 f"{type(model).__name__} has a method {how} of its own, which may write more than one file: "
                 f"ModelCheckpoint cannot save beside the training then. Leave background out."
@@ -380,11 +395,6 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         self._last_batch_seen = None
 
 
-def _is_of_keras(model: Any, how: str) -> bool:
-    """Say whether a model is saved by Keras' own method, which writes one file."""
-    return getattr(type(model), how, None) is getattr(keras.Model, how)
-
-
 def _names_of(run: tracker.Run) -> dict[str, str]:
     """Return what a template may say of the run; a metric of the same name comes first, as in Keras."""
     return {"run": run.id, "name": path_part(run.name), "experiment": path_part(run.experiment)}
@@ -398,57 +408,3 @@ def _noted(checkpoint: tracker.Checkpoint) -> dict[str, Any]:
 
 def _noted_before(noted: dict[str, Any]) -> tracker.Checkpoint:
     return tracker.Checkpoint(**{"bytes": 0, **noted, "path": Path(noted["path"]), "sha256": ""})
-
-
-@dataclass(frozen=True)
-class Unsaved:
-    """A file in memory that is to be saved: where, and what is recorded with it."""
-
-    run: tracker.Run
-    path: Path
-    file: MemoryFile
-    facts: dict[str, Any]
-
-
-class Saver:
-    """Stands in for the model while Keras saves it: the same calls, but the file appears whole."""
-
-    def __init__(
-        self, model: Any, write: Callable[[Path, Callable[[Path], object], bool], str | None]
-    ) -> None:
-        self._model = model
-        self._write = write
-        self.path: Path | None = None
-        self.refused: str | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the model."""
-        self._put(filepath, "save", kwargs)
-
-    def save_weights(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights."""
-        self._put(filepath, "save_weights", kwargs)
-
-    def _put(self, filepath: str, how: str, kwargs: dict[str, Any]) -> None:
-        def save(path: str | Path) -> None:
-            getattr(self._model, how)(str(path), overwrite=True, **kwargs)
-
-        def save_where_it_fits(path: Path) -> None:
-            require_room(path.parent, weights_size(self._model))
-            save(path)
-
-        if "://" in filepath:  # a bucket: it has no folder to rename in
-            save(filepath)
-            return
-        path = Path(filepath)
-        if path.is_symlink():  # the link stays, as when Keras writes in place
-            path = path.resolve()
-        # A model with a method of its own may write more files, named after the one it is given.
-        whole = _is_of_keras(self._model, how)
-        if whole and path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "Is a directory", filepath)
-        self.refused = self._write(path, save_where_it_fits, whole)
-        self.path = path if self.refused is None else None

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracker_keras.session.epochs import Hook
 from tracker_keras.session.fit_hook import (
     Fit,
     beginning,
@@ -14,6 +13,7 @@ from tracker_keras.session.fit_hook import (
     gathering_loop,
     running_fit,
 )
+from tracker_keras.session.hooks import Hook
 from tracker_keras.session.session import Member, Session, record_unbegun
 
 Logs = dict[str, Any] | None

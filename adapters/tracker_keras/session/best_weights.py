@@ -83,7 +83,7 @@ def read(path: Path, like: Weights) -> Weights | None:
 
 
 def _stoppers(session: Session) -> list[Any]:
-    return [one for one in session.members if one.tracker_kind == "EarlyStopping"]
+    return [one for one in session.members if isinstance(one, keras.callbacks.EarlyStopping)]
 
 
 def _place(session: Session, callback: object) -> int:

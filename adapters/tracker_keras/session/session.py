@@ -15,8 +15,9 @@ from keras.callbacks import CallbackList, History, ProgbarLogger
 import tracker
 from tracker.policies import reasons
 from tracker_keras.session.capture import facts, size
-from tracker_keras.session.epochs import Epochs, LastOfAll
+from tracker_keras.session.epochs import Epochs
 from tracker_keras.session.fit_hook import Fit, beginning_training
+from tracker_keras.session.hooks import LastOfAll
 from tracker_keras.session.values import set_learning_rate, steps_taken
 
 RULES = "keras-" + ".".join(keras.__version__.split(".")[:2])

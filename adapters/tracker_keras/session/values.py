@@ -85,11 +85,7 @@ def same(a: float | None, b: float | None) -> bool:
 
 def learning_rate(model: Any) -> float | None:
     """Return the optimizer's learning rate now; None where there is none, or more than one."""
-    return optimizer_rate(getattr(model, "optimizer", None))
-
-
-def optimizer_rate(optimizer: Any) -> float | None:
-    """Return an optimizer's learning rate now; None where it has none or several optimizers."""
+    optimizer = getattr(model, "optimizer", None)
     if optimizer is None or hasattr(optimizer, "optimizers"):
         return None
     return number(_held(getattr(optimizer, "learning_rate", None)))
