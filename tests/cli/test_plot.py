@@ -11,7 +11,6 @@ import pytest
 
 import tracker
 from tracker.cli.measure import cells_wide
-from tracker.cli.plot import smoothed
 from tracker.exports.picture import in_time_units, x_label
 from tracker.queries.lines import lines
 from tracker.storage.database import reading
@@ -140,13 +139,6 @@ def test_what_cannot_be_drawn_is_refused(cli: Any, words: list[str], code: int, 
     pytest.importorskip("matplotlib")
     result = cli("plot", *words)
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
-
-
-def test_smoothing_begins_at_the_first_value_and_keeps_a_nan() -> None:
-    assert smoothed([1.0, 1.0, 1.0], 0.9) == pytest.approx([1.0, 1.0, 1.0])
-    first, odd, last = smoothed([2.0, math.nan, 4.0], 0.5)
-    assert (first, math.isnan(odd)) == (2.0, True)
-    assert last == pytest.approx((0.5 * 1.0 + 0.5 * 4.0) / 0.75)
 
 
 def test_a_logarithmic_axis_shows_nothing_of_a_line_below_zero(cli: Any, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,29 +90,21 @@ def _monitored(reader: Reader, ids: Sequence[str]) -> str:
 
 def _ready(line: Line, smooth: float, logarithmic: bool) -> Line:
     """Return a line smoothed and thinned; without what a logarithmic axis cannot show."""
-    from tracker.series.downsample import thin
+    x, y = line.x, line.y
+    if smooth:
+        import numpy as np
 
-    x, y = line.x, smoothed(line.y, smooth) if smooth else line.y
+        from tracker.series.smooth import smoothed
+
+        y = smoothed(np.asarray(y, np.float64), smooth).tolist()
     if logarithmic:
         kept = [place for place, value in enumerate(y) if not value <= 0]
         x, y = [x[place] for place in kept], [y[place] for place in kept]
     if len(y) > _MOST_POINTS:
         import numpy as np
 
+        from tracker.series.downsample import thin
+
         places = thin(np.asarray(y), _MOST_POINTS).tolist()
         x, y = [x[place] for place in places], [y[place] for place in places]
     return replace(line, x=x, y=y)
-
-
-def smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """Return the exponential moving average, corrected for its start as in TensorBoard; NaN and infinities stay."""
-    average, share = 0.0, 0.0
-    found = []
-    for value in values:
-        if not math.isfinite(value):
-            found.append(value)
-            continue
-        average = weight * average + (1 - weight) * value
-        share = weight * share + (1 - weight)
-        found.append(average / share)
-    return found

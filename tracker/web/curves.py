@@ -10,9 +10,9 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tracker.errors import BadValue
 from tracker.queries.stored_series import Decoded, StoredPart, parts_of, read_parts
 from tracker.series.downsample import FEWEST, thin
+from tracker.series.smooth import smoothed
 from tracker.storage.database import Reader
 from tracker.web.sketches import Sketch, by_x, scaled, sketches_of
 
@@ -30,8 +31,6 @@ MOST_POINTS = 6000
 MOST_MARKERS = 500
 _MOST_BYTES = 320_000_000
 """What is kept decoded: 20 million points."""
-_SMALLEST = 1e-250
-_NO_BIAS = 40.0
 _SKETCHED_FROM = 200_000
 """From so many points on a range is drawn from sketches of its blocks."""
 _OVERHEAD = 500
@@ -163,30 +162,76 @@ def curve(
         raise BadValue(f"ema is {ema:g}: it must be at least 0 and less than 1.")
     if log and times:
         raise BadValue("scale is 'log': only steps have it; leave x=time out.")
+    view = _View(start, stop, points, times=times, log=log)
     if log:
-        start = max(1.0, start or 1.0)
+        view = replace(view, start=max(1.0, start or 1.0))
     parts = parts_of(reader, run, name)
     ends = _ends(parts)
     if not ema and sum(part.points for part in parts) > _SKETCHED_FROM:
-        wanted = parts if times else _between(parts, start, stop)
+        wanted = parts if times else view.among(parts)
         sketches = blocks.sketches(reader, run, wanted, times=times)
         if times and sketches:
             lows, highs = [one.low for _, one in sketches], [one.high for _, one in sketches]
             ends = min(lows), max(highs)
-        inside = [pair for pair in sketches if _touches(pair[1], start, stop)]
+        inside = [(part, sketch) for part, sketch in sketches if view.touches(sketch)]
         if sum(sketch.total for _, sketch in inside) > _SKETCHED_FROM:
-            return _overview(reader, blocks, run, inside, times, (start, stop), points, ends, log)
+            return _thinned(_overview(reader, blocks, run, inside, view), view, ends)
         parts = [part for part, _ in inside]
     # An average needs what came before; times are known only once they are decoded.
-    wanted = parts if times or ema else _between(parts, start, stop)
+    wanted = parts if times or ema else view.among(parts)
     x, y = _joined(blocks.read(reader, run, wanted, times=times), times)
     if times and ends == (None, None) and len(x):
         ends = float(x[0]), float(x[-1])
     if ema:
         y = smoothed(y, ema)
-    x, y = _cut(x, y, start, stop)
-    finite = np.isfinite(y)
-    return _thinned(x[finite], y[finite], x[~finite], y[~finite], len(x), points, ends, log)
+    return _thinned(view.cut(x, y), view, ends)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What a chart shows: the arguments of `curve`."""
+
+    start: float | None
+    stop: float | None
+    points: int
+    times: bool
+    log: bool
+
+    def among(self, parts: Sequence[StoredPart]) -> list[StoredPart]:
+        """Return the blocks that have steps in the range."""
+        low = -math.inf if self.start is None else self.start
+        high = math.inf if self.stop is None else self.stop
+        return [part for part in parts if part.last_step >= low and part.first_step <= high]
+
+    def touches(self, sketch: Sketch) -> bool:
+        """Say whether a block has points in the range."""
+        return (self.stop is None or sketch.low <= self.stop) and (
+            self.start is None or sketch.high >= self.start
+        )
+
+    def holds(self, sketch: Sketch) -> bool:
+        """Say whether all of a block's points are in the range."""
+        return (self.start is None or sketch.low >= self.start) and (
+            self.stop is None or sketch.high <= self.stop
+        )
+
+    def cut(self, x: Floats, y: Floats) -> _Points:
+        """Return the points in the range."""
+        low = 0 if self.start is None else int(np.searchsorted(x, self.start, "left"))
+        high = len(x) if self.stop is None else int(np.searchsorted(x, self.stop, "right"))
+        x, y = x[low:high], y[low:high]
+        finite = np.isfinite(y)
+        return _Points(x[finite], y[finite], x[~finite], y[~finite], len(x))
+
+
+class _Points(NamedTuple):
+    """Points by rising x, with the NaN and infinite ones apart; ``total`` also counts what a sketch leaves out."""
+
+    x: Floats
+    y: Floats
+    odd_x: Floats
+    odd: Floats
+    total: int
 
 
 def _overview(
@@ -194,58 +239,30 @@ def _overview(
     blocks: Blocks,
     run: str,
     inside: Sequence[tuple[StoredPart, Sketch]],
-    times: bool,
-    between: tuple[float | None, float | None],
-    points: int,
-    ends: tuple[float | None, float | None],
-    log: bool,
-) -> Curve:
+    view: _View,
+) -> _Points:
     """Return many points from the sketches of their blocks; blocks at the edges of the range are read whole.
 
     On a logarithmic axis the first blocks are wide, too.
     """
-    columns: list[tuple[Floats, Floats, Floats, Floats, int]] = []
+    found: list[_Points] = []
     for place, (part, sketch) in enumerate(inside):
-        if _is_within(sketch, *between) and not (log and place < _WIDE_BLOCKS):
-            columns.append((sketch.x, sketch.y, sketch.odd_x, sketch.odd, sketch.total))
-            continue
-        x, y = _cut(*_joined(blocks.read(reader, run, [part], times=times), times), *between)
-        finite = np.isfinite(y)
-        columns.append((x[finite], y[finite], x[~finite], y[~finite], len(x)))
-    x, y, odd_x, odd = (np.concatenate([column[at] for column in columns]) for at in range(4))
-    x, y = by_x(x, y)
-    return _thinned(
-        x, y, *by_x(odd_x, odd), sum(column[4] for column in columns), points, ends, log
-    )
-
-
-def _touches(sketch: Sketch, start: float | None, stop: float | None) -> bool:
-    return (stop is None or sketch.low <= stop) and (start is None or sketch.high >= start)
-
-
-def _is_within(sketch: Sketch, start: float | None, stop: float | None) -> bool:
-    return (start is None or sketch.low >= start) and (stop is None or sketch.high <= stop)
-
-
-def _cut(x: Floats, y: Floats, start: float | None, stop: float | None) -> tuple[Floats, Floats]:
-    low = 0 if start is None else int(np.searchsorted(x, start, "left"))
-    high = len(x) if stop is None else int(np.searchsorted(x, stop, "right"))
-    return x[low:high], y[low:high]
+        if view.holds(sketch) and not (view.log and place < _WIDE_BLOCKS):
+            found.append(_Points(sketch.x, sketch.y, sketch.odd_x, sketch.odd, sketch.total))
+        else:
+            decoded = blocks.read(reader, run, [part], times=view.times)
+            found.append(view.cut(*_joined(decoded, view.times)))
+    xs, ys, odd_xs, odds, totals = zip(*found, strict=True)
+    x, y = by_x(np.concatenate(xs), np.concatenate(ys))
+    odd_x, odd = by_x(np.concatenate(odd_xs), np.concatenate(odds))
+    return _Points(x, y, odd_x, odd, sum(totals))
 
 
 def _ends(parts: Sequence[StoredPart]) -> tuple[float | None, float | None]:
     if not parts:
         return None, None
-    return float(min(part.first_step for part in parts)), float(
-        max(part.last_step for part in parts)
-    )
-
-
-def _between(
-    parts: Sequence[StoredPart], start: float | None, stop: float | None
-) -> list[StoredPart]:
-    low, high = -math.inf if start is None else start, math.inf if stop is None else stop
-    return [part for part in parts if part.last_step >= low and part.first_step <= high]
+    first, last = min(part.first_step for part in parts), max(part.last_step for part in parts)
+    return float(first), float(last)
 
 
 def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
@@ -257,48 +274,12 @@ def _joined(decoded: Sequence[Decoded], times: bool) -> tuple[Floats, Floats]:
     return by_x(scaled(x, times), y)
 
 
-def smoothed(values: Floats, weight: float) -> Floats:
-    """Return the exponential moving average, without the bias of its beginning; odd values are passed over.
-
-    As in TensorBoard: ``m = weight * m + (1 - weight) * value``, over ``1 - weight ** n``.
-    """
-    finite = np.isfinite(values)
-    known = values[finite]
-    if not len(known):
-        return values
-    # Powers of the weight must not vanish within one chunk.
-    size = max(1, min(len(known), int(math.log(_SMALLEST) / math.log(weight))))
-    decay = weight ** np.arange(1, size + 1)
-    out = np.empty(len(known))
-    mean = 0.0
-    for at in range(0, len(known), size):
-        chunk = known[at : at + size]
-        powers = decay[: len(chunk)]
-        part = powers * (mean + np.cumsum((1 - weight) * chunk / powers))
-        out[at : at + size] = part
-        mean = float(part[-1])
-    # Beyond these the bias is less than a double can tell.
-    biased = min(len(known), int(_NO_BIAS / -math.log(weight)) + 1)
-    out[:biased] /= 1 - np.power(weight, np.arange(1, biased + 1))
-    averaged = values.copy()
-    averaged[finite] = out
-    return averaged
-
-
-def _thinned(
-    x: Floats,
-    y: Floats,
-    odd_x: Floats,
-    odd: Floats,
-    total: int,
-    points: int,
-    ends: tuple[float | None, float | None],
-    log: bool,
-) -> Curve:
+def _thinned(points: _Points, view: _View, ends: tuple[float | None, float | None]) -> Curve:
+    x, y, odd_x, odd, total = points
     if len(odd) > MOST_MARKERS:
         some = np.linspace(0, len(odd) - 1, MOST_MARKERS).astype(int)
         odd_x, odd = odd_x[some], odd[some]
-    places = _by_doublings(x, y, points) if log else thin(y, points)
+    places = _by_doublings(x, y, view.points) if view.log else thin(y, view.points)
     return Curve(x[places], y[places], odd_x, odd, total, *ends)
 
 
