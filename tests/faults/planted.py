@@ -84,7 +84,7 @@ PLANTS = (
     Plant("a file is deleted whatever has its name by now", "tracker/removal.py",
           "if _identity(aside, parent) != identity:", "if False:", family("S12", 0.5)),
     Plant("a checkpoint's file is deleted without being read", "tracker/checkpointing/registry.py",
-          "    if not is_same(file, recorded):\n        return CheckpointState.MODIFIED, None\n", "",
+          "    if not is_same(file, recorded):\n        return Inspected(CheckpointState.MODIFIED)\n", "",
           family("C3", 0.1)),
     Plant("a run is resumed that is being recorded", "tracker/recording/recovery.py",
           "        if is_live(connection, attempt):\n            raise RunBusy(",

@@ -32,7 +32,7 @@ SINCE = {
     "tracker.cli.measure",
     "tracker.series.sparse",
     "tracker.storage.step_metrics",
-    "tracker.storage.forks",
+    "tracker.storage.lock_file",
     "tracker.variables",
 }
 """What does something that nothing did then: bounded waits, SIGTERM, what the machine does, a server's clock, names

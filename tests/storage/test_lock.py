@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
-from tracker.storage.engine import Lock, _Place
 from tracker.storage.location import Location, locate
+from tracker.storage.lock_file import Lock, _Place
 
 
 @pytest.fixture

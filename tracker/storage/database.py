@@ -34,17 +34,9 @@ from tracker.storage.driver_errors import (
     is_not_writable,
     opening_error,
 )
-from tracker.storage.engine import (
-    Lock,
-    begin,
-    commit,
-    engine,
-    file_id_at,
-    never_free,
-    roll_back,
-    wait_at_most,
-)
+from tracker.storage.engine import begin, commit, engine, never_free, roll_back, wait_at_most
 from tracker.storage.location import Location, locate
+from tracker.storage.lock_file import Lock, file_id_at
 
 PATIENCE = 1.5
 """Seconds that a write waits for others; a call of ours never takes more than 2."""
@@ -334,9 +326,9 @@ def reading(database: str | os.PathLike[str] | Location | None = None) -> Iterat
             connection = opened.enter_context(open_to_read(location))
             opened.enter_context(connection.begin())
             state = schema.state(connection, location)
-            if state != "absent":
+            if state is not None:
                 schema.require_current(state, location)
-        yield Reader(location, None if state == "absent" else connection)
+        yield Reader(location, None if state is None else connection)
 
 
 @contextmanager
@@ -383,15 +375,15 @@ def _open_unwritable(location: Location) -> Iterator[Connection]:
             yield connection
 
 
-def peek(location: Location) -> str:
-    """Return the schema's number, or "absent", without changing anything.
+def peek(location: Location) -> str | None:
+    """Return the schema's number, without changing anything; None where there is no database yet.
 
     Raises:
         NotATrackerDatabase, DatabaseTooNew: for what must not be touched.
     """
     with translated(location, to_read=True):
         if not location.exists():
-            return "absent"
+            return None
         schema.check_file(location)
         with open_to_read(location) as connection, connection.begin():
             state = schema.state(connection, location)

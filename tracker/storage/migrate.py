@@ -26,8 +26,9 @@ from tracker.files import sync_folder, sync_path
 from tracker.models import Table
 from tracker.storage import schema
 from tracker.storage.database import peek, translated
-from tracker.storage.engine import Lock, begin_with, set_durable
+from tracker.storage.engine import begin_with, set_durable
 from tracker.storage.location import Location
+from tracker.storage.lock_file import Lock
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -84,10 +85,10 @@ def upgrade(location: Location) -> Path | None:
             schema.refuse_newer(state, location)
             if state == schema.HEAD:
                 return None
-            if state == "absent" and location.path is not None:
+            if state is None and location.path is not None:
                 lay_down(connection)
                 return None
-            saved = _saved(location) if state != "absent" else None
+            saved = None if state is None else _saved(location)
             if saved is not None:
                 _announce(location)
             run_migrations(connection)

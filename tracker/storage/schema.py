@@ -11,7 +11,6 @@ import threading
 from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import Connection, inspect
 
@@ -127,8 +126,8 @@ def _looks_like(head: bytes) -> str:
     return "a binary file" if b"\0" in head else "a text file"
 
 
-def state(connection: Connection, location: Location) -> Literal["absent"] | str:
-    """Return the schema's number, or "absent" for a database without any table.
+def state(connection: Connection, location: Location) -> str | None:
+    """Return the schema's number; None for a database without any table of ours.
 
     Raises:
         NotATrackerDatabase: when it holds tables, but not ours.
@@ -136,12 +135,11 @@ def state(connection: Connection, location: Location) -> Literal["absent"] | str
     tables = set(inspect(connection).get_table_names())
     if VERSION_TABLE in tables:
         row = connection.exec_driver_sql(_ASK_VERSION).scalar()
-        return "absent" if row is None else str(row)
-    if tables and location.path is None:
-        return "absent"  # on a server we live beside other programs' tables
-    if tables:
+        return None if row is None else str(row)
+    # On a server we live beside other programs' tables.
+    if tables and location.path is not None:
         raise _foreign(tables, location)
-    return "absent"
+    return None
 
 
 def _foreign(tables: set[str], location: Location) -> NotATrackerDatabase:
@@ -165,9 +163,9 @@ def require_current(version: str, location: Location) -> None:
         )
 
 
-def refuse_newer(version: str, location: Location) -> None:
+def refuse_newer(version: str | None, location: Location) -> None:
     """Refuse a schema that this release does not know."""
-    if version != "absent" and version not in HISTORY:
+    if version is not None and version not in HISTORY:
         raise DatabaseTooNew(
             f"{location} has schema {version}, made by a newer release; this one knows up to {HEAD}. "
             f"It was left unchanged. Upgrade the program: pip install --upgrade local-tracker"

@@ -12,7 +12,6 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -20,6 +19,7 @@ from zlib import crc32
 from tracker.files import private_folder, sync_folder
 from tracker.storage.entries import Entry, OriginEntry
 from tracker.storage.location import SPOOL, Location
+from tracker.storage.room import NO_ROOM, Room
 from tracker.values import plain
 
 REFUSED = ".refused"
@@ -88,7 +88,7 @@ class Spool:
         try:
             self._append(data)
         except OSError as error:
-            if error.errno not in _NO_ROOM or self._room is None or not self._room.give_up():
+            if error.errno not in NO_ROOM or self._room is None or not self._room.give_up():
                 raise
             self._append(data)
 
@@ -166,64 +166,6 @@ class Spool:
             os.close(descriptor)
         fresh.replace(self.path)
         sync_folder(self.path.parent)
-
-
-ROOM_BYTES = 512 << 10
-"""What is kept free for pending entries: those of about 1 500 epochs with a few metrics."""
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-class Room:
-    """Room on the disk that a spool can give up when the disk is full, so that it can still be written.
-
-    It is a file without a name: nothing is left of it when the process is killed. Where the file system cannot
-    reserve any, or has none, there is none.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._descriptor = -1
-        with suppress(OSError, AttributeError):
-            self._descriptor = _nameless(folder)
-        self.keep()
-
-    def keep(self) -> None:
-        """Reserve the room, again where it was given up."""
-        if self._descriptor < 0:
-            return
-        try:
-            os.posix_fallocate(self._descriptor, 0, ROOM_BYTES)
-        except (OSError, AttributeError):
-            self.give_up()
-
-    def give_up(self) -> bool:
-        """Free the room; returns whether there was some."""
-        if self._descriptor < 0:
-            return False
-        try:
-            some = os.fstat(self._descriptor).st_size > 0
-            os.ftruncate(self._descriptor, 0)
-        except OSError:
-            return False
-        return some
-
-    def close(self) -> None:
-        """Reserve nothing any more."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def _nameless(folder: Path) -> int:
-    try:
-        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError:
-        # Not every file system can; there the name is gone at once.
-        path = folder / f".room-{os.getpid()}-{threading.get_ident()}"
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        path.unlink()
-        return descriptor
 
 
 def copy_private(path: Path, target: Path) -> None:

@@ -228,19 +228,14 @@ def upsert(
     rows: Sequence[Values],
     key: tuple[str, ...],
     change: Change,
-    *,
-    only: Condition | None = None,
 ) -> None:
-    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone).
-
-    A row for which ``only`` does not hold is left alone, too.
-    """
+    """Insert rows; where ``key`` exists already, set the columns of ``change`` (none: leave the row alone)."""
     if rows:
         columns = tuple(rows[0])
         if not callable(change):
             change = tuple(change)
         plain = list(map(_getter(columns), rows))
-        _upsert_of(table, columns, key, change, only).run_each(connection, plain)
+        _upsert_of(table, columns, key, change).run_each(connection, plain)
 
 
 def upserting(
@@ -251,7 +246,10 @@ def upserting(
     *,
     only: Condition | None = None,
 ) -> Prepared:
-    """Return a statement that upserts each of the rows that `Prepared.run_each` is given."""
+    """Return a statement that upserts each of the rows that `Prepared.run_each` is given.
+
+    A row for which ``only`` does not hold is left alone.
+    """
     return Prepared(
         lambda dialect: _insert_or_change(dialect, table, key, change, only),
         columns,
@@ -264,9 +262,8 @@ def _upsert_of(
     columns: tuple[str, ...],
     key: tuple[str, ...],
     change: Any,
-    only: Condition | None,
 ) -> Prepared:
-    return upserting(table, columns, key, change, only=only)
+    return upserting(table, columns, key, change)
 
 
 def _insert_or_change(

@@ -145,9 +145,9 @@ def _among_blocks(
     for step, ids in by_step.items():
         as_low = exists().where(of_series, BLOCK.c.attempt >= attempt, BLOCK.c.first_step <= step)
         as_high = exists().where(of_series, BLOCK.c.attempt < attempt, BLOCK.c.last_step >= step)
-        statement = select(SERIES.c.id, as_low, as_high)
+        statement = select(SERIES.c.id, as_low.label("as_low"), as_high.label("as_high"))
         for row in in_chunks(connection, statement, SERIES.c.id, ids):
-            yield row[0], bool(row[1]), bool(row[2])
+            yield row.id, bool(row.as_low), bool(row.as_high)
 
 
 def rebuild(connection: Connection, run: str, names: Collection[str] | None = None) -> None:
