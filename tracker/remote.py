@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -75,7 +75,7 @@ def checked_url(url: str) -> str:
     """Return the URL of a remote folder, without a slash at its end; nothing is asked of the network.
 
     Raises:
-        BadValue: it is no URL, holds a password, a query or what looks like a secret, or is of no known protocol.
+        BadValue: it is not a URL, holds a password, a query or what looks like a secret, or is of no known protocol.
         UsageError: a package is missing.
     """
     text = os.fspath(url) if isinstance(url, os.PathLike) else url
@@ -207,9 +207,7 @@ def _hash(place: RemotePath) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def upload(
-    source: SavedFile, target: RemotePath, step: Callable[[int], object] | None = None
-) -> None:
+def upload(source: SavedFile, target: RemotePath) -> None:
     """Copy a file or a folder to ``target`` and read it back; what is there already stays.
 
     A kill at any moment leaves nothing there, or files that are whole; a second call sends what is missing.
@@ -217,7 +215,6 @@ def upload(
     Args:
         source: what was recorded: path, size, hash.
         target: where it goes; a name that is this content's own.
-        step: called with the bytes of each file when it is there.
 
     Raises:
         CheckpointError: the file is gone or another one by now, or the copy could not be made.
@@ -228,8 +225,6 @@ def upload(
         parts = _parts(source.path)
         for name, path in parts:
             _put(path, target.below(name) if name else target)
-            if step is not None:
-                step(path.stat().st_size)
         if source.path.is_dir():
             _clear(target, {name for name, _ in parts})
         elif target.is_local:

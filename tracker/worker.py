@@ -109,8 +109,8 @@ class Worker:
 
     Args:
         name: the thread's.
-        idle: called every so often between the jobs, however closely they follow, and after `wake`.
-        every: so many seconds; None: ``idle`` is called after `wake` only.
+        idle: called every so often between the jobs, however closely they follow.
+        every: so many seconds; None for never.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Worker:
         self._idle, self._every = idle, every
         # Its methods may be interrupted by a signal handler that calls them as well.
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
-        self._woken = self._stopping = False
+        self._stopping = False
         self._thread: threading.Thread | None = threading.Thread(
             target=self._work, name=name, daemon=True
         )
@@ -183,12 +183,6 @@ class Worker:
         except (OSError, AssertionError, ValueError, IndexError):
             return 0.0
 
-    def wake(self) -> None:
-        """Have ``idle`` called soon; only signals."""
-        if not self._woken:
-            self._woken = True
-            self._jobs.put(None)
-
     def stop(self) -> None:
         """Let the thread end when what was handed over is done; does not wait for that."""
         self._stopping = True
@@ -218,7 +212,6 @@ class Worker:
                 del job
                 if time.monotonic() < due:
                     continue
-            self._woken = False
             if self._idle is not None and not self._stopping:
                 self._idle()
             due = time.monotonic() + every

@@ -29,11 +29,6 @@ class Watcher:
         self._stop = threading.Event()
         self._number = 0
 
-    @property
-    def listeners(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
-
     async def listen(self, last: str | None = None) -> AsyncIterator[bytes]:
         """Yield events as ``text/event-stream``; ``last`` is the id of the last event that a listener heard."""
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
