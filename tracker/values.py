@@ -311,7 +311,7 @@ def text_of(value: Any, what: str = "A value") -> str:
         ) from error
 
 
-def path_of(value: Any, what: str = "path") -> Path:
+def path_of(value: Any) -> Path:
     """Return the path of a file.
 
     Raises:
@@ -321,12 +321,12 @@ def path_of(value: Any, what: str = "path") -> Path:
         text = os.fsdecode(value)
         encoded = os.fsencode(text)
     except Exception as error:  # a number, a lone surrogate, or whatever __fspath__ raises
-        raise BadValue(f"{what} is {_shown(value)}: it must be the path of a file.") from error
+        raise BadValue(f"path is {_shown(value)}: it must be the path of a file.") from error
     if not encoded or b"\0" in encoded or len(encoded) > LONGEST_PATH:
         why = f"has {len(encoded)} bytes, of at most {LONGEST_PATH}" if encoded else "is empty"
         if b"\0" in encoded:
             why = "has a NUL in it"
-        raise BadValue(f"{what} is {brief(text)}, which {why}: name a file.")
+        raise BadValue(f"path is {brief(text)}, which {why}: name a file.")
     return Path(text)
 
 

@@ -98,3 +98,12 @@ def test_a_block_that_cannot_be_read_is_reported_without_the_advice_to_ask_the_d
     assert problem.problem is not None
     assert problem.problem.startswith("1 run has blocks that cannot be read, such as a: ")
     assert "doctor" not in problem.problem
+
+
+def test_rows_without_the_row_that_they_belong_to_are_counted(folder: Path) -> None:
+    with tracker.start_run(name="a") as run:
+        run.log_epoch(0, {"loss": 1.0})
+    change("UPDATE metric SET epoch_id = 99")
+    assert problems()[Subject.STRUCTURE].problem == "1 row refers to a row that does not exist"
+    change("INSERT INTO metric SELECT 98, name, position, value, value_kind FROM metric")
+    assert problems()[Subject.STRUCTURE].problem == "2 rows refer to a row that does not exist"

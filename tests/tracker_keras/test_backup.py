@@ -109,7 +109,7 @@ def test_a_backup_that_cannot_be_saved_leaves_the_one_before_and_the_training(fi
         fit(build(), [*callbacks, stop], epochs=5)
     told = [record.getMessage() for record in caplog.records if "backup" in record.getMessage()]
     assert len(told) == 2, told
-    assert "could not be saved" in told[0] and "goes on from epoch 1" in told[0]
+    assert "could not be saved" in told[0] and "resume from epoch 1" in told[0]
     assert "saved again" in told[1]
     assert fit(build(), [BackupAndRestore("b")], epochs=5).epoch == [4]
 

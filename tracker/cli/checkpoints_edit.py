@@ -173,9 +173,7 @@ def _described(row: dict[str, object]) -> str:
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option(
-    "--run", "run", metavar="RUN", help="The run that a file belongs to which none has saved."
-)
+@click.option("--run", "run", metavar="RUN", help="The run of a file that no run has saved.")
 @click.option("--epoch", type=int, metavar="N", help="The epoch of a new checkpoint.")
 @click.option(
     "--monitor",

@@ -180,7 +180,7 @@ def _print_section(title: str, listing: Listing, *, spare: tuple[str, ...] = _SP
 
 
 def _params(details: Details) -> dict[str, str]:
-    """Return the params, those first that are no leaf of a nested one: of many leaves the last are only counted."""
+    """Return the params; the leaves of nested ones come last: of many, the last are only counted."""
     names = sorted(details.params, key=lambda name: "." in name)
     return {name: parameter(details.params[name]) for name in names}
 

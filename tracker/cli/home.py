@@ -8,6 +8,7 @@ from tracker.cli.render import print_table
 from tracker.cli.runs import overview_table
 from tracker.errors import counted
 from tracker.queries import api as queries
+from tracker.queries.status import running_runs
 from tracker.queries.totals import run_counts
 from tracker.storage.database import Reader, locate, reading
 
@@ -43,7 +44,7 @@ def print_home() -> None:
 def _print_running(reader: Reader) -> None:
     say()
     say("Running now", bold=True)
-    for row in queries.overview(reader, "status = 'running'", limit=_LATEST).dicts():
+    for row in queries.overview(reader, ids=running_runs(reader), limit=_LATEST).dicts():
         last = at_epoch(row["last"], row["last_epoch"], row["last_step"])
         metric = [] if last is None else [f"{visible(row['monitor'])} {last}"]
         # A run that logs by steps says in its metric how far it is.

@@ -82,7 +82,7 @@ def say(
         err: on standard error.
         whole: a line stays one, such as a command that somebody copies.
         bold: in bold, where there are colours.
-        indent: how many cells in from the left a folded line goes on.
+        indent: how many cells from the left a folded line continues.
     """
     lines = showable(text).split("\n")
     if on_terminal(err=err) and not whole:

@@ -21,8 +21,9 @@ from tracker.queries.groups import groups
 from tracker.queries.resolve import as_tree, family, find_runs
 from tracker.queries.result import Column, Listing
 from tracker.queries.run_fields import RunField, run_fields, varying
-from tracker.queries.runs import overview, run_ids
+from tracker.queries.runs import overview
 from tracker.queries.runs import runs as all_of_runs
+from tracker.queries.status import running_runs
 from tracker.storage.database import Reader, reading
 
 ROWS_ON_SCREEN = 50
@@ -40,7 +41,6 @@ _OVERVIEW = (
 _SPARE = (
     "seconds", "experiment", "started", "id", "restored_epoch", "last", "curve", "epochs"
 )  # fmt: skip
-_RUNNING = "status = 'running'"
 
 
 _PLACES = {
@@ -119,7 +119,7 @@ def list_(
         if children and ids:
             ids = family(reader, ids)
         if running:
-            ids = run_ids(reader, _RUNNING, ids)
+            ids = running_runs(reader, ids)
         if group_by is not None:
             _print_groups(groups(reader, group_by, where, sort, ids, most), form)
             return

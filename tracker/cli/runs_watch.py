@@ -20,7 +20,7 @@ from tracker.queries.details import details
 from tracker.queries.follow import Followed, Follower
 from tracker.queries.resolve import newest_run
 from tracker.queries.run_sentences import ending
-from tracker.queries.runs import run_ids
+from tracker.queries.status import running_runs
 from tracker.storage.database import reading
 
 _DAY = 86400
@@ -42,7 +42,7 @@ class View(Protocol):
 @click.option("--every", default=1.0, show_default=True, help="Polling interval in seconds.")
 @database_option
 def watch(names: tuple[str, ...], running: bool, every: float, database: str | None) -> None:
-    """Show how runs go on while they are recorded, until they end or you press Ctrl-C.
+    """Follow runs while they are recorded, until they end or you press Ctrl-C.
 
     Without RUN, the newest run is watched. Its epochs are printed as they come, the best one so far marked; below
     them stand, where they are known, epochs and steps per second, the remaining time, the waits of early stopping
@@ -78,7 +78,7 @@ def watch(names: tuple[str, ...], running: bool, every: float, database: str | N
 def _watched(names: Sequence[str], running: bool, database: str | None) -> list[str]:
     with reading(database) as reader:
         if running:
-            return run_ids(reader, "status = 'running'")
+            return running_runs(reader)
         return queries.find_runs(reader, names) if names else [newest_run(reader)]
 
 

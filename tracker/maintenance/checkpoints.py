@@ -342,7 +342,7 @@ def plan_pruning(
     files = [(one.id, None, one.epoch) for one in known]
     wanted = Retention(last=0, every=every).choose(files, spared=reasons).keep
     chosen = Retention(size=size).choose(
-        [file for file in files if file[0] in wanted],
+        [(id, None, epoch) for id, _, epoch in files if id in wanted],
         {one.id: one.bytes for one in known},
         protected(known),
     )

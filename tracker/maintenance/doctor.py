@@ -137,7 +137,8 @@ def structure(location: Location) -> str | None:
         return str(error.orig if isinstance(error, DBAPIError) else error)
     if problems != ["ok"]:
         return "; ".join(problems[:3])
-    return f"{len(orphans)} rows have lost what they belong to" if orphans else None
+    refer = "row refers" if len(orphans) == 1 else "rows refer"
+    return f"{len(orphans)} {refer} to a row that does not exist" if orphans else None
 
 
 def runs_with_wrong_summaries(connection: Connection) -> list[str]:

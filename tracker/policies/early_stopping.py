@@ -65,7 +65,7 @@ class EarlyStopping(Monitored):
     waits, epoch 0 and patience 0 included. It has none of the other options.
 
     Under ``lightning-2.6`` it decides as Lightning 2.6.6: values in their own, usually single, precision; an
-    infinite first value is no improvement; a threshold must be passed and not only reached; a value that stops at
+    infinite first value is not an improvement; a threshold must be passed and not only reached; a value that stops at
     once counts neither as best nor as a wait; patience may stop epoch 0; and a stop that ``min_epochs`` (the
     Trainer's) holds back comes when they are done, whatever the metric is by then. It has no ``baseline`` and no
     ``start_from_epoch``.

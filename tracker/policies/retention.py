@@ -119,17 +119,17 @@ class Retention(Monitored):
         known = list(files)
         ranked = self._ranked(self.best).choose(known)
         wanted = self._wanted(known, ranked) | set(spared)
-        staying = [file for file in known if file[0] in wanted]
+        staying = [(id, value, epoch) for id, value, epoch in known if id in wanted]
         beyond = self._beyond(staying, sizes or {}, spared)
-        dropped = [file for file in known if file[0] not in wanted or file[0] in beyond]
+        dropped = [id for id, _, _ in known if id not in wanted or id in beyond]
         return Kept(
-            keep=tuple(file[0] for file in staying if file[0] not in beyond),
-            drop=tuple(file[0] for file in dropped),
+            keep=tuple(id for id, _, _ in staying if id not in beyond),
+            drop=tuple(dropped),
             reasons=tuple(
                 reasons.pruned_by_size(int(self.size or 0))
-                if file[0] in beyond
-                else self._unwanted(file[0], ranked)
-                for file in dropped
+                if id in beyond
+                else self._unwanted(id, ranked)
+                for id in dropped
             ),
         )
 

@@ -94,13 +94,13 @@ class TopK(Monitored):
         """
         ranked = self._ranked(list(files))
         if self.keep is None:
-            return Kept(tuple(file[0] for _, file in ranked), (), ())
+            return Kept(tuple(id for _, (id, _, _) in ranked), (), ())
         stay, go = ranked[: self.keep], sorted(ranked[self.keep :], key=lambda item: item[0])
         worst = stay[-1][1] if stay else None
         return Kept(
-            keep=tuple(file[0] for _, file in stay),
-            drop=tuple(file[0] for _, file in go),
-            reasons=tuple(self._reason(file[1], worst) for _, file in go),
+            keep=tuple(id for _, (id, _, _) in stay),
+            drop=tuple(id for _, (id, _, _) in go),
+            reasons=tuple(self._reason(value, worst) for _, (_, value, _) in go),
         )
 
     def _ranked(self, files: Sequence[File[Id]]) -> list[tuple[int, File[Id]]]:
@@ -121,5 +121,5 @@ class TopK(Monitored):
         keep = self.keep or 0
         if self.monitor is None:
             return reasons.pruned_by_age(keep)
-        rival, at = (worst[1], worst[2]) if worst is not None else (None, None)
+        _, rival, at = (None, None, None) if worst is None else worst
         return reasons.pruned_by_rank(self.monitor, value, keep, rival, at)

@@ -52,12 +52,15 @@ def among_the_first(
     if column.table is not table:
         return None
     by_value = column.desc() if falls else column.asc()
-    sorted_rows = select(table.c.id, column).where(column.is_not(None)).order_by(by_value)
-    rows, end = _first_values(connection, sorted_rows, table, own, limit)
+    sorted_rows = select(table.c.id, column.label("value"))
+    sorted_rows = sorted_rows.where(column.is_not(None)).order_by(by_value)
+    assert isinstance(table, Table)
+    is_indexed = any(column in index.columns.values() for index in table.indexes)
+    rows, end = _first_values(connection, sorted_rows, own, limit, is_indexed=is_indexed)
     # Rows without a value come last, and are equal.
-    last = rows[limit - 1][1] if len(rows) >= limit else None
-    before = [key for key, _ in takewhile(lambda row: row[1] != last, rows)]
-    equal = [key for key, value in rows if value == last]
+    last = rows[limit - 1].value if len(rows) >= limit else None
+    before = [row.id for row in takewhile(lambda row: row.value != last, rows)]
+    equal = [row.id for row in rows if row.value == last]
     if last is None or end == last:
         # There are more equal ones than were read: the first of them are those of the first runs.
         if others:
@@ -71,26 +74,26 @@ def among_the_first(
 def _first_values(
     connection: Connection,
     statement: Select[Any],
-    table: TableClause,
     own: Sequence[ColumnElement[bool]],
     limit: int,
+    *,
+    is_indexed: bool,
 ) -> tuple[Sequence[Any], Any]:
-    """Return the ids and values of the first rows that pass, and the value that more of them may have, if any.
+    """Return the first rows that pass (``id``, ``value``), and the value that more of them may have, if any.
 
     Where an index has the values, it alone is read, and what else is asked of a row only of the first.
     """
-    assert isinstance(table, Table)
-    _, column = statement.selected_columns
     rows: Sequence[Any]
-    if own and any(column in index.columns.values() for index in table.indexes):
+    if own and is_indexed:
         rows = connection.execute(statement.limit(CHUNK)).all()
-        test = select(table.c.id).where(table.c.id.in_([key for key, _ in rows]), *own)
+        id_ = statement.selected_columns.id
+        test = select(id_).where(id_.in_([row.id for row in rows]), *own)
         passing = set(connection.scalars(test))
         passed = [row for row in rows if row.id in passing]
         if len(rows) < CHUNK or len(passed) >= limit:
-            return passed, rows[-1][1] if len(rows) == CHUNK else None
+            return passed, rows[-1].value if len(rows) == CHUNK else None
     rows = connection.execute(statement.where(*own).limit(CHUNK + 1)).all()
-    return rows, rows[-1][1] if len(rows) > CHUNK else None
+    return rows, rows[-1].value if len(rows) > CHUNK else None
 
 
 def _run_by_run(table: TableClause, own: Sequence[ColumnElement[bool]]) -> Select[Any]:

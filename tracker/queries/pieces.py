@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,14 +92,14 @@ def pieces(
     labels = [called[run] for run in runs]
     for place, (run, metrics) in enumerate(of_run.items()):
         codes = {metric.id: name_of[metric.name] for metric in metrics}
-        cuts = cuts_of(connection, metrics)
-        heads = live_blocks(
-            connection, codes, cuts, between(select(*_HEADS), BLOCK, start, stop), superseded
-        )
+        wanted = _Wanted(
+            reader, run, place, codes, cuts_of(connection, metrics),
+            start=start, stop=stop, superseded=superseded,
+        )  # fmt: skip
         shared = _shared_points(connection, run, codes)
         most = max(size, sum(shared.values()) // _MOST_PIECES)
-        for group in _groups(_sorted(heads, codes, cuts), shared, codes, most):
-            columns = _assembled(reader, run, place, group, codes, cuts, start, stop, superseded)
+        for group in _groups(wanted.heads(), shared, codes, most):
+            columns = wanted.read(group)
             if len(columns.step):
                 yield Points(labels, titles, columns)
 
@@ -115,19 +116,86 @@ class _Group(NamedTuple):
     until: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """The points of one run that are asked for.
+
+    Attributes:
+        run, place: its id, and its place among the runs.
+        codes: the series, by id, with the place of each one's name.
+        cuts: where they are superseded.
+        start, stop, superseded: as for `pieces`.
+    """
+
+    reader: Reader
+    run: str
+    place: int
+    codes: Mapping[int, int]
+    cuts: Cuts
+    start: int | None
+    stop: int | None
+    superseded: bool
+
+    def heads(self) -> list[_Head]:
+        """Return the blocks, series by series, without their values."""
+        statement = between(select(*_HEADS), BLOCK, self.start, self.stop)
+        blocks = live_blocks(
+            self.reader.connection, self.codes, self.cuts, statement, self.superseded
+        )
+        return sorted(
+            _Head(
+                self.codes[block.series_id], block.attempt, block.number, block.points, block.series_id,
+                applying(self.cuts, block),
+            )
+            for block in blocks
+        )  # fmt: skip
+
+    def read(self, group: _Group) -> Any:
+        """Read the blocks of a piece, and put them together."""
+        from tracker.series.assemble import Members, StoredBlock, StoredClock, assemble
+
+        connection, place = self.reader.connection, self.place
+        payloads = _payloads(connection, group.heads)
+        sparse = self._sparse(group)
+        keys = {(block.attempt, block.number) for block in group.heads}
+        keys |= {(block.attempt, block.number) for block in sparse}
+        members = Members({key: self.codes[key] for key in group.shared}, self.cuts)
+        with damage_told(self.reader):
+            return assemble(
+                [
+                    StoredBlock(
+                        place, head.name, head.attempt, head.number, head.points,
+                        payloads[head.series, head.attempt, head.number], head.cut,
+                    )
+                    for head in group.heads
+                ],
+                [
+                    StoredClock(place, clock.attempt, clock.number, clock.payload)
+                    for clock in _clocks(connection, self.run, keys)
+                ],
+                sparse=sparse, members=members,
+                start=self.start, stop=self.stop, superseded=self.superseded,
+            )  # fmt: skip
+
+    def _sparse(self, group: _Group) -> list[StoredSparse]:
+        """Read the sparse blocks that a piece has points of."""
+        if not group.shared:
+            return []
+        run_of, since, until = {self.run: self.place}, group.since, group.until
+        return [
+            block
+            for block in sparse_of(self.reader.connection, run_of, None, self.start, self.stop)
+            if (since is None or (block.attempt, block.number) >= since)
+            and (until is None or (block.attempt, block.number) < until)
+        ]
+
+
 def _shared_points(connection: Connection, run: str, series: Iterable[int]) -> Counter[int]:
     """Return how many points each of the series has in the sparse blocks of the run."""
     wanted = with_sparse_points(connection, series)
     counts = shared_counts(connection, run) if wanted else Counter()
     # A damaged block is told when it is read whole; until then its series have a point each.
     return Counter({key: max(1, counts[key]) for key in wanted})
-
-
-def _sorted(heads: Iterable[Any], codes: dict[int, int], cuts: Cuts) -> list[_Head]:
-    return sorted(
-        _Head(codes[head.series_id], head.attempt, head.number, head.points, head.series_id, applying(cuts, head))
-        for head in heads
-    )  # fmt: skip
 
 
 def _groups(
@@ -165,61 +233,6 @@ def _parts(blocks: Sequence[_Head], has_shared: bool, size: int) -> Iterator[_Gr
             part, since = [], until
         part.append(head)
     yield _Group(part, shared, since)
-
-
-def _assembled(
-    reader: Reader,
-    run: str,
-    place: int,
-    group: _Group,
-    codes: Mapping[int, int],
-    cuts: Cuts,
-    start: int | None,
-    stop: int | None,
-    superseded: bool,
-) -> Any:
-    """Read the blocks of a piece, and put them together."""
-    from tracker.series.assemble import Members, StoredBlock, StoredClock, assemble
-
-    payloads = _payloads(reader.connection, group.heads)
-    sparse = _sparse(reader.connection, {run: place}, group, start, stop)
-    keys = {(block.attempt, block.number) for block in group.heads}
-    keys |= {(block.attempt, block.number) for block in sparse}
-    with damage_told(reader):
-        return assemble(
-            [
-                StoredBlock(
-                    place, head.name, head.attempt, head.number, head.points,
-                    payloads[head.series, head.attempt, head.number], head.cut,
-                )
-                for head in group.heads
-            ],
-            [
-                StoredClock(place, clock.attempt, clock.number, clock.payload)
-                for clock in _clocks(reader.connection, run, keys)
-            ],
-            sparse=sparse, members=Members({key: codes[key] for key in group.shared}, cuts),
-            start=start, stop=stop, superseded=superseded,
-        )  # fmt: skip
-
-
-def _sparse(
-    connection: Connection,
-    run_of: Mapping[str, int],
-    group: _Group,
-    start: int | None,
-    stop: int | None,
-) -> list[StoredSparse]:
-    """Read the sparse blocks that a piece has points of."""
-    if not group.shared:
-        return []
-    since, until = group.since, group.until
-    return [
-        block
-        for block in sparse_of(connection, run_of, None, start, stop)
-        if (since is None or (block.attempt, block.number) >= since)
-        and (until is None or (block.attempt, block.number) < until)
-    ]
 
 
 def _clocks(connection: Connection, run: str, keys: set[tuple[int, int]]) -> list[Any]:

@@ -24,6 +24,7 @@ log = logging.getLogger("tracker")
 SHORT = 8
 """How many digits of an id are shown."""
 
+_MOST_COMPLETED = 50
 _MOST_NAMES = 1000  # names that are looked through for the nearest one
 
 
@@ -127,17 +128,18 @@ def named_or_newest(reader: Reader, text: str | None) -> str:
     return newest_run(reader) if text is None else find_run(reader, text)
 
 
-def names_like(reader: Reader, start: str, limit: int = 50) -> list[str]:
+def names_like(reader: Reader, start: str) -> list[str]:
     """Return names, and ids, that begin so; for completion."""
     if reader.empty:
         return []
     begins = RUN.c.name.startswith(start, autoescape=True)
-    statement = select(RUN.c.name).where(begins).group_by(RUN.c.name).limit(limit)
+    statement = select(RUN.c.name).where(begins).group_by(RUN.c.name).limit(_MOST_COMPLETED)
     names = list(reader.connection.execute(statement).scalars())
     if names or not start:
         return names
     prefix = RUN.c.id.startswith(start, autoescape=True)
-    return list(reader.connection.execute(select(RUN.c.id).where(prefix).limit(limit)).scalars())
+    ids = select(RUN.c.id).where(prefix).limit(_MOST_COMPLETED)
+    return list(reader.connection.execute(ids).scalars())
 
 
 def labels(connection: Connection, ids: Sequence[str] | None) -> dict[str, str]:

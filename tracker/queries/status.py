@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, case, select
@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tracker.models import ATTEMPT, RUN
 from tracker.states import RunStatus
+from tracker.storage.database import Reader
 from tracker.storage.liveness import is_live
 
 _MOST_BOUND = 500
@@ -26,6 +27,18 @@ def dead_runs(connection: Connection) -> dict[str, Any]:
     )
     newest = {attempt.run_id: attempt for attempt in rows}
     return {run: attempt for run, attempt in newest.items() if is_dead(connection, attempt)}
+
+
+def running_runs(reader: Reader, ids: Sequence[str] | None = None) -> list[str]:
+    """Return the ids of the runs that are being recorded: of ``ids`` in their order, else of all, newest first."""
+    if reader.empty:
+        return []
+    connection = reader.connection
+    recorded = select(RUN.c.id).where(RUN.c.status == RunStatus.RUNNING)
+    newest_first = connection.scalars(recorded.order_by(RUN.c.started.desc(), RUN.c.id)).all()
+    dead = dead_runs(connection)
+    running = dict.fromkeys(run for run in newest_first if run not in dead)
+    return list(running) if ids is None else [run for run in ids if run in running]
 
 
 def is_dead(connection: Connection, newest: Any) -> bool:

@@ -88,7 +88,7 @@ def load_checkpoint(
         CheckpointError: there is no such checkpoint; its file is missing or was changed, and there is no copy
             of it; it does not fit.
         UnknownRun, AmbiguousRun: for ``run``.
-        BadValue: nobody knows how to load into such a model.
+        BadValue: if the model is of no framework that an adapter loads into.
     """
     alias, epoch = _chosen(which)
     for recorded in live_runs():
@@ -168,13 +168,11 @@ def _named(run: str | Run | BestRun) -> str:
 
 
 def _chosen(which: str | int) -> tuple[str | None, int | None]:
-    if isinstance(which, bool) or not isinstance(which, (str, int)):
-        raise BadValue(f"which is {which!r}: it must be 'best', 'last' or the number of an epoch.")
-    if isinstance(which, int):
+    if isinstance(which, int) and not isinstance(which, bool):
         return None, which
-    if which not in ("best", "last"):
-        raise BadValue(f"which is {which!r}: it must be 'best', 'last' or the number of an epoch.")
-    return which, None
+    if isinstance(which, str) and which in ("best", "last"):
+        return which, None
+    raise BadValue(f"which is {which!r}: it must be 'best', 'last' or the number of an epoch.")
 
 
 def _framework(model: Any, file: Path) -> str:

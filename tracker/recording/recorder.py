@@ -2,7 +2,7 @@
 
 Nothing here raises into a training loop: what the database cannot take goes to the spool and is applied
 later, in order. With ``strict`` the error comes out instead. And nothing here holds a training loop up:
-what waits for a disk or a server is done by a worker, and a call that has waited long enough goes on
+what waits for a disk or a server is done by a worker, and a call that has waited long enough continues
 without it. What is recorded is then in the spool, or, where the disk hangs as well, in memory, and the log
 says so.
 """
@@ -35,7 +35,8 @@ from tracker.storage import entries, journal, run_rows
 from tracker.storage.database import Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
 from tracker.storage.location import Location
-from tracker.storage.spool import Room, Spool, set_aside, spool_path
+from tracker.storage.room import Room
+from tracker.storage.spool import Spool, set_aside, spool_path
 from tracker.worker import Job, OwnLock, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -140,14 +140,24 @@ def saved_state(reader: Reader, policies: tuple[str, ...], before: int) -> dict[
         return next((state for state in states if state is not None), None)
 
 
-def history(reader: Reader, run_id: str, before: int) -> tuple[list[int], dict[str, list[float]]]:
-    """Return the effective epochs below ``before`` and their metrics, in the order they were first logged."""
-    rows = reader.connection.execute(
+class History(NamedTuple):
+    """Effective epochs, and a value per epoch of each metric, in the order they were first logged."""
+
+    epochs: list[int]
+    metrics: dict[str, list[float]]
+
+
+def history(reader: Reader, run_id: str, before: int | None = None) -> History:
+    """Return the effective epochs below ``before``, or all of them."""
+    statement = (
         select(EPOCH.c.epoch, METRIC.c.name, METRIC.c.value, METRIC.c.value_kind)
         .join_from(EPOCH, METRIC, METRIC.c.epoch_id == EPOCH.c.id, isouter=True)
-        .where(EPOCH.c.run_id == run_id, EPOCH.c.superseded.is_(False), EPOCH.c.epoch < before)
+        .where(EPOCH.c.run_id == run_id, EPOCH.c.superseded.is_(False))
         .order_by(EPOCH.c.epoch, METRIC.c.position)
-    ).all()
+    )
+    if before is not None:
+        statement = statement.where(EPOCH.c.epoch < before)
+    rows = reader.connection.execute(statement).all()
     epochs = list(dict.fromkeys(row.epoch for row in rows))
     places = {epoch: place for place, epoch in enumerate(epochs)}
     columns: dict[str, list[float]] = {}
@@ -156,7 +166,7 @@ def history(reader: Reader, run_id: str, before: int) -> tuple[list[int], dict[s
             column = columns.setdefault(row.name, [math.nan] * len(epochs))
             value = values.join(row.value, row.value_kind)
             column[places[row.epoch]] = math.nan if value is None else value
-    return epochs, columns
+    return History(epochs, columns)
 
 
 def recorded_epoch(reader: Reader, run_id: str, epoch: int) -> dict[str, float] | None:

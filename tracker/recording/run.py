@@ -110,11 +110,10 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: its state, and each metric with its curve."""
-        nothing: tuple[list[int], dict[str, list[float]]] = [], {}
-        every = values.MOST_WHOLE
+        nothing = resume.History([], {})
         try:
             epochs, metrics = self.writer.query(
-                lambda reader: resume.history(reader, self.id, every), nothing
+                lambda reader: resume.history(reader, self.id), nothing
             )
         except StoreError:
             # A notebook shows what it can; nothing raises here.
@@ -421,7 +420,7 @@ class Run:
             StoreError: when the database does not answer: that is not the same as no epochs.
         """
         return self.writer.query(
-            lambda reader: resume.history(reader, self.id, self.first_epoch)[1], {}
+            lambda reader: resume.history(reader, self.id, self.first_epoch).metrics, {}
         )
 
     def recorded_epoch(self, epoch: int) -> dict[str, float] | None:
@@ -431,7 +430,7 @@ class Run:
     def epochs_done(self) -> list[int]:
         """Return the numbers of the effective epochs before `first_epoch`. Raises as `history` does."""
         return self.writer.query(
-            lambda reader: resume.history(reader, self.id, self.first_epoch)[0], []
+            lambda reader: resume.history(reader, self.id, self.first_epoch).epochs, []
         )
 
     def steps_done(self) -> int:
@@ -449,7 +448,7 @@ class Run:
 
         Where this attempt has itself recorded such epochs (a second ``fit``), or steps of an epoch that it
         did not end, the next one begins. Of step metrics those from its first step on are superseded: give `log`
-        the ``step`` where it should count from the earlier epoch, too; left out, it goes on counting.
+        the ``step`` where it should count from the earlier epoch, too; without it, counting continues.
         """
         self.first_epoch = epoch_number(epoch)
         # What is being saved belongs to what was trained before.

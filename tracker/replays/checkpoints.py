@@ -145,7 +145,7 @@ def _with_sizes(reader: Reader, setup: Setup, checks: Sequence[Check]) -> list[C
     known = {} if setup.callback is None else file_sizes(reader, setup.callback)
     if not known and checks:
         raise BadValue(
-            f"{setup.name} saved no file, so that nobody knows what one takes: leave the size out, or name "
+            f"{setup.name} saved no file, so the size of one is unknown: leave the size out, or name "
             f"runs whose ModelCheckpoint saved some."
         )
     of_epoch = {epoch: size for (epoch, _), size in known.items()}

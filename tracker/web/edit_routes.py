@@ -18,6 +18,7 @@ from tracker.maintenance import checkpoints as files
 from tracker.maintenance import edits
 from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
+from tracker.queries.status import running_runs
 from tracker.storage.database import compact
 from tracker.web.answers import answer
 from tracker.web.listing_routes import names_in
@@ -101,7 +102,7 @@ def routes(site: Site) -> APIRouter:
     def delete_runs(deletion: Deletion) -> Response:
         with site.reading() as reader:
             ids = queries.find_runs(reader, deletion.runs)
-            is_busy = bool(queries.overview(reader, "status = 'running'", limit=1).rows)
+            is_busy = bool(running_runs(reader))
         gone = edits.delete(site.location, ids, files=deletion.files)
         # Rewriting the file would hold up whoever records.
         freed = 0 if is_busy else compact(site.location)

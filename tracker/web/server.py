@@ -95,8 +95,8 @@ def listen(
 
     Raises:
         TrackerError: when the extra ``ui`` is not installed.
-        StoreError: when the database cannot be read.
-        BadValue: for an address or port that cannot be had.
+        StoreError: when the database cannot be read, or the port is not available.
+        BadValue: for an address that is not of this machine, or a number that is not a port.
     """
     missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
     if missing:
@@ -138,7 +138,7 @@ def _socket(host: str, port: int | None) -> socket.socket:
                 break
     assert problem is not None
     advice = "take another one with --port, or 0 for any"
-    raise StoreError(f"Port {tried[-1]} of {host} cannot be had ({problem.strerror}): {advice}.")
+    raise StoreError(f"Port {tried[-1]} of {host} is not available ({problem.strerror}): {advice}.")
 
 
 def open_browser(link: str) -> bool:

@@ -177,7 +177,7 @@ class BackupAndRestore(Recorded, keras.callbacks.BackupAndRestore):
             if not self._tracker_is_behind:
                 log.warning(
                     "local-tracker: the backup in %s could not be saved (%s: %s). Training continues; "
-                    "one that is killed goes on from epoch %s until there is another backup.",
+                    "until there is another backup, it would resume from epoch %s after a kill.",
                     self.backup_dir, type(error).__name__, error, kept,
                 )  # fmt: skip
             self._tracker_is_behind = True

@@ -16,7 +16,7 @@ class BaseLogger(Recorded):
     Keras 3 dropped it: its batch logs are averages over the epoch so far already. Those (the
     model's own metrics) are left as they are; what else a custom training step or a loop of your
     own hands to ``on_train_batch_end`` is averaged, each batch weighted by ``logs["size"]`` times
-    ``logs["num_steps"]``, 1 by default (these two and ``batch`` are no metrics).
+    ``logs["num_steps"]``, 1 by default (these two and ``batch`` are not metrics).
 
     Args:
         stateful_metrics: names that are not averaged; the last value counts.

@@ -50,7 +50,7 @@ class ModelCheckpoint(Monitoring, keras.callbacks.ModelCheckpoint):
         keep: how many of the files that ``filepath`` names stay: the best by ``monitor``. The last
             one and pinned ones stay as well. None keeps all, as Keras does. A `tracker.policies.Retention`
             says more: ``Retention(best=3, last=2, every=10, size="20GB")``.
-        background: whether a thread brings the files to the disk while training goes on. Keras writes
+        background: whether a thread brings the files to the disk while training continues. Keras writes
             each into memory first, so that it holds what it would hold without. There is one at a time: a
             save, or an epoch that is judged, waits for the one before. An error comes out then, or at the
             end of training, which waits for the file, as do backups, ``tracker.load_checkpoint`` and the

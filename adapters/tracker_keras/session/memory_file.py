@@ -1,4 +1,4 @@
-"""A file in memory: Keras writes it at once, and a thread brings it to its place while training goes on."""
+"""A file in memory: Keras writes it at once, and a thread brings it to its place while training continues."""
 
 from __future__ import annotations
 
