@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from tracker.errors import BadValue
 from tracker.exports.picture import in_time_units, save_picture
 from tracker.queries import api as queries
 from tracker.queries.lines import Axis, Line, lines
+from tracker.queries.monitored import most_judged
 from tracker.storage.database import Reader, reading
 
 _MOST_POINTS = 4000
@@ -82,10 +82,10 @@ def plot(
 def _monitored(reader: Reader, ids: Sequence[str]) -> str:
     """Return the metric that most of the runs are judged by."""
     monitors = queries.overview(reader, ids=ids).cells("monitor")
-    counts = Counter(name for name in monitors if name is not None)
-    if not counts:
+    name = most_judged(monitors)
+    if name is None:
         raise BadValue("These runs have no metric to draw yet.")
-    return str(counts.most_common(1)[0][0])
+    return name
 
 
 def _ready(line: Line, smooth: float, logarithmic: bool) -> Line:

@@ -21,6 +21,7 @@ from tracker.queries.follow import Followed, Follower
 from tracker.queries.resolve import newest_run
 from tracker.queries.run_sentences import ending
 from tracker.queries.status import running_runs
+from tracker.states import RunStatus
 from tracker.storage.database import reading
 
 _DAY = 86400
@@ -100,7 +101,7 @@ def _follow(ids: Sequence[str], every: float, database: str | None, view: View) 
         with reading(database) as reader:
             found = [follower.look(reader) for follower in followers]
         view.show(found)
-        now_lost = {run.row["id"] for run in found if run.row["status"] == "lost"}
+        now_lost = {run.row["id"] for run in found if run.row["status"] == RunStatus.LOST}
         if not any(run.is_running for run in found) and now_lost <= lost:
             return
         lost = now_lost

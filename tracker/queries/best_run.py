@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 from tracker.errors import BadValue, UnknownMetric, nearest
 from tracker.models import RUN, SUMMARY
 from tracker.queries.checkpoints import checkpoints, has_alias
-from tracker.queries.monitored import BestAndLast, best_and_last, shared_monitor
+from tracker.queries.monitored import BestAndLast, best_and_last, most_judged, shared_monitor
 from tracker.queries.runs import overview
 from tracker.states import CheckpointState
 from tracker.storage.chunks import in_chunks
@@ -141,10 +140,10 @@ def _usual_metric(reader: Reader, among: _Among) -> str:
         return name
     experiment = among.experiment
     rows = overview(reader, ids=among.ids).dicts()
-    counts = Counter(row["monitor"] for row in rows if row["best"] is not None)
-    if not counts:
+    name = most_judged(row["monitor"] for row in rows if row["best"] is not None)
+    if name is None:
         raise UnknownMetric(f"No run of {experiment} has a metric with a best value yet.")
-    return str(counts.most_common(1)[0][0])
+    return name
 
 
 def _metric_of_most(among: _Among) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from tracker import values
 from tracker.models import CHECKPOINT, DECISION, POLICY
+from tracker.states import VerdictWord
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.decision_state import cause_of
@@ -100,7 +101,10 @@ def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:
     columns = DECISION.c
     statement = select(
         columns.run_id, columns.attempt, columns.number, columns.policy_id, columns.verdict
-    ).where(columns.verdict.in_(("stopped", "restored")), columns.superseded.is_(False))
+    ).where(
+        columns.verdict.in_((VerdictWord.STOPPED, VerdictWord.RESTORED)),
+        columns.superseded.is_(False),
+    )
     first: dict[str, Any] = {}
     for decision in in_chunks(connection, statement, columns.policy_id, policies):
         run = decision.run_id
@@ -110,7 +114,7 @@ def actors(connection: Connection, policies: Iterable[str]) -> dict[str, str]:
 
 
 def _rank(decision: Any) -> tuple[int, bool, int]:
-    return decision.attempt, decision.verdict == "stopped", -decision.number
+    return decision.attempt, decision.verdict == VerdictWord.STOPPED, -decision.number
 
 
 def by_callback(rows: Iterable[Any]) -> list[list[Any]]:

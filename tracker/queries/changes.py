@@ -16,6 +16,7 @@ from sqlalchemy import Connection, and_, column, func, select, table
 from tracker.errors import StoreError
 from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, PARAM, RUN, SERIES, SPARSE_BLOCK, TAG
 from tracker.queries.status import dead_runs
+from tracker.states import RunStatus
 from tracker.storage.database import Location, Questions
 
 _DEAD_EVERY = 1.0
@@ -98,7 +99,7 @@ def _fingerprints(connection: Connection) -> dict[str, Any]:
     The newest run is always among them, so that one which began and ended between two looks is seen.
     """
     newest = select(RUN.c.id).order_by(RUN.c.started.desc(), RUN.c.id).limit(1)
-    ids = set(connection.scalars(select(RUN.c.id).where(RUN.c.status == "running")))
+    ids = set(connection.scalars(select(RUN.c.id).where(RUN.c.status == RunStatus.RUNNING)))
     ids |= set(connection.scalars(newest))
     found: dict[str, Any] = {}
     for run in ids:

@@ -23,6 +23,7 @@ from tracker.queries.result import Listing
 from tracker.queries.runs import overview
 from tracker.queries.status import dead_runs
 from tracker.queries.system import Measured, cost, system_of
+from tracker.states import RunStatus, VerdictWord
 from tracker.storage.database import Reader
 from tracker.values import from_json, param_decode
 
@@ -87,7 +88,7 @@ def details(reader: Reader, run: str) -> Details:
     attempts = _attempts(reader, rows, run)
     (price,) = reader.connection.scalars(select(RUN.c.price_per_hour).where(RUN.c.id == run))
     system = system_of(reader, run)
-    stops = list(decisions(reader, [run], verdict="stopped").dicts())
+    stops = list(decisions(reader, [run], verdict=VerdictWord.STOPPED).dicts())
     return Details(
         run=row,
         params={param.name: param_decode(param.kind, param.text) for param in rows.of(PARAM)},
@@ -162,9 +163,9 @@ def _attempts(reader: Reader, rows: _Rows, run: str) -> list[dict[str, Any]]:
     found = []
     for attempt in rows.of(ATTEMPT, ATTEMPT.c.number):
         lost = dead is not None and dead.id == attempt.id
-        status = "lost" if lost else attempt.status
+        status = RunStatus.LOST.value if lost else attempt.status
         end = attempt.ended or attempt.heartbeat
-        if status in {"running", "lost"}:
+        if status in (RunStatus.RUNNING, RunStatus.LOST):
             # Nobody noted its end: the last epoch may be newer than the last heartbeat.
             end = max(end, epoch_ends.get(attempt.number, end))
         found.append(

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tracker.models import OF_STEPS, RUN, SUMMARY
+from tracker.queries.monitored import most_judged
 from tracker.queries.result import Column, Listing
 from tracker.queries.runs import COLUMNS, overview
 from tracker.queries.stored_groups import Group, Same, StoredGroups
@@ -33,10 +34,9 @@ def judgement(runs: Iterable[Mapping[str, Any]], modes: Mapping[str, str | None]
     with_best = [row for row in runs if row["best"] is not None]
     if not with_best:
         return (None,) * len(JUDGED)
-    names = [row["monitor"] for row in with_best]
-    metric = max(dict.fromkeys(names), key=names.count)
+    metric = most_judged(row["monitor"] for row in with_best)
     judged = [row for row in with_best if row["monitor"] == metric]
-    pick = max if modes.get(metric) == "max" else min
+    pick = max if modes.get(metric or "") == "max" else min
     best = pick(judged, key=lambda row: row["best"])
     values = [row["best"] for row in judged]
     return metric, best["best"], best["name"], *_mean_and_std(values)

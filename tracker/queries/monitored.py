@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -180,6 +181,12 @@ def _some_monitor_nothing(connection: Connection, name: str) -> bool:
 _VALIDATION = re.compile(
     r"^(val|valid|validation|eval|evaluation|test|dev)(?=[_/.\- ])|[_/.\- ](val|valid|eval|test)$"
 )
+
+
+def most_judged(monitors: Iterable[str | None]) -> str | None:
+    """Return the metric that most runs are judged by, by the monitor of each; of several the first. None for none."""
+    counts = Counter(name for name in monitors if name is not None)
+    return max(counts, key=counts.__getitem__, default=None)
 
 
 def wanted_first(names: Iterable[str], directions: Directions) -> list[str]:

@@ -7,6 +7,7 @@ where neither comes any more, in the log when the run ends.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 
@@ -84,3 +85,39 @@ class BackgroundSaver:
     def forget(self) -> None:
         """After a fork: what is being saved is the parent's."""
         self._worker = self._job = self._work = self._error = None
+
+
+class BackgroundSavers:
+    """The threads that save beside the training of one run."""
+
+    def __init__(self) -> None:
+        self._savers: list[BackgroundSaver] = []
+
+    def add(self) -> BackgroundSaver:
+        """Return one more."""
+        saver = BackgroundSaver()
+        self._savers.append(saver)
+        return saver
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for what each has begun, at most ``seconds`` in all; say whether that is done."""
+        give_up = None if seconds is None else time.monotonic() + seconds
+        # Each of them, also where one is not done.
+        done = [
+            saver.wait(None if give_up is None else max(0.0, give_up - time.monotonic()))
+            for saver in self._savers
+        ]
+        return all(done)
+
+    def close(self) -> list[BaseException]:
+        """Let the threads end; returns what they have raised and nobody has asked for."""
+        savers, self._savers = self._savers, []
+        errors = [error for saver in savers if (error := saver.take_error()) is not None]
+        for saver in savers:
+            saver.close()
+        return errors
+
+    def forget(self) -> None:
+        """After a fork: what is being saved is the parent's."""
+        for saver in self._savers:
+            saver.forget()

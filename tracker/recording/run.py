@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import count
@@ -20,7 +19,7 @@ from tracker.errors import BadValue, RunClosed, StoreError, UsageError, counted
 from tracker.files import absolute
 from tracker.policies.modes import check_declared
 from tracker.recording import active, resume
-from tracker.recording.background import BackgroundSaver
+from tracker.recording.background import BackgroundSaver, BackgroundSavers
 from tracker.recording.checkpoints import CheckpointKeeper, Facts
 from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import NullRecorder
@@ -95,7 +94,7 @@ class Run:
         self._keeper = CheckpointKeeper(self)
         self._policies: list[Policy] = []
         self._after: list[Callable[[], object]] = []
-        self._savers: list[BackgroundSaver] = []
+        self._savers = BackgroundSavers()
         self._numbers = _numbers()
         self._reported: set[str] = set()
 
@@ -325,14 +324,11 @@ class Run:
         then.
         """
         self.check_open()
-        saver = BackgroundSaver()
-        self._savers.append(saver)
-        return saver
+        return self._savers.add()
 
     def wait_for_saves(self) -> None:
         """Wait for the files that are being saved beside the training; what a save has raised is kept for later."""
-        for saver in self._savers:
-            saver.wait()
+        self._savers.wait()
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return this run's available checkpoints, of all attempts, oldest first.
@@ -495,8 +491,7 @@ class Run:
 
         A file that is being saved has `TERMINATION_SECONDS`; the one that it was to replace stays else.
         """
-        give_up = time.monotonic() + TERMINATION_SECONDS
-        if not all(saver.wait(max(0.0, give_up - time.monotonic())) for saver in self._savers):
+        if not self._savers.wait(TERMINATION_SECONDS):
             log.warning(
                 "local-tracker: run %s ends while a checkpoint is being saved: the file before it stays.",
                 self.name,
@@ -524,14 +519,11 @@ class Run:
         active.call_all(self._after)
 
     def _close_savers(self) -> None:
-        for saver in self._savers:
-            if (error := saver.take_error()) is not None:
-                log.error(
-                    "local-tracker: a checkpoint of run %s could not be saved: %s: %s",
-                    self.name, type(error).__name__, error,
-                )  # fmt: skip
-            saver.close()
-        self._savers = []
+        for error in self._savers.close():
+            log.error(
+                "local-tracker: a checkpoint of run %s could not be saved: %s: %s",
+                self.name, type(error).__name__, error,
+            )  # fmt: skip
 
     def on_finish(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once the run has ended and its status is on disk; not after a kill."""
@@ -566,8 +558,7 @@ class Run:
     def disown(self) -> None:
         """After a fork: the run belongs to the parent, the child records and ends nothing."""
         self.writer.forget()
-        for saver in self._savers:
-            saver.forget()
+        self._savers.forget()
         self._be_silent()
         self._after = []
 

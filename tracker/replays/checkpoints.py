@@ -15,7 +15,7 @@ from tracker.queries.result import Column, Listing
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups
-from tracker.states import Cause
+from tracker.states import Cause, VerdictWord
 from tracker.storage.database import Reader
 
 FILES = (
@@ -166,7 +166,8 @@ def _recorded_checks(reader: Reader, callback: RecordedCallback) -> list[Check]:
     return [
         Check(decision.epoch, decision.step, decision.value, decision.path)
         for decision in decided(reader, callback)
-        if decision.verdict in ("saved", "skipped") and _was_decided_by_rule(decision)
+        if decision.verdict in (VerdictWord.SAVED, VerdictWord.SKIPPED)
+        and _was_decided_by_rule(decision)
     ]
 
 

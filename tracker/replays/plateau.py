@@ -11,6 +11,7 @@ from tracker.queries.callbacks import RecordedCallback, callbacks, decided
 from tracker.replays import curves
 from tracker.replays.missing_metrics import MissingMetrics
 from tracker.replays.settings import Setup, setups
+from tracker.states import VerdictWord
 from tracker.storage.database import Reader
 
 _NO_RATE = "; no learning rate was recorded, 1 stands for the first one"
@@ -96,7 +97,7 @@ def _replayed(
         # With the run's own settings the two factors are equal, and the rate is the recorded one exactly.
         before = rate * (replayed_factor / recorded_factor)
         state, verdict = rule.step(state, epoch, value, before)
-        if verdict.verdict == "reduced" and verdict.lr_after is not None:
+        if verdict.verdict == VerdictWord.REDUCED and verdict.lr_after is not None:
             replayed_factor *= _ratio(before, verdict.lr_after)
             reason = setup.explained(verdict.reason, rule.rules)
             yield Reduction(

@@ -19,6 +19,7 @@ from tracker.maintenance import edits
 from tracker.queries import api as queries
 from tracker.queries.checkpoints import find_checkpoint
 from tracker.queries.status import running_runs
+from tracker.states import CheckpointState
 from tracker.storage.database import compact
 from tracker.web.answers import answer
 from tracker.web.listing_routes import names_in
@@ -86,7 +87,9 @@ def routes(site: Site) -> APIRouter:
     def plan_deletion(runs: str) -> Response:
         with site.reading() as reader:
             ids = queries.find_runs(reader, names_in(runs))
-            of_runs = list(queries.checkpoints(reader, ids, states=["available"]).dicts())
+            of_runs = list(
+                queries.checkpoints(reader, ids, states=[CheckpointState.AVAILABLE]).dicts()
+            )
             named = queries.labels(reader.connection, ids)
         going = [row for row in of_runs if not row["pinned"]]
         return answer(
