@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import tracker
+from tracker.errors import WhereError
 from tracker.queries.names_in_use import metrics_in_use, params_in_use
 from tracker.queries.runs import run_ids
 from tracker.storage.database import reading
@@ -49,3 +50,12 @@ def test_of_equally_frequent_values_nan_comes_after_the_numbers() -> None:
     with reading() as reader:
         (row,) = params_in_use(reader).dicts()
     assert [str(value) for value in row["values"]] == ["1", "3", "nan", "x"]
+
+
+@pytest.mark.parametrize("ask", [metrics_in_use, params_in_use])
+def test_a_sort_key_that_is_not_a_column_is_shown_with_its_place(recorded: None, ask: Any) -> None:
+    with reading(None) as reader, pytest.raises(WhereError) as refused:
+        ask(reader, order_by="runs,-rums")
+    message, *shown = str(refused.value).splitlines()
+    assert message == "There is no column 'rums': did you mean runs?"
+    assert [line.strip() for line in shown] == ["rums", "^"]

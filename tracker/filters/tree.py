@@ -106,6 +106,17 @@ class SortKey:
     direction: str | None
     text: str
 
+    @property
+    def column(self) -> str:
+        """The name of the column that it may mean."""
+        is_bare = self.field.scope is None and self.field.function is None
+        return self.field.name if is_bare else self.text
+
+    @property
+    def falls(self) -> bool:
+        """Whether a column is sorted from high to low; without a direction it is not."""
+        return self.direction in ("reversed", "desc")
+
 
 _LONGEST_MESSAGE = 1000
 """Characters: a message names what was typed, which may be long."""

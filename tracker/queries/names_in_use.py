@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, exists, func, select
 
-from tracker.errors import WhereError, nearest
 from tracker.filters.compile import check_limit
 from tracker.filters.fields import names_by_index
-from tracker.filters.parser import parse_order
 from tracker.models import PARAM, RUN, SUMMARY
 from tracker.queries.resolve import labels_of
 from tracker.queries.result import Column, Listing
-from tracker.queries.selection import Order
+from tracker.queries.selection import Order, sorted_by_columns
 from tracker.storage.chunks import in_chunks
 from tracker.storage.database import Reader
 from tracker.storage.directions import Directions
@@ -291,23 +289,5 @@ def _place(value: Any) -> tuple[bool, bool, float, str]:
 def _ordered(listing: Listing, order_by: Order, limit: int | None) -> Listing:
     """Sort a listing by its own columns; rows without the value come last."""
     check_limit(limit)
-    rows = list(listing.dicts())
-    for key in reversed(parse_order(order_by or ())):
-        name = key.field.name
-        if name not in listing.names or key.field.scope or key.field.function:
-            raise WhereError(
-                f"There is no column {name!r}: {nearest(name, listing.names, most=20)}"
-            )
-        with_value = [row for row in rows if row[name] is not None]
-        without = [row for row in rows if row[name] is None]
-        falling = key.direction in {"reversed", "desc"}
-        rows = sorted(with_value, key=lambda row: _sortable(row[name]), reverse=falling) + without
-    return replace(listing, rows=Listing.from_dicts(listing.columns, _first(rows, limit)).rows)
-
-
-def _sortable(value: Any) -> Any:
-    return str(value) if isinstance(value, list) else value
-
-
-def _first(rows: list[dict[str, Any]], limit: int | None) -> Iterable[dict[str, Any]]:
-    return rows[:limit]
+    rows = sorted_by_columns(list(listing.dicts()), listing.names, order_by)
+    return replace(listing, rows=Listing.from_dicts(listing.columns, rows[:limit]).rows)

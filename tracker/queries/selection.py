@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, TableClause, func
 
+from tracker.errors import nearest
 from tracker.filters.compile import check_limit, condition, ordering
 from tracker.filters.fields import Fields
 from tracker.filters.parser import parse, parse_order
 from tracker.filters.targets import Expression
+from tracker.filters.tree import wrong
 from tracker.models import RUN
 from tracker.queries.first_rows import among_the_first
 from tracker.queries.status import dead_runs, status_now
@@ -41,6 +43,31 @@ class Selection(NamedTuple):
             parse(self.where)
         if self.order_by is not None:
             parse_order(self.order_by)
+
+
+def sorted_by_columns(
+    rows: list[dict[str, Any]], names: Sequence[str], order_by: Order
+) -> list[dict[str, Any]]:
+    """Return rows sorted by their own columns, upwards unless a key says otherwise; those without a value come last.
+
+    Raises:
+        WhereError: for a sort key that is not one of the names.
+    """
+    for key in reversed(parse_order(order_by or ())):
+        name = key.column
+        if name not in names:
+            hint = nearest(name, names, most=max(20, len(names)))
+            raise wrong(key.text, key.field.at, f"There is no column {name!r}: {hint}")
+        known = [row for row in rows if row[name] is not None]
+        missing = [row for row in rows if row[name] is None]
+        known.sort(key=_by(name), reverse=key.falls)
+        rows = known + missing
+    return rows
+
+
+def _by(name: str) -> Callable[[dict[str, Any]], Any]:
+    """Return what rows are sorted by: the value of a column, or the text of a list."""
+    return lambda row: str(row[name]) if isinstance(row[name], list) else row[name]
 
 
 def of_run(table: TableClause, order_by: Order) -> ColumnElement[bool]:

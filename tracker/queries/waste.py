@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Label, Select, and_, case, func, select
 
-from tracker.errors import nearest
 from tracker.filters.compile import check_limit
 from tracker.filters.parser import parse_order
-from tracker.filters.tree import SortKey, wrong
+from tracker.filters.tree import SortKey
 from tracker.models import EPOCH, OF_STEPS, RUN, SUMMARY
 from tracker.queries.monitored import shared_monitor
 from tracker.queries.resolve import labels_by_name
 from tracker.queries.result import Column, Listing, columns
 from tracker.queries.runs import overview
-from tracker.queries.selection import Order
+from tracker.queries.selection import Order, sorted_by_columns
 from tracker.queries.system import cost
 from tracker.storage.chunks import CHUNK, in_chunks, plain_rows
 from tracker.storage.database import Reader
@@ -54,7 +52,7 @@ def waste(
     check_limit(limit)
     names = {column.name for column in (*COLUMNS, COST)}
     keys = parse_order(order_by or _MOST_WASTEFUL)
-    own = all(_name(key) in names for key in keys)
+    own = all(key.column in names for key in keys)
     spent = _of_shared_metric(reader) if own and where is None and ids is None else None
     if spent is None:
         listing = overview(reader, where, None if own else order_by, None, ids)
@@ -64,10 +62,13 @@ def waste(
         rows, has_prices = spent.rows(keys, limit), spent.have_prices()
     if not rows:
         return Listing(COLUMNS)
-    if own and "run" in map(_name, keys):
+    if own and "run" in [key.column for key in keys]:
         rows = _labelled(rows)
     listed = (*COLUMNS, COST) if has_prices else COLUMNS
-    shown = (_sorted(listed, rows, order_by) if own else rows)[:limit]
+    if own:
+        names_listed = [column.name for column in listed]
+        rows = sorted_by_columns(rows, names_listed, order_by or _MOST_WASTEFUL)
+    shown = rows[:limit]
     return Listing.from_dicts(listed, _labelled(shown), run="id")
 
 
@@ -159,11 +160,10 @@ class _AllRuns:
     def _first(self, keys: Sequence[SortKey], limit: int | None) -> list[str] | None:
         """Return the runs that come first; None where not only numbers sort them, or all are wanted."""
         sortable = {**self._numbers, "share": self._share}
-        if limit is None or limit > CHUNK or not sortable.keys() >= set(map(_name, keys)):
+        if limit is None or limit > CHUNK or not sortable.keys() >= {key.column for key in keys}:
             return None
         order = [
-            sortable[_name(key)].desc() if _falls(key) else sortable[_name(key)].asc()
-            for key in keys
+            sortable[key.column].desc() if key.falls else sortable[key.column].asc() for key in keys
         ]
         statement = self._by_run(RUN.c.id).order_by(*order, RUN.c.started.desc(), RUN.c.id)
         return list(self._connection.scalars(statement.limit(limit)))
@@ -219,33 +219,9 @@ def by_experiment(listing: Listing, order_by: Order = None, limit: int | None = 
         for experiment, group in groups.items()
     ]
     listed = (*BY_EXPERIMENT, COST) if COST in listing.columns else BY_EXPERIMENT
-    return Listing.from_dicts(listed, _sorted(listed, rows, order_by)[:limit])
-
-
-def _name(key: SortKey) -> str:
-    """Return the name of the column that a key may mean."""
-    field = key.field
-    return field.name if field.scope is None and field.function is None else key.text
-
-
-def _falls(key: SortKey) -> bool:
-    return key.direction in ("reversed", "desc")
-
-
-def _sorted(
-    listed: Sequence[Column], rows: list[dict[str, Any]], order_by: Order
-) -> list[dict[str, Any]]:
-    """Sort rows by their own columns, upwards unless a key says otherwise."""
     names = [column.name for column in listed]
-    for key in reversed(parse_order(order_by or _MOST_WASTEFUL)):
-        if _name(key) not in names:
-            hint = nearest(_name(key), names, what="there are", most=len(names))
-            raise wrong(key.text, key.field.at, f"There is no column {_name(key)!r}: {hint}")
-        known = [row for row in rows if row[_name(key)] is not None]
-        rows = sorted(known, key=itemgetter(_name(key)), reverse=_falls(key)) + [
-            row for row in rows if row[_name(key)] is None
-        ]
-    return rows
+    rows = sorted_by_columns(rows, names, order_by or _MOST_WASTEFUL)
+    return Listing.from_dicts(listed, rows[:limit])
 
 
 def _prices(reader: Reader, ids: Sequence[str]) -> dict[str, float]:
