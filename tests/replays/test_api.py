@@ -175,7 +175,7 @@ def test_other_callbacks_are_replayed_from_python_too() -> None:
 
 def test_a_size_needs_files_that_were_saved() -> None:
     record("own")
-    with pytest.raises(tracker.BadValue, match="own saved no file, so that nobody knows"):
+    with pytest.raises(tracker.BadValue, match="own saved no file, so the size of one is unknown"):
         tracker.replay("own", policy="ModelCheckpoint", keep=Retention(size="1GB"))
 
 
