@@ -93,7 +93,7 @@ def list_(
       tracker checkpoints list digits-3 --where "state = 'available'" --sort value
     """
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = queries.runs_or_all(reader, names)
         listing = queries.checkpoints(reader, ids, where=where, order_by=sort, limit=limit or None)
     hidden = {*_HIDDEN, *(("run",) if ids is not None and len(ids) == 1 else ())}
     print_listing(listing, form, "checkpoints", hidden=hidden, spare=_SPARE)
@@ -233,7 +233,7 @@ def verify(
 
     location = locate(database)
     with reading(location) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = queries.runs_or_all(reader, names)
         listing = queries.checkpoints(reader, ids, states=WITH_FILE)
     total = sum(listing.cells("bytes"))
     with progress("Reading files", shown=total > _BYTES_WITH_PROGRESS) as track:

@@ -10,7 +10,13 @@ import click
 from tracker.cli.chosen_checkpoint import ALIAS, EPOCH, PLACE, WHICH, chosen
 from tracker.cli.format import size as in_words
 from tracker.cli.format import visible
-from tracker.cli.options import complete_metrics, database_option, runs_argument, where_option
+from tracker.cli.options import (
+    complete_metrics,
+    database_option,
+    require_runs,
+    runs_argument,
+    where_option,
+)
 from tracker.cli.output import agree, say
 from tracker.errors import BadValue, CheckpointError, counted
 from tracker.queries import api as queries
@@ -87,8 +93,7 @@ def prune(
     from tracker.maintenance import checkpoints as files
     from tracker.policies import validation
 
-    if not names and where is None:
-        raise BadValue("Name runs, or select them with --where.")
+    require_runs(names, where)
     location = locate(database)
     with reading(location) as reader:
         ids = select_runs(reader, names, where)
@@ -262,8 +267,7 @@ def upload(
     """
     from tracker.maintenance import upload as copies
 
-    if not names and where is None:
-        raise BadValue("Name runs, or select them with --where.")
+    require_runs(names, where)
     location = locate(database)
     with reading(location) as reader:
         ids = select_runs(reader, names, where)

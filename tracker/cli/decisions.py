@@ -52,7 +52,7 @@ def list_(
       tracker decisions list digits-3 --policy EarlyStopping --where "verdict != 'waited'"
     """
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = queries.runs_or_all(reader, names)
         listing = queries.decisions(
             reader, ids, policy=policy, superseded=superseded, where=where, order_by=sort,
             limit=limit or None,

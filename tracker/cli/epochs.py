@@ -44,7 +44,7 @@ def list_(
       tracker epochs list digits-3 --where "val_loss < 0.3" --sort val_loss -n 5
     """
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = queries.runs_or_all(reader, names)
         listing = queries.epochs(
             reader, ids, superseded=superseded, where=where, order_by=sort, limit=limit or None
         )

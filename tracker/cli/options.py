@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -229,3 +229,13 @@ def run_argument(*, required: bool = True) -> Callable[[Command], Command]:
         required=required,
         shell_complete=complete_runs,
     )
+
+
+def require_runs(names: Sequence[str], where: str | None) -> None:
+    """Refuse a call that says of no runs that they are meant: what changes something does not mean all of them.
+
+    Raises:
+        BadValue: there are neither names nor a filter.
+    """
+    if not names and where is None:
+        raise BadValue("Name runs, or select them with --where.")

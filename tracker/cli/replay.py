@@ -254,7 +254,7 @@ def waste(
     """
     most = limit or None
     with reading(database) as reader:
-        ids = queries.find_runs(reader, names) if names else None
+        ids = queries.runs_or_all(reader, names)
         if by_experiment:
             listing = waste_by_experiment(waste_of_runs(reader, where, ids=ids), sort, most)
         else:

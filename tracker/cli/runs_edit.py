@@ -10,6 +10,7 @@ from tracker.cli.format import size, visible
 from tracker.cli.options import (
     complete_runs,
     database_option,
+    require_runs,
     run_argument,
     runs_argument,
     where_option,
@@ -136,8 +137,7 @@ def delete(
     """
     from tracker.maintenance import edits
 
-    if not names and where is None:
-        raise BadValue("Name runs, or select them with --where.")
+    require_runs(names, where)
     ids = _selected(names, where, database, "deleted", dry_run=dry_run)
     if dry_run or not ids:
         return

@@ -113,6 +113,11 @@ def find_runs(reader: Reader, texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(find_run(reader, text) for text in texts))
 
 
+def runs_or_all(reader: Reader, texts: Sequence[str]) -> list[str] | None:
+    """Return the ids of the runs that are named, each once; None, which queries take for all, where none is."""
+    return find_runs(reader, texts) if texts else None
+
+
 def newest_run(reader: Reader) -> str:
     """Return the id of the run started last."""
     if not reader.empty:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -106,7 +107,7 @@ class Policy:
         wait: int | None = None,
         lr_before: float | None = None,
         lr_after: float | None = None,
-        path: Any = None,
+        path: str | os.PathLike[str] | None = None,
         state: Mapping[str, Any] | None = None,
         cause: Cause | str | None = None,
     ) -> None:
