@@ -32,6 +32,9 @@ class NullRecorder:
     def record(self, *entries: Entry) -> None:
         """Keep nothing."""
 
+    def flush(self, seconds: float | None = None) -> None:
+        """Do nothing: nothing is pending."""
+
     def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
         """Return ``otherwise``: nothing is recorded."""
         return otherwise

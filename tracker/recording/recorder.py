@@ -30,7 +30,7 @@ from tracker.ids import new_id
 from tracker.process import HEARTBEAT_SECONDS
 from tracker.recording.sampled import SampledMetrics
 from tracker.recording.streamed import StreamedMetrics
-from tracker.recording.writer import LogCall
+from tracker.recording.writer import CALL_SECONDS, LogCall
 from tracker.storage import entries, journal, run_rows
 from tracker.storage.database import Database, Questions, Reader
 from tracker.storage.entries import AttemptEntry, Entry, OriginEntry, SeriesEntry
@@ -40,8 +40,6 @@ from tracker.storage.spool import Spool, set_aside, spool_path
 from tracker.worker import Job, OwnLock, Unfinished, Worker
 
 FLUSH_SECONDS = 1.0
-CALL_SECONDS = 2.0
-"""No call that records takes longer, whatever disk or server do."""
 EXIT_SECONDS = 5.0
 """The end of a run takes no longer, either."""
 _LOCK_SECONDS, _COMMIT_SECONDS, _SPOOL_SECONDS = 0.8, 1.0, 0.1
@@ -429,10 +427,11 @@ class Recorder:
         if size >= _LARGE_COMMIT:
             self._flush()
 
-    def flush(self) -> None:
-        """Write what is pending; on failure it stays so."""
+    def flush(self, seconds: float | None = None) -> None:
+        """Write what is pending; on failure, or where it takes longer than so many seconds, it stays so."""
         if not self._lock.is_mine:
-            self._worker.submit(self._flush).wait()
+            with suppress(Unfinished):
+                self._worker.submit(self._flush).wait(seconds)
 
     def _flush(self) -> None:
         with self._lock:

@@ -25,10 +25,11 @@ from tracker.recording.epoch_timer import EpochClock, epoch_number
 from tracker.recording.null_recorder import NullRecorder
 from tracker.recording.policy import Policy, add_policy
 from tracker.recording.trained import Trained
-from tracker.recording.writer import LogCall, Writer
+from tracker.recording.writer import CALL_SECONDS, LogCall, Writer
 from tracker.redact import redact_data
 from tracker.states import DirectionSource, RunStatus
 from tracker.storage import entries
+from tracker.storage.entries import Kept
 
 TERMINATION_SECONDS = 5.0
 """How long a file that is being saved beside the training may take to its end once the process is asked to end."""
@@ -78,6 +79,7 @@ class Run:
         self.experiment = experiment
         self.attempt = attempt
         self.first_epoch = first_epoch
+        self.kept: Kept | None = None
         self.status = RunStatus.RUNNING
         self.trained = Trained()
         self.at_exit: tuple[str, str | None] = ("finished", "the process ended without finish()")
@@ -226,7 +228,7 @@ class Run:
             entries.epoch(
                 self.id, self.attempt, number, started, took, rate, plain,
                 step=steps_done, learning_rates=rates, adds=number < self.first_epoch,
-                timed=seconds is not None,
+                timed=seconds is not None, kept=self.kept if number == self.first_epoch else None,
             )
         )  # fmt: skip
 
@@ -439,14 +441,26 @@ class Run:
             lambda reader: resume.steps_done(reader, self.id, self.first_epoch), 0
         )
 
-    def rewind(self, epoch: int) -> None:
+    def commit(self, step: int) -> Kept:
+        """Bring what was logged to the disk, in the middle of an epoch; return how far the record is then.
+
+        With a backup that is taken at this moment, after so many training batches, it says what a training that
+        continues from there does not repeat: see `rewind`.
+        """
+        number = self.next_number("decision")
+        self.writer.flush(CALL_SECONDS)
+        return {"attempt": self.attempt, "decisions": number, "step": step}
+
+    def rewind(self, epoch: int, kept: Kept | None = None) -> None:
         """Resume at an earlier epoch; what was recorded from there on is superseded when repeated.
+
+        In the middle of it where ``kept`` is what `commit` returned there: decisions that were taken before stay.
 
         Where this attempt has itself recorded such epochs (a second ``fit``), or steps of an epoch that it
         did not end, the next one begins. Of step metrics those from its first step on are superseded: give `log`
         the ``step`` where it should count from the earlier epoch, too; without it, counting continues.
         """
-        self.first_epoch = epoch_number(epoch)
+        self.first_epoch, self.kept = epoch_number(epoch), kept
         # What is being saved belongs to what was trained before.
         self.wait_for_saves()
         repeats = self._epochs.last is not None and self._epochs.last >= self.first_epoch

@@ -11,10 +11,13 @@ from sqlalchemy import Connection, Select
 from tracker.checkpointing.store import Keeping
 from tracker.states import RunStatus
 from tracker.storage.database import Reader
-from tracker.storage.entries import Entry
+from tracker.storage.entries import Entry, Kept
 from tracker.storage.location import Location
 
 T = TypeVar("T")
+
+CALL_SECONDS = 2.0
+"""No call that records takes longer, whatever disk or server do."""
 
 
 class LogCall(Protocol):
@@ -52,6 +55,9 @@ class Writer(Protocol):
     def record(self, *entries: Entry) -> None:
         """Make entries durable."""
 
+    def flush(self, seconds: float | None = None) -> None:
+        """Write what is pending; on failure, or where it takes longer than so many seconds, it stays so."""
+
     def query(self, ask: Callable[[Reader], T], otherwise: T) -> T:
         """Return what ``ask`` finds in what is committed; ``otherwise`` where nothing is recorded.
 
@@ -87,6 +93,7 @@ class RecordedRun(Protocol):
     id: str
     attempt: int
     first_epoch: int
+    kept: Kept | None
     writer: Writer
     keeping: Keeping
     remote: str | None

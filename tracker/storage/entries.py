@@ -25,11 +25,23 @@ LONGEST_TEXT = 20_000
 """Characters of a reason or an exception's text that are kept."""
 
 
+class Kept(TypedDict):
+    """What an attempt that resumes in the middle of an epoch does not repeat: what was recorded before.
+
+    ``attempt`` made the backup after ``step`` training batches, when its decisions had numbers below ``decisions``.
+    """
+
+    attempt: int
+    decisions: int
+    step: int
+
+
 class EpochEntry(TypedDict):
     """An epoch and its metrics; a later entry of the same epoch adds to it.
 
     ``adds``: also to what an earlier attempt has recorded of it, which this one does not repeat. ``timed``: whether
-    somebody has said how long it took; else an epoch that is recorded keeps its seconds.
+    somebody has said how long it took; else an epoch that is recorded keeps its seconds. ``kept``: what of this
+    epoch is not superseded.
     """
 
     kind: Literal["epoch"]
@@ -44,6 +56,7 @@ class EpochEntry(TypedDict):
     learning_rates: NotRequired[str | None]
     adds: NotRequired[bool]
     timed: NotRequired[bool]
+    kept: NotRequired[Kept | None]
 
 
 class DecisionRow(TypedDict):
@@ -73,10 +86,15 @@ class DecisionRow(TypedDict):
 
 
 class DecisionEntry(TypedDict):
-    """A decision; ``claims``: whether what earlier attempts recorded from its epoch on is superseded."""
+    """A decision.
+
+    ``claims``: whether what earlier attempts recorded from its epoch on is superseded; ``kept``: what of this epoch
+    is not.
+    """
 
     kind: Literal["decision"]
     claims: NotRequired[bool]
+    kept: NotRequired[Kept | None]
     row: DecisionRow
 
 
@@ -384,6 +402,7 @@ def epoch(
     learning_rates: str | None = None,
     adds: bool = False,
     timed: bool = True,
+    kept: Kept | None = None,
 ) -> EpochEntry:
     """Return the entry of an epoch; a learning rate that is not finite is left out.
 
@@ -407,12 +426,13 @@ def epoch(
         "learning_rates": learning_rates,
         "adds": adds,
         "timed": timed,
+        "kept": kept,
     }
 
 
-def decision(row: DecisionRow, *, claims: bool) -> DecisionEntry:
+def decision(row: DecisionRow, *, claims: bool, kept: Kept | None = None) -> DecisionEntry:
     """Return the entry of a decision."""
-    return {"kind": "decision", "claims": claims, "row": row}
+    return {"kind": "decision", "claims": claims, "kept": kept, "row": row}
 
 
 def checkpoint(row: CheckpointRow) -> CheckpointEntry:

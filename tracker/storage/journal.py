@@ -211,7 +211,7 @@ def _epoch_out_of_turn(connection: Connection, entry: kinds.EpochEntry) -> None:
     trained = _trained_before(connection, entry) if entry.get("adds") else None
     if trained is not None:
         entry = _added_to(connection, trained, entry)
-    superseding = supersede(connection, run, attempt, number, lower=True)
+    superseding = supersede(connection, run, attempt, number, kept=entry.get("kept"), lower=True)
     superseded = is_overtaken(connection, run, attempt, number)
     key = {"run": run, "attempt": attempt, "epoch": number}
     known = connection.execute(select(EPOCH).where(_SAME_EPOCH), key).first()
@@ -290,7 +290,7 @@ def _recorded_metrics(connection: Connection, epoch_id: int) -> dict[str, tuple[
 def _decision(connection: Connection, entry: kinds.DecisionEntry) -> None:
     row = entry["row"]
     place = row["run_id"], row["attempt"], row["epoch"]
-    if entry.get("claims", True) and supersede(connection, *place):
+    if entry.get("claims", True) and supersede(connection, *place, kept=entry.get("kept")):
         summaries.summarize_epochs(connection, row["run_id"])
     superseded = is_overtaken(connection, *place)
     upsert(

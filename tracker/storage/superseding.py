@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from tracker.models import ATTEMPT, DECISION, EPOCH, RUN
+from tracker.storage.entries import Kept
 from tracker.storage.statements import Prepared
 
 LATER_ATTEMPTS = select(func.count()).where(
@@ -32,11 +43,18 @@ def hold(connection: Connection, run: str) -> None:
 
 
 def supersede(
-    connection: Connection, run: str, attempt: int, epoch: int, *, lower: bool = False
+    connection: Connection,
+    run: str,
+    attempt: int,
+    epoch: int,
+    *,
+    kept: Kept | None = None,
+    lower: bool = False,
 ) -> bool:
     """Note an attempt's first epoch, and mark what earlier attempts recorded from it on; returns whether it was new.
 
-    ``lower``: also one below the first one so far, as threads log them that take turns.
+    ``kept``: what they had decided of this epoch stays. ``lower``: also one below the first one so far, as threads
+    log them that take turns.
     """
     if attempt == 1:
         return False
@@ -48,13 +66,26 @@ def supersede(
         return False
     hold(connection, run)
     for old in (EPOCH, DECISION):
-        connection.execute(
-            update(old)
-            .where(old.c.run_id == run, old.c.attempt < attempt, old.c.epoch >= epoch)
-            .values(superseded=True)
+        repeated = update(old).where(
+            old.c.run_id == run, old.c.attempt < attempt, old.c.epoch >= epoch
         )
+        if kept is not None and old is DECISION:
+            repeated = repeated.where(not_(_stays(epoch, kept)))
+        connection.execute(repeated.values(superseded=True))
     effective = select(func.count()).where(EPOCH.c.run_id == run, EPOCH.c.superseded.is_(False))
     connection.execute(
         update(RUN).where(RUN.c.id == run).values(epochs=effective.scalar_subquery())
     )
     return True
+
+
+def _stays(epoch: int, kept: Kept) -> ColumnElement[bool]:
+    """Tell decisions of an epoch that were taken before a backup in its middle, by whichever attempt."""
+    by_then = or_(
+        DECISION.c.attempt < kept["attempt"],
+        and_(DECISION.c.attempt == kept["attempt"], DECISION.c.number < kept["decisions"]),
+    )
+    # Of attempts before the one that made the backup, also what that one has repeated.
+    return and_(
+        DECISION.c.epoch == epoch, by_then, func.coalesce(DECISION.c.step, -1) <= kept["step"]
+    )

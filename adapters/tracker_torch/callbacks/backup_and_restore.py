@@ -168,7 +168,10 @@ class BackupAndRestore(Callback):
         begins_again = batch is not None and payload["position"]["began"] is None
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
-        run.rewind(loop.epoch + 1 if batch is None else loop.epoch)
+        if batch is None or begins_again:
+            run.rewind(loop.epoch + (batch is None))
+        else:
+            run.rewind(loop.epoch, payload.get("kept"))
         accumulated = payload.get("gradients", ())
         positions = payload.get("positions") or [payload["position"]]
         # What the body does before its batches, such as zero_grad(), must not reach them.
@@ -242,6 +245,8 @@ class BackupAndRestore(Callback):
             "gradients": gradients.of_ranks(self.loop.model),
             "callbacks": self._remembered(),
         }
+        # Last: nothing that a resumed training does not repeat is missing from the record then.
+        payload["kept"] = self.run.commit(self.loop.step)
         if not self.loop.main:
             return
         try:

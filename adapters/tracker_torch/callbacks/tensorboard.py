@@ -102,6 +102,12 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.flush()
 
+    def get_state(self) -> None:
+        """Bring to the disk what was written: a training that continues from this backup does not repeat it."""
+        with self._forgiving():
+            for writer in self._writers.values():
+                writer.flush()
+
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the files."""
         while self._writers:

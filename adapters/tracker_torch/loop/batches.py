@@ -147,6 +147,8 @@ class Batches:
         if number is None or not done:
             return
         hooks = self._hooks
+        step = hooks.step + 1
+        # Before the hooks: a backup that is made there continues after this step.
+        if self._every and logged and step % self._every == 0:
+            hooks.run.log(logged, step=step)
         hooks.on_train_batch_end(number, logged)
-        if self._every and logged and hooks.step % self._every == 0:
-            hooks.run.log(logged, step=hooks.step)
