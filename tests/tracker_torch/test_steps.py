@@ -11,7 +11,7 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import Problem, ask, step
-from tracker_torch import BackupAndRestore, CallbackList, ModelCheckpoint, Training
+from tracker_torch import BackupAndRestore, Callback, CallbackList, ModelCheckpoint, Training
 
 
 class Killed(Exception):
@@ -98,6 +98,59 @@ def test_what_was_decided_in_an_epoch_survives_a_kill_in_that_epoch(
     best_and_kept("killed", backup_first, die=14)
     assert best_and_kept("killed", backup_first) == whole
     assert whole[:2] == [{"best.pt", "10.pt", "12.pt"}] * 2 and whole[-1] == 11
+
+
+def decided(name: str, *dies: int) -> list[Any]:
+    """Train for two epochs of eight steps, killed before these steps; return what was decided and counts."""
+    for die in (*dies, None):
+        model = nn.Linear(1, 1)
+        callbacks = [
+            ModelCheckpoint(f"{name}/{{step}}.pt", monitor=None, save_freq=1, keep=2),
+            BackupAndRestore(f"{name}-backup", save_freq=4),
+        ]
+        options: dict[str, Any] = {"experiment": name, "resume": "auto", "callbacks": callbacks}
+        try:
+            with Training(
+                model, torch.optim.SGD(model.parameters(), 0.1), 2, **options
+            ) as training:
+                for _ in training.epochs():
+                    for _ in training.batches(range(8)):
+                        if training.step == die:
+                            raise Killed
+        except Killed:
+            pass
+    decisions = tracker.decisions(training.run.id)
+    return [
+        (row.step, row.verdict, Path(row.path).name)
+        for row in decisions.sort_values(["step", "verdict"]).itertuples()
+    ]
+
+
+@pytest.mark.parametrize("dies", [(6,), (7, 6), (8,), (11, 14)])
+def test_decisions_before_a_backup_in_the_middle_of_an_epoch_count(
+    folder: Any, dies: tuple[int, ...]
+) -> None:
+    """Nobody repeats them; those after it are repeated, and count once."""
+    assert decided("killed", *dies) == decided("whole")
+
+
+def test_step_metrics_are_on_the_disk_once_the_backup_that_follows_them_is(folder: Any) -> None:
+    """A kill right after it would lose them for good: these steps are not repeated."""
+    model, on_disk = nn.Linear(1, 1), []
+
+    class Asks(Callback):
+        order = 4
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps = tracker.metrics(self.run.id)["step"].tolist()
+            on_disk.append(steps == list(range(1, self.loop.step + 1)))
+
+    callbacks = [Asks(), BackupAndRestore("backup", save_freq=1)]
+    with Training(model, None, 1, callbacks=callbacks, log_every=1) as training:
+        for _ in training.epochs():
+            for number in training.batches(range(12)):
+                training.log(loss=number)
+    assert on_disk == [True] * 12
 
 
 def seen_batches(

@@ -120,6 +120,7 @@ class Batches:
         hooks, (outer, self.logged) = self._hooks, (self.logged, None)
         try:
             hooks.on_test_begin()
+            hooks.position.meet(loader)
             for number, batch in enumerate(loader):
                 hooks.on_test_batch_begin(number)
                 yield batch

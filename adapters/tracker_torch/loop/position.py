@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -40,6 +40,9 @@ class Position:
     epoch began: what its body draws before the first batch, such as a permutation, is the same
     again. An epoch may walk over several loaders, one after the other.
 
+    A loader with ``persistent_workers`` draws once more from its generator where it starts them, in the first epoch.
+    Where they ran at the backup they are started before anything is drawn; what they draw themselves begins anew.
+
     Attributes:
         watch_batches: whether there are backups in the middle of epochs.
         in_epoch: whether such a backup was restored.
@@ -49,6 +52,8 @@ class Position:
     def __init__(self) -> None:
         self._generators: list[torch.Generator] = []
         self._saved_states: list[Any] = []
+        self._persistent: list[Any] = []
+        self._had_workers: list[bool] = []
         self._began: dict[str, Any] | None = None
         self._epoch_began: dict[str, Any] | None = None
         self._walks: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -62,6 +67,7 @@ class Position:
         """Return the generators' states, now and when the walk began, the epoch's first step and walks."""
         return {
             "generators": self._states(),
+            "workers": self._workers(),
             "began": self._began,
             "epoch_began": self._epoch_began,
             "walks": list(self._walks),
@@ -102,6 +108,7 @@ class Position:
             on_arrival: called once these are passed over; never where the epoch's data begins again.
         """
         self._saved_states, self.in_epoch = list(saved["generators"]), batch is not None
+        self._had_workers = list(saved.get("workers", ()))
         if batch is not None and saved["began"] is not None:
             finished = list(saved.get("taken", ())[:-1])
             self._resumed = _Resumed(
@@ -118,7 +125,7 @@ class Position:
             warn: told where it is not the loader of the backup, whose data then begins again.
         """
         self.was_walked = True
-        self.meet(loader)
+        self.meet(loader, self._workers_then())
         if self._resumed is not None and self._resumed.finished:
             return self._pass_over(loader, self._resumed.finished.pop(0))
         resumed, self._resumed = self._resumed, None
@@ -177,8 +184,11 @@ class Position:
         if began is not None:
             self._walks.append((began, self._now()))
 
-    def meet(self, loader: Any) -> None:
-        """Note the loader's own generators, and give each the state it had when it was backed up."""
+    def meet(self, loader: Any, had_workers: Sequence[bool] | None = None) -> None:
+        """Note the loader's own generators, and give each the state it had when it was backed up.
+
+        ``had_workers``: which of the loaders with persistent workers had started them; as at the backup by default.
+        """
         batches = getattr(loader, "batch_sampler", None)
         samplers = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
         for owner in (loader, *samplers):
@@ -189,17 +199,60 @@ class Position:
                 self._generators.append(generator)
                 if self._saved_states:
                     generator.set_state(self._saved_states.pop(0))
+        if getattr(loader, "persistent_workers", False):
+            self._meet_workers(loader, had_workers)
+
+    def _meet_workers(self, loader: Any, had_workers: Sequence[bool] | None) -> None:
+        """Start the workers of a loader that had started them; nothing of the training is drawn for it."""
+        if any(loader is known for known in self._persistent):
+            return
+        number = len(self._persistent)
+        had = self._workers() if had_workers is None else had_workers
+        self._persistent.append(loader)
+        self._had_workers = self._had_workers[1:]
+        if number < len(had) and had[number] and not _has_workers(loader):
+            now = self._now()
+            iter(loader)
+            self._set(**now)
+
+    def _workers_then(self) -> Sequence[bool] | None:
+        """Return which loaders had started their workers where the walk that is repeated began; None: none is."""
+        resumed, number = self._resumed, len(self._taken)
+        if resumed is None:
+            return None
+        if not resumed.finished:
+            began = resumed.began
+        elif number < len(resumed.walks):
+            began = resumed.walks[number][0]
+        else:
+            return None
+        return began.get("workers", ())
 
     def _now(self) -> dict[str, Any]:
-        return {"rng": serialization.rng_state(), "generators": self._states()}
+        return {
+            "rng": serialization.rng_state(),
+            "generators": self._states(),
+            "workers": self._workers(),
+        }
 
     def _states(self) -> list[Any]:
-        return [generator.get_state() for generator in self._generators]
+        """Return the generators' states; of those not met yet since the resume, what was backed up."""
+        return [*(generator.get_state() for generator in self._generators), *self._saved_states]
 
-    def _set(self, rng: Mapping[str, Any], generators: list[Any]) -> None:
+    def _workers(self) -> list[bool]:
+        """Return which loaders have started persistent workers; of those not met yet, what was backed up."""
+        return [*map(_has_workers, self._persistent), *self._had_workers]
+
+    def _set(
+        self, rng: Mapping[str, Any], generators: list[Any], workers: Sequence[bool] = ()
+    ) -> None:
         serialization.set_rng_state(rng)
         for generator, saved in zip(self._generators, generators, strict=False):
             generator.set_state(saved)
+
+
+def _has_workers(loader: Any) -> bool:
+    return getattr(loader, "_iterator", None) is not None
 
 
 def _drop(batches: Iterator[Any], count: int) -> None:
