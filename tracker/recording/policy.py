@@ -163,8 +163,8 @@ class Policy:
             "superseded": False,
         }
         # An epoch before the first one of this attempt belongs to what was done earlier.
-        kept = run.kept if at == run.first_epoch else None
-        run.writer.record(entries.decision(row, claims=at >= run.first_epoch, kept=kept))
+        stays = run.kept if at == run.first_epoch else None
+        run.writer.record(entries.decision(row, claims=at >= run.first_epoch, kept=stays))
 
 
 _MOST = 2**31 - 1

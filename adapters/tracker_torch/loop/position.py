@@ -226,7 +226,7 @@ class Position:
             began = resumed.walks[number][0]
         else:
             return None
-        return began.get("workers", ())
+        return list(began.get("workers", ()))
 
     def _now(self) -> dict[str, Any]:
         return {
