@@ -11,7 +11,14 @@ from torch import nn
 
 import tracker
 from tests.helpers.torch_problems import Problem, ask, step
-from tracker_torch import BackupAndRestore, Callback, CallbackList, ModelCheckpoint, Training
+from tracker_torch import (
+    BackupAndRestore,
+    Callback,
+    CallbackList,
+    LRSchedulerCallback,
+    ModelCheckpoint,
+    Training,
+)
 
 
 class Killed(Exception):
@@ -132,6 +139,30 @@ def test_decisions_before_a_backup_in_the_middle_of_an_epoch_count(
 ) -> None:
     """Nobody repeats them; those after it are repeated, and count once."""
     assert decided("killed", *dies) == decided("whole")
+
+
+def test_a_rate_per_batch_is_compared_with_that_of_the_epochs_beginning(folder: Any) -> None:
+    """Also where the epoch was resumed in its middle."""
+
+    def rates(name: str, die: int | None = None) -> list[Any]:
+        model = nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        callbacks = [LRSchedulerCallback(schedule, per="batch"), BackupAndRestore(name, 3)]
+        options: dict[str, Any] = {"experiment": name, "resume": "auto", "callbacks": callbacks}
+        try:
+            with Training(model, optimizer, 2, **options) as training:
+                for _ in training.epochs():
+                    for _ in training.batches(range(4)):
+                        if training.step == die:
+                            raise Killed
+                        optimizer.step()
+        except Killed:
+            pass
+        return tracker.decisions(training.run.id)[["lr_before", "lr_after"]].values.tolist()
+
+    rates("killed", die=7)
+    assert rates("killed") == rates("whole")
 
 
 def test_step_metrics_are_on_the_disk_once_the_backup_that_follows_them_is(folder: Any) -> None:

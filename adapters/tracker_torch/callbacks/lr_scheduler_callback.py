@@ -60,6 +60,7 @@ class LRSchedulerCallback(Callback):
         self.batch_hooks = per == "batch"
         self._initial = scheduler_state.snapshot(scheduler.state_dict())
         self._before: float | None = None
+        self._resumed_before: float | None = None
         self._best_epoch: int | None = None
 
     def set_loop(self, loop: Loop) -> None:
@@ -81,6 +82,7 @@ class LRSchedulerCallback(Callback):
         }
         saved, carried = self.join(monitor=self.monitor, config=config)
         self._best_epoch = saved.get("best_epoch")
+        self._resumed_before = carried.get("before") if self.loop.position.in_epoch else None
         if "moved" in carried:
             self._go_on(self._initial, carried["moved"])
         elif self.loop.restored and (self._moved() or not saved.get("moved")):
@@ -110,8 +112,9 @@ class LRSchedulerCallback(Callback):
         set_all_rates(self.scheduler.optimizer, {"": saved.get("rates", [])})
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Note the rate that the epoch begins with."""
-        self._before = self._rate()
+        """Note the rate that the epoch begins with; one that is resumed in its middle began before that."""
+        before, self._resumed_before = self._resumed_before, None
+        self._before = self._rate() if before is None else before
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Step, where batches are what is counted."""
@@ -191,4 +194,8 @@ class LRSchedulerCallback(Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Return what of the scheduler has moved."""
-        return {"moved": self._moved(), "state": {"best_epoch": self._best_epoch}}
+        return {
+            "moved": self._moved(),
+            "before": self._before,
+            "state": {"best_epoch": self._best_epoch},
+        }
