@@ -111,7 +111,7 @@ class CallbackList:
         self.fed: Callback | None = None
         """The one that `Training.log` adds to: batches have nothing more for it."""
         self._notices = Notices(self.main)
-        self._live = False
+        self._live = self._unbuilt = False
         self._hooks: dict[str, list[Callable[..., None]]] = {}
         self._began = perf_counter()
         self._names: dict[str, None] = {}
@@ -282,6 +282,7 @@ class CallbackList:
         # Rates that a schedule has moved are not other settings than those of the attempt before.
         self.settings.overlay(described["optimizer"])
         self.run.capture(**described, distributed=distributed.describe())
+        self._unbuilt = capture.is_unbuilt(self.model)
         if changed := self.settings.changed():
             self.warn(
                 f"run {self.run.name} continues with what came back: {', '.join(changed)}. To train with "
@@ -364,6 +365,9 @@ class CallbackList:
         )
         self.run.trained.end_epoch(epoch)
         self._recorded_step = self.step
+        if self._unbuilt and not capture.is_unbuilt(self.model):
+            self._unbuilt = False
+            self.run.capture(model=capture.models(self.model))
         if not self.stop_training:
             # What stopped an earlier training of this run is not its end.
             self.run.note_stop(None)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 import pickle
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import tracker
 from tests.helpers.torch_problems import Problem, ask, decisions
 from tracker_torch import (
+    BackupAndRestore,
     BaseLogger,
     Callback,
     CallbackList,
@@ -183,14 +185,37 @@ def test_with_hooks_alone_the_first_starts_a_run_and_the_last_ends_it(feed: Any)
     assert loop.run.finished and ask("SELECT status, epochs FROM run") == [("finished", 2)]
 
 
+def test_a_lazy_layer_is_counted_once_it_has_a_size(caplog: pytest.LogCaptureFixture) -> None:
+    def train(epochs: int) -> None:
+        model = torch.nn.LazyLinear(3)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        with Training(
+            model, optimizer, epochs, name="lazy", resume="auto", verbose=0,
+            callbacks=[BackupAndRestore("backup", delete_checkpoint=False)],
+        ) as training:  # fmt: skip
+            for epoch in training.epochs():
+                optimizer.zero_grad()
+                loss = model(torch.ones(2, 4)).square().mean()
+                loss.backward()
+                optimizer.step()
+                training.log_epoch(loss=loss)
+                if epoch == 1 < epochs - 1:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(3)
+    train(3)
+    facts = [json.loads(text)["model"] for (text,) in ask("SELECT captured FROM attempt")]
+    assert [(one["parameters"], one["trainable"]) for one in facts] == [(15, 15)] * 2
+    assert "parameters" not in caplog.text
+
+
 def test_what_is_trained_is_captured(wine: Problem) -> None:
     model = wine.net()
     model[0].bias.requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), 0.01, betas=(0.8, 0.9))
     with Training(model, optimizer, 1, callbacks=[ModelCheckpoint("a.pt")]) as training:
         list(training.epochs())
-    import json
-
     found = json.loads(ask("SELECT captured FROM attempt")[0][0])
     assert found["model"] == {
         "class": "torch.nn.modules.container.Sequential", "parameters": 275, "trainable": 259,

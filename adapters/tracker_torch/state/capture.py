@@ -17,7 +17,7 @@ _SHOWN = (bool, int, float, str, type(None))
 def describe(model: Any, optimizer: Any, scheduler: Any, scaler: Any) -> dict[str, Any]:
     """Return JSON-ready sections for ``run.capture``: model, optimizer, scheduler, torch."""
     return {
-        "model": _each(model, _model),
+        "model": models(model),
         "optimizer": _each(optimizer, _optimizer),
         "scheduler": _each(scheduler, lambda scheduler: {"class": _class(scheduler)}),
         "torch": {
@@ -30,6 +30,20 @@ def describe(model: Any, optimizer: Any, scheduler: Any, scaler: Any) -> dict[st
     }
 
 
+def models(model: Any) -> Any:
+    """Return the section for one model, or for each of several by name; None for none."""
+    return _each(model, _model)
+
+
+def is_unbuilt(model: Any) -> bool:
+    """Whether a layer of a model has no size before its first batch."""
+    return any(
+        isinstance(parameter, nn.parameter.UninitializedParameter)
+        for one in named(model).values()
+        for parameter in unwrap(one).parameters()
+    )
+
+
 def _each(things: Any, describe_one: Any) -> Any:
     described = {name: describe_one(thing) for name, thing in named(things).items()}
     return described.get("", described) if described else None
@@ -37,17 +51,16 @@ def _each(things: Any, describe_one: Any) -> Any:
 
 def _model(module: nn.Module) -> dict[str, Any]:
     inner = unwrap(module)
-    # A lazy layer has no size before its first batch.
-    sizes = [
-        (0 if isinstance(p, nn.parameter.UninitializedParameter) else p.numel(), p)
-        for p in inner.parameters()
-    ]
+    parameters = list(inner.parameters())
+    sizes: dict[str, int] = {}
+    if not is_unbuilt(inner):
+        sizes["parameters"] = sum(p.numel() for p in parameters)
+        sizes["trainable"] = sum(p.numel() for p in parameters if p.requires_grad)
     return {
         "class": _class(inner),
-        "parameters": sum(size for size, _ in sizes),
-        "trainable": sum(size for size, p in sizes if p.requires_grad),
-        "device": _counted(str(p.device) for _, p in sizes),
-        "dtype": _counted(str(p.dtype).removeprefix("torch.") for _, p in sizes),
+        **sizes,
+        "device": _counted(str(p.device) for p in parameters),
+        "dtype": _counted(str(p.dtype).removeprefix("torch.") for p in parameters),
         "compiled": hasattr(module, "_orig_mod"),
     }
 
