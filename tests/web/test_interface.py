@@ -252,3 +252,20 @@ def test_a_logarithmic_axis_shows_as_many_points_of_each_doubling(page: Page) ->
         assert counts.min() >= 15 and counts.max() <= 40
     refused = page.get("/runs/a/series", name="x", scale="log", x="time")
     assert refused.status_code == 400 and "only steps" in refused.json()["error"]
+
+
+def test_an_unknown_address_is_the_page_for_a_browser_and_json_for_a_program(page: Page) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/nothing", "/runs/a/b/c", "/api"):
+        answer = page.client.get(path, headers=browser)
+        assert (answer.status_code, "<!doctype html>" in answer.text) == (404, True), path
+        assert page.client.get(path).json()["kind"] == "UnknownAddress"
+    for path in ("/api/v1/nothing", "/api/v2/runs"):
+        assert page.client.get(path, headers=browser).json()["kind"] == "UnknownAddress"
+    assert page.client.post("/api/v1/runs", headers=browser).status_code in (403, 405)
+
+
+def test_a_link_to_a_name_leads_to_that_name(page: Page) -> None:
+    key = page.server.keys.link_key()
+    answer = page.client.get(f"/runs/a%2Fb%3F%25?token={key}", follow_redirects=False)
+    assert answer.headers["location"] == "/runs/a%2Fb%3F%25"

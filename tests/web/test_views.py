@@ -496,13 +496,73 @@ def test_what_the_machine_did_is_folded_away_below_the_run(tab: Tab) -> None:
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("/runs/%E0%A4%A", "There is no such view"), ("/?offset=500", "There are only 6 runs"), ("/?offset=x", "6 runs")],
+    [("/runs/%E0%A4%A", "There is no such page"), ("/?offset=500", "There are only 6 runs"), ("/?offset=x", "6 runs")],
 )  # fmt: skip
 def test_an_address_that_a_hand_has_changed_still_says_something(
     view: Tab, path: str, said: str
 ) -> None:
     view.open(path)
     expecting()(view.find("main")).to_contain_text(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "there"),
+    [("/?offset=-5", "offset is “-5”", "tr[data-run]"), ("/?cols=nothing", "cols is “nothing”", "td a.run-name"),
+     ("/runs/run-0?metric=x", "metric is “x”", ".plot"), ("/compare?runs=run-0,run-1&metric=x&x=y", "x is “y”",
+      ".legend li"),
+     ("/replay?runs=run-1&patience=abc", "patience is “abc”", ".outcome"),
+     ("/replay?runs=run-1&min_delta=1e999&rules=mine", "rules is “mine”", ".outcome"),
+     ("/replay?runs=run-1&policy=Stopper&patience=1.5", "policy is “Stopper”", ".outcome")],
+)  # fmt: skip
+def test_what_an_address_cannot_mean_is_left_out_and_said(
+    view: Tab, path: str, said: str, there: str
+) -> None:
+    expect = expecting()
+    shown = view.open(path)
+    expect(view.find(".mistyped")).to_contain_text(said)
+    expect(view.find(there).first).to_be_visible()
+    assert "NaN" not in view.find("main").inner_text()
+    view.find("button", has_text="Correct the address").click()
+    expect(view.find(".mistyped")).to_have_count(0)
+    expect(view.find(there).first).to_be_visible()
+    assert said.partition(" ")[0] + "=" not in shown.url.replace("runs=", "")
+
+
+@pytest.mark.parametrize("path", ["/?sort=nothing", "/?group=nothing"])
+def test_an_order_that_does_not_exist_has_a_way_on(view: Tab, path: str) -> None:
+    expect = expecting()
+    view.open(path)
+    expect(view.find("[role=alert]")).to_contain_text("There is no field 'nothing'")
+    view.find("button", has_text="In the usual order").click()
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    view.problems.clear()
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/experiments/digits", "/runs/nothing", "/runs/no/thing"])  # fmt: skip
+def test_an_address_of_nothing_says_so_and_leads_to_all_runs(view: Tab, path: str) -> None:
+    expect = expecting()
+    view.open(path)
+    expect(view.find("main")).to_contain_text("There is no ")
+    view.find("main a", has_text="All runs").click()
+    expect(view.find("tr[data-run]")).to_have_count(6)
+    view.problems.clear()
+
+
+def test_an_experiment_that_does_not_exist_is_said(view: Tab) -> None:
+    expect = expecting()
+    view.open("/experiments?name=nothing")
+    expect(view.find("main")).to_contain_text("There is no experiment “nothing”")
+
+
+def test_a_run_is_found_by_a_name_with_slashes(tab: Tab, folder: Path) -> None:
+    expect = expecting()
+    for name in ("a/b", "a/b/epochs", "100%2F"):
+        with tracker.start_run("digits", name, system_metrics=False) as run:
+            run.log_epoch(0, {"loss": 1.0})
+        tab.open(f"/runs/{quote(name, safe='')}")
+        expect(tab.find("h1")).to_have_text(name)
+        expect(tab.find(".plot").first).to_be_visible()
+        assert len(tab.page.rows(f"/runs/{quote(name, safe='')}/epochs")) == 1
 
 
 def test_a_changed_file_is_found(tab: Tab, folder: Path) -> None:

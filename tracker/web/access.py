@@ -154,7 +154,7 @@ class Door:
         else:
             by_program = False
             if method in _READS and "token" in dict(parse_qsl(query)):
-                return self._entry(scope["path"], query)
+                return self._entry(scope["raw_path"].decode("ascii"), query)
             if not self._keys.opens(_cookies(headers.get("cookie", "")).get(self._keys.cookie, "")):
                 return _Answer(
                     401,

@@ -6,9 +6,11 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from tracker.storage.database import Location
-from tracker.web import edit_routes, listing_routes, replay_routes, run_routes, static_files
+from tracker.web import edit_routes, listing_routes, replay_routes, run_routes
+from tracker.web.addresses import Parted
 from tracker.web.problems import handle, known_names
 from tracker.web.site import Site
+from tracker.web.static_files import Files
 
 API = "/api/v1"
 _ABOUT = (
@@ -28,7 +30,9 @@ def application(location: Location, *, read_only: bool = False) -> tuple[FastAPI
         docs_url=None,
         redoc_url=None,
     )
-    handle(app)
+    app.add_middleware(Parted)
+    files = Files()
+    handle(app, files)
     checked = [Depends(known_names)]
     parts = (
         listing_routes.routes(site), run_routes.routes(site), replay_routes.routes(site),
@@ -48,5 +52,5 @@ def application(location: Location, *, read_only: bool = False) -> tuple[FastAPI
         stream = site.watcher.listen(last_event_id)
         return StreamingResponse(stream, media_type="text/event-stream")
 
-    app.include_router(static_files.routes())
+    app.include_router(files.routes())
     return app, site

@@ -71,7 +71,7 @@ def routes(site: Site) -> APIRouter:
     """Return the routes that change something."""
     router = APIRouter(tags=["changes"], responses=_WRITES)
 
-    @router.patch("/runs/{run}", summary="Change a run's name, note or tags")
+    @router.patch("/runs/{run:name}", summary="Change a run's name, note or tags")
     def edit_run(run: str, edit: Edit) -> Response:
         with site.reading() as reader:
             id_ = queries.find_run(reader, run)
@@ -118,7 +118,7 @@ def routes(site: Site) -> APIRouter:
             }
         )
 
-    @router.put("/checkpoints/{checkpoint}/pin", summary="Pin a checkpoint, or remove the pin")
+    @router.put("/checkpoints/{checkpoint:name}/pin", summary="Pin a checkpoint, or remove the pin")
     def pin_checkpoint(checkpoint: str, pin: Pin) -> Response:
         with site.reading() as reader:
             id_ = find_checkpoint(reader, checkpoint)["id"]

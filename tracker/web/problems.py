@@ -23,6 +23,7 @@ from tracker.errors import (
 )
 from tracker.values import brief
 from tracker.web.answers import answer
+from tracker.web.static_files import Files, is_view
 
 _STATUS: tuple[tuple[type[TrackerError], int], ...] = (
     (UnknownRun, 404),
@@ -52,11 +53,18 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def handle(app: FastAPI) -> None:
-    """Have an application answer every error of a call as a `Problem`."""
+def handle(app: FastAPI, files: Files) -> None:
+    """Have an application answer every error of a call as a `Problem`, and a browser's unknown address by the page."""
+
+    async def unanswered(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404 and is_view(request):
+            return files.page(request, 404)
+        return _unanswered(request, error)
+
     app.add_exception_handler(TrackerError, _of_ours)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _unanswered)
+    app.add_exception_handler(HTTPException, unanswered)
 
 
 async def known_names(request: Request) -> None:
@@ -107,8 +115,7 @@ def _sentence(found: Mapping[str, Any]) -> str:
     return f"{name or 'The body'} is {brief(found.get('input'))}: {message}."
 
 
-async def _unanswered(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _unanswered(request: Request, error: HTTPException) -> Response:
     asked = f"{request.method} {brief(request.url.path)}"
     sentence = {
         404: f"{asked} is not an address of this server: those are listed at /api/v1/openapi.json.",

@@ -28,32 +28,34 @@ def routes(site: Site) -> APIRouter:
     """Return the routes about runs by name."""
     router = APIRouter(tags=["one run"], responses=PROBLEMS)
 
-    @router.get("/runs/{run}", summary="Everything about one run")
+    @router.get("/runs/{run:name}", summary="Everything about one run")
     def show_run(run: str) -> Response:
         """`sentences` say first why it ended and which weights it holds."""
         with site.reading() as reader:
             return answer(_whole(details(reader, queries.find_run(reader, run))))
 
-    @router.get("/runs/{run}/epochs", summary="Epochs and their metrics", response_model=Rows)
+    @router.get("/runs/{run:name}/epochs", summary="Epochs and their metrics", response_model=Rows)
     def list_epochs(run: str, superseded: bool = False) -> Response:
         with site.reading() as reader:
             ids = [queries.find_run(reader, run)]
             return table(queries.epochs(reader, ids, superseded=superseded))
 
     @router.get(
-        "/runs/{run}/decisions", summary="What callbacks decided, and why", response_model=Rows
+        "/runs/{run:name}/decisions", summary="What callbacks decided, and why", response_model=Rows
     )
     def list_decisions(run: str, superseded: bool = False) -> Response:
         with site.reading() as reader:
             ids = [queries.find_run(reader, run)]
             return table(queries.decisions(reader, ids, superseded=superseded))
 
-    @router.get("/runs/{run}/checkpoints", summary="Saved files of one run", response_model=Rows)
+    @router.get(
+        "/runs/{run:name}/checkpoints", summary="Saved files of one run", response_model=Rows
+    )
     def list_checkpoints(run: str) -> Response:
         with site.reading() as reader:
             return table(queries.checkpoints(reader, [queries.find_run(reader, run)]))
 
-    @router.get("/runs/{run}/attempts", summary="The processes that recorded a run")
+    @router.get("/runs/{run:name}/attempts", summary="The processes that recorded a run")
     def list_attempts(run: str) -> Response:
         with site.reading() as reader:
             found = details(reader, queries.find_run(reader, run))
@@ -72,7 +74,7 @@ def routes(site: Site) -> APIRouter:
         return table(listing)
 
     @router.get(
-        "/runs/{run}/series",
+        "/runs/{run:name}/series",
         summary="A step metric, as many points as a chart can show",
         responses={200: {"content": {"application/octet-stream": {}}}},
         response_class=Response,

@@ -19,13 +19,12 @@ _START = "index.html"
 PAGES = (
     "/",
     "/runs",
-    "/runs/{run}",
+    "/runs/{run:name}",
     "/compare",
     "/replay",
     "/waste",
     "/checkpoints",
     "/experiments",
-    "/experiments/{name}",
 )
 """The addresses of views: each is the same page, which looks at its own address."""
 
@@ -46,28 +45,47 @@ def _type(name: str) -> str | None:
     return _TYPES.get("." + name.rpartition(".")[2])
 
 
-def routes() -> APIRouter:
-    """Return the routes of the page and its files; they are not part of the JSON interface."""
-    router = APIRouter(include_in_schema=False)
-    known = static_files()
-    marks = {name: f'"{hashlib.sha256(data).hexdigest()[:20]}"' for name, data in known.items()}
+def is_view(request: Request) -> bool:
+    """Return whether a browser asks for something to show, rather than a program for an answer."""
+    path = request.scope["path"]
+    is_elsewhere = path.startswith(("/api/", "/static/"))
+    asks = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return asks and not is_elsewhere
 
-    def send(name: str, request: Request) -> Response:
-        headers = {"ETag": marks[name], "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == marks[name]:
+
+class Files:
+    """The page and its files, each sent with a mark by which a browser knows that it has it."""
+
+    def __init__(self) -> None:
+        self._known = static_files()
+        self._marks = {
+            name: f'"{hashlib.sha256(data).hexdigest()[:20]}"' for name, data in self._known.items()
+        }
+
+    def page(self, request: Request, status: int = 200) -> Response:
+        """Send the page, which says itself where there is no such view."""
+        return self._send(_START, request, status)
+
+    def routes(self) -> APIRouter:
+        """Return the routes of the page and its files; they are not part of the JSON interface."""
+        router = APIRouter(include_in_schema=False)
+
+        def page(request: Request) -> Response:
+            return self.page(request)
+
+        for path in PAGES:
+            router.add_api_route(path, page, methods=["GET"])
+
+        @router.get("/static/{name:path}")
+        def file(name: str, request: Request) -> Response:
+            if name not in self._known:
+                return Response("There is no such file.", 404, media_type="text/plain")
+            return self._send(name, request)
+
+        return router
+
+    def _send(self, name: str, request: Request, status: int = 200) -> Response:
+        headers = {"ETag": self._marks[name], "Cache-Control": "no-cache"}
+        if status == 200 and request.headers.get("if-none-match") == self._marks[name]:
             return Response(status_code=304, headers=headers)
-        return Response(known[name], media_type=_type(name), headers=headers)
-
-    def page(request: Request) -> Response:
-        return send(_START, request)
-
-    for path in PAGES:
-        router.add_api_route(path, page, methods=["GET"])
-
-    @router.get("/static/{name:path}")
-    def file(name: str, request: Request) -> Response:
-        if name not in known:
-            return Response("There is no such file.", 404, media_type="text/plain")
-        return send(name, request)
-
-    return router
+        return Response(self._known[name], status, media_type=_type(name), headers=headers)

@@ -39,7 +39,12 @@ function View({ path }) {
   if (path === "/checkpoints") return html`<${CheckpointsPage} />`;
   if (path === "/experiments") return html`<${ExperimentPage} />`;
   if (path === "/" || path === "/runs") return html`<${RunsPage} />`;
-  return html`<p class="empty">There is no such view. <${Link} to="/">All runs<//></p>`;
+  return html`<${Missing} />`;
+}
+
+function Missing() {
+  useEffect(() => void (document.title = "No such page · local-tracker"), []);
+  return html`<h1 class="sr">No such page</h1><p class="empty">There is no such page. <${Link} to="/">All runs<//></p>`;
 }
 
 function RunsPage() {

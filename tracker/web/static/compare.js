@@ -3,9 +3,9 @@ import { html, useEffect, useMemo, useState } from "./vendor/htm-preact-standalo
 import { address, number, objects, useData } from "./api.js";
 import { Chart, plain } from "./chart.js";
 import { colour, counted, dash, duration, NOTHING, shown, Status } from "./format.js";
-import { Problem } from "./parts.js";
+import { DeadEnd, Mistyped, Problem } from "./parts.js";
 import { Parallel, Scatter } from "./plots.js";
-import { go, Link, refine, runPath, useRoute } from "./route.js";
+import { Asked, go, Link, refine, runPath, useRoute } from "./route.js";
 import { StepChart } from "./steps.js";
 
 export function ComparePage() {
@@ -15,17 +15,18 @@ export function ComparePage() {
   const found = useData(names ? address("/compare", { runs: names }) : null, ids);
   useEffect(() => void (document.title = "Compare · local-tracker"), []);
   if (!names) return html`<p class="empty">Select two runs or more in the <${Link} to="/">table<//>, then Compare.</p>`;
-  if (!found.data) return html`<${Problem} error=${found.error} />`;
+  if (!found.data) return html`<${DeadEnd} error=${found.error} />`;
   const { runs, metrics } = found.data;
   const called = runs.map((/** @type {any} */ run, /** @type {number} */ at) => ({ id: run.id, label: run.label, at }));
   const ofEpochs = Object.keys(metrics).filter((name) => metrics[name].some((/** @type {any} */ one) => one && one.last_epoch !== null));
   const ofSteps = Object.keys(metrics).filter((name) => !ofEpochs.includes(name));
   const monitor = runs.find((/** @type {any} */ run) => run.monitor)?.monitor;
-  const metric = query.get("metric") ?? (ofEpochs.includes(monitor) ? monitor : ofEpochs[0] ?? ofSteps[0]);
+  const asked = new Asked(query), x = asked.choice("x", ["epoch", "time"]) ?? "epoch";
+  const metric = asked.choice("metric", [...ofEpochs, ...ofSteps]) ?? (ofEpochs.includes(monitor) ? monitor : ofEpochs[0] ?? ofSteps[0]);
   return html`<article class="compare"><header class="run-head"><h1>Compare ${counted(runs.length, "run")}</h1><div class="actions"><${Link} class="button" to="/replay?runs=${names}">Replay<//></div></header>
-    <${Problem} error=${found.error} />
+    <${Problem} error=${found.error} /><${Mistyped} asked=${asked} />
     <div class="tabs" role="group" aria-label="Metric">${[...ofEpochs, ...ofSteps].map((name) => html`<button aria-pressed=${name === metric} onClick=${() => refine({ metric: name }, true)}>${name}</button>`)}</div>
-    ${metric && (ofEpochs.includes(metric) ? html`<${Overlay} runs=${called} metric=${metric} x=${query.get("x") ?? "epoch"} />` : html`<${StepChart} key=${metric} runs=${called} name=${metric} />`)}
+    ${metric && (ofEpochs.includes(metric) ? html`<${Overlay} runs=${called} metric=${metric} x=${x} />` : html`<${StepChart} key=${metric} runs=${called} name=${metric} />`)}
     <section><h2>What differs</h2><${Differences} found=${found.data} /></section>
     <section><h2>Settings against results</h2><${Settings} rows=${rowsOf(found.data)} metric=${metric} params=${Object.keys(found.data.differing).filter((name) => name.startsWith("params."))} /></section>
   </article>`;
@@ -106,11 +107,11 @@ export function Settings({ rows, metric, params, better = null }) {
   const usable = params.filter((name) => rows.some((row) => row.params[name] !== null && row.params[name] !== undefined));
   if (!usable.length || !metric) return html`<p class="none">No param differs.</p>`;
   const numeric = usable.filter((name) => rows.every((row) => row.params[name] === null || typeof row.params[name] === "number"));
-  const param = query.get("param") && numeric.includes(query.get("param") ?? "") ? query.get("param") : numeric[0];
+  const asked = new Asked(query), param = asked.choice("param", numeric) ?? numeric[0];
   const axes = [...usable.slice(0, 7), metric];
   const strands = rows.map((row) => ({ label: row.name, values: [...usable.slice(0, 7).map((name) => row.params[name] ?? null), row.metrics[metric] ?? null], onOpen: () => go(runPath(row.id)) }));
   const way = better ?? (/acc|auc|f1|score|precision|recall/i.test(metric) ? "max" : "min");
-  return html`<div class="grid"><${Parallel} title="${metric} by setting" axes=${axes} rows=${strands} better=${way} />
+  return html`<${Mistyped} asked=${asked} /><div class="grid"><${Parallel} title="${metric} by setting" axes=${axes} rows=${strands} better=${way} />
     ${param && html`<${Scatter} title="${metric} against ${param.replace(/^params\./, "")}" tools=${numeric.length > 1 && html`<label class="pick">param <select value=${param} onChange=${(/** @type {any} */ event) => refine({ param: event.target.value }, true)}>${numeric.map((name) => html`<option value=${name}>${name.replace(/^params\./, "")}</option>`)}</select></label>`}
       xLabel=${param.replace(/^params\./, "")} yLabel=${metric} logX=${spread(rows.map((row) => row.params[param]))}
         points=${rows.filter((row) => row.params[param] !== null && row.metrics[metric] !== null).map((row) => ({ x: Number(row.params[param]), y: Number(row.metrics[metric]), label: row.name, onOpen: () => go(runPath(row.id)) }))} />`}</div>`;

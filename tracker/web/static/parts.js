@@ -2,6 +2,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { get, send, address } from "./api.js";
 import { cell, counted, isNumeric, shown, size } from "./format.js";
+import { Link, refine } from "./route.js";
 
 /** An error as the server says it; a filter's has a caret, so the letters stay in columns. @param {any} props */
 export function Problem({ error }) {
@@ -9,6 +10,17 @@ export function Problem({ error }) {
   const [sentence, ...place] = error.message.split("\n");
   return html`<pre class="problem" role="alert"><span class="sentence">${sentence}</span>${place.map((/** @type {string} */ line) => `\n${line}`)}</pre>`;
 }
+
+/** What an address says that means nothing, and a way on. @param {{asked: import("./route.js").Asked}} props */
+export function Mistyped({ asked }) {
+  if (!asked.wrong.length) return null;
+  const without = Object.fromEntries(asked.wrong.map(({ name }) => [name, null]));
+  return html`<div class="problem mistyped" role="alert">${asked.wrong.map(({ name, text, possible }) => html`<p>${name} is “${text}” in this address, and is left out: it can be ${possible}.</p>`)}
+    <button onClick=${() => refine(without, true)}>Correct the address</button></div>`;
+}
+
+/** An error of a whole page, and a way on. @param {{error: any}} props */
+export const DeadEnd = ({ error }) => error && html`<div class="dead-end"><${Problem} error=${error} /><p><${Link} to="/">All runs<//></p></div>`;
 
 /** @param {{title: string, onClose: () => void, children?: any, wide?: boolean}} props */
 export function Dialog({ title, onClose, children, wide = false }) {
@@ -32,7 +44,8 @@ export function Dialog({ title, onClose, children, wide = false }) {
 
 /** A listing as a table. @param {any} props */
 export function Table({ table, label, hidden = [], render = {}, most = 500, short = false }) {
-  if (!table || !table.rows.length) return html`<p class="none">None.</p>`;
+  if (!table) return null;
+  if (!table.rows.length) return html`<p class="none">None.</p>`;
   const shown = table.columns.map((/** @type {any} */ column, /** @type {number} */ at) => ({ ...column, at }))
     .filter((/** @type {any} */ column) => !hidden.includes(column.name));
   const rows = table.rows.slice(0, most);

@@ -3,11 +3,13 @@ import { html, useEffect, useMemo, useState } from "./vendor/htm-preact-standalo
 import { address, number, objects, useData } from "./api.js";
 import { Chart, plain } from "./chart.js";
 import { colour, command, counted, dash, duration, shown } from "./format.js";
-import { Copy, Problem, Table } from "./parts.js";
+import { Copy, Mistyped, Problem, Table } from "./parts.js";
 import { Scatter } from "./plots.js";
-import { Link, refine, runPath, useRoute } from "./route.js";
+import { Asked, Link, refine, runPath, useRoute } from "./route.js";
 
 const MOST = 20;
+const POLICIES = ["EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"];
+const RULES = ["tracker-1", "keras-3.15", "transformers-5", "lightning-2.6"];
 
 /** What one outcome means, in a sentence. @param {any} row */
 export function told(row) {
@@ -22,14 +24,16 @@ export function told(row) {
 
 export function ReplayPage() {
   const { query } = useRoute();
-  const runs = query.get("runs") ?? "", policy = query.get("policy") ?? "EarlyStopping";
+  const asked = new Asked(query);
+  const runs = query.get("runs") ?? "", policy = asked.choice("policy", POLICIES) ?? "EarlyStopping";
   const ids = runs.split(",").filter(Boolean);
   const own = useData(runs ? address("/replay", { runs, policy }) : null, ids);
   const rows = objects(own.data);
   const first = rows[0];
-  const patience = query.get("patience") ?? "";
-  const delta = query.get("min_delta") ?? "", rules = query.get("rules") ?? "", keep = query.get("keep") ?? "";
-  const shownPatience = patience === "" ? first?.patience ?? 3 : Number(patience);
+  const patience = asked.whole("patience") ?? "", delta = asked.number("min_delta") ?? "";
+  const rules = asked.choice("rules", RULES) ?? "", keep = asked.whole("keep") ?? "";
+  const shownPatience = patience === "" ? first?.patience ?? 3 : patience;
+  const most = Math.max(MOST, shownPatience, first?.patience ?? 0);
   const early = policy === "EarlyStopping";
   const settings = { runs, policy, patience: policy === "ModelCheckpoint" ? null : patience, min_delta: policy === "ModelCheckpoint" ? null : delta, rules, keep: policy === "ModelCheckpoint" ? keep : null, monitor: query.get("monitor") };
   const found = useData(runs ? address("/replay", settings) : null, ids);
@@ -40,19 +44,19 @@ export function ReplayPage() {
   const idOf = new Map(Object.entries(found.data?.labels ?? {}).map(([id, label]) => [label, id]));
   const options = [["--policy", early ? "" : policy], ["--patience", settings.patience], ["--min-delta", settings.min_delta], ["--rules", rules], ["--keep", settings.keep]];
   // Names come last, behind two dashes: one may begin with a dash itself.
-  const words = ["tracker", "decisions", "replay", ...options.filter(([, value]) => value).flatMap(([name, value]) => [String(name), String(value)]), "--", ...ids];
+  const words = ["tracker", "decisions", "replay", ...options.filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [String(name), String(value)]), "--", ...ids];
   return html`<article class="replay"><header class="run-head"><h1>Replay</h1><div class="actions"><${Copy} label="copy command" text=${command(words)} /></div></header>
     <form class="settings" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      <label class="pick">callback <select value=${policy} onChange=${(/** @type {any} */ event) => refine({ policy: event.target.value === "EarlyStopping" ? null : event.target.value })}>${["EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"].map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
-      ${policy !== "ModelCheckpoint" ? html`<label class="slider">patience <input id="patience" type="range" min="0" max=${MOST} value=${shownPatience} aria-label="patience" onInput=${(/** @type {any} */ event) => refine({ patience: event.target.value }, true)} /><output>${shownPatience}</output></label>
+      <label class="pick">callback <select value=${policy} onChange=${(/** @type {any} */ event) => refine({ policy: event.target.value === "EarlyStopping" ? null : event.target.value })}>${POLICIES.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
+      ${policy !== "ModelCheckpoint" ? html`<label class="slider">patience <input id="patience" type="range" min="0" max=${most} value=${shownPatience} aria-label="patience" onInput=${(/** @type {any} */ event) => refine({ patience: event.target.value }, true)} /><output>${shownPatience}</output></label>
         <label class="pick">min_delta <input id="min-delta" type="number" step="any" min="0" value=${delta} placeholder=${first ? shown(number(first.min_delta)) : ""} onInput=${(/** @type {any} */ event) => refine({ min_delta: event.target.value }, true)} /></label>`
       : html`<label class="pick">keep <input type="number" min="0" value=${keep} onInput=${(/** @type {any} */ event) => refine({ keep: event.target.value }, true)} /></label>`}
-      <label class="pick">rules <select value=${rules} onChange=${(/** @type {any} */ event) => refine({ rules: event.target.value }, true)}><option value="">as recorded</option><option value="tracker-1">tracker-1</option><option value="keras-3.15">keras-3.15</option></select></label>
+      <label class="pick">rules <select value=${rules} onChange=${(/** @type {any} */ event) => refine({ rules: event.target.value }, true)}><option value="">as recorded</option>${RULES.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
       ${patience !== "" && html`<button type="button" class="quiet" onClick=${() => refine({ patience: null, min_delta: null, rules: null })}>Reset</button>`}
     </form>
-    <${Problem} error=${found.error ?? own.error} />${found.data?.left_out && html`<p class="none">${found.data.left_out}.</p>`}
+    <${Mistyped} asked=${asked} /><${Problem} error=${found.error ?? own.error} />${found.data?.left_out && html`<p class="none">${found.data.left_out}.</p>`}
     ${early && html`<div class="said" aria-live="polite">${outcomes.slice(0, 12).map((row) => html`<p class="lead outcome" data-run=${row.run}>${told(row)}</p>`)}</div>
-      ${first && html`<${Curves} ids=${ids} outcomes=${outcomes} labels=${found.data?.labels ?? {}} metric=${(outcomes[0] ?? first).monitor} />`}
+      ${first && html`<${Curves} ids=${ids} outcomes=${outcomes} labels=${found.data?.labels ?? own.data?.labels ?? {}} metric=${(outcomes[0] ?? first).monitor} />`}
       ${knee.data?.curve && html`<${Knee} table=${knee.data.curve} patience=${shownPatience} />`}`}
     ${policy === "ReduceLROnPlateau" && html`<p class="none">Experimental: nobody recorded what the metric would have done with another learning rate.</p>`}
     <section><h2>Outcomes</h2><${Table} table=${found.data} label="Outcomes" render=${{ run: (/** @type {string} */ name) => html`<${Link} to=${runPath(idOf.get(name) ?? name)}>${name}<//>` }} /></section>

@@ -37,6 +37,40 @@ export function refine(changes, replace = false) {
   go(location.pathname + (text ? `?${text}` : ""), replace);
 }
 
+/** What stands behind the question mark. What a hand has mistyped there counts as not said, and `wrong` has it. */
+export class Asked {
+  /** @param {URLSearchParams} query */
+  constructor(query) {
+    this.query = query;
+    this.wrong = /** @type {{name: string, text: string, possible: string}[]} */ ([]);
+  }
+
+  /** @template T @param {string} name @param {(text: string) => T | null} read @param {string} possible @returns {T | null} */
+  read(name, read, possible) {
+    const text = this.query.get(name);
+    if (!text) return null;
+    const found = read(text);
+    if (found === null) this.wrong.push({ name, text, possible });
+    return found;
+  }
+
+  /** @param {string} name */
+  whole(name) {
+    return this.read(name, (text) => (/^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null), "a whole number, 0 or more");
+  }
+
+  /** @param {string} name */
+  number(name) {
+    return this.read(name, (text) => (text.trim() && Number.isFinite(Number(text)) ? Number(text) : null), "a number");
+  }
+
+  /** @param {string} name @param {string[]} words */
+  choice(name, words) {
+    const some = words.length > 8 ? `${words.slice(0, 8).join(", ")} and ${words.length - 8} more` : words.join(", ");
+    return this.read(name, (text) => (words.includes(text) ? text : null), some ? `one of ${some}` : "nothing here");
+  }
+}
+
 /** A link that does not load the page again. @param {any} props */
 export function Link({ to, children, ...rest }) {
   const follow = (/** @type {MouseEvent} */ event) => {

@@ -5,8 +5,8 @@ import { Chart, plain } from "./chart.js";
 import { Files } from "./files.js";
 import { colour, counted, dash, duration, moment, NOTHING, price, shown, Status } from "./format.js";
 import { barsOf, Lanes, lanesOf, LEGEND, waitingFor } from "./lanes.js";
-import { DeleteDialog, EditDialog, Pairs, Problem, Table } from "./parts.js";
-import { experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
+import { DeadEnd, DeleteDialog, EditDialog, Mistyped, Pairs, Problem, Table } from "./parts.js";
+import { Asked, experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
 import { StepChart } from "./steps.js";
 import { energy, SystemCharts } from "./system.js";
 
@@ -21,7 +21,7 @@ export function RunPage({ name }) {
   const decisions = useData(id && address(`/runs/${id}/decisions`), of ?? false);
   const [dialog, show] = useState("");
   useEffect(() => void (document.title = `${found.data?.run.name ?? "Run"} · local-tracker`), [found.data?.run.name]);
-  if (!found.data) return html`<${Problem} error=${found.error} />${!found.error && html`<p class="empty">…</p>`}`;
+  if (!found.data) return html`<${DeadEnd} error=${found.error} />${!found.error && html`<p class="empty">…</p>`}`;
   const { run, sentences, tags, params, attempts, policies, checkpoints, points } = found.data;
   const waits = run.status === "running" ? waitingFor(decisions.data, policies) : [];
   return html`<article class="run">
@@ -91,8 +91,9 @@ function EpochCharts({ epochs, decisions, checkpoints, attempts, run }) {
   const verticals = useMemo(() => (run.best_epoch === null ? [] : [{ x: run.best_epoch, label: `best ${shown(number(run.best))}` }]), [run.best_epoch, run.best]);
   const causes = useMemo(() => [...new Map(changes.map((row) => [row.epoch, row])).values()].slice(0, 40).map((row, _, all) => ({ x: row.epoch, label: all.length > 8 ? "" : `${shown(row.lr_before, 3)} → ${shown(row.lr_after, 3)}` })), [changes]);
   if (!rows.length) return html`<section><h2>Epochs</h2><p class="none">No epochs${epochs ? " were recorded" : " yet …"}.</p></section>`;
-  const main = query.get("metric") && families.find((family) => family.name === query.get("metric")) || families[0];
-  return html`<section><h2>Epochs</h2>
+  const asked = new Asked(query), named = asked.choice("metric", families.map((family) => family.name));
+  const main = families.find((family) => family.name === named) ?? families[0];
+  return html`<section><h2>Epochs</h2><${Mistyped} asked=${asked} />
     ${families.length > 1 && html`<div class="tabs" role="group" aria-label="Metric">${families.map((family) => html`<button aria-pressed=${family === main} onClick=${() => refine({ metric: family === families[0] ? null : family.name }, true)}>${family.name}</button>`)}</div>`}
     <${Chart} key=${main.name} title=${main.metrics.join(", ")} xLabel="epoch" sync="epochs-${run.id}" lines=${lines.get(main.name)} verticals=${main.metrics.includes(run.monitor) ? verticals : []} onFrame=${(/** @type {any} */ now) => setFrame((/** @type {any} */ was) => same(was, now) ? was : now)}
       below=${html`<${Lanes} frame=${frame} lanes=${lanes} bars=${bars} />${lanes.length > 0 && html`<p class="lane-legend">${LEGEND}</p>`}`} />

@@ -4,9 +4,9 @@ import { address, number, objects, useData } from "./api.js";
 import { FilterBox } from "./filter.js";
 import { cell, counted, duration, isNumeric, NOTHING, shown, Status } from "./format.js";
 import { useKeys } from "./keys.js";
-import { DeleteDialog, Dialog, EditDialog } from "./parts.js";
+import { DeleteDialog, Dialog, EditDialog, Mistyped } from "./parts.js";
 import { Sparkline } from "./plots.js";
-import { experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
+import { Asked, experimentPath, go, Link, refine, runPath, useRoute } from "./route.js";
 
 const PAGE = 100;
 const MOST_VARYING = 6;
@@ -19,7 +19,7 @@ const HIDDEN = ["id", "best_epoch", "best_step", "last_epoch", "last_step"];
 export function RunsTable({ fixed = null }) {
   const { query } = useRoute();
   const where = query.get("where") ?? "", sort = query.get("sort") ?? "", group = query.get("group") ?? "";
-  const offset = Number(query.get("offset") ?? 0);
+  const asked = new Asked(query), offset = asked.whole("offset") ?? 0;
   const filter = [fixed, where && (fixed ? `(${where})` : where)].filter(Boolean).join(" and ");
   const order = group ? `${group}:asc${sort ? `,${sort}` : ""}` : sort;
   const { data, error, busy, reload } = useData(address("/runs", { where: filter, sort: order, limit: PAGE, offset: offset || null }));
@@ -61,6 +61,8 @@ export function RunsTable({ fixed = null }) {
     if (!field || name === "curve") return;
     refine({ sort: sort === key ? `-${key}` : sort === `-${key}` ? null : key, offset: null });
   };
+  const known = new Set([...ALWAYS, ...(data?.columns ?? []).map((/** @type {any} */ column) => column.name)]);
+  if (data && rows.length) asked.read("cols", (text) => (text.split(",").every((name) => known.has(name)) ? text : null), "names of columns with commas, as the button Columns offers them");
   const counts = new Map(objects(groups.data).map((row) => [JSON.stringify(row.value), row]));
   const total = data?.total ?? null;
   let before = /** @type {any} */ (undefined);
@@ -72,6 +74,8 @@ export function RunsTable({ fixed = null }) {
       <button onClick=${() => show({ kind: "columns" })}>Columns</button>
       <span class="count" aria-live="polite">${total === null ? "" : counted(total, "run")}${busy ? " …" : ""}</span>
     </div>
+    <${Mistyped} asked=${asked} />
+    ${error && (sort || group) && html`<p class="empty">The table is ${sort ? `sorted by ${sort}` : `grouped by ${group}`}. <button onClick=${() => refine({ sort: null, group: null, offset: null })}>In the usual order</button></p>`}
     ${data && !rows.length && (total ? html`<p class="empty">There are only ${counted(total, "run")}. <button onClick=${() => refine({ offset: null })}>To the first</button></p>` : html`<${Empty} filtered=${Boolean(filter)} />`)}
     ${rows.length > 0 && html`<div class="scroll table" tabindex="0" role="region" aria-label="Table of runs" ref=${table}><table class="main-table">
       <thead><tr><th class="tick"><input type="checkbox" aria-label="Select all on this page" checked=${ids.every((id) => chosen.has(id))}
@@ -120,7 +124,7 @@ function columnsOf(data, asked, rows) {
   if (!data) return [];
   const kinds = new Map(data.columns.map((/** @type {any} */ column) => [column.name, column.kind]));
   let names = asked ? asked.split(",") : null;
-  if (!names) {
+  if (!names?.some((name) => name === "curve" || kinds.has(name))) {
     const labels = data.varying.filter((/** @type {string} */ name) => /^(params|tags)\./.test(name)).slice(0, MOST_VARYING);
     const several = new Set(rows.map((row) => row.experiment)).size > 1;
     const noted = rows.some((row) => row.note);
