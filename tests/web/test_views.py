@@ -759,3 +759,83 @@ def test_hundreds_of_metrics_leave_their_charts_in_sight(tab: Tab) -> None:
 def test_the_table_of_runs_has_the_address_of_runs(view: Tab) -> None:
     view.open("/runs")
     expecting()(view.find("tr[data-run]")).to_have_count(6)
+
+
+WRITTEN = """
+const plain = CanvasRenderingContext2D.prototype.fillText;
+globalThis.written = [];
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  globalThis.written.push(text);
+  return plain.call(this, text, ...rest);
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([1.5e9, 2.5e9], {"1.4G", "2G", "2.6G"}),
+        ([0.99991, 0.99995], {"0.99991", "0.99992", "0.99995"}),
+        ([1e35, 5e35], {"2e+35", "4e+35"}),
+        ([3e-15, 5e-15], {"3e-15", "4e-15", "5e-15"}),
+        ([0.0, 0.0], {"-1", "0", "1"}),
+    ],
+)
+def test_an_axis_of_any_size_has_labels_that_differ(
+    tab: Tab, values: list[float], labels: set[str]
+) -> None:
+    with tracker.start_run("digits", system_metrics=False) as run:
+        for epoch, value in enumerate(values):
+            run.log_epoch(epoch, {"loss": value})
+    tab.shown.add_init_script(WRITTEN)
+    tab.open(f"/runs/{run.id}")
+    expecting()(tab.find(".plot canvas")).to_be_visible()
+    tab.shown.wait_for_function(
+        "wanted => wanted.every((label) => written.includes(label))", arg=sorted(labels)
+    )
+
+
+def test_a_step_deep_in_a_run_is_told_from_its_neighbours(tab: Tab) -> None:
+    with tracker.start_run("digits", system_metrics=False) as run:
+        for step in range(1_234_560, 1_234_570):
+            run.log({"batch_loss": 1.0}, step=step)
+    tab.shown.add_init_script(WRITTEN)
+    tab.open(f"/runs/{run.id}")
+    tab.shown.wait_for_function(
+        "() => ['1.234562M', '1.234564M'].every((label) => written.includes(label))"
+    )
+
+
+def test_one_point_has_an_axis_of_its_own_size(tab: Tab) -> None:
+    with tracker.start_run("digits", system_metrics=False) as run:
+        run.log_epoch(0, {"loss": 1.0})
+    tab.shown.add_init_script(WRITTEN)
+    tab.open(f"/runs/{run.id}")
+    tab.shown.wait_for_function("() => written.includes('epoch')")
+    assert not {"100", "50", "5"} & set(tab.shown.evaluate("written"))
+
+
+def test_what_is_never_finite_is_still_drawn(tab: Tab) -> None:
+    with tracker.start_run("digits", system_metrics=False) as run:
+        for step in range(20):
+            run.log({"batch_loss": math.nan}, step=step)
+    shown = tab.open(f"/runs/{run.id}")
+    shown.wait_for_function(PAINTED, arg=[".step-chart .plot canvas", "--line-1"])
+    expecting()(tab.find("button", has_text="log y")).to_be_disabled()
+    tab.problems.clear()
+
+
+def test_hundreds_of_step_metrics_are_asked_for_as_they_come_into_sight(tab: Tab) -> None:
+    expect = expecting()
+    with tracker.start_run("many", system_metrics=False) as run:
+        for step in range(2):
+            run.log({f"m{number:03}": 1.0 for number in range(300)}, step=step)
+    asked: list[str] = []
+    tab.shown.on("request", lambda request: "/series?" in request.url and asked.append(request.url))
+    tab.open(f"/runs/{run.id}")
+    expect(tab.find(".step-chart")).to_have_count(300)
+    expect(tab.find(".step-chart").first).to_have_attribute("data-total", "2")
+    last = tab.find(".step-chart").last
+    last.scroll_into_view_if_needed()
+    expect(last).to_have_attribute("data-total", "2")
+    assert len(asked) < 100

@@ -15,6 +15,9 @@ const HEIGHT = 260;
 /** Between two epochs there is none. */
 const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
 
+/** Between two values. uPlot has steps up to 1e32 only, and a loss that runs away is larger. */
+const STEPS = Array.from({ length: 339 }, (_, place) => [1, 2, 2.5, 5].map((factor) => Number(`${factor}e${place - 32}`))).flat();
+
 /** Between two times, in seconds. */
 const CLOCK = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, ...[1, 2, 5, 10, 20, 50, 100].map((days) => days * 86400)];
 
@@ -124,11 +127,12 @@ export function Chart(props) {
     if (!next.delete(label)) next.add(label);
     turn(next);
   };
+  const hasLog = log || lines.some((line) => Array.prototype.some.call(line.y, (value) => value > 0));
   const words = lines.slice(0, 12).map((line) => sentence(line, say)).join(". ");
   return html`<figure class="chart ${props.busy ? "busy" : ""}">
     <figcaption><span class="chart-title">${title}</span>${props.note && html`<span class="chart-note">${props.note}</span>`}
       <span class="chart-tools">${tools}
-        ${!props.small && html`<button class="quiet small" aria-pressed=${log} title="Logarithmic values" onClick=${() => setLog(!log)}>log y</button>`}
+        ${!props.small && html`<button class="quiet small" aria-pressed=${log} disabled=${!hasLog} title=${hasLog ? "Logarithmic values" : "No value is above 0"} onClick=${() => setLog(!log)}>log y</button>`}
         ${(own || props.zoomed) && html`<button class="quiet small" onClick=${reset}>reset zoom</button>`}
         <${Picture} title=${title} xLabel=${xLabel} lines=${visible} log=${log} logX=${props.logX} verticals=${props.verticals} range=${() => rangeOf(plot.current)} />
       </span></figcaption>
@@ -167,8 +171,8 @@ function valueAt(plot, at, values, say) {
 /** Columns with one x for all lines. @param {Line[]} lines */
 function joined(lines) {
   if (!lines.length) return [[]];
-  if (lines.every((line) => line.x === lines[0].x)) return [lines[0].x, ...lines.map((line) => line.y)];
-  const tables = lines.map((line) => {
+  if (lines.every((line) => line.x === lines[0].x && !line.odd?.length)) return [lines[0].x, ...lines.map((line) => line.y)];
+  const tables = lines.map(withOdd).map((line) => {
     // Equal x (a step that was logged twice) would break the join: the last one counts there.
     const x = [], y = [];
     for (let at = 0; at < line.x.length; at += 1) {
@@ -181,25 +185,60 @@ function joined(lines) {
   return uPlot.join(tables);
 }
 
+/** A line's points and, beside them, where its odd values are: without a place of their own they would not be in sight. @param {Line} line */
+function withOdd(line) {
+  const own = new Set(Array.from(line.x)), others = (line.odd ?? []).map((odd) => odd.x).filter((x) => !own.has(x));
+  if (!others.length) return line;
+  const places = [...Array.from(line.x, (x, at) => [x, line.y[at]]), ...others.map((x) => [x, undefined])].sort((one, other) => Number(one[0]) - Number(other[0]));
+  return { ...line, x: /** @type {number[]} */ (places.map((place) => place[0])), y: /** @type {any[]} */ (places.map((place) => place[1])) };
+}
+
+/** One point in the middle, several from the first to the last. @param {any} u @param {number | null} low @param {number | null} high @param {boolean} log */
+function rangeX(u, low, high, log) {
+  if (u.data[0].length !== 1) return [low, high];
+  const [only] = u.data[0];
+  return log ? [only / 2, only * 2] : [only - 0.5, only + 0.5];
+}
+
+/** @param {number | null} low null where no value is finite @param {number | null} high @param {boolean} log */
+function rangeY(low, high, log) {
+  if (low === null || high === null) return log ? [1, 10] : [0, 1];
+  if (log) return uPlot.rangeLog(low, high, 10, true);
+  return low === 0 && high === 0 ? [-1, 1] : uPlot.rangeNum(low, high, 0.1, true);
+}
+
+/** Room for the longest label. @param {any} u @param {string[] | null} labels @param {number} axis @param {number} cycle */
+function roomFor(u, labels, axis, cycle) {
+  if (cycle > 1) return u.axes[axis]._size;
+  return Math.max(58, 18 + 6.5 * Math.max(0, ...(labels ?? []).map((label) => label.length)));
+}
+
+/** Labels with as many digits as tell neighbours apart. @param {number[]} ticks @param {number} step between two @param {number} least from which letters stand for zeros */
+function labelled(ticks, step, least) {
+  const most = Math.max(...ticks.map((tick) => Math.abs(tick ?? 0)));
+  const digits = Math.min(15, Math.max(4, step > 0 ? Math.ceil(Math.log10(most / step)) + 1 : 4));
+  return ticks.map((tick) => (tick === null ? "" : compact(tick, digits, least)));
+}
+
 /** @param {{current: any}} latest @param {Line[]} lines @param {any} given */
 function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width }) {
   const ink = token("--ink-soft"), grid = token("--grid");
   const axis = { stroke: ink, font: "11px system-ui", grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 } };
   const props = latest.current;
   return {
-    width, height, padding: [10, 12, 0, 0],
+    width, height, padding: [10, 24, 0, 0],
     cursor: {
       drag: { x: true, y: false, setScale: !props.onZoom }, points: { size: 7 },
       sync: props.sync ? { key: props.sync, setSeries: false } : undefined,
     },
     legend: { show: false },
     scales: {
-      x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: props.range || props.logX ? (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => latest.current.range ?? [low, high] : undefined },
-      y: { distr: log ? 3 : 1, range: props.small ? (/** @type {any} */ _u, /** @type {number | null} */ _low, /** @type {number | null} */ high) => [0, (high ?? 0) * 1.1 || 1] : undefined },
+      x: { time: Boolean(props.time), distr: props.logX ? 3 : 1, range: (/** @type {any} */ u, /** @type {number | null} */ low, /** @type {number | null} */ high) => latest.current.range ?? rangeX(u, low, high, Boolean(props.logX)) },
+      y: { distr: log ? 3 : 1, range: props.small ? (/** @type {any} */ _u, /** @type {number | null} */ _low, /** @type {number | null} */ high) => [0, (high ?? 0) * 1.1 || 1] : (/** @type {any} */ _u, /** @type {number | null} */ low, /** @type {number | null} */ high) => rangeY(low, high, log) },
     },
     axes: [
-      { ...axis, size: props.small ? 24 : 36, incrs: props.sayX ? CLOCK : ["epoch", "step"].includes(xLabel) && !props.logX ? WHOLE : undefined, label: props.time || props.small ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : props.sayX ? props.sayX(tick) : Number.isInteger(tick) ? compact(tick) : shown(tick, 4))) },
-      { ...axis, size: props.small ? 64 : 58, ...(props.small ? { space: 24 } : {}), values: (/** @type {any} */ _u, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : props.say ? props.say(tick) : shown(tick, 4))) },
+      { ...axis, size: props.small ? 24 : 36, incrs: props.sayX ? CLOCK : ["epoch", "step"].includes(xLabel) && !props.logX ? WHOLE : undefined, label: props.time || props.small ? undefined : xLabel, labelSize: 14, labelFont: "11px system-ui", labelGap: 0, values: props.time ? undefined : (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {number} */ _axis, /** @type {number} */ _space, /** @type {number} */ step) => (props.sayX ? ticks.map((tick) => (tick === null ? "" : props.sayX(tick))) : labelled(ticks, props.logX ? 0 : step, 1e4)) },
+      { ...axis, incrs: STEPS, ...(props.small ? { size: 64, space: 24 } : { size: roomFor }), values: (/** @type {any} */ _u, /** @type {any[]} */ ticks, /** @type {number} */ _axis, /** @type {number} */ _space, /** @type {number} */ step) => (props.say ? ticks.map((tick) => (tick === null ? "" : props.say(tick))) : labelled(ticks, log ? 0 : step, 1e6)) },
     ],
     series: [{}, ...lines.map((line) => ({
       label: line.label, stroke: faded(painted(line.colour), line.alpha ?? 1), width: line.width ?? 2, dash: line.dash,
@@ -224,12 +263,12 @@ function optionsOf(latest, lines, { log, height, xLabel, point, zoomed, width })
   };
 }
 
-/** @param {number} value */
-function compact(value) {
+/** @param {number} value @param {number} digits @param {number} least */
+function compact(value, digits, least) {
   const amount = Math.abs(value);
-  if (amount >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;
-  if (amount >= 1e4) return `${Number((value / 1e3).toPrecision(4))}k`;
-  return String(value);
+  if (amount >= 1e15) return Number(value.toPrecision(digits)).toExponential();
+  const [size, letter] = amount < least ? [1, ""] : amount >= 1e12 ? [1e12, "T"] : amount >= 1e9 ? [1e9, "G"] : amount >= 1e6 ? [1e6, "M"] : [1e3, "k"];
+  return `${shown(value / Number(size), digits)}${letter}`;
 }
 
 /** @param {string} paint @param {number} alpha */
@@ -241,7 +280,7 @@ function decorate(u, props, lines) {
   const right = left + width, bottom = top + height;
   draw.save();
   draw.beginPath();
-  draw.rect(left, top, width, height);
+  draw.rect(left - 6 * ratio, top, width + 12 * ratio, height);
   draw.clip();
   if (props.hatchFrom !== null && props.hatchFrom !== undefined) {
     const from = Math.max(left, u.valToPos(props.hatchFrom, "x", true));

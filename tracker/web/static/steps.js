@@ -1,5 +1,5 @@
 // A step metric: every zoom asks the server for what its pixels can show, always chosen from all points.
-import { html, useState } from "./vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { series, useAsking, useLive } from "./api.js";
 import { Chart } from "./chart.js";
 import { colour, counted, dash } from "./format.js";
@@ -20,6 +20,17 @@ async function load(runs, name, { x, scale, range, ema, signal }) {
   return answers.filter((answer) => answer !== null);
 }
 
+/** Whether something is in sight, or soon is: a run may have hundreds of step metrics. @param {{current: any}} place */
+function useNear(place) {
+  const [near, set] = useState(false);
+  useEffect(() => {
+    const watch = new IntersectionObserver((seen) => set(seen[seen.length - 1].isIntersecting), { rootMargin: "800px 0px" });
+    watch.observe(place.current);
+    return () => watch.disconnect();
+  }, []);
+  return near;
+}
+
 /** @param {{runs: {id: string, label: string, at: number}[], name: string, sync?: string}} props */
 export function StepChart({ runs, name, sync }) {
   const [x, setX] = useState("step");
@@ -32,7 +43,9 @@ export function StepChart({ runs, name, sync }) {
   const [error, refuse] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
   const ids = runs.map((run) => run.id).join(",");
+  const place = useRef(/** @type {any} */ (null)), near = useNear(place);
   const ask = useAsking(async (signal) => {
+    if (!near) return;
     work(true);
     try {
       set({ answers: await load(runs, name, { x, scale, range, ema, signal }), scale });
@@ -42,7 +55,7 @@ export function StepChart({ runs, name, sync }) {
       refuse(problem);
     }
     work(false);
-  }, [ids, name, x, scale, range, ema]);
+  }, [ids, name, x, scale, range, ema, near]);
   useLive(ask, runs.map((run) => run.id));
   const answers = found?.answers ?? [];
   const many = answers.length > 1;
@@ -57,8 +70,8 @@ export function StepChart({ runs, name, sync }) {
       ${[0, 0.6, 0.9, 0.97, 0.99, 0.999].map((weight) => html`<option value=${weight}>${weight || "no"}</option>`)}</select></label>
     <label class="pick">x <select value=${x} onChange=${(/** @type {any} */ event) => { setX(event.target.value); zoom(null); }}><option value="step">step</option><option value="time">time</option></select></label>
     ${x === "step" && html`<button class="quiet small" aria-pressed=${logX} title="Logarithmic steps" onClick=${() => { setLogX(!logX); zoom(null); }}>log x</button>`}`;
-  return html`<div class="step-chart" data-metric=${name} data-total=${total} data-drawn=${drawn} data-range=${range?.join(" ") ?? ""}>
+  return html`<div class="step-chart" ref=${place} data-metric=${name} data-total=${total} data-drawn=${drawn} data-range=${range?.join(" ") ?? ""}>
     ${error && html`<p class="problem" role="alert">${error.message}</p>`}
-    <${Chart} title=${name} xLabel=${x} logX=${found?.scale === "log"} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
-      onZoom=${(/** @type {number} */ from, /** @type {number} */ to) => zoom(x === "step" ? [Math.max(scale ? 1 : -Infinity, Math.floor(from)), Math.ceil(to)] : [from, to])} onReset=${() => zoom(null)} zoomed=${range !== null} /></div>`;
+    ${!found && !near ? html`<figure class="chart unseen"><figcaption><span class="chart-title">${name}</span></figcaption></figure>` : html`<${Chart} title=${name} xLabel=${x} logX=${found?.scale === "log"} time=${x === "time"} lines=${lines} legend=${many || ema > 0} sync=${sync} range=${range} tools=${tools} note=${note} busy=${busy}
+      onZoom=${(/** @type {number} */ from, /** @type {number} */ to) => zoom(x === "step" ? [Math.max(scale ? 1 : -Infinity, Math.floor(from)), Math.ceil(to)] : [from, to])} onReset=${() => zoom(null)} zoomed=${range !== null} />`}</div>`;
 }
