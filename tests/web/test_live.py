@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tracker
-from tests.helpers.pages import Tab
+from tests.helpers.pages import Tab, serving
 from tests.web.left_open import followed
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -147,3 +148,38 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(tab: Tab) -> None
     run.finish()
     for other in others:
         expect(other.locator("tr[data-run=now] .status.finished")).to_be_visible()
+
+
+def test_a_page_goes_on_when_its_server_is_started_again_and_its_link_opened(
+    folder: Path, browser: Any
+) -> None:
+    from playwright.sync_api import expect
+
+    tracker.start_run("digits", "first", system_metrics=False).finish()
+    with serving() as page:
+        port = page.server.port
+        context = browser.new_context()
+        shown = context.new_page()
+        shown.goto(page.link())
+        expect(shown.locator(".live")).to_have_text("live")
+    expect(shown.locator(".live")).to_have_text("offline")
+    tracker.start_run("digits", "second", system_metrics=False).finish()
+    with serving(port=port) as page:
+        expect(shown.locator("p.refused")).to_contain_text("open the link", timeout=30_000)
+        context.new_page().goto(page.link())
+        expect(shown.locator("tr[data-run=second]")).to_be_visible()
+        expect(shown.locator("p.refused")).to_have_count(0)
+        context.close()
+
+
+def test_a_database_that_goes_and_comes_back_is_noticed(tab: Tab, folder: Path) -> None:
+    from playwright.sync_api import expect
+
+    tracker.start_run("digits", "first", system_metrics=False).finish()
+    tab.open("/")
+    expect(tab.find("tr[data-run=first]")).to_be_visible()
+    expect(tab.find(".live")).to_have_text("live")
+    Path(".tracker").rename("elsewhere")
+    expect(tab.find(".empty")).to_contain_text("No runs yet")
+    Path("elsewhere").rename(".tracker")
+    expect(tab.find("tr[data-run=first]")).to_be_visible()

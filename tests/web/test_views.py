@@ -839,3 +839,12 @@ def test_hundreds_of_step_metrics_are_asked_for_as_they_come_into_sight(tab: Tab
     last.scroll_into_view_if_needed()
     expect(last).to_have_attribute("data-total", "2")
     assert len(asked) < 100
+
+
+def test_a_long_name_leaves_the_other_columns_in_sight(tab: Tab) -> None:
+    tracker.start_run("digits", "x" * 250, system_metrics=False).finish()
+    tab.open("/")
+    link = tab.find("a.run-name")
+    expecting()(link).to_have_attribute("title", "x" * 250)
+    box = tab.find("td.col-epochs").bounding_box()
+    assert box is not None and box["x"] + box["width"] < 1280

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, column, func, select, table
 
-from tracker.errors import StoreError
+from tracker.errors import DatabaseBusy, StoreError
 from tracker.models import BLOCK, CHECKPOINT, DECISION, EPOCH, PARAM, RUN, SERIES, SPARSE_BLOCK, TAG
 from tracker.queries.status import dead_runs
 from tracker.states import RunStatus
@@ -48,18 +48,27 @@ class Changes:
         self._runs: dict[str, Any] = {}
         self._dead: frozenset[str] = frozenset()
         self._looked = 0.0
+        self._is_readable = True
 
     def look(self) -> Change | None:
         """Return what changed since the last look; None for nothing. The first look finds everything changed.
 
-        A database that cannot be read now, or does not exist yet, has not changed.
+        A database that can no longer be read, or is gone, has changed once, and once more when it is back.
         """
-        if not self._location.exists():
-            return None
+        found = None
         try:
-            return self._questions.ask(self._look)
-        except StoreError:
+            is_readable = self._location.exists()
+            if is_readable:
+                found = self._questions.ask(self._look)
+        except DatabaseBusy:
             return None
+        except StoreError:
+            is_readable = False
+        was_readable, self._is_readable = self._is_readable, is_readable
+        if is_readable is was_readable:
+            return found
+        self._stamp = None
+        return Change([] if found is None else found.runs, other=True)
 
     def _look(self, connection: Connection) -> Change | None:
         stamp = self._stamp_of(connection)

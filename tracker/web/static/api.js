@@ -101,8 +101,11 @@ let state = "connecting";
 
 /** @param {string} now */
 function become(now) {
+  const wasLost = state === "offline" || state === "refused";
   state = now;
   for (const watcher of watchers) watcher(now);
+  // Whatever was missed, and whatever was refused meanwhile.
+  if (wasLost && now === "live") heard({ runs: [], other: true });
 }
 
 /** @param {Change} change */
@@ -129,7 +132,8 @@ function ownStream() {
     if (source && source.readyState !== EventSource.CLOSED) return;
     source = new EventSource(`${API}/events`);
     source.addEventListener("open", () => become("live"));
-    source.addEventListener("error", () => become("offline"));
+    // A stream that is closed was refused, and is not opened again.
+    source.addEventListener("error", () => become(source?.readyState === EventSource.CLOSED ? "refused" : "offline"));
     source.addEventListener("change", (event) => heard(JSON.parse(/** @type {MessageEvent} */ (event).data)));
   };
   const leave = () => {
@@ -162,7 +166,7 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-/** Whether changes are heard: live, connecting, offline or paused. */
+/** Whether changes are heard: live, connecting, offline, refused or paused. */
 export function useConnection() {
   const [now, set] = useState(state);
   useEffect(() => {

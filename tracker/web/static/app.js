@@ -87,7 +87,7 @@ function Page() {
       <span class="live ${connection}" role="status" title=${info.data?.database ?? ""}><span class="bulb" aria-hidden="true"></span>${connection}</span>
       <button class="quiet" aria-label="Dark or light" title="Dark or light (t)" onClick=${turnTheme}>◐</button>
       <button class="quiet" aria-label="Keyboard" title="Keyboard (?)" onClick=${() => show(true)}>?</button></header>
-    <main id="main" tabindex="-1"><${View} path=${path} /></main>
+    <main id="main" tabindex="-1">${connection === "refused" && html`<p class="problem refused" role="alert">This page is no longer live, as where tracker ui was started again: open the link that it printed, in this browser, and this page goes on.</p>`}<${View} path=${path} /></main>
     ${help && html`<${KeysDialog} onClose=${() => show(false)} />`}`;
 }
 

@@ -20,7 +20,7 @@ function listen() {
   if (stream && stream.readyState !== EventSource.CLOSED) return;
   stream = new EventSource("/api/v1/events");
   stream.addEventListener("open", () => become("live"));
-  stream.addEventListener("error", () => become("offline"));
+  stream.addEventListener("error", () => become(stream?.readyState === EventSource.CLOSED ? "refused" : "offline"));
   stream.addEventListener("change", (event) => tell({ change: JSON.parse(/** @type {MessageEvent} */ (event).data) }));
 }
 

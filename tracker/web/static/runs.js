@@ -167,7 +167,7 @@ function heading(name, rows) {
 /** @param {any} row @param {any} column @param {any} sparks */
 function cellOf(row, column, sparks) {
   const { name } = column;
-  if (name === "name") return html`<${Link} to=${runPath(row.id)} class="run-name">${row.name}<//>${row.error && html`<span class="cell-note error">${row.error}</span>`}`;
+  if (name === "name") return html`<${Link} to=${runPath(row.id)} class="run-name" title=${row.name.length > 40 ? row.name : undefined}>${row.name}<//>${row.error && html`<span class="cell-note error">${row.error}</span>`}`;
   if (name === "status") return html`<${Status} status=${row.status} />`;
   if (name === "curve") return html`<${Sparkline} curve=${sparks?.[row.id]} best=${row.best_epoch} />`;
   if (name === "experiment") return html`<${Link} to=${experimentPath(row.experiment)}>${row.experiment}<//>`;
