@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
+from tracker.policies.early_stopping import RULES
 from tracker.web.static_files import static_files
 
 STATIC = ROOT / "tracker" / "web" / "static"
@@ -80,3 +81,8 @@ def test_every_script_that_is_imported_is_served() -> None:
     for file in OWN:
         for name in re.findall(r'from "\./([^"]+)"', file.read_text()):
             assert name in served, f"{file.name} imports {name}"
+
+
+def test_a_replay_on_the_page_offers_all_rules_that_there_are() -> None:
+    found = re.search(r"const RULES = (\[.*?\]);", (STATIC / "replay.js").read_text())
+    assert found is not None and sorted(json.loads(found[1])) == sorted(RULES)
