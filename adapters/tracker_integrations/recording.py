@@ -27,7 +27,7 @@ class Start(TypedDict, total=False):
 
 
 class _Ending(NamedTuple):
-    """How a training has ended; see `Run.finish` and `Run.fail`."""
+    """How a training ended; see `Run.finish` and `Run.fail`."""
 
     status: str = "finished"
     reason: str | None = None
@@ -112,7 +112,7 @@ class Recording:
                 cannot be resumed, because it is unknown or still records, is a warning, and a run begins.
         """
         if self._reopened is not None and resume != self.run.id:
-            # What was added after a training ends where another one begins.
+            # A run that was reopened ends before another training begins.
             self.end()
         self._reopened = None
         if self.is_open and not self._gives_way_to(resume):

@@ -134,7 +134,7 @@ def test_an_estimator_records_each_fit_in_a_run() -> None:
     kept = points("cancer-2")["validation_0_logloss"]
     assert list(kept.values()) == estimator.evals_result()["validation_0"]["logloss"]
     pickle.dumps(estimator)
-    # What is left to XGBoost is no param.
+    # What is left to XGBoost is not a param.
     params = tracker.runs().filter(like="params.")
     assert params["params.max_depth"].tolist() == [2, 2]
     assert "params.max_bin" not in params

@@ -79,15 +79,19 @@ def row(checkpoint: Checkpoint, stored_path: str, run_id: str, attempt: int) -> 
 
 def of_run(connection: Connection, location: Location, run_id: str) -> list[Checkpoint]:
     """Return the available checkpoints of a run, oldest first."""
-    rows = list(connection.execute(available().where(CHECKPOINT.c.run_id == run_id)))
-    directions = Directions(connection, [run_id])
-    return [checkpoint_of(row, location, directions) for row in rows]
+    return _selected(connection, location, available().where(CHECKPOINT.c.run_id == run_id))
 
 
 def at_path(connection: Connection, location: Location, stored_path: str) -> list[Checkpoint]:
     """Return the available checkpoints of a path, whatever run they belong to, oldest first."""
-    rows = list(connection.execute(available().where(CHECKPOINT.c.path == stored_path)))
-    directions = Directions(connection, [row.run_id for row in rows])
+    return _selected(connection, location, available().where(CHECKPOINT.c.path == stored_path))
+
+
+def _selected(
+    connection: Connection, location: Location, statement: Select[Any]
+) -> list[Checkpoint]:
+    rows = list(connection.execute(statement))
+    directions = Directions(connection, list({row.run_id for row in rows}))
     return [checkpoint_of(row, location, directions) for row in rows]
 
 

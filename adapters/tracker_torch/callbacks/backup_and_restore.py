@@ -168,10 +168,10 @@ class BackupAndRestore(Callback):
         begins_again = batch is not None and payload["position"]["began"] is None
         if begins_again and payload.get("epoch_step") is not None:
             loop.step = payload["epoch_step"]
-        if batch is None or begins_again:
-            run.rewind(loop.epoch + (batch is None))
+        if batch is None:
+            run.rewind(loop.epoch + 1)
         else:
-            run.rewind(loop.epoch, payload.get("kept"))
+            run.rewind(loop.epoch, None if begins_again else payload.get("kept"))
         accumulated = payload.get("gradients", ())
         positions = payload.get("positions") or [payload["position"]]
         # What the body does before its batches, such as zero_grad(), must not reach them.

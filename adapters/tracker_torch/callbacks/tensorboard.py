@@ -103,7 +103,7 @@ class TensorBoard(Callback):
             writer.flush()
 
     def get_state(self) -> None:
-        """Bring to the disk what was written: a training that continues from this backup does not repeat it."""
+        """Flush the files to disk: a training that continues from this backup does not write them again."""
         with self._forgiving():
             for writer in self._writers.values():
                 writer.flush()
